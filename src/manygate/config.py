@@ -1,0 +1,143 @@
+"""RunConfig <-> YAML <-> flags: every setting has one name, which is a YAML key, a flag and a Python argument."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from manygate.errors import InputError, did_you_mean
+from manygate.schema import read_text, read_yaml, validated
+
+CONFIG_VERSION = 1
+ARCHITECTURE_NAMES = ("single_task", "shared_bottom", "omoe", "mmoe")
+
+
+def _widths(value: Any) -> Any:
+    """Accept 64, "64,32" and [64, 32]."""
+    if isinstance(value, str):
+        value = [part for part in value.replace("-", ",").split(",") if part.strip()]
+        return tuple(int(part) if part.strip().isdigit() else part for part in value)
+    return (value,) if isinstance(value, int) else value
+
+
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_widths)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Settings):
+    """Where the rows come from and how they become inputs."""
+
+    valid: str | None = Field(None, description="Validation rows: a file, folder or glob. Default: split from the log.")
+    test: str | None = Field(None, description="Test rows: a file, folder or glob. Default: split from the log.")
+    schema_file: str | None = Field(None, description="Schema as YAML. Default: schema.yaml beside the log, else inferred.")
+    task: tuple[str, ...] = Field((), description="A label to predict, NAME or NAME:where=click==1,kind=regression.")
+    split: Literal["random", "time", "group"] = Field("random", description="How to split a log that comes in one piece.")
+    fractions: tuple[float, float, float] = Field((0.8, 0.1, 0.1), description="Shares of train, validation and test.")
+    shuffle_seed: int = Field(0, ge=0, description="Seed of the split and of the order of batches.")
+    encoding: Literal["piecewise", "minmax", "standard", "log1p"] = Field(
+        "piecewise", description="How dense numbers are scaled, where the schema does not say."
+    )
+    bins: int = Field(16, ge=1, le=1024, description="Quantile bins of the piecewise-linear encoding.")
+    min_count: int = Field(2, ge=1, description="Ids seen less often share the out-of-vocabulary row.")
+
+    @model_validator(mode="after")
+    def _fractions_sum_to_one(self) -> DataConfig:
+        if min(self.fractions) < 0 or self.fractions[0] <= 0 or abs(sum(self.fractions) - 1) > 1e-6:
+            raise InputError(
+                f"fractions: shares of train, validation and test must be positive and sum to 1; found {self.fractions}."
+            )
+        return self
+
+
+class ModelConfig(_Settings):
+    """The network."""
+
+    architecture: str = Field("mmoe", description=f"How the tasks share: {', '.join(ARCHITECTURE_NAMES)}.")
+    dim: int = Field(8, ge=1, le=4096, description="Width of each embedding.")
+    experts: int = Field(8, ge=1, le=4096, description="Number of experts.")
+    expert_hidden: Widths = Field((64,), description="Hidden widths of an expert, for example 64 or 128,64.")
+    bottom_hidden: Widths | None = Field(
+        None,
+        description="Hidden widths of a shared bottom and of each single-task model. "
+        "Default: as many weights as the experts (MMoE section 5.1).",
+    )
+    tower_hidden: Widths = Field((32,), description="Hidden widths of each task's tower.")
+    gate_bias: bool = Field(False, description="Give the gates a bias; equation 8 of MMoE has none.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden units dropped while training.")
+    bias_dropout: float = Field(0.1, ge=0, lt=1, description="Share of rows whose bias features are hidden while training.")
+
+    @model_validator(mode="after")
+    def _architecture_is_known(self) -> ModelConfig:
+        check_architecture(self.architecture)
+        return self
+
+
+class TrainConfig(_Settings):
+    """How the network is trained."""
+
+    replicas: int = Field(1, ge=1, description="Models trained at once, alike but for their seed.")
+    seed: int = Field(0, ge=0, description="Replica r is initialised from seed + r.")
+    optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = Field("adamw", description="Optimizer.")
+    learning_rate: float = Field(1e-3, gt=0, description="Learning rate.")
+    weight_decay: float = Field(1e-2, ge=0, description="Weight decay (decoupled in adamw).")
+    schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="Course of the learning rate.")
+    warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps over which the learning rate rises from zero.")
+    clip_norm: float | None = Field(None, gt=0, description="Largest norm of a replica's gradient.")
+    batch_size: int = Field(1024, ge=1, description="Rows in a batch.")
+    epochs: int = Field(20, ge=1, description="Most passes over the training rows.")
+    max_steps: int | None = Field(None, ge=1, description="Most optimizer steps, whatever the epochs.")
+    patience: int = Field(3, ge=1, description="Epochs without a better validation metric before a replica stops.")
+    monitor: str = Field("mean", description="What validation watches: mean (of all tasks), TASK, or TASK/METRIC.")
+    precision: Literal["float32", "bf16"] = Field("float32", description="bf16 uses autocast.")
+    sparse_gradients: bool | None = Field(
+        None, description="Update only the embedding rows of a batch. Default: when there are over 100,000 rows."
+    )
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    threads: int | None = Field(None, ge=1, description="CPU threads. Default: all cores.")
+    checkpoint_seconds: float = Field(60.0, ge=0, description="Most time between checkpoints, which come each epoch anyway.")
+
+
+class RunConfig(DataConfig, ModelConfig, TrainConfig):
+    """Every setting of a run.
+
+    >>> RunConfig(experts=4).experts
+    4
+    >>> RunConfig.build({"expert": 4})
+    Traceback (most recent call last):
+    manygate.errors.InputError: settings: expert: unknown name. Did you mean 'experts'?
+    """
+
+    config_version: Literal[1] = CONFIG_VERSION
+    log: str | None = Field(None, description="The log: a file, a folder or a glob.")
+
+    @classmethod
+    def build(cls, settings: dict[str, Any], where: str = "settings") -> RunConfig:
+        """Validate settings given as a mapping; ``where`` names their source in errors."""
+        return validated(cls, settings, where)
+
+    @classmethod
+    def load(cls, path: str | Path) -> RunConfig:
+        """Read a YAML configuration."""
+        return cls.build(read_yaml(read_text(path), str(path)), str(path))
+
+    def to_yaml(self) -> str:
+        """Every setting, resolved, as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+    def replace(self, **changes: Any) -> RunConfig:
+        """A copy with some settings changed, validated anew."""
+        return type(self).build({**self.model_dump(), **changes})
+
+
+def check_architecture(name: str) -> None:
+    """Raise an :class:`InputError` unless the name is a known sharing scheme."""
+    if name not in ARCHITECTURE_NAMES:
+        raise InputError(
+            f"architecture {name!r} is unknown.{did_you_mean(name, ARCHITECTURE_NAMES)} Known: {', '.join(ARCHITECTURE_NAMES)}."
+        )

@@ -1,0 +1,101 @@
+"""One column's values as ids, numbers or a sample space, with errors that name the place and the column."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from manygate.errors import InputError
+from manygate.schema import Task
+
+_COMPARE = {
+    "==": pc.equal,
+    "!=": pc.not_equal,
+    ">=": pc.greater_equal,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    "<": pc.less,
+}
+
+
+def type_family(kind: pa.DataType) -> str:
+    """A type's family; columns of one family may stand in for each other.
+
+    >>> type_family(pa.int8()), type_family(pa.large_string()), type_family(pa.list_(pa.int64()))
+    ('int', 'string', 'list of int')
+    """
+    if pt.is_dictionary(kind):
+        return type_family(kind.value_type)
+    if pt.is_list(kind) or pt.is_large_list(kind):
+        return f"list of {type_family(kind.value_type)}"
+    if pt.is_integer(kind):
+        return "int"
+    if pt.is_floating(kind) or pt.is_decimal(kind):
+        return "float"
+    if pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind):
+        return "string"
+    return "bool" if pt.is_boolean(kind) else str(kind)
+
+
+def type_problem(name: str, feature_kind: str, kind: pa.DataType, place: str) -> str | None:
+    """What is wrong with a column's type for its feature kind, or None."""
+    family = type_family(kind)
+    ids = ("int", "string", "bool", "float")
+    allowed = {"sparse": ids, "bag": tuple(f"list of {f}" for f in ids), "dense": ("int", "float", "bool")}[feature_kind]
+    if family in allowed:
+        return None
+    better = next((k for k, f in (("bag", "list of"), ("sparse", "string")) if family.startswith(f)), None)
+    advice = f"Make it '{better}' in the schema" if better else "Move it to 'ignored' in the schema"
+    return f"{place}: column {name!r} is {kind}, which cannot be a {feature_kind} feature. {advice}, or change its type."
+
+
+def as_ids(values: pa.Array, fitted: pa.DataType, name: str, place: str) -> pa.Array:
+    """Ids in the type that the vocabulary was fitted on: int64, uint64, string, bool or float64."""
+    family = type_family(fitted)
+    target = {"string": pa.string(), "bool": pa.bool_(), "float": pa.float64()}.get(family)
+    if family == "int":
+        target = pa.uint64() if fitted == pa.uint64() else pa.int64()
+    found = type_family(values.type)
+    if found == family or {found, family} == {"int", "float"}:
+        try:
+            return _without_nan(values).cast(target)
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{place}: column {name!r} holds ids that do not fit {target}: {error}.") from None
+    if pt.is_null(values.type):
+        return pa.nulls(len(values), target)
+    raise InputError(f"{place}: column {name!r} is {values.type}, but was {fitted} in training. Write it with its old type.")
+
+
+def _without_nan(values: pa.Array) -> pa.Array:
+    """NaN ids are missing ids: a dataframe library stores nullable integers so."""
+    return pc.if_else(pc.is_nan(values), None, values) if pt.is_floating(values.type) else values
+
+
+def as_numbers(values: pa.Array, name: str, place: str) -> np.ndarray:
+    """Numbers as float64, NaN for null."""
+    if type_family(values.type) not in ("int", "float", "bool") and not pt.is_null(values.type):
+        example = next((v for v in values.to_pylist() if v is not None), None)
+        raise InputError(f"{place}: column {name!r} must hold numbers; it is {values.type}, for example {example!r}.")
+    number_B = values.cast(pa.float64()) if not pt.is_boolean(values.type) else values.cast(pa.int8()).cast(pa.float64())
+    return pc.fill_null(number_B, np.nan).to_numpy(zero_copy_only=False)
+
+
+def sample_space(task: Task, batch: pa.RecordBatch, place: str) -> np.ndarray:
+    """Rows on which a task is defined, bool; a comparison with null is false."""
+    inside_B = np.ones(batch.num_rows, dtype=bool)
+    for clause in task.clauses:
+        column = batch.column(clause.column)
+        value = clause.value
+        if pt.is_boolean(column.type) and not isinstance(value, str):
+            value = bool(value)
+        try:
+            matched = _COMPARE[clause.operator](column, pa.scalar(value))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+            raise InputError(
+                f"{place}: task {task.name!r}: where = {task.where!r} compares column {clause.column!r} ({column.type}) with "
+                f"{clause.value!r} ({type(clause.value).__name__}). Compare it with a value of its own type."
+            ) from None
+        inside_B &= pc.fill_null(matched, False).to_numpy(zero_copy_only=False)
+    return inside_B

@@ -1,0 +1,402 @@
+"""A log -> a first Schema, with the reason for each choice as a note for the person who edits it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from shlex import quote
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from manygate.data.table import Table, open_table
+from manygate.errors import InputError, raise_all
+from manygate.schema import Feature, Schema, Task
+
+USERS = ("user_id", "userid", "uid", "user", "customer_id", "customerid", "member_id", "visitor_id")
+REQUESTS = ("query_id", "queryid", "qid", "search_id", "request_id", "requestid", "session_id", "sessionid", "impression_id")
+POSITIONS = tuple(
+    f"{of}{what}" for of in ("", "display_", "ad_", "item_", "list_") for what in ("position", "pos", "rank", "slot")
+)
+WEIGHTS = ("weight", "sample_weight", "instance_weight", "example_weight", "row_weight")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_TIMES = _words("time timestamp ts datetime date event_time event_timestamp")
+_IDS = _words("id ids uid guid uuid code recode key sku hash asin zip zipcode postcode")
+_GLUED_ID = re.compile(
+    "(user|item|ad|video|movie|product|photo|author|page|doc|news|song|track|shop|store|seller|brand|cate|category|query|session"
+    "|request|campaign|creative|device|site|app|publisher|advertiser|customer|member|visitor|merchant|order|goods)id"
+)
+_CODES = _words(
+    "category cat type class brand city region country state gender sex language lang device os browser channel campaign hour "
+    "weekday dow month"
+)
+_AMOUNTS = _words(
+    "count counts cnt num number n age price amount cost value score rate ratio pct percent avg mean sum total length len size "
+    "duration seconds secs minutes mins hours days weeks months years ms views clicks likes gains losses income wage bid qty "
+    "quantity distance width height"
+)
+_FEW = 20
+
+
+def infer_schema(
+    source: Any,
+    tasks: str | Task | Iterable[str | Task],
+    *,
+    weight: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    bias: str | Iterable[str] = (),
+    ignore: str | Iterable[str] = (),
+    rows: int = 200_000,
+) -> Schema:
+    """Infer what each column means from its name, its type and about ``rows`` rows spread over the log.
+
+    Roles first. Time: the only timestamp or date, or the one named like time; also whole numbers so named that are at least
+    10,000,000 (seconds since 1970, or 20240131). Group: the first name of ``USERS``, then of ``REQUESTS``; a user stays a
+    feature too, other request ids are ignored. Names of ``POSITIONS`` are bias features, names of ``WEIGHTS`` are ignored.
+
+    Ignored, with the reason: one value or none, a column equal to a label, columns of a task's ``where``, text and ids that
+    differ in nearly every row, row numbers, further times, and types that no feature can have.
+
+    The rest: text, true or false and categories are sparse; lists are bags; decimals are dense. Whole numbers are sparse if
+    their name ends like an id (``item_id``, ``sku``), if they are two values, if they spread over 2**31 or more (hashed ids), or
+    if their name ends like a code (``country``, ``hour``) or they are at most 20 values, and no word of the name says amount
+    (``age``, ``num_items``); else dense. Decimals that are all whole and named like an id are sparse: pandas stores ids with
+    nulls so.
+
+    A task without a kind is binary if its labels are 0 and 1, regression if they are other numbers. Raises one
+    :class:`InputError` that lists all unknown columns, or all labels that are neither.
+
+    >>> log = pa.table({"user_id": ["u1", "u2", "u1"], "price": [9.5, 3.25, 4.0], "click": [0, 1, 0]})
+    >>> schema = infer_schema(log, "click")
+    >>> [(feature.name, feature.kind, feature.note) for feature in schema.features]
+    [('user_id', 'sparse', 'strings, 2 values; the group'), ('price', 'dense', 'decimals from 3.25 to 9.5')]
+    >>> schema.group, schema.tasks[0].kind, schema.tasks[0].note
+    ('user_id', 'binary', '0 and 1, 33 % ones')
+    """
+    table = open_table(source)
+    parsed = [t if isinstance(t, Task) else Task.parse(t) for t in ([tasks] if isinstance(tasks, (str, Task)) else tasks)]
+    bias, ignore = ([names] if isinstance(names, str) else list(names) for names in (bias, ignore))
+    _check_columns(table, parsed, {"weight": weight, "group": group, "time": time}, bias, ignore)
+    table.require_rows()
+    sample = table.sample(rows)
+    columns = {name: _Column(name, sample.column(name), name in table.categorical) for name in table.column_names}
+    labelled = _infer_tasks(parsed, columns, table.name)
+    choice = _Choice(columns, labelled, sample.num_rows == table.count())
+    choice.ignored |= dict.fromkeys(ignore, "asked for")
+    choice.set_roles(weight, group, time, table.name)
+    features = [feature for column in columns.values() if (feature := choice.feature(column, column.name in bias))]
+    if not features:
+        reasons = "; ".join(f"{name}: {why}" for name, why in choice.ignored.items())
+        raise InputError(f"{table.name}: no column is left to learn from. {reasons or 'There are only labels'}. Add columns.")
+    return Schema(
+        tasks=labelled,
+        features=tuple(features),
+        group=choice.group,
+        time=choice.time,
+        weight=choice.weight,
+        ignored={name: choice.ignored[name] for name in table.column_names if name in choice.ignored},
+    )
+
+
+def _check_columns(
+    table: Table, tasks: Sequence[Task], roles: dict[str, str | None], bias: list[str], ignore: list[str]
+) -> None:
+    problems = [] if tasks else ["no task is named. Add at least one label, for example --task click."]
+    for task in tasks:
+        problems += table.missing([task.column], f"label of task {task.name!r}")
+        problems += table.missing([c for c in task.columns if c != task.column], f"sample space of task {task.name!r}")
+    for role, name in roles.items():
+        problems += table.missing([name] if name else [], role)
+    problems += table.missing(bias, "bias feature") + table.missing(ignore, "to ignore")
+    labels = {task.column for task in tasks}
+    used = [*((role, name) for role, name in roles.items()), *(("bias", n) for n in bias), *(("ignore", n) for n in ignore)]
+    problems += [
+        f"column {name!r} is a label, so it cannot be {role} too; choose one." for role, name in used if name in labels
+    ]
+    needed = {name: role for role, name in used if role != "ignore"}
+    problems += [f"column {name!r} is {needed[name]} and to be ignored; choose one." for name in ignore if name in needed]
+    raise_all(problems)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column of the sample, and what can be told from its values."""
+
+    name: str
+    values: pa.ChunkedArray
+    categorical: bool
+
+    @cached_property
+    def known(self) -> pa.ChunkedArray:
+        """The values without null and NaN."""
+        values = self.values
+        if pt.is_floating(values.type):
+            values = values.filter(pc.invert(pc.fill_null(pc.is_nan(values), True)))
+        return values.drop_null()
+
+    @cached_property
+    def plain(self) -> str:
+        """The name in snake_case: ``userId`` and ``User ID`` are ``user_id``."""
+        return "_".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", self.name)).lower()
+
+    @property
+    def words(self) -> list[str]:
+        return self.plain.split("_")
+
+    @property
+    def like_id(self) -> bool:
+        return self.words[-1] in _IDS or _GLUED_ID.fullmatch(self.words[-1]) is not None or self.plain in USERS
+
+    @cached_property
+    def distinct(self) -> int:
+        return int(pc.count_distinct(self.known).as_py())
+
+    @property
+    def is_plain(self) -> bool:
+        """One id or number a row."""
+        return self.is_number or pt.is_boolean(self.values.type) or pt.is_string(self.values.type)
+
+    @property
+    def is_number(self) -> bool:
+        return pt.is_integer(self.values.type) or pt.is_floating(self.values.type)
+
+    @cached_property
+    def is_whole(self) -> bool:
+        kind = self.values.type
+        return pt.is_integer(kind) or (
+            pt.is_floating(kind) and bool(pc.all(pc.equal(self.known, pc.round(self.known))).as_py())
+        )
+
+    @cached_property
+    def extent(self) -> tuple[float, float]:
+        ends = pc.min_max(self.known).as_py()
+        return ends["min"], ends["max"]
+
+    @cached_property
+    def numbers(self) -> np.ndarray | None:
+        """Numbers and truth values as float64, NaN for null; else None."""
+        if not (self.is_number or pt.is_boolean(self.values.type)):
+            return None
+        values = self.values.cast(pa.int8()) if pt.is_boolean(self.values.type) else self.values
+        return values.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy()
+
+    @cached_property
+    def note(self) -> str:
+        """What the values are, for people."""
+        kind = self.values.type
+        missing = 1 - len(self.known) / len(self.values)
+        nulls = f", {_percent(missing)} missing" if missing else ""
+        if pt.is_boolean(kind):
+            return f"true or false, {_percent(pc.mean(self.known.cast(pa.int8())).as_py())} true{nulls}"
+        if pt.is_list(kind):
+            words = {"str": "strings", "int": "whole numbers"}.get(
+                str(kind.value_type)[:3].removeprefix("u"), str(kind.value_type)
+            )
+            length = pc.mean(pc.list_value_length(self.known)).as_py()
+            return f"lists of {words}, {length:.1f} on average{nulls}"
+        if self.is_number and not self.categorical:
+            low, high = (_number(end) for end in self.extent)
+            zeros = int(pc.sum(pc.equal(self.known, 0)).as_py()) / len(self.known)
+            many = f", {_percent(zeros)} zeros" if zeros >= 0.2 else ""
+            return f"{'whole numbers' if self.is_whole else 'decimals'} from {low} to {high}{many}{nulls}"
+        words = "categories" if self.categorical else "strings"
+        return f"{words}, {self.distinct:,} values{nulls}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if 0.01 <= share <= 0.99 or share in (0, 1) else f"{100 * share:.2g} %"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:,.4g}"
+
+
+def _infer_tasks(tasks: Sequence[Task], columns: dict[str, _Column], table: str) -> tuple[Task, ...]:
+    found, problems = [], []
+    for task in tasks:
+        column = columns[task.column]
+        place = f"{table}: task {task.name!r}: label column {task.column!r}"
+        given = task.kind if "kind" in task.model_fields_set else None
+        shown = ", ".join(map(repr, pc.unique(column.known.slice(0, 10_000)).to_pylist()[:5]))
+        if not len(column.known):
+            problems.append(f"{place} is null in every row looked at, so there is nothing to learn. Name another label.")
+        elif column.numbers is None:
+            problems.append(f"{place} holds {column.values.type}: {shown}. Write 0 and 1, or a number.")
+        elif given == "binary" and not _is_binary(column):
+            problems.append(f"{place} is binary, but holds {shown}. Write 0 and 1, or say {task.name}:kind=regression.")
+        else:
+            kind = given or ("binary" if _is_binary(column) else "regression")
+            note = task.note or _label_note(column, kind)
+            found.append(task.model_copy(update={"kind": kind, "note": note}))
+    raise_all(problems)
+    return tuple(found)
+
+
+def _is_binary(column: _Column) -> bool:
+    return column.numbers is not None and bool(np.isin(column.numbers[~np.isnan(column.numbers)], (0, 1)).all())
+
+
+def _label_note(column: _Column, kind: str) -> str:
+    assert column.numbers is not None
+    unknown = float(np.isnan(column.numbers).mean())
+    rest = f", {_percent(unknown)} of the rows unknown" if unknown else ""
+    ones = float(np.nanmean(column.numbers))
+    if kind == "binary":
+        return f"0 and 1, {_percent(ones)} ones{rest}" if 0 < ones < 1 else f"always {ones:.0f} in the rows looked at{rest}"
+    low, high = (_number(end) for end in (np.nanmin(column.numbers), np.nanmax(column.numbers)))
+    return f"numbers from {low} to {high}, {_number(ones)} on average{rest}"
+
+
+class _Choice:
+    """The roles of a log, and the kind of each remaining column or the reason to leave it out."""
+
+    def __init__(self, columns: dict[str, _Column], tasks: Sequence[Task], whole: bool):
+        self.columns, self.tasks, self.whole = columns, tasks, whole
+        self.labels = {task.column for task in tasks}
+        self.ignored: dict[str, str] = {}
+        self.time: str | None = None
+        self.group: str | None = None
+        self.weight: str | None = None
+
+    def set_roles(self, weight: str | None, group: str | None, time: str | None, table: str) -> None:
+        if weight is not None and (self.columns[weight].numbers is None or self.columns[weight].distinct == 0):
+            raise InputError(f"{table}: weight column {weight!r} is {self.columns[weight].values.type}; it must hold numbers.")
+        self.weight = weight
+        for task in self.tasks:
+            for clause in task.clauses:
+                if clause.column not in self.labels:
+                    self.ignored[clause.column] = (
+                        f"in the sample space of task {task.name!r}, so probably known only after the impression; "
+                        "make it a feature if it is known before"
+                    )
+        taken = self.labels | {weight} | set(self.ignored)
+        free = [c for c in self.columns.values() if c.name not in taken and len(c.known)]
+        self.time = time or _time_of(free)
+        self.group = group
+        for name in (*USERS, *REQUESTS):
+            fits = [c.name for c in free if c.plain == name and c.is_plain and not self._differs(c)]
+            self.group = self.group or (fits[0] if fits else None)
+
+    def feature(self, column: _Column, bias: bool) -> Feature | None:
+        """The column as a feature; None where it has another role or is ignored."""
+        name = column.name
+        request_only = name == self.group and column.plain in REQUESTS
+        if name in self.labels or name in self.ignored or name in (self.weight, self.time) or request_only:
+            return None
+        reason = _unfit(column) or self._copy_of_label(column) or (None if bias else self._reason_to_ignore(column))
+        if reason:
+            if bias:
+                raise InputError(f"column {name!r} cannot be a bias feature: {reason}.")
+            self.ignored[name] = reason
+            return None
+        bias = bias or (column.plain in POSITIONS and not pt.is_list(column.values.type))
+        kind, note = ("sparse", _ids_note(column)) if bias and column.is_plain and column.is_whole else _kind(column)
+        note += "; the group" if name == self.group else ""
+        note += "; bias: known while training, absent at serving" if bias else ""
+        return Feature.model_validate({"name": name, "kind": kind, "bias": bias, "note": note})
+
+    def _copy_of_label(self, column: _Column) -> str | None:
+        for label in (self.columns[name] for name in sorted(self.labels)):
+            pair = (column.numbers, label.numbers)
+            if pair[0] is not None and pair[1] is not None and label.distinct > 1 and np.array_equal(*pair, equal_nan=True):
+                return f"identical to label {label.name!r}"
+        return None
+
+    def _reason_to_ignore(self, column: _Column) -> str | None:
+        name = column.name
+        if _is_time(column):
+            return f"a time; the log's time is {self.time!r}" if self.time else "one of several times; --time NAME uses it"
+        if column.plain in REQUESTS:
+            return f"names one request or session; --group {quote(name)} groups by it"
+        if column.plain in WEIGHTS and column.is_number and self.weight is None:
+            return f"looks like a row weight; --weight {quote(name)} uses it"
+        if not column.is_plain:
+            return None
+        if column.distinct == 1 and len(column.known) == len(column.values):
+            return f"constant: {column.known[0].as_py()!r} in every row looked at"
+        if self._differs(column) and name != self.group:
+            return f"a row key or free text: {column.distinct:,} values in {len(column.known):,} rows"
+        return None
+
+    def _differs(self, column: _Column) -> bool:
+        """Whether a value says little but which row it is. A user may well be rare in a sample."""
+        rows = len(column.known)
+        if rows < 50:
+            return False
+        if column.plain in USERS:
+            return self.whole and column.distinct == rows
+        if not column.is_number:
+            return column.distinct > 0.95 * rows
+        if not column.is_whole:
+            return False
+        steps = np.diff(column.numbers) if column.numbers is not None else np.zeros(1)
+        return (column.like_id and column.distinct == rows) or float((steps == 1).mean()) > 0.95
+
+
+def _unfit(column: _Column) -> str | None:
+    """Why no feature can have the column's type; None where one can."""
+    kind = column.values.type
+    if not len(column.known):
+        return "null in every row looked at"
+    if pt.is_list(kind):
+        inner = _Column(column.name, pc.list_flatten(column.known), False)
+        if not len(inner.known):
+            return "an empty list in every row looked at"
+        if inner.is_plain and (inner.is_whole or not pt.is_floating(kind.value_type)):
+            return None
+        return f"lists of {kind.value_type}; a bag holds ids, so give an embedding a column for each number"
+    if column.is_plain or _is_time(column):
+        return None
+    return f"{str(kind).partition('<')[0].partition('[')[0]} values; a feature is an id, a list of ids or a number"
+
+
+def _is_time(column: _Column) -> bool:
+    kind = column.values.type
+    if pt.is_timestamp(kind) or pt.is_date(kind):
+        return True
+    named = column.is_number and not column.categorical and not _TIMES.isdisjoint(column.words)
+    return named and len(column.known) > 0 and column.is_whole and column.extent[0] >= 1e7
+
+
+def _time_of(columns: Sequence[_Column]) -> str | None:
+    times = [column for column in columns if _is_time(column)]
+    named = [c for c in times if c.plain in _TIMES] or [c for c in times if not _TIMES.isdisjoint(c.words)]
+    chosen = times if len(times) == 1 else named
+    return max(chosen, key=lambda c: c.distinct).name if chosen else None
+
+
+def _ids_note(column: _Column) -> str:
+    if column.categorical or not column.is_number:
+        return column.note
+    return f"whole numbers, {column.distinct:,} values: ids"
+
+
+def _kind(column: _Column) -> tuple[str, str]:
+    """Kind of a feature and the reason; the rules are in :func:`infer_schema`."""
+    if pt.is_list(column.values.type):
+        return "bag", column.note
+    if not column.is_number or column.categorical:
+        return "sparse", column.note
+    if column.is_whole and column.like_id:
+        return "sparse", _ids_note(column)
+    if not pt.is_integer(column.values.type):
+        return "dense", column.note
+    low, high = column.extent
+    amount = not _AMOUNTS.isdisjoint(column.words)
+    moments = any(unit <= low and high <= 3 * unit for unit in (10**9, 10**12, 10**15, 10**18))
+    if column.distinct <= 2 or (not amount and (column.words[-1] in _CODES or column.distinct <= _FEW)):
+        return "sparse", f"whole numbers, {column.distinct:,} values: codes"
+    if high - low >= 2**31 and not amount and not moments:
+        return "sparse", f"whole numbers, {column.distinct:,} values over a wide range: hashed ids"
+    return "dense", column.note

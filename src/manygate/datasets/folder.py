@@ -1,0 +1,117 @@
+"""Write a data-set folder whole or not at all: Parquet tables, schema.yaml, README.md."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manygate.errors import InputError
+
+ROW_GROUP_ROWS = 65_536
+
+
+def write_folder(out: str | Path, files: Mapping[str, pa.Table | str], overwrite: bool = False) -> Path:
+    """Write ``files`` (relative path -> Arrow table or text) as the folder ``out`` and return its path.
+
+    Everything is built in a sibling temporary folder, flushed to disk and then renamed, so a reader sees the old folder or the
+    new one and never half of either. Tables become Parquet with zstd and a checksum on every page. The same content gives the
+    same bytes. An existing folder that is not empty is an :class:`InputError` unless ``overwrite``.
+
+    >>> import tempfile
+    >>> out = write_folder(Path(tempfile.mkdtemp()) / "tiny", {"train.parquet": pa.table({"x": [1, 2]}), "README.md": "Tiny."})
+    >>> sorted(path.name for path in out.iterdir())
+    ['README.md', 'train.parquet']
+    """
+    target = check_out(out, overwrite)
+    # A name of our own instead of tempfile.mkdtemp, which would leave the folder closed to everyone but its owner.
+    building = target.with_name(f".{target.name}.{uuid.uuid4().hex}.building")
+    try:
+        building.mkdir(parents=True)
+        for name, content in files.items():
+            _write_file(building / name, content)
+        for folder in (building, *(path for path in building.rglob("*") if path.is_dir())):
+            _sync(folder)
+        _publish(building, target, overwrite)
+    except OSError as error:
+        raise InputError(f"out: {str(target)!r} cannot be written: {error}. Choose another --out.") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return Path(out)
+
+
+def check_out(out: str | Path, overwrite: bool = False) -> Path:
+    """The absolute path of ``out``, or an :class:`InputError` when a data set may not be written there.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "notes.txt").write_text("mine")
+    >>> check_out(folder)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    manygate.errors.InputError: out: '...' exists; choose another --out or add --overwrite.
+    """
+    target = Path(out).expanduser().resolve()
+    if not target.exists():
+        return target
+    if not target.is_dir():
+        raise InputError(f"out: {str(target)!r} is a file; choose another --out, which names a folder.")
+    if any(target.iterdir()):
+        if not overwrite:
+            raise InputError(f"out: {str(target)!r} exists; choose another --out or add --overwrite.")
+        for kept in (Path.cwd(), Path.home()):
+            if kept.resolve().is_relative_to(target):
+                raise InputError(f"out: {str(target)!r} holds {str(kept)!r} and is not overwritten; choose another --out.")
+    return target
+
+
+def check_seed(seed: int) -> list[str]:
+    """The problems with a seed: none for a whole number from zero up.
+
+    >>> check_seed(-1)
+    ['seed: expected a whole number of at least 0, found -1.']
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        return [f"seed: expected a whole number of at least 0, found {seed!r}."]
+    return []
+
+
+def _write_file(path: Path, content: pa.Table | str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, str):
+        path.write_bytes(content.encode("utf-8"))
+    else:
+        pq.write_table(content, path, compression="zstd", write_page_checksum=True, row_group_size=ROW_GROUP_ROWS)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _publish(building: Path, target: Path, overwrite: bool) -> None:
+    """Rename ``building`` to ``target``; what was there is set aside first and put back should the rename fail."""
+    check_out(target, overwrite)  # again: the folder may have been filled while this one was built
+    aside = None
+    if target.exists() and any(target.iterdir()):
+        aside = target.with_name(building.name.replace(".building", ".replaced"))
+        target.rename(aside)
+    try:
+        building.rename(target)
+    except OSError:
+        if aside is not None:
+            with suppress(OSError):
+                aside.rename(target)
+        raise
+    _sync(target.parent)
+    if aside is not None:
+        shutil.rmtree(aside, ignore_errors=True)

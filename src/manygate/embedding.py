@@ -1,0 +1,144 @@
+"""Ids and numbers to a model's input, for many replicas at once.
+
+Shape suffixes: B batch, V rows of a table, R replicas, C columns of one part, D width of the whole input.
+
+All features of one width share one table, kept as (V, R, dim), so that one gather serves every feature and every replica.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from manygate.data.batches import Batch
+from manygate.data.encode import FIRST_ROW, Input
+
+INITIAL_SD = 0.1
+
+
+class Embedding(nn.Module):
+    """Where each feature's ids and numbers go in x_BD; the tables themselves are passed in.
+
+    ``inputs`` lists every feature of the encoder, ``chosen`` those that this embedding reads (all but the bias features, say).
+
+    **Shape**: tables {dim: (V, R, dim)}, batch of B rows -> x_RBD. The order in D: sparse features and bags by width of their
+    embedding, then dense numbers, then null flags.
+    """
+
+    def __init__(self, inputs: Sequence[Input], chosen: Sequence[Input]):
+        super().__init__()
+        self.inputs, self.chosen = tuple(inputs), tuple(chosen)
+        position = {kind: [i.name for i in inputs if i.kind == kind] for kind in ("sparse", "bag", "dense")}
+        self.dims = tuple(sorted({i.dim for i in chosen if i.dim}))
+        self.rows: dict[int, int] = {}
+        self.bags: dict[int, list[tuple[int, int, str]]] = {}
+        for dim in self.dims:
+            offset, columns, offsets, bags = 0, [], [], []
+            for feature in (i for i in chosen if i.dim == dim):
+                place = position[feature.kind].index(feature.name)
+                if feature.kind == "sparse":
+                    columns.append(place)
+                    offsets.append(offset)
+                else:
+                    bags.append((place, offset, feature.pooling))
+                offset += feature.rows
+            self.rows[dim], self.bags[dim] = offset, bags
+            self.register_buffer(f"columns_{dim}", torch.tensor(columns, dtype=torch.long), persistent=False)
+            self.register_buffer(f"offsets_{dim}", torch.tensor(offsets, dtype=torch.long), persistent=False)
+        self._dense([i for i in chosen if i.kind == "dense"], position["dense"])
+        self.width = sum(
+            dim * (len(getattr(self, f"columns_{dim}")) + len(self.bags[dim])) for dim in self.dims
+        ) + len(self.source) + len(self.flags)
+
+    source: Tensor
+    shift: Tensor
+    low: Tensor
+    high: Tensor
+    flags: Tensor
+
+    def _dense(self, dense: list[Input], position: list[str]) -> None:
+        """Column j of a dense feature's place u is clamp(u - j, 0, 1) where its scale unfolds, and u itself where not."""
+        columns = [(position.index(i.name), j, i.unfold) for i in dense for j in range(i.units)]
+        infinite = float("inf")
+        buffers = {
+            "source": torch.tensor([place for place, _, _ in columns], dtype=torch.long),
+            "shift": torch.tensor([float(j) for _, j, _ in columns]),
+            "low": torch.tensor([0.0 if unfold else -infinite for _, _, unfold in columns]),
+            "high": torch.tensor([1.0 if unfold else infinite for _, _, unfold in columns]),
+            "flags": torch.tensor([position.index(i.name) for i in dense if i.flag], dtype=torch.long),
+        }
+        for name, tensor in buffers.items():
+            self.register_buffer(name, tensor, persistent=False)
+
+    def initial_tables(self) -> dict[int, Tensor]:
+        """One replica's tables {dim: (V, dim)}: normal, but zero in the null and out-of-vocabulary rows of every feature."""
+        tables = {dim: torch.empty(self.rows[dim], dim).normal_(0.0, INITIAL_SD) for dim in self.dims}
+        for dim in self.dims:
+            offset = 0
+            for feature in (i for i in self.chosen if i.dim == dim):
+                tables[dim][offset : offset + FIRST_ROW] = 0.0
+                offset += feature.rows
+        return tables
+
+    def forward(self, tables: dict[int, Tensor], batch: Batch, replicas: int, sparse: bool = False) -> Tensor:
+        parts = []
+        for dim in self.dims:
+            parts += self._embedded(tables[dim], dim, batch, sparse)
+        if len(self.source) or len(self.flags):
+            parts.append(self._numbers(batch.number_BM).expand(replicas, -1, -1))
+        if not parts:
+            return batch.number_BM.new_zeros(replicas, len(batch), 0)
+        return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
+
+    def hide(self, batch: Batch, hidden_B: Tensor) -> Batch:
+        """A copy of the batch with the chosen sparse and dense features null on the rows where ``hidden_B`` is true."""
+        id_BS, number_BM = batch.id_BS.clone(), batch.number_BM.clone()
+        for feature in self.chosen:
+            place = [i.name for i in self.inputs if i.kind == feature.kind].index(feature.name)
+            if feature.kind == "sparse":
+                id_BS[hidden_B, place] = 0
+            elif feature.kind == "dense":
+                number_BM[hidden_B, place] = float("nan")
+        return replace(batch, id_BS=id_BS, number_BM=number_BM)
+
+    def _embedded(self, table_VRd: Tensor, dim: int, batch: Batch, sparse: bool) -> list[Tensor]:
+        parts = []
+        columns, offsets = getattr(self, f"columns_{dim}"), getattr(self, f"offsets_{dim}")
+        size, replicas = len(batch), table_VRd.shape[1]
+        if len(columns):
+            id_BC = batch.id_BS if len(columns) == batch.id_BS.shape[1] else batch.id_BS.index_select(1, columns)
+            row_n = (id_BC.long() + offsets).flatten()
+            vector_BCRd = look_up(table_VRd, row_n, sparse).view(size, len(columns), replicas, dim)
+            parts.append(vector_BCRd.permute(2, 0, 1, 3).reshape(replicas, size, -1))
+        for place, offset, pooling in self.bags[dim]:
+            value_n, start = batch.bags[place]
+            length_B = start.diff()
+            bag_n = torch.repeat_interleave(torch.arange(size, device=start.device), length_B)
+            vector_nRd = look_up(table_VRd, value_n.long() + offset, sparse)
+            pooled_BRd = vector_nRd.new_zeros(size, replicas, dim).index_add(0, bag_n, vector_nRd)
+            if pooling == "mean":
+                pooled_BRd = pooled_BRd / length_B.clamp(min=1).view(-1, 1, 1)
+            parts.append(pooled_BRd.transpose(0, 1))
+        return parts
+
+    def _numbers(self, number_BM: Tensor) -> Tensor:
+        place_BC = number_BM.nan_to_num(nan=0.0).index_select(1, self.source)
+        parts = [torch.clamp(place_BC - self.shift, self.low, self.high)]
+        if len(self.flags):
+            parts.append(number_BM.index_select(1, self.flags).isnan().to(number_BM.dtype))
+        return torch.cat(parts, dim=1)
+
+
+def look_up(table_VRd: Tensor, row_n: Tensor, sparse: bool) -> Tensor:
+    """Rows of a table, (n, R, dim). The gradient is sparse if asked: then only these rows are updated.
+
+    ``index_select`` and not ``embedding`` for the dense gradient: its backward is an ``index_add``, tens of times faster on CPU.
+    """
+    if not sparse:
+        return table_VRd.index_select(0, row_n)
+    rows, replicas, dim = table_VRd.shape
+    return F.embedding(row_n, table_VRd.view(rows, replicas * dim), sparse=True).view(-1, replicas, dim)

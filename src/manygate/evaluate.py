@@ -1,0 +1,204 @@
+"""model + split -> per-task metrics over replicas, the ensemble beside them, and what sharing gains.
+
+Shape suffixes: R replicas, N rows, T tasks, E experts, M members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from manygate import metrics
+from manygate.data.batches import Split
+from manygate.data.encode import LabelScale, Rows
+from manygate.errors import InputError, did_you_mean
+from manygate.model import Member, MultiTaskModel
+from manygate.schema import Task
+
+ROWS_AT_ONCE = 65_536
+
+
+def predict(model: MultiTaskModel, split: Split) -> np.ndarray:
+    """Logits of every row, logit_RNT float32."""
+    size = max(ROWS_AT_ONCE // len(model.members), 256)
+    return np.concatenate([model.logits(batch).float().cpu().numpy() for batch in split.slices(size)], axis=1)
+
+
+def outputs(logit_RNT: np.ndarray, tasks: Sequence[Task], labels: dict[str, LabelScale]) -> np.ndarray:
+    """Probabilities of binary tasks and values, in the label's unit, of regression tasks; float64."""
+    output_RNT = logit_RNT.astype(np.float64)
+    for t, task in enumerate(tasks):
+        if task.kind == "binary":
+            output_RNT[..., t] = sigmoid(output_RNT[..., t])
+        else:
+            output_RNT[..., t] = output_RNT[..., t] * labels[task.name].sd + labels[task.name].mean
+    return output_RNT
+
+
+def sigmoid(logit: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-z)) without overflow."""
+    return 0.5 * (1.0 + np.tanh(0.5 * logit))
+
+
+class Monitor:
+    """What validation watches: each task's main metric, and one score per member, higher is better.
+
+    ``watched`` is "mean" (the mean main metric of a member's tasks), a task, or TASK/METRIC. A model of one task watches its own
+    task's main metric, unless the metric named is that task's.
+    """
+
+    def __init__(self, watched: str, tasks: Sequence[Task], rows: Rows, split: Split):
+        self.tasks, self.rows, self.split = tuple(tasks), rows, split
+        self.task, self.metric = parse_monitor(watched, tasks, rows.group_B is not None)
+
+    def name(self, task: Task) -> str:
+        """The metric reported for a task."""
+        return metrics.MAIN_METRIC[task.kind]
+
+    def __call__(self, logit_RNT: np.ndarray, members: Sequence[Member]) -> tuple[np.ndarray, np.ndarray]:
+        """Main metrics (R, T) and scores (M,)."""
+        main_RT = np.array([[self._main(t, logit_RN) for t, logit_RN in enumerate(logit_NT.T)] for logit_NT in logit_RNT])
+        score_M = np.array([self._score(member, main_RT[member.replica], logit_RNT[member.replica]) for member in members])
+        return main_RT, score_M
+
+    def _main(self, t: int, logit_N: np.ndarray) -> float:
+        measure = metrics.auc if self.tasks[t].kind == "binary" else metrics.r2
+        return measure(self.rows.label_BT[:, t], logit_N, self.rows.weight_BT[:, t])
+
+    def _score(self, member: Member, main_T: np.ndarray, logit_NT: np.ndarray) -> float:
+        if self.task is None or self.task not in member.tasks:
+            return float(np.nanmean(main_T[list(member.tasks)]))
+        if self.metric is None:
+            return float(main_T[self.task])
+        kind, t = self.tasks[self.task].kind, self.task
+        score_N = sigmoid(logit_NT[:, t].astype(np.float64)) if kind == "binary" else logit_NT[:, t]
+        values, _ = metrics.task_metrics(
+            kind, self.rows.label_BT[:, t], score_N, self.rows.weight_BT[:, t], self.rows.group_B
+        )
+        better = metrics.HIGHER_IS_BETTER[self.metric]
+        value = values[self.metric]
+        return -abs(value - 1) if better is None else value if better else -value
+
+
+def parse_monitor(watched: str, tasks: Sequence[Task], grouped: bool) -> tuple[int | None, str | None]:
+    """Index of the task watched (None: the mean of all) and its metric (None: the main one)."""
+    if watched == "mean":
+        return None, None
+    name, _, metric = watched.partition("/")
+    names = [task.name for task in tasks]
+    if name not in names:
+        options = ["mean", *names]
+        raise InputError(f"monitor {watched!r}: no task {name!r}.{did_you_mean(name, options)} Choose {', '.join(options)}.")
+    task = tasks[names.index(name)]
+    known = metric_names(task.kind, grouped)
+    if metric and metric not in known:
+        raise InputError(
+            f"monitor {watched!r}: a {task.kind} task has no metric {metric!r}.{did_you_mean(metric, known)} "
+            f"Choose one of {', '.join(known)}{'' if grouped else ' (gauc needs a group column)'}."
+        )
+    return names.index(name), metric or None
+
+
+def metric_names(kind: str, grouped: bool) -> list[str]:
+    """The metrics of a task kind."""
+    names = ["auc", "gauc", "log_loss", "normalised_entropy", "calibration", "ece", "average_precision"]
+    binary = [name for name in names if grouped or name != "gauc"]
+    return binary if kind == "binary" else ["rmse", "mae", "r2"]
+
+
+def task_report(
+    logit_RNT: np.ndarray, rows: Rows, tasks: Sequence[Task], labels: dict[str, LabelScale]
+) -> dict[str, dict[str, Any]]:
+    """Every metric of every task: mean, sd, 95 % interval and values over replicas; the ensemble; calibration."""
+    output_RNT = outputs(logit_RNT, tasks, labels)
+    return {
+        task.name: _one_task(task, output_RNT[..., t], *_labels(rows, t, labels[task.name]), rows.group_B)
+        for t, task in enumerate(tasks)
+    }
+
+
+def _labels(rows: Rows, t: int, scale: LabelScale) -> tuple[np.ndarray, np.ndarray]:
+    return rows.label_BT[:, t].astype(np.float64) * scale.sd + scale.mean, rows.weight_BT[:, t].astype(np.float64)
+
+
+def _one_task(
+    task: Task, output_RN: np.ndarray, label_N: np.ndarray, weight_N: np.ndarray, group_N: np.ndarray | None
+) -> dict[str, Any]:
+    per_replica = [metrics.task_metrics(task.kind, label_N, output_N, weight_N, group_N) for output_N in output_RN]
+    mean_N = output_RN.mean(axis=0)
+    ensemble, undefined = metrics.task_metrics(task.kind, label_N, mean_N, weight_N, group_N)
+    report: dict[str, Any] = {
+        "kind": task.kind,
+        "rows": int((weight_N > 0).sum()),
+        "metrics": {name: metrics.interval([values[name] for values, _ in per_replica]) for name in per_replica[0][0]},
+        "ensemble": {name: value if np.isfinite(value) else None for name, value in ensemble.items()},
+        "undefined": undefined,
+    }
+    if task.kind == "binary":
+        report["calibration"] = metrics.calibration_curve(label_N, mean_N, weight_N)
+    return report
+
+
+def gains(
+    logit_RNT: np.ndarray, baseline_RNT: np.ndarray, rows: Rows, tasks: Sequence[Task]
+) -> dict[str, dict[str, Any]]:
+    """What each task gains over its own model: {task: {metric, gain, ci95, verdict, sd_replicas, se_test}}.
+
+    Replica r of one is paired with replica r of the other: same data, same order, same seed. The interval takes in both kinds of
+    chance, the seeds' and the test rows' (see :func:`manygate.metrics.paired_gain`).
+    """
+    return {
+        task.name: _gain(task, logit_RNT[..., t], baseline_RNT[..., t], rows.label_BT[:, t], rows.weight_BT[:, t], rows.group_B)
+        for t, task in enumerate(tasks)
+    }
+
+
+def _gain(
+    task: Task,
+    logit_RN: np.ndarray,
+    baseline_RN: np.ndarray,
+    label_N: np.ndarray,
+    weight_N: np.ndarray,
+    group_N: np.ndarray | None,
+) -> dict[str, Any]:
+    name = metrics.MAIN_METRIC[task.kind]
+    measure = metrics.auc if task.kind == "binary" else metrics.r2
+    value_R, base_R = ([measure(label_N, score_N, weight_N) for score_N in scores] for scores in (logit_RN, baseline_RN))
+    gain_R = np.subtract(value_R, base_R)
+    if not np.isfinite(gain_R).all():
+        return {"metric": name, "gain": None, "ci95": None, "verdict": "cannot tell", "sd_replicas": None, "se_test": None}
+    influence_N = sum(
+        metrics.influence(task.kind, label_N, a, weight_N) - metrics.influence(task.kind, label_N, b, weight_N)
+        for a, b in zip(logit_RN, baseline_RN, strict=True)
+    ) / len(gain_R)
+    se_test = metrics.standard_error(influence_N, group_N)
+    return {"metric": name, **metrics.paired_gain(gain_R, se_test)}
+
+
+@torch.no_grad()
+def gate_report(model: MultiTaskModel, split: Split, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """Mean and standard deviation over rows of each gate weight, per level, task and expert, of the first replica.
+
+    Experts carry no names, so expert 3 of one replica has nothing to do with expert 3 of another, and replicas are not averaged.
+    """
+    sums: list[np.ndarray] = []
+    size = max(ROWS_AT_ONCE // len(model.members), 256)
+    for batch in split.slices(size):
+        for level, gate_RBTE in enumerate(model.gates(batch)):
+            gate_BTE = gate_RBTE[0].double()
+            moments = torch.stack([gate_BTE.sum(dim=0), gate_BTE.square().sum(dim=0)]).cpu().numpy()
+            if len(sums) <= level:
+                sums.append(np.zeros_like(moments))
+            sums[level] += moments
+    report = []
+    for level, (first_TE, second_TE) in enumerate(sums):
+        mean_TE = first_TE / len(split)
+        sd_TE = np.sqrt(np.maximum(second_TE / len(split) - mean_TE**2, 0.0))
+        report += [
+            {"level": level, "task": task.name, "mean": mean_TE[t].tolist(), "sd": sd_TE[t].tolist()}
+            for t, task in enumerate(tasks)
+        ]
+    return report

@@ -1,0 +1,121 @@
+"""Writing that survives a crash: to a temporary name, synced, renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from manygate.errors import InputError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def to_json(tree: Any) -> str:
+    """JSON with a stable layout; NaN and infinity are refused."""
+    return json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's content, or an error that names the file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"file {str(path)!r} does not exist.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"file {str(path)!r} is not valid JSON: {error}.") from None
+
+
+def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
+    """Make a folder whole or not at all: ``fill`` writes into a hidden sibling, which is synced and renamed."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    fill(temporary)
+    for file in sorted(temporary.rglob("*")):
+        if file.is_file():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+    sync_folder(temporary)
+    if path.exists():
+        old = path.with_name(f".{path.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        path.rename(old)
+        temporary.rename(path)
+        shutil.rmtree(old)
+    else:
+        temporary.rename(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make a folder's entries durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256(path: Path) -> str:
+    """A file's sha256, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path, about: dict[str, Any]) -> None:
+    """Write ``manifest.json``: size and sha256 of every other file of the folder."""
+    files = {
+        file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)}
+        for file in sorted(folder.iterdir())
+        if file.name != "manifest.json"
+    }
+    write_text(folder / "manifest.json", to_json({**about, "files": files}))
+
+
+def check_manifest(folder: Path) -> dict[str, Any]:
+    """Verify a folder against its manifest; one error lists every file that is missing, foreign, truncated or changed."""
+    manifest = read_json(folder / "manifest.json")
+    files = manifest.get("files") if isinstance(manifest, dict) else None
+    if not isinstance(files, dict):
+        raise InputError(f"{folder / 'manifest.json'}: it lists no files; it is not a manifest. Restore it from a good copy.")
+    problems = []
+    for name, entry in files.items():
+        if Path(name).name != name or name in (".", ".."):
+            problems.append(f"{folder}: the manifest names {name!r}, which is not a plain file name.")
+        else:
+            problems += _file_problems(folder / name, entry)
+    foreign = {file.name for file in folder.iterdir()} - set(files) - {"manifest.json"}
+    problems += [f"{folder / name}: not in the manifest. Remove it, or restore the manifest." for name in sorted(foreign)]
+    if problems:
+        raise InputError(problems)
+    return dict(manifest)
+
+
+def _file_problems(path: Path, entry: Any) -> list[str]:
+    if path.is_symlink() or not path.is_file():
+        return [f"{path}: in the manifest, but missing. Restore it from a good copy."]
+    expected = entry if isinstance(entry, dict) else {}
+    if path.stat().st_size != expected.get("bytes"):
+        return [f"{path}: {path.stat().st_size:,} bytes, expected {expected.get('bytes')}: truncated or changed. Restore it."]
+    if sha256(path) != expected.get("sha256"):
+        return [f"{path}: its sha256 is not the manifest's: damaged or tampered with. Restore it from a good copy."]
+    return []

@@ -1,0 +1,44 @@
+"""Ctrl-C and SIGTERM: finish the step, save, say how to resume."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the user asked to stop
+    """The run was asked to stop. ``signal`` is the signal's number, ``resume`` what to do next."""
+
+    def __init__(self, number: int, resume: str = ""):
+        self.signal, self.resume = number, resume
+        super().__init__(f"stopped by {signal.Signals(number).name}. {resume}".strip())
+
+    @property
+    def exit_code(self) -> int:
+        """128 + the signal's number: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.signal
+
+
+class Interrupt:
+    """While in force, the first SIGINT or SIGTERM raises a flag for the loop to see; a second one stops at once."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._former: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._former[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, former in self._former.items():
+            signal.signal(number, former)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.number is not None:
+            raise Interrupted(number)
+        self.number = number

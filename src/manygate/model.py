@@ -1,0 +1,176 @@
+"""MultiTaskModel = embedding -> architecture -> towers, for R replicas as one batched program.
+
+Shape suffixes: R replicas, M members, B batch, T tasks, D input, C bias inputs.
+
+A replica is a model with a seed of its own. A *member* is what trains on its own: a replica, or, for a scheme that is a model per
+task, one replica's model of one task. All members of a run have the same shapes; their parameters are stacked, tables as (V, M, dim)
+and everything else as (M, ...), and ``torch.vmap`` runs the scheme, written for one model, for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from manygate.architecture import ARCHITECTURES, Architecture
+from manygate.config import RunConfig
+from manygate.data.batches import Batch
+from manygate.data.encode import Input
+from manygate.embedding import Embedding
+from manygate.layers import Dropout
+from manygate.noise import keep_mask, stream_seed
+from manygate.tower import BiasTower, Towers
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model that trains on its own: its replica, its seed and the indices of its tasks."""
+
+    replica: int
+    seed: int
+    tasks: tuple[int, ...]
+
+
+class Trunk(nn.Module):
+    """Architecture and towers of one model.
+
+    **Shape**: x_BD, bias_BC -> logit_BT and the scheme's penalty; with ``gates=True`` the gate weights instead.
+    """
+
+    def __init__(self, architecture: Architecture, towers: Towers, bias_tower: BiasTower):
+        super().__init__()
+        self.architecture, self.towers, self.bias_tower = architecture, towers, bias_tower
+
+    def forward(self, x_BD: Tensor, bias_BC: Tensor, gates: bool = False) -> tuple[Tensor, ...]:
+        if gates:
+            return self.architecture.gates(x_BD)
+        logit_BT = self.towers(self.architecture(x_BD))
+        if bias_BC.shape[-1]:
+            logit_BT = logit_BT + self.bias_tower(bias_BC)
+        return logit_BT, self.architecture.penalty()
+
+
+class MultiTaskModel:
+    """R replicas of one model; R = 1 is the ordinary case.
+
+    ``parameters`` maps names to stacked tensors; ``member_axis(name)`` tells which axis is the members'. Returns logits: only
+    evaluation and serving turn them into probabilities.
+    """
+
+    def __init__(
+        self, inputs: Sequence[Input], tasks: int, config: RunConfig, device: torch.device | str = "cpu", initialise: bool = True
+    ):
+        self.inputs, self.tasks, self.config, self.device = tuple(inputs), tasks, config, torch.device(device)
+        scheme = ARCHITECTURES[config.architecture]
+        own = [(t,) for t in range(tasks)] if scheme.one_model_per_task else [tuple(range(tasks))]
+        self.members = tuple(Member(r, config.seed + r, t) for r in range(config.replicas) for t in own)
+        self.embedding = Embedding(self.inputs, [i for i in self.inputs if not i.bias]).to(self.device)
+        self.bias_embedding = Embedding(self.inputs, [i for i in self.inputs if i.bias]).to(self.device)
+        rows = sum(self.embedding.rows.values()) + sum(self.bias_embedding.rows.values())
+        self.sparse = rows > 100_000 if config.sparse_gradients is None else config.sparse_gradients
+        self.trunk = self._new_trunk().to("meta")
+        self.dropouts = [(name, module) for name, module in self.trunk.named_modules() if isinstance(module, Dropout)]
+        self.parameters = self._stacked(initialise)
+
+    def _new_trunk(self) -> Trunk:
+        scheme, config = ARCHITECTURES[self.config.architecture], self.config
+        own_tasks = 1 if scheme.one_model_per_task else self.tasks
+        architecture = scheme.build(self.embedding.width, self.tasks, config)
+        towers = Towers(own_tasks, architecture.output_width, config.tower_hidden, config.dropout)
+        return Trunk(architecture, towers, BiasTower(own_tasks, self.bias_embedding.width))
+
+    def _stacked(self, initialise: bool) -> dict[str, Tensor]:
+        """Every member's initial parameters, drawn under its own seed; the global random state is put back."""
+        stacked: dict[str, Tensor] = {}
+        for m, member in enumerate(self.members):
+            for name, value in self._initial(member).items():
+                axis = member_axis(name)
+                if name not in stacked:
+                    shape = list(value.shape)
+                    shape.insert(axis, len(self.members))
+                    stacked[name] = torch.empty(shape)
+                stacked[name].select(axis, m).copy_(value)
+            if not initialise:
+                break
+        return {name: value.to(self.device).requires_grad_() for name, value in stacked.items()}
+
+    def _initial(self, member: Member) -> dict[str, Tensor]:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(stream_seed(member.seed, *member.tasks))
+            values = {f"embedding.{dim}": table for dim, table in self.embedding.initial_tables().items()}
+            values |= {f"bias_embedding.{dim}": table for dim, table in self.bias_embedding.initial_tables().items()}
+            values |= {f"trunk.{name}": value.detach() for name, value in self._new_trunk().named_parameters()}
+        return values
+
+    @property
+    def replicas(self) -> int:
+        return self.config.replicas
+
+    def parameter_count(self) -> int:
+        """Trainable numbers of one replica (for a model per task, of all its tasks' models)."""
+        return sum(value.numel() for value in self.parameters.values()) // self.replicas
+
+    def draw_masks(self, size: int, step: int) -> dict[str, Tensor]:
+        """Dropout masks of one step for every member, (M, B, ...); each member's come from its own seed."""
+        masks = {}
+        for index, (name, module) in enumerate(self.dropouts):
+            if module.rate:
+                shape = (size, *module.shape)
+                keys = [(member.seed, *member.tasks, step, index) for member in self.members]
+                drawn = [keep_mask(module.rate, shape, key, self.device) for key in keys]
+                masks[f"{name}.keep"] = torch.stack(drawn) if len(drawn) > 1 else drawn[0].unsqueeze(0)
+        return masks
+
+    def hide_bias(self, batch: Batch, step: int) -> Batch:
+        """Hide the bias features of some rows, the same for every replica: null is what serving will give (Zhao et al. 2019)."""
+        rate = self.config.bias_dropout
+        if not rate or not self.bias_embedding.chosen:
+            return batch
+        hidden_B = keep_mask(rate, (len(batch),), (self.config.shuffle_seed, step), self.device) == 0
+        return self.bias_embedding.hide(batch, hidden_B)
+
+    def forward(self, batch: Batch, masks: dict[str, Tensor] | None = None, gates: bool = False) -> tuple[Tensor, ...]:
+        """Logits (M, B, tasks of a member) and penalties (M,); masks given means training."""
+        self.trunk.train(masks is not None)
+        count = len(self.members)
+        x_MBD = self.embedding(self._tables("embedding"), batch, count, self.sparse)
+        bias_MBC = self.bias_embedding(self._tables("bias_embedding"), batch, count, self.sparse)
+        state = {name.removeprefix("trunk."): v for name, v in self.parameters.items() if name.startswith("trunk.")}
+        state |= masks or {}
+
+        def one(values: dict[str, Tensor], x_BD: Tensor, bias_BC: Tensor) -> tuple[Tensor, ...]:
+            result: tuple[Tensor, ...] = functional_call(self.trunk, values, (x_BD, bias_BC, gates))
+            return result
+
+        if count == 1:
+            single = {name: value.squeeze(0) for name, value in state.items()}
+            return tuple(value.unsqueeze(0) for value in one(single, x_MBD.squeeze(0), bias_MBC.squeeze(0)))
+        result: tuple[Tensor, ...] = torch.vmap(one)(state, x_MBD, bias_MBC)
+        return result
+
+    def _tables(self, owner: str) -> dict[int, Tensor]:
+        return {int(n.rpartition(".")[2]): v for n, v in self.parameters.items() if n.startswith(f"{owner}.")}
+
+    @torch.no_grad()
+    def logits(self, batch: Batch) -> Tensor:
+        """Logits as (R, B, T), without dropout."""
+        return self.by_replica(self.forward(batch)[0])
+
+    def by_replica(self, value_MBT: Tensor) -> Tensor:
+        """(M, B, tasks of a member) -> (R, B, T)."""
+        per_replica = len(self.members) // self.replicas
+        return value_MBT if per_replica == 1 else value_MBT.squeeze(-1).unflatten(0, (-1, per_replica)).transpose(1, 2)
+
+    @torch.no_grad()
+    def gates(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Gate weights (R, B, T, E) of each level; empty for a scheme without gates."""
+        return self.forward(batch, gates=True)
+
+
+def member_axis(name: str) -> int:
+    """The members' axis of a parameter: tables are (V, M, dim), everything else (M, ...)."""
+    return 0 if name.startswith("trunk.") else 1

@@ -1,0 +1,37 @@
+"""Randomness for training: every draw comes from a private stream named by (seed, purpose, step).
+
+There is no state to save: a resumed run draws what it would have drawn, and a replica draws the same alone or among others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_LEVELS = 2**16
+
+
+def stream_seed(*key: int) -> int:
+    """A 63-bit seed from a key of small integers."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+
+
+def keep_mask(rate: float, shape: Sequence[int], key: tuple[int, ...], device: torch.device) -> Tensor:
+    """0 with probability ``rate`` (to the nearest 1/65536), else 1 / (1 - rate); float32.
+
+    >>> mask = keep_mask(0.5, (1000,), (0, 1), torch.device("cpu"))
+    >>> sorted(set(mask.tolist())), bool(400 < (mask > 0).sum() < 600)
+    ([0.0, 2.0], True)
+    """
+    dropped = round(rate * _LEVELS)
+    scale = _LEVELS / (_LEVELS - dropped)
+    count = int(np.prod(shape))
+    if device.type == "cpu":
+        bits = np.random.SFC64(np.random.SeedSequence(key)).random_raw(-(-count // 4)).view(np.uint16)[:count]
+        return torch.from_numpy((bits >= dropped) * np.float32(scale)).view(*shape)
+    generator = torch.Generator(device).manual_seed(stream_seed(*key))
+    drawn = torch.randint(_LEVELS, (count,), generator=generator, device=device)
+    return ((drawn >= dropped) * scale).float().view(*shape)

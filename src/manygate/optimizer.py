@@ -1,0 +1,128 @@
+"""Optimizers over stacked replicas, learning-rate schedules, gradient clipping per replica.
+
+Everything here acts on each number by itself (or on each replica's gradient by itself), so replicas never touch each other.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from manygate.config import TrainConfig
+from manygate.model import member_axis
+
+
+class Optimizer:
+    """The run's optimizer; big tables with sparse gradients get the lazy variant, which updates only a batch's rows.
+
+    Weight decay spares biases and embedding tables: it would pull rare ids to zero and, with sparse gradients, cost a pass over the
+    whole table.
+    """
+
+    def __init__(self, parameters: dict[str, Tensor], config: TrainConfig, sparse: bool):
+        self.config, self.parameters = config, parameters
+        tables = [name for name in parameters if member_axis(name) == 1]
+        plain = [name for name in parameters if name not in tables and name.rpartition(".")[2].startswith(("bias", "gate_bias"))]
+        plain += [name for name in parameters if ".biases." in name]
+        decayed = [name for name in parameters if name not in tables and name not in plain]
+        self.names: list[list[str]] = []
+        self.parts: list[torch.optim.Optimizer] = []
+        if sparse and tables:
+            self._add([(tables, 0.0)], sparse=True)
+            self._add([(plain, 0.0), (decayed, config.weight_decay)])
+        else:
+            self._add([(tables + plain, 0.0), (decayed, config.weight_decay)])
+
+    def _add(self, groups: list[tuple[list[str], float]], sparse: bool = False) -> None:
+        groups = [(names, decay) for names, decay in groups if names]
+        values = [
+            {"params": [self.parameters[n] for n in names]} | ({} if sparse else {"weight_decay": decay})
+            for names, decay in groups
+        ]
+        rate = self.config.learning_rate
+        part: torch.optim.Optimizer
+        if self.config.optimizer == "sgd":
+            part = torch.optim.SGD(values, lr=rate)
+        elif self.config.optimizer == "adagrad":
+            part = torch.optim.Adagrad(values, lr=rate)
+        elif sparse:
+            part = torch.optim.SparseAdam(values, lr=rate)
+        else:
+            part = (torch.optim.AdamW if self.config.optimizer == "adamw" else torch.optim.Adam)(values, lr=rate, fused=True)
+        self.names.append([name for names, _ in groups for name in names])
+        self.parts.append(part)
+
+    def step(self, rate: float) -> None:
+        """One update with the gradients at hand, which are then dropped."""
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = rate
+            part.step()
+            part.zero_grad(set_to_none=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The optimizer's state as named tensors, for a checkpoint."""
+        return {
+            f"{name}|{slot}": value
+            for part, names in zip(self.parts, self.names, strict=True)
+            for index, slots in part.state_dict()["state"].items()
+            for name, (slot, value) in ((names[index], item) for item in slots.items())
+            if isinstance(value, Tensor)
+        } | {
+            f"{name}|{slot}": torch.tensor(float(value))
+            for part, names in zip(self.parts, self.names, strict=True)
+            for index, slots in part.state_dict()["state"].items()
+            for name, (slot, value) in ((names[index], item) for item in slots.items())
+            if isinstance(value, int | float)
+        }
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what :meth:`tensors` gave."""
+        for part, names in zip(self.parts, self.names, strict=True):
+            state: dict[int, dict[str, Any]] = {}
+            for key, value in tensors.items():
+                name, _, slot = key.rpartition("|")
+                if name in names:
+                    whole = slot == "step" and isinstance(part, torch.optim.SparseAdam)
+                    state.setdefault(names.index(name), {})[slot] = int(value) if whole else value.clone()
+            part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
+
+
+def learning_rate(config: TrainConfig, step: int, total: int) -> float:
+    """The rate of step ``step`` (from 0) of ``total``: a linear warm-up, then constant, linear or cosine to zero.
+
+    >>> config = TrainConfig(learning_rate=1.0, schedule="linear", warmup=0.5)
+    >>> [learning_rate(config, step, 4) for step in range(4)]
+    [0.5, 1.0, 1.0, 0.5]
+    """
+    warm = int(config.warmup * total)
+    if step < warm:
+        return config.learning_rate * (step + 1) / warm
+    done = (step - warm) / max(total - warm, 1)
+    factor = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[config.schedule]
+    return config.learning_rate * factor
+
+
+@torch.no_grad()
+def clip_gradients(parameters: dict[str, Tensor], norm: float) -> None:
+    """Scale each member's whole gradient down to ``norm`` where it is longer (Pascanu et al., ICML 2013)."""
+    squares, gradients = [], []
+    for name, parameter in parameters.items():
+        if parameter.grad is None:
+            continue
+        if parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()
+        gradient = parameter.grad.values() if parameter.grad.is_sparse else parameter.grad
+        axis = member_axis(name)
+        by_member = gradient.reshape(-1, *parameter.shape[1:]) if axis == 1 else gradient
+        gradients.append((by_member, axis))
+        squares.append(by_member.square().sum(dim=[d for d in range(by_member.ndim) if d != axis]))
+    norm_M = torch.stack(squares).sum(dim=0).sqrt()
+    factor_M = (norm / norm_M).clamp(max=1.0)
+    for gradient, axis in gradients:
+        shape = [1] * gradient.ndim
+        shape[axis] = -1
+        gradient.mul_(factor_M.view(shape))

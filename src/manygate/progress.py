@@ -1,0 +1,97 @@
+"""What a long run says while it runs: bars in a terminal, plain lines elsewhere, nothing when asked; always on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Literal
+
+ProgressMode = Literal["auto", "rich", "plain", "none"]
+
+
+class Progress:
+    """Silent progress, and the interface of the others."""
+
+    def start(self, title: str, total: int, done: int = 0) -> None:
+        """Begin a stage of ``total`` rows, of which ``done`` were done before."""
+
+    def advance(self, rows: int) -> None:
+        """Some more rows are done."""
+
+    def say(self, text: str) -> None:
+        """One line for the user."""
+
+    def finish(self) -> None:
+        """The stage is over."""
+
+
+class PlainProgress(Progress):
+    """Plain lines for logs: what is said, and at most one line of rate and time left every ten seconds."""
+
+    def start(self, title: str, total: int, done: int = 0) -> None:
+        self.title, self.total, self.done = title, total, done
+        self.began = self.last = time.monotonic()
+        self.first = done
+
+    def advance(self, rows: int) -> None:
+        self.done += rows
+        now = time.monotonic()
+        if now - self.last >= 10:
+            self.last = now
+            rate = (self.done - self.first) / max(now - self.began, 1e-9)
+            left = (self.total - self.done) / max(rate, 1e-9)
+            self.say(f"{self.title}: {self.done / max(self.total, 1):.0%}, {rate:,.0f} rows/s, at most {left:.0f} s left")
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+class RichProgress(Progress):
+    """A bar with rate and time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True)
+        self.bar = None
+
+    def start(self, title: str, total: int, done: int = 0) -> None:
+        from rich import progress as rp
+
+        self.finish()
+        self.bar = rp.Progress(
+            rp.TextColumn("{task.description}"),
+            rp.BarColumn(bar_width=None),
+            rp.TaskProgressColumn(),
+            rp.TextColumn("{task.fields[rate]}"),
+            rp.TimeRemainingColumn(compact=True),
+            console=self.console,
+            transient=True,
+            expand=True,
+        )
+        self.bar.start()
+        self.first, self.done, self.began = done, done, time.monotonic()
+        self.task = self.bar.add_task(title, total=total, completed=done, rate="")
+
+    def advance(self, rows: int) -> None:
+        self.done += rows
+        rate = (self.done - self.first) / max(time.monotonic() - self.began, 1e-9)
+        if self.bar is not None:
+            self.bar.update(self.task, completed=self.done, rate=f"{rate:,.0f} rows/s")
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False)
+
+    def finish(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def open_progress(mode: ProgressMode = "auto") -> Progress:
+    """The progress to show: ``auto`` is a bar in a terminal and plain lines elsewhere, in CI, or when NO_COLOR is set."""
+    if mode == "auto":
+        plain = not sys.stderr.isatty() or os.environ.get("CI") or os.environ.get("NO_COLOR")
+        mode = "plain" if plain else "rich"
+    return {"rich": RichProgress, "plain": PlainProgress, "none": Progress}[mode]()

@@ -1,0 +1,217 @@
+"""The charts of the report, each an SVG element: forest plot, curves over epochs, reliability."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from manygate.report.svg import DASHES, MARKERS, Canvas, colour, label
+from manygate.report.words import finite, interval, number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+VERDICT_STYLES = {"helps": ("helps", "^"), "hurts": ("hurts", "v")}
+# Quantiles 0.975 of Student's t for 1 to 30 degrees of freedom.
+_STUDENT = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
+    *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+)
+
+
+class Gain(NamedTuple):
+    """One row of a forest plot."""
+
+    name: str
+    gain: float | None
+    ci95: Sequence[float] | None
+    verdict: str
+
+
+class Point(NamedTuple):
+    """One epoch of a curve: the mean over replicas and the half-width of its 95 % interval (0 for one replica)."""
+
+    epoch: float
+    mean: float
+    half: float
+
+
+class Curve(NamedTuple):
+    """One architecture's line; ``style`` is its place in the palette, ``best`` the epoch whose weights were kept."""
+
+    name: str
+    style: int
+    points: Sequence[Point]
+    best: float | None = None
+
+
+class Reliability(NamedTuple):
+    """One architecture's calibration: pairs of mean predicted and observed rate."""
+
+    name: str
+    style: int
+    points: Sequence[tuple[float, float]]
+
+
+def mean_and_half_width(values: Sequence[float]) -> tuple[float, float]:
+    """The mean of some replicas and the half-width of its 95 % interval by Student's t; 0 for one value.
+
+    >>> mean_and_half_width([1.0])
+    (1.0, 0.0)
+    >>> [round(x, 3) for x in mean_and_half_width([1.0, 2.0, 3.0])]
+    [2.0, 2.484]
+    """
+    count = len(values)
+    mean = math.fsum(values) / count
+    if count < 2:
+        return mean, 0.0
+    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
+    quantile = _STUDENT[count - 2] if count <= len(_STUDENT) + 1 else 1.96 + 2.4 / (count - 1)
+    return mean, quantile * math.sqrt(variance / count)
+
+
+def span(rows: Sequence[Gain]) -> tuple[float, float]:
+    """The range that holds every gain, every interval and zero, with a little air."""
+    bounds = [0.0]
+    for row in rows:
+        bounds += [value for value in (row.gain, *(row.ci95 or ())) if finite(value) and value is not None]
+    low, high = min(bounds), max(bounds)
+    air = 0.08 * (high - low) or 0.01
+    return low - air, high + air
+
+
+def forest(key: str, task: str, metric: str, baseline: str, rows: Sequence[Gain], limits: tuple[float, float]) -> str:
+    """Gains with 95 % intervals, one row an architecture, around a line at zero."""
+    names = [label(row.name) for row in rows]
+    left = min(150, 18 + 6.6 * max(map(len, names)))
+    with Canvas(height=52 + 27 * len(rows), left=left, right=58, bottom=40) as canvas:
+        axes = canvas.axes
+        axes.set(xlim=limits, ylim=(len(rows) - 0.4, -0.6))
+        axes.set_yticks(range(len(rows)), names, color=colour("ink"))
+        axes.axvline(0, color=colour("zero"), linewidth=1.2)
+        axes.grid(axis="x")
+        _ticks(axes.xaxis, signed=True, most=5)
+        for place, row in enumerate(rows):
+            _gain(axes, place, row, limits[1])
+        _directions(axes, limits, below=-30 / (27 * len(rows) + 2))
+        told = "; ".join(f"{row.name}: {number(row.gain, signed=True)}, {interval(row.ci95)}, {row.verdict}" for row in rows)
+        return canvas.svg(key, f"Gain in {metric} of {task} over {baseline}", f"Gain with 95 % interval. {told}.")
+
+
+def _directions(axes: Axes, limits: tuple[float, float], below: float) -> None:
+    """Say under the axis which side of zero is which."""
+    where = axes.get_xaxis_transform()
+    low, high = limits
+    for side, edge, text, align in ((low < 0, low, "◂ hurts", "left"), (high > 0, high, "helps ▸", "right")):
+        if side:
+            axes.text(edge, below, text, transform=where, ha=align, va="center", color=colour("soft"), fontsize=10)
+
+
+def _gain(axes: Axes, place: int, row: Gain, edge: float) -> None:
+    name, marker = VERDICT_STYLES.get(row.verdict, ("unsure", "o"))
+    paint = colour(name)
+    if not finite(row.gain):
+        axes.annotate(
+            "undefined", (edge, place), xytext=(6, 0), textcoords="offset points", va="center", color=paint, fontsize=10
+        )
+        return
+    bounds = [bound for bound in row.ci95 or () if finite(bound)]
+    if len(bounds) == 2:
+        axes.plot(bounds, [place, place], color=paint, linewidth=2.2, solid_capstyle="round")
+    face = paint if row.verdict in VERDICT_STYLES else colour("card")
+    axes.plot([row.gain], [place], marker=marker, markersize=7.5, color=paint, markerfacecolor=face, markeredgewidth=1.8)
+    text = number(row.gain, signed=True)
+    axes.annotate(
+        text, (edge, place), xytext=(6, 0), textcoords="offset points", va="center", color=paint, annotation_clip=False
+    )
+
+
+def curves(key: str, title: str, lines: Sequence[Curve]) -> str:
+    """Means over replicas by epoch, each with the band of its 95 % interval."""
+    with Canvas(height=230) as canvas:
+        axes = canvas.axes
+        axes.grid(axis="y")
+        for line in lines:
+            epochs = [point.epoch for point in line.points]
+            means = [point.mean for point in line.points]
+            if any(point.half for point in line.points):
+                lower = [point.mean - point.half for point in line.points]
+                upper = [point.mean + point.half for point in line.points]
+                axes.fill_between(epochs, lower, upper, color=_paint(line.style), alpha=0.16, linewidth=0)
+            _draw_line(axes, epochs, means, line.style, markers=len(epochs) == 1)
+            kept = [(point.epoch, point.mean) for point in line.points if point.epoch == line.best]
+            for epoch, mean in kept:
+                axes.plot([epoch], [mean], **_marker(line.style), markersize=7)
+        _epochs(axes, [point.epoch for line in lines for point in line.points])
+        _ticks(axes.yaxis, signed=False, most=6)
+        axes.set_xlabel("epoch", labelpad=4, fontsize=10.5)
+        ends = "; ".join(f"{line.name}: {number(line.points[0].mean)} to {number(line.points[-1].mean)}" for line in lines)
+        return canvas.svg(key, title, f"Mean over replicas, first epoch to last drawn. {ends}.")
+
+
+def reliability(key: str, title: str, lines: Sequence[Reliability]) -> str:
+    """Observed against predicted rate; a perfectly calibrated model lies on the diagonal."""
+    with Canvas(height=320, left=58, bottom=44) as canvas:
+        axes = canvas.axes
+        top = 1.06 * max((value for line in lines for point in line.points for value in point), default=1.0) or 1.0
+        axes.plot([0, top], [0, top], color=colour("zero"), linewidth=1, dashes=(4, 3))
+        for line in lines:
+            across, up = zip(*line.points, strict=True)
+            _draw_line(axes, across, up, line.style, markers=True)
+        axes.set(xlim=(0, top), ylim=(0, top))
+        axes.grid()
+        for axis in (axes.xaxis, axes.yaxis):
+            _ticks(axis, signed=False, most=6, percent=True)
+        axes.set_xlabel("predicted", labelpad=4, fontsize=10.5)
+        axes.set_ylabel("observed", labelpad=6, fontsize=10.5)
+        names = ", ".join(line.name for line in lines)
+        return canvas.svg(key, title, f"Observed rate by predicted rate for {names}; the numbers are in the table below.")
+
+
+def _paint(style: int) -> str:
+    return colour(f"a{style % 8}")
+
+
+def _marker(style: int) -> dict[str, Any]:
+    return {
+        "marker": MARKERS[style % 8],
+        "color": _paint(style),
+        "markerfacecolor": colour("card"),
+        "markeredgewidth": 1.8,
+        "linestyle": "none",
+        "zorder": 3,
+    }
+
+
+def _draw_line(axes: Axes, across: Sequence[float], up: Sequence[float], style: int, markers: bool) -> None:
+    (line,) = axes.plot(across, up, color=_paint(style), linewidth=1.9)
+    if DASHES[style % 8]:
+        line.set_dashes(DASHES[style % 8])
+    if markers:
+        axes.plot(across, up, **{**_marker(style), "markersize": 4, "markerfacecolor": _paint(style), "markeredgewidth": 0})
+
+
+def _epochs(axes: Axes, epochs: Sequence[float]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = min(epochs), max(epochs)
+    air = 0.03 * (high - low) or 0.5
+    axes.set_xlim(low - air, high + air)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+
+
+def _ticks(axis: Any, signed: bool, most: int, percent: bool = False) -> None:
+    """Round ticks, all with the same decimals; call once the data are drawn."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]))
+    scale = 100 if percent else 1
+    places = [f"{scale * value:.9f}".rstrip("0").partition(".")[2] for value in axis.get_majorticklocs()]
+    decimals = max(map(len, places), default=0)
+
+    def text(value: float, _: int | None) -> str:
+        shown = format(round(scale * value, 9) + 0.0, f"{'+' if signed and value else ''}.{decimals}f")
+        return shown.replace("-", "−") + (" %" if percent else "")
+
+    axis.set_major_formatter(FuncFormatter(text))

@@ -1,0 +1,87 @@
+"""One self-contained HTML page from a comparison (or one training run), and the short forms for notebook and terminal."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from manygate.report import panels, view
+from manygate.report.svg import DASHES, PALETTE, SHAPES
+from manygate.report.words import Document, headline, judged, listed
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["headline", "html_summary", "render", "write_report"]
+
+
+def render(document: Document) -> str:
+    """The report as one HTML page that needs nothing else: no network, no script, no font.
+
+    ``document`` is the content of ``comparison.json``. The same document gives the same text.
+    """
+    parts = {
+        "headline": headline(document),
+        "compared": bool(judged(document)),
+        "reason": (document.get("best") or {}).get("reason"),
+        "facts": view.facts(document),
+        "legend": view.legend(document),
+        "warnings": [str(warning) for warning in (document.get("data") or {}).get("warnings") or []],
+        "verdict": view.verdict_table(document),
+        "numbers": view.verdict_numbers(document),
+        "scores": view.score_table(document),
+        "forests": panels.forests(document),
+        "costs": view.costs(document),
+        "results": view.results(document),
+        "meanings": view.meanings(document),
+        "learning": panels.learning(document),
+        "gates": panels.gates(document),
+        "calibration": panels.calibration(document),
+        "data": view.data(document),
+        "reproduce": view.reproduce(document),
+    }
+    return _printable(_environment().get_template("report.html.j2").render(parts, palette=PALETTE))
+
+
+def write_report(document: Document, path: str | Path) -> None:
+    """Render to a file, which is either the whole new page or what was there before."""
+    target = Path(path)
+    content = render(document).encode("utf-8")
+    draft = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with draft.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def html_summary(document: Document) -> str:
+    """Headline and verdict table as a fragment of HTML, for a notebook."""
+    template = _environment().get_template("summary.html.j2")
+    return _printable(
+        template.render(headline=headline(document), verdict=view.verdict_table(document), scores=view.score_table(document))
+    )
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("manygate", "report")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.globals.update(dashes=DASHES, shapes=SHAPES)
+    environment.filters["listed"] = listed
+    return environment
+
+
+def _printable(text: str) -> str:
+    """Replace what no file in UTF-8 or no HTML page can hold (half a surrogate pair, control characters)."""
+    unfit = {code: "�" for code in [*range(0x20), 0x7F] if chr(code) not in "\t\n\r\f"}
+    return text.translate(unfit).encode("utf-8", "replace").decode("utf-8")

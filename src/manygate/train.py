@@ -1,0 +1,277 @@
+"""The only training loop, over replicas.
+
+Shape suffixes: M members (see :mod:`manygate.model`), B batch, T tasks of a member.
+
+A run is a function of its configuration and data alone: the order of batches, dropout and initialisation come from streams named by
+seed, epoch and step, so a run that was killed and resumed ends with the same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from manygate.checkpoint import load_checkpoint, save_checkpoint
+from manygate.config import RunConfig
+from manygate.data.batches import Batch, Split
+from manygate.errors import InputError
+from manygate.evaluate import Monitor, predict
+from manygate.files import write_text
+from manygate.interrupt import Interrupt, Interrupted
+from manygate.loss import task_losses
+from manygate.model import MultiTaskModel, member_axis
+from manygate.optimizer import Optimizer, clip_gradients, learning_rate
+from manygate.progress import Progress
+from manygate.schema import Task
+
+
+class DivergedError(InputError):
+    """The loss became NaN or infinite; the message names task, replica, step and batch."""
+
+
+@dataclass
+class State:
+    """Where a run stands; goes into checkpoints as JSON."""
+
+    members: int
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    best: list[float | None] = field(default_factory=list)
+    best_epoch: list[int] = field(default_factory=list)
+    waited: list[int] = field(default_factory=list)
+    stopped: list[bool] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        self.best = self.best or [None] * self.members
+        self.best_epoch = self.best_epoch or [0] * self.members
+        self.waited = self.waited or [0] * self.members
+        self.stopped = self.stopped or [False] * self.members
+
+
+class Trainer:
+    """Trains a model's replicas on a split, watching another.
+
+    ``fit`` leaves each member's best weights in the model. With a ``folder`` it writes ``metrics.jsonl`` (a line an epoch) and
+    ``checkpoints/``, and continues from them.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        tasks: Sequence[Task],
+        train: Split,
+        monitor: Monitor,
+        config: RunConfig,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+        fingerprint: str = "",
+        title: str = "",
+    ):
+        self.model, self.tasks, self.train, self.monitor, self.config = model, tuple(tasks), train, monitor, config
+        self.folder, self.progress, self.fingerprint = folder, progress or Progress(), fingerprint
+        self.title = title or config.architecture
+        self.optimizer = Optimizer(model.parameters, config, model.sparse)
+        self.state = State(len(model.members))
+        self.best = {name: value.detach().clone() for name, value in model.parameters.items()}
+        self.batches = math.ceil(len(train) / config.batch_size)
+        self.total = min(config.epochs * self.batches, config.max_steps or config.epochs * self.batches)
+        self._prepare_targets()
+
+    def _prepare_targets(self) -> None:
+        device = self.model.device
+        binary = torch.tensor([task.kind == "binary" for task in self.tasks])
+        weight = torch.tensor([task.weight for task in self.tasks], dtype=torch.float32)
+        chosen = torch.tensor([member.tasks for member in self.model.members])
+        self.task_MT = chosen.to(device)
+        self.binary_MT, self.task_weight_MT = binary[chosen].to(device), weight[chosen].to(device)
+        self.loss_sum_MT = torch.zeros(chosen.shape, dtype=torch.float64, device=device)
+        self.loss_count_MT = torch.zeros_like(self.loss_sum_MT)
+
+    def fit(self) -> State:
+        """Train to the end; returns the final state. Raises :class:`Interrupted` and :class:`DivergedError`."""
+        self._resume()
+        with Interrupt() as interrupt:
+            while not self.state.reason:
+                self._epoch(interrupt)
+                self._close_epoch()
+        with torch.no_grad():
+            for name, value in self.model.parameters.items():
+                value.copy_(self.best[name])
+        self.progress.say(f"{self.title}: {self.state.reason}; best weights restored ({self._best_epochs()})")
+        return self.state
+
+    def _epoch(self, interrupt: Interrupt) -> None:
+        state, size = self.state, self.config.batch_size
+        order = self.train.order(self.config.shuffle_seed, state.epoch)
+        title = f"{self.title} epoch {state.epoch + 1}/{self.config.epochs}"
+        self.progress.start(title, len(self.train) * self.model.replicas, state.batch * size * self.model.replicas)
+        began = saved = time.monotonic()
+        while state.batch < self.batches and state.step < self.total:
+            batch = self.train.take(order[state.batch * size : (state.batch + 1) * size])
+            self._step(batch)
+            state.batch, state.step = state.batch + 1, state.step + 1
+            self.progress.advance(len(batch) * self.model.replicas)
+            now = time.monotonic()
+            due = self.config.checkpoint_seconds and now - saved > self.config.checkpoint_seconds
+            if interrupt.number is not None or due:
+                state.seconds, began, saved = state.seconds + now - began, now, now
+                self._checkpoint()
+                if interrupt.number is not None:
+                    self.progress.finish()
+                    raise Interrupted(interrupt.number, self._how_to_resume())
+        state.seconds += time.monotonic() - began
+        self.progress.finish()
+
+    def _step(self, batch: Batch) -> None:
+        model, config = self.model, self.config
+        masks = model.draw_masks(len(batch), self.state.step)
+        batch = model.hide_bias(batch, self.state.step)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            logit_MBT, penalty_M = model.forward(batch, masks)
+        loss_MT = task_losses(logit_MBT, *self._targets(batch), self.binary_MT)
+        objective = (loss_MT * self.task_weight_MT).sum() + penalty_M.sum()
+        if not torch.isfinite(objective):
+            raise self._diverged(loss_MT)
+        objective.backward()
+        if config.clip_norm is not None:
+            clip_gradients(model.parameters, config.clip_norm)
+        self.optimizer.step(learning_rate(config, self.state.step, self.total))
+        present_MT = self._targets(batch)[1].sum(dim=1) > 0
+        self.loss_sum_MT += loss_MT.detach() * present_MT
+        self.loss_count_MT += present_MT
+
+    def _targets(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Labels and weights as (M or 1, B, T): a model per task reads only its own."""
+        if self.task_MT.shape[1] == len(self.tasks):
+            return batch.label_BT.unsqueeze(0), batch.weight_BT.unsqueeze(0)
+        label_MB, weight_MB = (value.t().index_select(0, self.task_MT.squeeze(1)) for value in (batch.label_BT, batch.weight_BT))
+        return label_MB.unsqueeze(-1), weight_MB.unsqueeze(-1)
+
+    def _close_epoch(self) -> None:
+        state, config = self.state, self.config
+        loss_TR = self._by_task((self.loss_sum_MT / self.loss_count_MT).cpu().numpy())
+        metric_RT, score_M = self.monitor(predict(self.model, self.monitor.split), self.model.members)
+        state.epoch, state.batch = state.epoch + 1, 0
+        improved = [self._judge(m, float(score)) for m, score in enumerate(score_M)]
+        self._keep_best(improved)
+        entry = {
+            "epoch": state.epoch,
+            "step": state.step,
+            "train_loss": {task.name: _plain(loss_TR[t]) for t, task in enumerate(self.tasks)},
+            "valid": {task.name: _plain(metric_RT[:, t]) for t, task in enumerate(self.tasks)},
+        }
+        state.history.append(entry)
+        self.loss_sum_MT.zero_()
+        self.loss_count_MT.zero_()
+        if all(state.stopped):
+            state.reason = f"stopped early, no better validation {config.monitor} for {config.patience} epochs"
+        elif state.epoch >= config.epochs or state.step >= self.total:
+            state.reason = f"trained for {state.epoch} epochs and {state.step:,} steps"
+        self._report(metric_RT, any(improved))
+        self._checkpoint()
+
+    def _by_task(self, value_MT: np.ndarray) -> list[np.ndarray]:
+        """(M, tasks of a member) -> T arrays over replicas."""
+        return list(value_MT.reshape(self.model.replicas, len(self.tasks)).T)
+
+    def _judge(self, m: int, score: float) -> bool:
+        """Whether member m is better than ever; one that has stopped is judged no more."""
+        state = self.state
+        if state.stopped[m]:
+            return False
+        best = state.best[m]
+        if best is None or score > best:
+            state.best[m], state.best_epoch[m], state.waited[m] = score, state.epoch, 0
+            return True
+        state.waited[m] += 1
+        state.stopped[m] = state.waited[m] >= self.config.patience
+        return False
+
+    @torch.no_grad()
+    def _keep_best(self, improved: list[bool]) -> None:
+        for name, value in self.model.parameters.items():
+            axis = member_axis(name)
+            for m in np.flatnonzero(improved):
+                self.best[name].select(axis, m).copy_(value.select(axis, m))
+
+    def _report(self, metric_RT: np.ndarray, improved: bool) -> None:
+        parts = [f"{task.name} {self.monitor.name(task)} {metric_RT[:, t].mean():.4f}" for t, task in enumerate(self.tasks)]
+        spread = f" (mean of {self.model.replicas} replicas)" if self.model.replicas > 1 else ""
+        mark = " *" if improved else ""
+        self.progress.say(f"{self.title} epoch {self.state.epoch}: validation {', '.join(parts)}{spread}{mark}")
+
+    def _best_epochs(self) -> str:
+        low, high = min(self.state.best_epoch), max(self.state.best_epoch)
+        return f"epoch {low}" if low == high else f"epochs {low} to {high}"
+
+    def _diverged(self, loss_MT: Tensor) -> DivergedError:
+        bad = torch.nonzero(~torch.isfinite(loss_MT.detach()))
+        m, t = (int(bad[0][0]), int(bad[0][1])) if len(bad) else (0, 0)
+        task = self.tasks[int(self.task_MT[m, t])].name if len(bad) else "the penalty"
+        state = self.state
+        safe = f"The best weights, of {self._best_epochs()}, are safe" if state.epoch else "No epoch was finished yet"
+        place = f" in {self.folder / 'checkpoints'}" if self.folder and state.epoch else ""
+        return DivergedError(
+            f"{self.title}: the loss of task {task!r} became {float(loss_MT[m, t]):g} in epoch {state.epoch + 1}, batch "
+            f"{state.batch + 1} of {self.batches} (step {state.step + 1}), replica {self.model.members[m].replica}. {safe}{place}. "
+            f"Try a smaller --learning-rate (now {self.config.learning_rate:g}), or --clip-norm 1."
+        )
+
+    def _how_to_resume(self) -> str:
+        if self.folder is None:
+            return f"Stopped after step {self.state.step:,}; nothing was saved, since the run has no output folder."
+        return f"Saved after step {self.state.step:,}."
+
+    def _checkpoint(self) -> None:
+        if self.folder is None:
+            return
+        write_text(self.folder / "metrics.jsonl", "".join(_json_line(entry) for entry in self.state.history))
+        tensors = {f"model|{name}": value for name, value in self.model.parameters.items()}
+        tensors |= {f"best|{name}": value for name, value in self.best.items()}
+        tensors |= {f"optimizer|{name}": value for name, value in self.optimizer.tensors().items()}
+        tensors |= {"loss_sum": self.loss_sum_MT, "loss_count": self.loss_count_MT}
+        state = {**asdict(self.state), "fingerprint": self.fingerprint}
+        save_checkpoint(self.folder / "checkpoints", self.state.step, tensors, state)
+
+    @torch.no_grad()
+    def _resume(self) -> None:
+        found = load_checkpoint(self.folder / "checkpoints") if self.folder else None
+        if found is None:
+            return
+        tensors, state = found
+        if state.pop("fingerprint") != self.fingerprint:
+            raise InputError(
+                f"{self.folder}: the log or the settings have changed since this run was saved, so it cannot continue. "
+                f"Start a new one with another --out."
+            )
+        self.state = State(**state)
+        for name, value in self.model.parameters.items():
+            value.copy_(tensors[f"model|{name}"])
+            self.best[name].copy_(tensors[f"best|{name}"])
+        self.loss_sum_MT.copy_(tensors["loss_sum"])
+        self.loss_count_MT.copy_(tensors["loss_count"])
+        prefix = "optimizer|"
+        self.optimizer.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        self.progress.say(f"{self.title}: continuing after step {self.state.step:,}")
+
+
+def _plain(value_R: np.ndarray) -> list[float | None]:
+    """Floats for JSON; NaN (no row of the task was seen) becomes null."""
+    return [float(value) if np.isfinite(value) else None for value in value_R]
+
+
+def _json_line(entry: dict[str, Any]) -> str:
+    return json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
