@@ -1,0 +1,39 @@
+"""Manygate trains, compares, explains and serves multi-task ranking models. Start with ``mg.compare`` or ``mg.Ranker``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from manygate import datasets
+    from manygate.config import RunConfig
+    from manygate.errors import InputError
+    from manygate.ranker import Comparison, Ranker, compare
+    from manygate.schema import Feature, Schema, Task
+
+__all__ = ["Comparison", "Feature", "InputError", "Ranker", "RunConfig", "Schema", "Task", "compare", "datasets"]
+
+_HOMES = {
+    "Comparison": "manygate.ranker",
+    "Feature": "manygate.schema",
+    "InputError": "manygate.errors",
+    "Ranker": "manygate.ranker",
+    "RunConfig": "manygate.config",
+    "Schema": "manygate.schema",
+    "Task": "manygate.schema",
+    "compare": "manygate.ranker",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that ``import manygate`` loads neither torch nor pyarrow."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name == "datasets":
+        return import_module("manygate.datasets")
+    raise AttributeError(f"module 'manygate' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

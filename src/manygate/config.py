@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from manygate.errors import InputError, did_you_mean
+from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.schema import read_text, read_yaml, validated
 
 CONFIG_VERSION = 1
@@ -23,6 +23,12 @@ def _widths(value: Any) -> Any:
     return (value,) if isinstance(value, int) else value
 
 
+def _names(value: Any) -> Any:
+    """Accept "a,b" and ["a", "b"]."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_widths)]
 
 
@@ -115,6 +121,19 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
 
     config_version: Literal[1] = CONFIG_VERSION
     log: str | None = Field(None, description="The log: a file, a folder or a glob.")
+    architectures: Names = Field(ARCHITECTURE_NAMES, description="What a comparison trains.")
+
+    @model_validator(mode="after")
+    def _architectures_are_known(self) -> RunConfig:
+        names = self.architectures
+        problems = [f"architecture {name!r} is named twice." for name in sorted({n for n in names if names.count(n) > 1})]
+        for name in names:
+            try:
+                check_architecture(name)
+            except InputError as error:
+                problems += error.problems
+        raise_all(problems if names else ["architectures: name at least one."])
+        return self
 
     @classmethod
     def build(cls, settings: dict[str, Any], where: str = "settings") -> RunConfig:
@@ -129,6 +148,10 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
     def to_yaml(self) -> str:
         """Every setting, resolved, as YAML."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+    def with_defaults(self, **defaults: Any) -> RunConfig:
+        """A copy in which settings that were not given explicitly take other defaults."""
+        return self.replace(**{name: value for name, value in defaults.items() if name not in self.model_fields_set})
 
     def replace(self, **changes: Any) -> RunConfig:
         """A copy with some settings changed, validated anew."""

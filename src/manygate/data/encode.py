@@ -349,7 +349,7 @@ def _fit_feature(
 
 
 def _fitted_types(schema: Schema, batch: pa.RecordBatch, place: str) -> dict[str, pa.DataType]:
-    types = {name: batch.schema.field(name).type for name in schema.columns}
+    types = {field.name: field.type for field in batch.schema if field.name in schema.columns}
     raise_all(
         problem for f in schema.features if (problem := type_problem(f.name, f.kind, types[f.name], place)) is not None
     )

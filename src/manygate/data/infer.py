@@ -69,8 +69,8 @@ def infer_schema(
     differ in nearly every row, row numbers, further times, and types that no feature can have.
 
     The rest: text, true or false and categories are sparse; lists are bags; decimals are dense. Whole numbers are sparse if
-    their name ends like an id (``item_id``, ``sku``), if they are two values, if they spread over 2**31 or more (hashed ids), or
-    if their name ends like a code (``country``, ``hour``) or they are at most 20 values, and no word of the name says amount
+    their name ends like an id (``item_id``, ``sku``), if they are two values, if they spread over 2**31 (hashed ids), or if
+    their name ends like a code (``country``, ``hour``) or they are at most 20 values, and no word of the name says amount
     (``age``, ``num_items``); else dense. Decimals that are all whole and named like an id are sparse: pandas stores ids with
     nulls so.
 
@@ -95,18 +95,7 @@ def infer_schema(
     choice = _Choice(columns, labelled, sample.num_rows == table.count())
     choice.ignored |= dict.fromkeys(ignore, "asked for")
     choice.set_roles(weight, group, time, table.name)
-    features = [feature for column in columns.values() if (feature := choice.feature(column, column.name in bias))]
-    if not features:
-        reasons = "; ".join(f"{name}: {why}" for name, why in choice.ignored.items())
-        raise InputError(f"{table.name}: no column is left to learn from. {reasons or 'There are only labels'}. Add columns.")
-    return Schema(
-        tasks=labelled,
-        features=tuple(features),
-        group=choice.group,
-        time=choice.time,
-        weight=choice.weight,
-        ignored={name: choice.ignored[name] for name in table.column_names if name in choice.ignored},
-    )
+    return choice.schema(bias, table)
 
 
 def _check_columns(
@@ -219,7 +208,7 @@ def _percent(share: float) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:,.4g}"
+    return f"{value:,.0f}" if (float(value).is_integer() or abs(value) >= 1000) and abs(value) < 1e15 else f"{value:,.4g}"
 
 
 def _infer_tasks(tasks: Sequence[Task], columns: dict[str, _Column], table: str) -> tuple[Task, ...]:
@@ -288,6 +277,23 @@ class _Choice:
             fits = [c.name for c in free if c.plain == name and c.is_plain and not self._differs(c)]
             self.group = self.group or (fits[0] if fits else None)
 
+    def schema(self, bias: Sequence[str], table: Table) -> Schema:
+        features = [f for column in self.columns.values() if (f := self.feature(column, column.name in bias))]
+        if not features:
+            reasons = "; ".join(f"{name}: {why}" for name, why in self.ignored.items())
+            raise InputError(
+                f"{table.name}: no column is left to learn from. {reasons or 'There are only labels'}. Add columns."
+            )
+        ignored = {name: self.ignored[name] for name in table.column_names if name in self.ignored}
+        return Schema(
+            tasks=tuple(self.tasks),
+            features=tuple(features),
+            group=self.group,
+            time=self.time,
+            weight=self.weight,
+            ignored=ignored,
+        )
+
     def feature(self, column: _Column, bias: bool) -> Feature | None:
         """The column as a feature; None where it has another role or is ignored."""
         name = column.name
@@ -308,8 +314,8 @@ class _Choice:
 
     def _copy_of_label(self, column: _Column) -> str | None:
         for label in (self.columns[name] for name in sorted(self.labels)):
-            pair = (column.numbers, label.numbers)
-            if pair[0] is not None and pair[1] is not None and label.distinct > 1 and np.array_equal(*pair, equal_nan=True):
+            one, two = column.numbers, label.numbers
+            if one is not None and two is not None and label.distinct > 1 and np.array_equal(one, two, equal_nan=True):
                 return f"identical to label {label.name!r}"
         return None
 

@@ -84,7 +84,7 @@ def span(rows: Sequence[Gain]) -> tuple[float, float]:
 def forest(key: str, task: str, metric: str, baseline: str, rows: Sequence[Gain], limits: tuple[float, float]) -> str:
     """Gains with 95 % intervals, one row an architecture, around a line at zero."""
     names = [label(row.name) for row in rows]
-    left = min(150, 18 + 6.6 * max(map(len, names)))
+    left = min(172, 18 + 6.8 * max(map(len, names)))
     with Canvas(height=52 + 27 * len(rows), left=left, right=58, bottom=40) as canvas:
         axes = canvas.axes
         axes.set(xlim=limits, ylim=(len(rows) - 0.4, -0.6))

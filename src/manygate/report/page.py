@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from manygate.report import panels, view
 from manygate.report.svg import DASHES, PALETTE, SHAPES
-from manygate.report.words import Document, headline, judged, listed
+from manygate.report.words import Document, chosen, headline, judged, listed
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -26,6 +26,7 @@ def render(document: Document) -> str:
     parts = {
         "headline": headline(document),
         "compared": bool(judged(document)),
+        "chosen": chosen(document),
         "reason": (document.get("best") or {}).get("reason"),
         "facts": view.facts(document),
         "legend": view.legend(document),

@@ -20,7 +20,7 @@ def forests(document: Document) -> View:
         gains = [
             charts.Gain(name, entry.get("gain"), entry.get("ci95"), str(entry["verdict"])) for name, entry in entries if entry
         ]
-        if gains:
+        if any(words.finite(row.gain) for row in gains):
             rows_of[task] = gains
     limits, shared = _limits(document, rows_of)
     for place, (task, rows) in enumerate(rows_of.items()):

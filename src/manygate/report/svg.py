@@ -23,7 +23,7 @@ PALETTE = {
     "card": ("#fefefe", "#191d24"),
     "helps": ("#0a6b8a", "#56bbdc"),
     "hurts": ("#b1470e", "#f2935a"),
-    "unsure": ("#727c8b", "#929cab"),
+    "unsure": ("#667080", "#9aa4b3"),
     "a0": ("#4d5766", "#a9b3c1"),
     "a1": ("#b58500", "#e3bb4b"),
     "a2": ("#b13a86", "#ec86c5"),
@@ -148,7 +148,7 @@ def _tidy(root: ElementTree.Element, key: str, title: str, description: str) -> 
     used |= set(re.findall(r"url\(#([^)]+)\)", " ".join(element.get("clip-path", "") for element in root.iter())))
     for element in root.iter():
         identity = element.attrib.pop("id", "")
-        if identity in used:
+        if identity and identity in used:
             element.set("id", f"{key}-{identity}")
         if element.get("href", "").startswith("#"):
             element.set("href", f"#{key}-{element.get('href', '')[1:]}")

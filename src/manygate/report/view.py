@@ -15,6 +15,7 @@ STYLES = {"single_task": 0, "shared_bottom": 1, "omoe": 2, "mmoe": 3}
 SYMBOLS = {"helps": "▲", "hurts": "▼", "cannot tell": "○"}
 CLASSES = {"helps": "helps", "hurts": "hurts"}
 SPLITS = {"train": "training", "valid": "validation", "test": "test"}
+NO_REASON = "no reason was recorded"
 View = dict[str, Any]
 
 
@@ -52,20 +53,32 @@ def verdict_table(document: Document) -> View | None:
     names, baseline = words.judged(document), document.get("baseline")
     if not names:
         return None
-    rows = []
+    rows, notes = [], []
     for task in words.task_names(document):
         key = words.main_metric(document, task)
-        own = _summary(document, baseline, task, key)
-        cells = [_verdict(document["verdicts"][name].get(task)) for name in names]
-        rows.append({"task": task, "metric": words.metric(key).label, "own": words.plus_minus(own), "cells": cells})
+        own = words.plus_minus(_summary(document, baseline, task, key))
+        cells = [
+            _verdict(document["verdicts"][name].get(task), _reason(document, (name, baseline), task, key)) for name in names
+        ]
+        notes += [f"{task}: {cell['reason']}" for cell in cells if cell["reason"]]
+        rows.append(
+            {"task": task, "metric": words.metric(key).label, "own": own, "score": own.partition(" ")[0], "cells": cells}
+        )
     entries = {head["name"]: head for head in legend(document)}
     heads = [entries[name] for name in names]
-    return {"baseline": baseline, "heads": heads, "rows": rows, "valid": _validation(document, [baseline, *names])}
+    return {
+        "baseline": baseline,
+        "heads": heads,
+        "rows": rows,
+        "valid": _validation(document, [baseline, *names]),
+        "notes": list(dict.fromkeys(notes)),
+    }
 
 
-def _verdict(entry: View | None) -> View:
+def _verdict(entry: View | None, reason: str = "") -> View:
+    """One gain in words; ``reason`` says why, should the gain be undefined."""
     if entry is None:
-        return {"class": "unsure", "symbol": "", "word": "–", "gain": "", "interval": ""}
+        return {"class": "unsure", "symbol": "", "word": "–", "gain": "", "interval": "", "reason": None}
     word = str(entry["verdict"])
     return {
         "class": CLASSES.get(word, "unsure"),
@@ -73,7 +86,14 @@ def _verdict(entry: View | None) -> View:
         "word": word,
         "gain": words.number(entry.get("gain"), signed=True),
         "interval": words.interval(entry.get("ci95")),
+        "reason": None if words.finite(entry.get("gain")) else reason or NO_REASON,
     }
+
+
+def _reason(document: Document, names: tuple[Any, ...], task: str, key: str) -> str:
+    """Why a task's metric is undefined in the first of some architectures to say so."""
+    entries = [(document["results"].get(name) or {"tasks": {}})["tasks"].get(task) or {} for name in names]
+    return next((str(why) for entry in entries if (why := (entry.get("undefined") or {}).get(key))), "")
 
 
 def _validation(document: Document, names: list[Any]) -> list[str] | None:
@@ -185,7 +205,7 @@ def _cell(entry: View | None, key: str, notes: list[str]) -> View:
     several = len((summary or {}).get("values") or []) != 1
     cell["ensemble"] = words.number(ensemble) if several and words.finite(ensemble) else None
     if text == words.UNDEFINED:
-        cell["reason"] = str((entry.get("undefined") or {}).get(key) or "no reason was recorded")
+        cell["reason"] = str((entry.get("undefined") or {}).get(key) or NO_REASON)
         if cell["reason"] not in notes:
             notes.append(str(cell["reason"]))
         cell["note"] = notes.index(str(cell["reason"])) + 1
@@ -247,7 +267,8 @@ def reproduce(document: Document) -> View:
         "schema": _schema(document.get("schema")),
         "versions": [
             ("manygate", str(document.get("manygate_version", "unknown"))),
-            ("format of comparison.json", str(document.get("comparison_version", "unknown"))),
+            *([("torch", str(document["torch_version"]))] if document.get("torch_version") else []),
+            ("format of the results", str(document.get("comparison_version", "unknown"))),
         ],
     }
 

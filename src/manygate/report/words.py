@@ -206,7 +206,9 @@ def headline(document: Document) -> str:
         return " ".join(_outcome(document, name) for name in judged(document))
     if best is not None and len(names) > 1:
         return f"{best} did best on validation, of {len(names)} architectures."
-    return _scores(document, best if best in names else names[0])
+    if len(names) > 1:
+        return f"{len(names)} architectures were trained; validation chose none of them."
+    return _scores(document, names[0])
 
 
 def _outcome(document: Document, name: str) -> str:

@@ -1,0 +1,379 @@
+"""The command line: parse, call, print. Heavy imports wait inside the commands, so that --help is quick."""
+
+from __future__ import annotations
+
+import json as json_module
+import shlex
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, Literal, NoReturn
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from manygate.config import RunConfig
+from manygate.errors import InputError
+from manygate.flags import DataFlags, ModelFlags, TrainFlags, resolve, settings_of
+from manygate.interrupt import Interrupted
+from manygate.progress import ProgressMode, open_progress
+
+EPILOGUE = """Exit codes: 0 done, 1 a fault of manygate (--debug shows the traceback), 2 bad input or settings, 130 stopped by
+Ctrl-C, 143 stopped by SIGTERM. Every command takes --debug."""
+
+app = App(
+    name="manygate",
+    help="Train, compare, explain and serve multi-task ranking models. Start with: manygate demo",
+    help_epilogue=EPILOGUE,
+    help_format="plaintext",
+    default_parameter=Parameter(negative=()),
+    version_flags=["--version"],
+    result_action="return_value",
+)
+dataset_app = App(name="dataset", help="Write a ready-made data set: ordinary Parquet (train, valid, test) and schema.yaml.")
+app.command(dataset_app)
+
+Data = Annotated[Any, Parameter(name="*", group=Group("Data", sort_key=2))]
+_data = Parameter(name="*", group=Group("Data", sort_key=2))
+_model = Parameter(name="*", group=Group("Model", sort_key=3))
+_training = Parameter(name="*", group=Group("Training", sort_key=4))
+Json = Annotated[bool, Parameter(help="Print one JSON object on stdout; everything else goes to stderr.")]
+ShowProgress = Annotated[ProgressMode, Parameter(help="Bars, plain lines or nothing.")]
+ConfigFile = Annotated[Path | None, Parameter(help="Settings as YAML; flags override them.")]
+Out = Annotated[Path | None, Parameter(help="Folder to write. Default: runs/NAME-N.")]
+Resume = Annotated[Path | None, Parameter(help="Continue the run in this folder, with its own log and settings.")]
+Overwrite = Annotated[bool, Parameter(help="Replace the run in --out.")]
+
+
+@app.command
+def demo(
+    *,
+    out: Annotated[Path, Parameter(help="Folder to write.")] = Path("runs/demo"),
+    rows: Annotated[int, Parameter(help="Impressions in the log.")] = 60_000,
+    replicas: Annotated[int, Parameter(help="Replicas of each architecture.")] = 5,
+    json: Json = False,
+    progress: ShowProgress = "auto",
+) -> None:
+    """Compare four ways of sharing on an embedded log whose truth is known: writes the log, trains, shows the verdict.
+
+    Example: manygate demo
+    """
+    from manygate import datasets
+    from manygate.run import open_folder, prepare
+
+    show = open_progress(progress)
+    config = RunConfig.build({"replicas": replicas, "epochs": 8, "patience": 2, "log": str(out / "log")})
+    open_folder(out, config, resume=False, overwrite=(out / "DONE").is_file())
+    show.say(f"writing an impression log of {rows:,} rows to {out / 'log'}")
+    datasets.log(out / "log", rows=rows)
+    log = prepare(out / "log", config)
+    _compare(log, config, out, json, show, f"manygate demo --out {shlex.quote(str(out))} --rows {rows} --replicas {replicas}")
+
+
+@dataset_app.command(name="census")
+def dataset_census(
+    *,
+    out: Annotated[Path, Parameter(help="Folder to write.")],
+    group: Annotated[Literal["income", "education"], Parameter(help="Main task; the other is never_married.")] = "income",
+    data_dir: Annotated[Path | None, Parameter(help="Folder with the two UCI files. Default: download them.")] = None,
+    seed: Annotated[int, Parameter(help="Seed of the validation/test split.")] = 0,
+    overwrite: Annotated[bool, Parameter(help="Replace what is in --out.")] = False,
+    json: Json = False,
+) -> None:
+    """UCI Census-Income (KDD), as the MMoE paper uses it (section 6.3): 38 inputs, two tasks.
+
+    Example: manygate dataset census --group income --data-dir downloads --out census
+    """
+    from manygate import datasets
+
+    _wrote(datasets.census(group, out, data_dir=data_dir, seed=seed, overwrite=overwrite), json)
+
+
+@dataset_app.command(name="log")
+def dataset_log(
+    *,
+    out: Annotated[Path, Parameter(help="Folder to write.")],
+    rows: Annotated[int, Parameter(help="Impressions.")] = 100_000,
+    relatedness: Annotated[float, Parameter(help="Cosine between click's and each other task's preferences, -1 to 1.")] = 0.5,
+    seed: Annotated[int, Parameter(help="Seed.")] = 0,
+    overwrite: Annotated[bool, Parameter(help="Replace what is in --out.")] = False,
+    json: Json = False,
+) -> None:
+    """A seeded impression log with click, like, watch_time and buy, and the true probabilities beside it.
+
+    Example: manygate dataset log --rows 200000 --relatedness -0.5 --out log
+    """
+    from manygate import datasets
+
+    _wrote(datasets.log(out, rows=rows, relatedness=relatedness, seed=seed, overwrite=overwrite), json)
+
+
+@app.command
+def schema(
+    log: Annotated[str, Parameter(help="A file, folder or glob: Parquet, CSV, Arrow.")],
+    /,
+    *,
+    task: Annotated[tuple[str, ...], Parameter(help="A label to predict, NAME or NAME:where=click==1,kind=regression.")],
+    out: Annotated[Path | None, Parameter(help="YAML file to write.")] = None,
+    weight: Annotated[str | None, Parameter(help="Column of row weights.")] = None,
+    group: Annotated[str | None, Parameter(help="Column of users or queries.")] = None,
+    time: Annotated[str | None, Parameter(help="Column of times.")] = None,
+    bias: Annotated[tuple[str, ...], Parameter(help="Features absent at serving, such as a position.")] = (),
+    ignore: Annotated[tuple[str, ...], Parameter(help="Columns not to use.")] = (),
+    overwrite: Annotated[bool, Parameter(help="Replace --out.")] = False,
+    json: Json = False,
+) -> None:
+    """Infer what each column of a log means, say why, and write it as YAML to edit.
+
+    Example: manygate schema log.parquet --task click --task buy:where=click==1 --out schema.yaml
+    """
+    from manygate.data.infer import infer_schema
+    from manygate.files import write_text
+    from manygate.terminal import show_schema
+
+    if out is not None and out.exists() and not overwrite:
+        raise InputError(f"--out {out} exists. Choose another, or add --overwrite.")
+    found = infer_schema(log, list(task), weight=weight, group=group, time=time, bias=bias, ignore=ignore)
+    if out is not None:
+        write_text(out, found.to_yaml())
+        print(f"wrote {out}", file=sys.stderr)
+    if json:
+        _print_json(found.model_dump(mode="json"))
+    else:
+        show_schema(found)
+
+
+@app.command
+def train(
+    log: Annotated[str | None, Parameter(help="A file, folder or glob: Parquet, CSV, Arrow.")] = None,
+    /,
+    *,
+    out: Out = None,
+    resume: Resume = None,
+    overwrite: Overwrite = False,
+    config: ConfigFile = None,
+    json: Json = False,
+    progress: ShowProgress = "auto",
+    data: Annotated[DataFlags | None, _data] = None,  # type: ignore[valid-type]
+    model: Annotated[ModelFlags | None, _model] = None,  # type: ignore[valid-type]
+    training: Annotated[TrainFlags | None, _training] = None,  # type: ignore[valid-type]
+) -> None:
+    """Train one architecture, evaluate it on test rows, and write a bundle and a report.
+
+    Example: manygate train log.parquet --task click --task buy:where=click==1 --architecture mmoe --out runs/mmoe
+    """
+    from manygate.run import open_folder, prepare, train_run
+    from manygate.terminal import show_metrics
+
+    settings = _settings(log, config, settings_of(data, model, training), resume)
+    folder = resume or out or _free_folder("train")
+    log_rows = prepare(settings.log, settings)
+    open_folder(folder, settings, resume is not None, overwrite)
+    _, document = _stoppable("train", folder, lambda: train_run(log_rows, settings, folder, open_progress(progress), _command()))
+    if json:
+        _print_json(document)
+    else:
+        result = document["results"][settings.architecture]
+        show_metrics(result["tasks"], f"{settings.architecture} on test, {result['replicas']} replicas")
+        print(f"\nbundle {folder / 'bundle'}\nreport {folder / 'report.html'}")
+
+
+@app.command
+def compare(
+    log: Annotated[str | None, Parameter(help="A file, folder or glob: Parquet, CSV, Arrow.")] = None,
+    /,
+    *,
+    architectures: Annotated[str | None, Parameter(help="Schemes to compare, separated by commas. Default: all four.")] = None,
+    out: Out = None,
+    resume: Resume = None,
+    overwrite: Overwrite = False,
+    config: ConfigFile = None,
+    json: Json = False,
+    progress: ShowProgress = "auto",
+    data: Annotated[DataFlags | None, _data] = None,  # type: ignore[valid-type]
+    model: Annotated[ModelFlags | None, _model] = None,  # type: ignore[valid-type]
+    training: Annotated[TrainFlags | None, _training] = None,  # type: ignore[valid-type]
+) -> None:
+    """Does sharing help? Train several architectures alike and say what each task gains over its own model, and how sure.
+
+    Trains 8 replicas of each unless --replicas says otherwise.
+
+    Example: manygate compare log.parquet --task click --task buy:where=click==1 --replicas 8 --out runs/first
+    """
+    from manygate.run import open_folder, prepare
+
+    given = settings_of(data, model, training)
+    if architectures is not None:
+        given["architectures"] = architectures
+    settings = _settings(log, config, given, resume).with_defaults(replicas=8)
+    folder = resume or out or _free_folder("compare")
+    log_rows = prepare(settings.log, settings)
+    open_folder(folder, settings, resume is not None, overwrite)
+    _compare(log_rows, settings, folder, json, open_progress(progress), _command())
+
+
+@app.command
+def evaluate(
+    run: Annotated[Path, Parameter(help="A run's folder, or a bundle.")],
+    log: Annotated[str, Parameter(help="A labelled log; of a data set's folder, the test part.")],
+    /,
+    *,
+    json: Json = False,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Every metric of every task of a trained model on a log.
+
+    Example: manygate evaluate runs/mmoe january.parquet
+    """
+    from manygate.ranker import Ranker
+    from manygate.terminal import show_metrics
+
+    report = Ranker.load(run, device).evaluate(log)
+    if json:
+        _print_json(report)
+    else:
+        show_metrics(report["tasks"], f"{report['log']}: {report['rows']:,} rows, {report['replicas']} replicas")
+
+
+@app.command
+def predict(
+    run: Annotated[Path, Parameter(help="A run's folder, or a bundle.")],
+    log: Annotated[str, Parameter(help="Rows to score: a file, folder or glob.")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="File to write: .parquet, .csv or .arrow.")],
+    keep: Annotated[tuple[str, ...], Parameter(help="Columns to copy beside the scores.")] = (),
+    overwrite: Annotated[bool, Parameter(help="Replace --out.")] = False,
+    json: Json = False,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Score rows: one column per task, in the order of the rows.
+
+    Example: manygate predict runs/mmoe today.parquet --keep user_id --keep item_id --out scores.parquet
+    """
+    from manygate.ranker import Ranker
+    from manygate.scores import write_scores
+
+    ranker = Ranker.load(run, device)
+    rows = write_scores(ranker.model, ranker.encoder, log, out, keep, overwrite)
+    if json:
+        _print_json({"out": str(out), "rows": rows, "tasks": list(ranker.schema.task_names)})
+    else:
+        print(f"wrote {rows:,} rows to {out}: {', '.join([*keep, *ranker.schema.task_names])}")
+
+
+@app.command
+def report(
+    run: Annotated[Path, Parameter(help="The folder of a comparison or of a training run.")],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="File to write. Default: report.html in the run's folder.")] = None,
+    json: Json = False,
+) -> None:
+    """Write the HTML report of a run again, from its results.
+
+    Example: manygate report runs/first --out first.html
+    """
+    from manygate.files import read_json
+    from manygate.report import headline, write_report
+
+    found = next((run / name for name in ("comparison.json", "evaluation.json") if (run / name).is_file()), None)
+    if found is None:
+        raise InputError(f"{run}: no results here (no comparison.json or evaluation.json). Give the folder of a finished run.")
+    document, target = read_json(found), out or run / "report.html"
+    write_report(document, target)
+    if json:
+        _print_json({"out": str(target), "headline": headline(document)})
+    else:
+        print(f"{headline(document)}\nreport {target}")
+
+
+def _compare(log: Any, settings: RunConfig, folder: Path, json: bool, progress: Any, command: str) -> None:
+    from manygate.comparison import compare_run
+    from manygate.report import headline
+    from manygate.terminal import show_comparison
+
+    document = _stoppable("compare", folder, lambda: compare_run(log, settings, folder, progress, command))
+    if json:
+        _print_json(document)
+    else:
+        show_comparison(document, headline(document))
+        print(f"report {folder / 'report.html'}")
+
+
+def _settings(log: str | None, config: Path | None, given: dict[str, Any], resume: Path | None) -> RunConfig:
+    if resume is not None:
+        if log is not None or config is not None or given:
+            raise InputError("--resume continues a run with its own log and settings; leave out all others.")
+        if not (resume / "config.yaml").is_file():
+            raise InputError(f"--resume {resume}: no run here (no config.yaml). Give the --out of the run that was stopped.")
+        return RunConfig.load(resume / "config.yaml")
+    settings = resolve(config, given | ({"log": log} if log is not None else {}))
+    if settings.log is None:
+        raise InputError("which log? Give a file, a folder or a glob, or 'log:' in --config.")
+    return settings
+
+
+def _stoppable(verb: str, folder: Path, work: Any) -> Any:
+    try:
+        return work()
+    except Interrupted as stop:
+        raise Interrupted(stop.signal, f"{stop.resume} Continue with: manygate {verb} --resume {shlex.quote(str(folder))}") from None
+
+
+def _free_folder(verb: str) -> Path:
+    number = 1
+    while (folder := Path("runs") / f"{verb}-{number}").exists():
+        number += 1
+    return folder
+
+
+def _command() -> str:
+    return shlex.join(["manygate", *(argument for argument in sys.argv[1:] if argument != "--debug")])
+
+
+def _wrote(path: Path, json: bool) -> None:
+    if json:
+        _print_json({"out": str(path)})
+    else:
+        print(f"wrote {path}. Next: manygate compare {shlex.quote(str(path))}")
+
+
+def _print_json(tree: Any) -> None:
+    print(json_module.dumps(tree, ensure_ascii=False, allow_nan=False))
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted(number, "Nothing was being trained; run the same command again.")
+
+
+def main() -> None:
+    """Entry point of the ``manygate`` command."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        _fail(str(error), 2, "Try manygate --help.")
+    except InputError as error:
+        if debug:
+            raise
+        _fail(str(error), 2)
+    except Interrupted as stop:
+        _fail(str(stop), stop.exit_code)
+    except KeyboardInterrupt:
+        _fail("stopped by Ctrl-C.", 130)
+    except Exception as error:
+        if debug:
+            raise
+        _fail(f"{type(error).__name__}: {error}. This is a fault of manygate; --debug shows where.", 1)
+
+
+def _fail(message: str, code: int, hint: str = "") -> NoReturn:
+    print(f"manygate: {message}{' ' + hint if hint else ''}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Does sharing help? Train several architectures alike and say, per task, what each gains over the task's own model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from manygate.config import RunConfig
+from manygate.data.encoded import EncodedLog
+from manygate.evaluate import gains
+from manygate.files import to_json, write_text
+from manygate.metrics import interval
+from manygate.progress import Progress
+from manygate.report import write_report
+from manygate.run import Trained, document, train_one
+
+BASELINE = "single_task"
+
+
+def compare_run(
+    log: EncodedLog,
+    config: RunConfig,
+    folder: Path | None,
+    progress: Progress,
+    command: str = "",
+) -> dict[str, Any]:
+    """Train each architecture with the same rows, seeds and budget; write and return the comparison.
+
+    Every architecture is trained in ``folder/NAME``, so that a comparison that was stopped goes on where it was.
+    """
+    trained: dict[str, Trained] = {}
+    for name in config.architectures:
+        progress.say(f"{name}: training {config.replicas} replica{'s' if config.replicas > 1 else ''}")
+        own = config.replace(architecture=name)
+        trained[name] = train_one(log, own, folder / name if folder else None, progress)
+    results = document(log, config, trained, command)
+    results["valid"] = {name: interval(one.valid_score_R) for name, one in trained.items()}
+    if BASELINE in trained:
+        results["baseline"] = BASELINE
+        results["verdicts"] = verdicts(log, trained)
+    results["best"] = choose(results["valid"], config.monitor)
+    if folder is not None:
+        write_text(folder / "schema.yaml", log.schema.to_yaml())
+        write_text(folder / "comparison.json", to_json(results))
+        write_report(results, folder / "report.html")
+        write_text(folder / "DONE", "")
+    return results
+
+
+def verdicts(log: EncodedLog, trained: dict[str, Trained]) -> dict[str, dict[str, Any]]:
+    """Each architecture's paired gain per task over the single-task models, on test."""
+    baseline = trained[BASELINE].test_logit_RNT
+    return {
+        name: gains(one.test_logit_RNT, baseline, log.parts["test"], log.schema.tasks)
+        for name, one in trained.items()
+        if name != BASELINE
+    }
+
+
+def choose(valid: dict[str, dict[str, Any]], monitor: str) -> dict[str, Any]:
+    """The architecture with the best validation score; test rows play no part."""
+    ranked = sorted((name for name in valid if valid[name]["mean"] is not None), key=lambda n: -valid[n]["mean"])
+    if not ranked:
+        return {"architecture": None, "monitor": monitor, "valid": valid, "reason": "No validation score is defined."}
+    first, rest = ranked[0], ranked[1:]
+    what = f"validation {monitor}" if monitor != "mean" else "mean validation metric"
+    reason = f"{first} has the best {what} ({valid[first]['mean']:.4f})"
+    if rest:
+        ahead = interval([a - b for a, b in zip(valid[first]["values"], valid[rest[0]]["values"], strict=True)])
+        reason += f", {ahead['mean']:.4f} ahead of {rest[0]}"
+        if ahead["ci95"] is None or ahead["ci95"][0] <= 0:
+            reason += "; between these two the replicas cannot decide"
+    return {"architecture": first, "monitor": monitor, "valid": valid, "reason": reason + "."}

@@ -1,0 +1,62 @@
+"""Scores to a file, streamed: Parquet, CSV or Arrow, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pc_csv
+import pyarrow.parquet as pq
+
+from manygate.data.encode import Encoder
+from manygate.data.table import open_table
+from manygate.errors import InputError
+from manygate.model import MultiTaskModel
+from manygate.predict import refuse_parts, score_table
+
+ENDINGS = (".parquet", ".csv", ".arrow")
+
+
+def write_scores(
+    model: MultiTaskModel, encoder: Encoder, log: Any, out: Path, keep: Sequence[str] = (), overwrite: bool = False
+) -> int:
+    """Score a log into a file; returns the number of rows."""
+    if out.suffix not in ENDINGS:
+        raise InputError(f"--out {out}: unknown kind of file. Choose a name that ends in {', '.join(ENDINGS)}.")
+    if out.exists() and not overwrite:
+        raise InputError(f"--out {out} exists. Choose another, or add --overwrite.")
+    taken = [name for name in keep if name in encoder.schema.task_names]
+    if taken:
+        raise InputError(f"--keep {taken[0]}: a task has this name, and its scores would take the column's place.")
+    refuse_parts(log)
+    table = open_table(log, types=encoder.types)
+    table.require_rows()
+    temporary = out.with_name(f".{out.name}.tmp")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        rows = _stream(temporary, out.suffix, (batch for _, batch in score_table(model, encoder, table, keep)))
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return rows
+
+
+def _stream(path: Path, ending: str, batches: Any) -> int:
+    rows, writer = 0, None
+    try:
+        for batch in batches:
+            writer = writer or _open_writer(path, ending, batch.schema)
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    finally:
+        if writer is not None:
+            writer.close()
+    return rows
+
+
+def _open_writer(path: Path, ending: str, schema: pa.Schema) -> Any:
+    if ending == ".parquet":
+        return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
+    return pc_csv.CSVWriter(path, schema) if ending == ".csv" else pa.ipc.new_file(path, schema)

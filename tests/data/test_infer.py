@@ -1,0 +1,236 @@
+"""The inferred schema: the kind, role or reason of each sort of column, and errors that list every problem."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from manygate.data.infer import infer_schema
+from manygate.errors import InputError
+from manygate.schema import Schema, Task
+
+N = 400
+RNG = np.random.default_rng(0)
+CLICK = RNG.integers(0, 2, N)
+ITEM = RNG.integers(0, 50, N)
+
+
+def infer(columns: dict[str, Any], tasks: Any = "click", **roles: Any) -> Schema:
+    return infer_schema(pa.table({"click": CLICK, "item_id": ITEM} | columns), tasks, **roles)
+
+
+def kind_of(name: str, values: Any) -> tuple[str, str]:
+    """(kind, note) of one column, or ('ignored', reason)."""
+    schema = infer({name: values})
+    found = {feature.name: (feature.kind, feature.note) for feature in schema.features}
+    return found[name] if name in found else ("ignored", schema.ignored[name])
+
+
+def ints(low: int, high: int) -> pa.Array:
+    return pa.array(RNG.integers(low, high, N))
+
+
+CASES: list[tuple[str, Any, str, str]] = [
+    ("country", [f"c{i % 24}" for i in range(N)], "sparse", "strings, 24 values"),
+    ("word", ["a", None] * (N // 2), "sparse", "strings, 1 values, 50 % missing"),
+    ("tier", pa.array([1, 5, 9, 70] * (N // 4)).dictionary_encode(), "sparse", "categories, 4 values"),
+    ("is_new", [True, False, False, False] * (N // 4), "sparse", "true or false, 25 % true"),
+    ("ctr", np.linspace(0, 99_999.5, N), "dense", "decimals from 0 to 100,000"),
+    ("spend", [0.0] * (N - 36) + [2.5] * 36, "dense", "decimals from 0 to 2.5, 91 % zeros"),
+    ("ratio", [float("nan"), 1.5] * (N // 2), "dense", "decimals from 1.5 to 1.5, 50 % missing"),
+    ("shop_id", ints(0, 200), "sparse", ": ids"),
+    ("shopId", ints(0, 200), "sparse", ": ids"),
+    ("videoid", ints(0, 200), "sparse", ": ids"),
+    ("sku", ints(0, 200), "sparse", ": ids"),
+    ("ad_id", [float(i % 99) if i % 3 else float("nan") for i in range(N)], "sparse", "whole numbers, 66 values: ids"),
+    ("C14", ints(0, 20), "sparse", "values: codes"),
+    ("flag_price", ints(0, 2), "sparse", "whole numbers, 2 values: codes"),
+    ("num_items", ints(0, 7), "dense", "whole numbers from 0 to 6"),
+    ("age", ints(18, 91), "dense", "whole numbers from 18 to 90"),
+    ("wage per hour", ints(0, 500), "dense", "whole numbers"),
+    ("hour", ints(0, 24), "sparse", "whole numbers, 24 values: codes"),
+    ("feature_7", ints(0, 500), "dense", "whole numbers from"),
+    ("hashed", ints(0, 2**62), "sparse", "wide range: hashed ids"),
+    ("signup", ints(1_500_000_000, 1_700_000_000), "dense", "whole numbers from 1,5"),
+    ("valid_bid", ints(0, 500), "dense", "whole numbers"),
+    ("tags", [["a", "b"], [], None, ["c"]] * (N // 4), "bag", "lists of strings, 1.0 on average, 25 % missing"),
+    ("genres", [[1, 2]] * N, "bag", "lists of whole numbers, 2.0 on average"),
+    ("bools", [[True]] * N, "bag", "lists of bool"),
+    ("vector", [[0.5, 0.25]] * N, "ignored", "lists of double; a bag holds ids"),
+    ("nested", [[[1]]] * N, "ignored", "lists of list<item: int64>"),
+    ("hollow", pa.array([[]] * N, pa.list_(pa.string())), "ignored", "an empty list in every row looked at"),
+    ("struct", [{"a": 1}] * N, "ignored", "struct values; a feature is an id, a list of ids or a number"),
+    ("raw", [b"x"] * N, "ignored", "binary values"),
+    ("pairs", pa.array([[("a", 1)]] * N, pa.map_(pa.string(), pa.int64())), "ignored", "map values"),
+    ("length", pa.array([1] * N, pa.duration("s")), "ignored", "duration values"),
+    ("clock", [dt.time(1)] * N, "ignored", "time64 values"),
+    ("nothing", pa.nulls(N), "ignored", "null in every row looked at"),
+    ("no_number", [float("nan")] * N, "ignored", "null in every row looked at"),
+    ("always", ["x"] * N, "ignored", "constant: 'x' in every row looked at"),
+    ("title", [f"text {i}" for i in range(N)], "ignored", "a row key or free text: 400 values in 400 rows"),
+    ("row_id", RNG.permutation(N) * 3, "ignored", "a row key"),
+    ("Unnamed: 0", range(N), "ignored", "a row key"),
+    ("revenue", RNG.permutation(N) * 3, "dense", "whole numbers from 0 to 1,197"),
+    ("clicked", CLICK.astype(bool), "ignored", "identical to label 'click'"),
+    ("target", CLICK.astype(float), "ignored", "identical to label 'click'"),
+    ("weight", RNG.random(N), "ignored", "looks like a row weight; --weight weight uses it"),
+    ("instance weight", RNG.random(N), "ignored", "--weight 'instance weight' uses it"),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "kind", "note"), CASES, ids=[case[0] for case in CASES])
+def test_the_kind_of_a_column(name: str, values: Any, kind: str, note: str) -> None:
+    found, why = kind_of(name, values)
+    assert found == kind
+    assert note in why
+
+
+STAMPS = [dt.datetime(2024, 1, 1) + dt.timedelta(minutes=i // 2) for i in range(N)]
+
+
+def test_time() -> None:
+    assert infer({"seen": STAMPS}).time == "seen"
+    assert infer({"seen": [stamp.date() for stamp in STAMPS]}).time == "seen"
+    assert infer({"timestamp": ints(1_600_000_000, 1_700_000_000)}).time == "timestamp"
+    assert infer({"time_ms": ints(1_600_000_000_000, 1_700_000_000_000)}).time == "time_ms"
+    assert infer({"watch_time": ints(0, 5000)}).time is None
+    several = infer({"signup": STAMPS, "event_time": STAMPS})
+    assert several.time == "event_time"
+    assert several.ignored["signup"] == "a time; the log's time is 'event_time'"
+    unknown = infer({"seen": STAMPS, "left": STAMPS})
+    assert unknown.time is None
+    assert unknown.ignored["left"] == "one of several times; --time NAME uses it"
+    given = infer({"seen": STAMPS, "left": STAMPS}, time="left")
+    assert given.time == "left"
+    assert "left" not in given.ignored
+    assert "left" not in given.feature_names
+
+
+def test_group() -> None:
+    user, session = ints(0, 30), ints(0, 60)
+    schema = infer({"session_id": session, "userId": user})
+    assert schema.group == "userId"
+    assert schema.ignored["session_id"] == "names one request or session; --group session_id groups by it"
+    assert next(f.note for f in schema.features if f.name == "userId") == "whole numbers, 30 values: ids; the group"
+    alone = infer({"session_id": session})
+    assert alone.group == "session_id"
+    assert "session_id" not in {*alone.feature_names, *alone.ignored}
+    given = infer({"session_id": session, "user_id": user}, group="session_id")
+    assert given.group == "session_id"
+    assert "user_id" in given.feature_names
+    unique = infer({"request_id": [f"r{i}" for i in range(N)]})
+    assert unique.group is None
+    assert "request_id" in unique.ignored
+    assert infer({"x": session}, group="item_id").feature_names == ("item_id", "x")
+
+
+def test_rare_users_of_a_long_log_stay() -> None:
+    users = pa.table({"user_id": [f"u{i}" for i in range(1000)] * 2, "click": [0, 1] * 1000})
+    schema = infer_schema(users, "click", rows=500)
+    assert schema.group == "user_id"
+    assert schema.feature_names == ("user_id",)
+
+
+def test_bias() -> None:
+    schema = infer({"position": ints(1, 40), "slot": ["top", "side"] * (N // 2), "screen": ints(0, 300)}, bias="screen")
+    found = {feature.name: feature for feature in schema.features if feature.bias}
+    assert {name: feature.kind for name, feature in found.items()} == dict.fromkeys(("position", "slot", "screen"), "sparse")
+    assert found["slot"].note == "strings, 2 values; bias: known while training, absent at serving"
+    assert not any(feature.bias for feature in infer({"page_rank": RNG.random(N)}).features)
+
+
+def test_weight_and_ignore() -> None:
+    schema = infer({"w": RNG.random(N), "x": ints(0, 300), "weight": RNG.random(N)}, weight="w", ignore="x")
+    assert schema.weight == "w"
+    assert schema.ignored == {"x": "asked for"}
+    assert schema.feature_names == ("item_id", "weight")
+
+
+def test_tasks() -> None:
+    columns = {
+        "buy": pa.array([None if i % 4 else i % 8 // 4 for i in range(N)]),
+        "watch": pa.array(RNG.random(N) * 10),
+        "like": [True, False] * (N // 2),
+        "stars": [0, 1] * (N // 2),
+        "never": pa.array([0.0] * N),
+    }
+    wanted = ["click", Task(name="buy", where="click == 1"), "seconds:label=watch", "like", "stars:kind=regression", "never"]
+    schema = infer(columns, wanted)
+    kinds = dict(zip(schema.task_names, [task.kind for task in schema.tasks], strict=True))
+    numbers = {"seconds", "stars"}
+    assert kinds == {task: "regression" if task in numbers else "binary" for task in schema.task_names}
+    notes = {task.name: task.note for task in schema.tasks}
+    assert notes["buy"] == "0 and 1, 50 % ones, 75 % of the rows unknown"
+    assert notes["never"] == "always 0 in the rows looked at"
+    assert notes["seconds"].startswith("numbers from 0.0")
+    assert schema.tasks[1].where == "click == 1"
+    assert infer({}, Task(name="x", label="click")).tasks[0].column == "click"
+
+
+def test_columns_of_a_sample_space_are_outcomes() -> None:
+    schema = infer({"shown": ints(0, 2)}, "click:where=shown==1")
+    assert schema.ignored["shown"].startswith("in the sample space of task 'click', so probably known only after")
+
+
+def problems(*arguments: Any, **roles: Any) -> tuple[str, ...]:
+    with pytest.raises(InputError) as caught:
+        infer(*arguments, **roles)
+    return caught.value.problems
+
+
+def test_every_unknown_column_is_listed() -> None:
+    found = problems(
+        {"user": ["u"] * N}, ["clik", "buy:where=clck==1"], weight="w", group="usr", time="t", bias=["pos"], ignore=["itemid"]
+    )
+    assert len(found) == 8
+    assert "'clik' (label of task 'clik') is missing. Did you mean 'click'?" in found[0]
+    assert "'buy' (label of task 'buy')" in found[1]
+    assert "'clck' (sample space of task 'buy') is missing. Did you mean 'click'?" in found[2]
+    assert "'w' (weight) is missing. Columns: click, item_id, user." in found[3]
+    assert "'usr' (group) is missing. Did you mean 'user'?" in found[4]
+    assert "'t' (time)" in found[5]
+    assert "'pos' (bias feature)" in found[6]
+    assert "'itemid' (to ignore) is missing. Did you mean 'item_id'?" in found[7]
+
+
+def test_labels_that_no_task_can_have() -> None:
+    columns = {"word": ["yes", "no"] * (N // 2), "empty": pa.nulls(N, pa.int64()), "stars": ints(1, 6)}
+    found = problems(columns, ["word", "empty", "stars:kind=binary", "click"])
+    assert len(found) == 3
+    assert "task 'word': label column 'word' holds string: 'yes', 'no'. Write 0 and 1, or a number." in found[0]
+    assert "label column 'empty' is null in every row looked at" in found[1]
+    assert "label column 'stars' is binary, but holds" in found[2]
+    assert "stars:kind=regression" in found[2]
+
+
+def test_roles_that_collide() -> None:
+    assert "column 'click' is a label, so it cannot be group too" in problems({}, group="click")[0]
+    assert "column 'item_id' is group and to be ignored" in problems({}, group="item_id", ignore=["item_id"])[0]
+    assert "weight column 'w' is string; it must hold numbers" in problems({"w": ["a"] * N}, weight="w")[0]
+    assert "'v' cannot be a bias feature: lists of double" in problems({"v": [[0.5]] * N}, bias=["v"])[0]
+    assert "no task is named" in problems({}, [])[0]
+
+
+def test_nothing_to_learn_from() -> None:
+    with pytest.raises(InputError, match=r"no column is left to learn from\. one: constant: 1 in every row"):
+        infer_schema(pa.table({"click": CLICK, "one": [1] * N}), "click")
+    with pytest.raises(InputError, match="no rows"):
+        infer_schema(pa.table({"click": CLICK[:0], "one": CLICK[:0]}), "click")
+
+
+def test_files_frames_and_yaml(tmp_path: Path) -> None:
+    columns = {"click": CLICK, "item_id": ITEM, "user": [f"u{i % 9}" for i in range(N)], "price": RNG.random(N)}
+    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+    pd.DataFrame(columns).to_csv(tmp_path / "log.csv", index=False)
+    first = Schema.infer(tmp_path / "log.parquet", "click")
+    assert first == Schema.infer(tmp_path / "log.csv", ["click"]) == infer_schema(pd.DataFrame(columns), Task(name="click"))
+    assert Schema.from_yaml(first.to_yaml()) == first
+    category = pd.DataFrame(columns).astype({"item_id": "category"})
+    assert infer_schema(category, "click").features[0].note == "categories, 50 values"

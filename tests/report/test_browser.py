@@ -1,0 +1,97 @@
+"""The report in a real browser: no error, no request, no sideways scrolling."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sample import compared, trained
+
+from manygate.report import write_report
+from manygate.schema import Task
+
+CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+MISSING = [str(path) for path in (CHROMIUM, DRIVER) if not path.exists()]
+NAMES = ("<script>alert(1)</script>", "🙂 $x$", *("a_name_without_any_place_to_break_it_" * 3 + str(at) for at in range(4)))
+DOCUMENTS = {
+    "compared": compared,
+    "trained": trained,
+    "one task": lambda: compared((Task(name="click"),)),
+    "odd names": lambda: compared(tuple(Task(name=name) for name in NAMES), replicas=2, experts=48),
+}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    if MISSING:
+        reason = f"{' and '.join(MISSING)} not found: apt-get install chromium chromium-driver"
+        if os.environ.get("MANYGATE_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    quiet = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update"
+    for flag in [
+        *quiet.split(),
+        "disable-sync",
+        "disable-dev-shm-usage",
+        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ]:
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    driver.set_page_load_timeout(60)
+    yield driver
+    driver.quit()
+
+
+def requests(browser: Any) -> list[str]:
+    """Every address that the page asked for since the last call."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_report_in_a_browser(browser: Any, tmp_path: Path, kind: str, width: int) -> None:
+    path = tmp_path / "report.html"
+    write_report(DOCUMENTS[kind](), path)
+    metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    requests(browser), browser.get_log("browser")
+
+    browser.get(path.as_uri())
+
+    assert requests(browser) == [path.as_uri()]
+    assert browser.get_log("browser") == []
+    browser.execute_script("for (const box of document.querySelectorAll('details')) box.open = true;")
+    page = "document.documentElement"
+    assert browser.execute_script("return innerWidth") == width
+    assert browser.execute_script(f"return {page}.scrollWidth <= {page}.clientWidth")
+    sizes = browser.execute_script(
+        "return [...document.querySelectorAll('figure > svg')].map(e => [e.getBoundingClientRect().width, e.getBBox().height])"
+    )
+    assert sizes
+    assert all(wide > 250 and high > 50 for wide, high in sizes)
+    assert browser.execute_script("return getComputedStyle(document.querySelector('nav')).display") != "none"
+    assert browser.find_element("tag name", "h1").is_displayed()
+
+
+def test_the_checks_can_fail(browser: Any, tmp_path: Path) -> None:
+    """A page that asks for a picture is noticed, and the report's policy would block it."""
+    path, picture = tmp_path / "report.html", (tmp_path / "picture.png").as_uri()
+    write_report(trained((Task(name="click"),)), path)
+    page = path.read_text(encoding="utf-8").replace("<main>", f'<main><img src="{picture}">')
+    for content, blocked in ((page, True), (page.replace("Content-Security-Policy", "x"), False)):
+        path.write_text(content, encoding="utf-8")
+        requests(browser), browser.get_log("browser")
+        browser.get(path.as_uri())
+        assert requests(browser) == [path.as_uri(), picture]
+        (error,) = browser.get_log("browser")
+        assert ("Content Security Policy" in error["message"]) == blocked
