@@ -162,11 +162,12 @@ def train(
 
     Example: manygate train log.parquet --task click --task buy:where=click==1 --architecture mmoe --out runs/mmoe
     """
-    from manygate.run import open_folder, prepare, train_run
+    from manygate.run import check_folder, open_folder, prepare, train_run
     from manygate.terminal import show_metrics
 
     settings = _settings(log, config, settings_of(data, model, training), resume)
     folder = resume or out or _free_folder("train")
+    check_folder(folder, resume is not None, overwrite)
     log_rows = prepare(settings.log, settings)
     open_folder(folder, settings, resume is not None, overwrite)
     _, document = _stoppable("train", folder, lambda: train_run(log_rows, settings, folder, open_progress(progress), _command()))
@@ -200,13 +201,14 @@ def compare(
 
     Example: manygate compare log.parquet --task click --task buy:where=click==1 --replicas 8 --out runs/first
     """
-    from manygate.run import open_folder, prepare
+    from manygate.run import check_folder, open_folder, prepare
 
     given = settings_of(data, model, training)
     if architectures is not None:
         given["architectures"] = architectures
     settings = _settings(log, config, given, resume).with_defaults(replicas=8)
     folder = resume or out or _free_folder("compare")
+    check_folder(folder, resume is not None, overwrite)
     log_rows = prepare(settings.log, settings)
     open_folder(folder, settings, resume is not None, overwrite)
     _compare(log_rows, settings, folder, json, open_progress(progress), _command())
@@ -318,7 +320,9 @@ def _stoppable(verb: str, folder: Path, work: Any) -> Any:
     try:
         return work()
     except Interrupted as stop:
-        raise Interrupted(stop.signal, f"{stop.resume} Continue with: manygate {verb} --resume {shlex.quote(str(folder))}") from None
+        raise Interrupted(
+            stop.signal, f"{stop.resume} Continue with: manygate {verb} --resume {shlex.quote(str(folder))}"
+        ) from None
 
 
 def _free_folder(verb: str) -> Path:

@@ -11,7 +11,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.schema import read_text, read_yaml, validated
 
-CONFIG_VERSION = 1
 ARCHITECTURE_NAMES = ("single_task", "shared_bottom", "omoe", "mmoe")
 
 
@@ -119,7 +118,7 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
     manygate.errors.InputError: settings: expert: unknown name. Did you mean 'experts'?
     """
 
-    config_version: Literal[1] = CONFIG_VERSION
+    config_version: Literal[1] = 1
     log: str | None = Field(None, description="The log: a file, a folder or a glob.")
     architectures: Names = Field(ARCHITECTURE_NAMES, description="What a comparison trains.")
 

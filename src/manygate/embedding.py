@@ -50,9 +50,11 @@ class Embedding(nn.Module):
             self.register_buffer(f"columns_{dim}", torch.tensor(columns, dtype=torch.long), persistent=False)
             self.register_buffer(f"offsets_{dim}", torch.tensor(offsets, dtype=torch.long), persistent=False)
         self._dense([i for i in chosen if i.kind == "dense"], position["dense"])
-        self.width = sum(
-            dim * (len(getattr(self, f"columns_{dim}")) + len(self.bags[dim])) for dim in self.dims
-        ) + len(self.source) + len(self.flags)
+        self.width = (
+            sum(dim * (len(getattr(self, f"columns_{dim}")) + len(self.bags[dim])) for dim in self.dims)
+            + len(self.source)
+            + len(self.flags)
+        )
 
     source: Tensor
     shift: Tensor

@@ -75,9 +75,7 @@ class Monitor:
             return float(main_T[self.task])
         kind, t = self.tasks[self.task].kind, self.task
         score_N = sigmoid(logit_NT[:, t].astype(np.float64)) if kind == "binary" else logit_NT[:, t]
-        values, _ = metrics.task_metrics(
-            kind, self.rows.label_BT[:, t], score_N, self.rows.weight_BT[:, t], self.rows.group_B
-        )
+        values, _ = metrics.task_metrics(kind, self.rows.label_BT[:, t], score_N, self.rows.weight_BT[:, t], self.rows.group_B)
         better = metrics.HIGHER_IS_BETTER[self.metric]
         value = values[self.metric]
         return -abs(value - 1) if better is None else value if better else -value
@@ -142,9 +140,7 @@ def _one_task(
     return report
 
 
-def gains(
-    logit_RNT: np.ndarray, baseline_RNT: np.ndarray, rows: Rows, tasks: Sequence[Task]
-) -> dict[str, dict[str, Any]]:
+def gains(logit_RNT: np.ndarray, baseline_RNT: np.ndarray, rows: Rows, tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
     """What each task gains over its own model: {task: {metric, gain, ci95, verdict, sd_replicas, se_test}}.
 
     Replica r of one is paired with replica r of the other: same data, same order, same seed. The interval takes in both kinds of
@@ -175,7 +171,7 @@ def _gain(
         for a, b in zip(logit_RN, baseline_RN, strict=True)
     ) / len(gain_R)
     se_test = metrics.standard_error(influence_N, group_N)
-    return {"metric": name, **metrics.paired_gain(gain_R, se_test)}
+    return {"metric": name, **metrics.paired_gain(gain_R.tolist(), se_test)}
 
 
 @torch.no_grad()

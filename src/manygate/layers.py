@@ -83,7 +83,6 @@ class Experts(nn.Module):
         return expert_BEH, logit_BN.unflatten(-1, (self.gates, self.experts))
 
 
-
 class Units(nn.Module):
     """N MLPs side by side, each reading its own input: one batched product per layer, ReLU after each.
 

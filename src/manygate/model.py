@@ -3,8 +3,8 @@
 Shape suffixes: R replicas, M members, B batch, T tasks, D input, C bias inputs.
 
 A replica is a model with a seed of its own. A *member* is what trains on its own: a replica, or, for a scheme that is a model per
-task, one replica's model of one task. All members of a run have the same shapes; their parameters are stacked, tables as (V, M, dim)
-and everything else as (M, ...), and ``torch.vmap`` runs the scheme, written for one model, for all of them.
+task, one replica's model of one task. All members of a run have the same shapes; their parameters are stacked, tables as
+(V, M, dim) and everything else as (M, ...), and ``torch.vmap`` runs the scheme, written for one model, for all of them.
 """
 
 from __future__ import annotations

@@ -39,8 +39,7 @@ class Optimizer:
     def _add(self, groups: list[tuple[list[str], float]], sparse: bool = False) -> None:
         groups = [(names, decay) for names, decay in groups if names]
         values = [
-            {"params": [self.parameters[n] for n in names]} | ({} if sparse else {"weight_decay": decay})
-            for names, decay in groups
+            {"params": [self.parameters[n] for n in names]} | ({} if sparse else {"weight_decay": decay}) for names, decay in groups
         ]
         rate = self.config.learning_rate
         part: torch.optim.Optimizer

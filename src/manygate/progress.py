@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Literal
+from typing import Any, Literal
 
 ProgressMode = Literal["auto", "rich", "plain", "none"]
 
@@ -54,7 +54,7 @@ class RichProgress(Progress):
         from rich.console import Console
 
         self.console = Console(stderr=True)
-        self.bar = None
+        self.bar: Any = None
 
     def start(self, title: str, total: int, done: int = 0) -> None:
         from rich import progress as rp

@@ -15,7 +15,7 @@ from manygate.model import MultiTaskModel
 from manygate.predict import evaluate_log, gate_table, like_source, predict_like
 from manygate.progress import ProgressMode, open_progress
 from manygate.report import headline, html_summary, write_report
-from manygate.run import choose_device, open_folder, prepare, train_run
+from manygate.run import check_folder, choose_device, open_folder, prepare, train_run
 from manygate.schema import Schema
 
 
@@ -58,6 +58,8 @@ class Ranker:
         """
         folder = Path(out) if out is not None else None
         config = self.config.replace(log=str(log)) if isinstance(log, str | Path) else self.config
+        if folder is not None:
+            check_folder(folder, resume, overwrite)
         encoded = prepare(log, config, schema, valid, test)
         if folder is not None:
             open_folder(folder, config, resume, overwrite)
@@ -190,8 +192,10 @@ def compare(
     """
     config = RunConfig.build(settings).with_defaults(replicas=8)
     config = config.replace(log=str(log)) if isinstance(log, str | Path) else config
-    encoded = prepare(log, config, schema, valid, test)
     folder = Path(out) if out is not None else None
+    if folder is not None:
+        check_folder(folder, resume, overwrite)
+    encoded = prepare(log, config, schema, valid, test)
     if folder is not None:
         open_folder(folder, config, resume, overwrite)
     return Comparison(compare_run(encoded, config, folder, open_progress(progress)))

@@ -1,6 +1,6 @@
 """main(config, output) -> report: data -> model -> train -> evaluate. A training run is a folder; ``DONE`` comes last.
 
-    config.yaml   metrics.jsonl   checkpoints/   bundle/   evaluation.json   report.html   DONE
+config.yaml   metrics.jsonl   checkpoints/   bundle/   evaluation.json   report.html   DONE
 """
 
 from __future__ import annotations
@@ -65,18 +65,24 @@ def prepare(log: Any, config: RunConfig, schema: Schema | None = None, valid: An
     return encode_log(sources, schema, config)
 
 
-def open_folder(folder: Path, config: RunConfig, resume: bool, overwrite: bool, finished: str = "DONE") -> None:
-    """Make a run's folder and write its configuration; refuse one that holds something else."""
+def check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse an output folder that holds something else; called before any work."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder}: a file of this name exists. Choose another --out.")
-    if folder.is_dir() and any(folder.iterdir()):
-        if overwrite:
-            if not (folder / "config.yaml").is_file():
-                raise InputError(f"--out {folder}: not a run's folder (no config.yaml), so it is not overwritten. Choose another.")
-            shutil.rmtree(folder)
-        elif not resume:
-            raise InputError(f"--out {folder} exists. Choose another --out, continue it with --resume {folder}, or --overwrite.")
+    if resume or not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not overwrite:
+        raise InputError(f"--out {folder} exists. Choose another --out, continue it with --resume {folder}, or add --overwrite.")
+    if not (folder / "config.yaml").is_file():
+        raise InputError(f"--out {folder}: not a run's folder (no config.yaml), so it is not overwritten. Choose another --out.")
+
+
+def open_folder(folder: Path, config: RunConfig, resume: bool, overwrite: bool) -> None:
+    """Make a run's folder, once its data and settings are known to be good, and write its configuration."""
+    check_folder(folder, resume, overwrite)
     try:
+        if overwrite and not resume and folder.is_dir():
+            shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "config.yaml").is_file():
             write_text(folder / "config.yaml", config.to_yaml())
@@ -152,7 +158,9 @@ def document(log: EncodedLog, config: RunConfig, trained: dict[str, Trained], co
     }
 
 
-def train_run(log: EncodedLog, config: RunConfig, folder: Path | None, progress: Progress, command: str = "") -> tuple[Trained, Any]:
+def train_run(
+    log: EncodedLog, config: RunConfig, folder: Path | None, progress: Progress, command: str = ""
+) -> tuple[Trained, Any]:
     """Train, evaluate and write a whole run's folder; returns the trained model and its document."""
     trained = train_one(log, config, folder, progress)
     results = document(log, config, {config.architecture: trained}, command)

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from manygate.errors import InputError, did_you_mean, raise_all
 
-SCHEMA_VERSION = 1
 OPERATORS = ("==", "!=", ">=", "<=", ">", "<")
 _CLAUSE = re.compile(r"^\s*(?P<column>.+?)\s*(?P<operator>==|!=|>=|<=|>|<)\s*(?P<value>.+?)\s*$")
 
@@ -46,9 +45,7 @@ def parse_where(text: str) -> tuple[Clause, ...]:
                 f"where = {text!r}: {part.strip()!r} is not a comparison. Write for example 'click == 1', with one of "
                 f"{', '.join(OPERATORS)}; join several with 'and'."
             )
-        clauses.append(
-            Clause(column=match["column"], operator=match["operator"], value=_literal(match["value"]))  # type: ignore[arg-type]
-        )
+        clauses.append(Clause(column=match["column"], operator=match["operator"], value=_literal(match["value"])))
     return tuple(clauses)
 
 
@@ -81,9 +78,7 @@ class Feature(_Frozen):
     min_count: int | None = Field(None, ge=1, description="Rarer ids share the out-of-vocabulary row.")
     buckets: int | None = Field(None, ge=2, description="Rows of a hashed vocabulary.")
     pooling: Literal["mean", "sum"] = Field("mean", description="How the ids of a bag are combined.")
-    encoding: Literal["piecewise", "minmax", "standard", "log1p"] | None = Field(
-        None, description="How a dense number is scaled."
-    )
+    encoding: Literal["piecewise", "minmax", "standard", "log1p"] | None = Field(None, description="How a dense number is scaled.")
     note: str = Field("", description="Why this kind was chosen; for people, ignored by the program.")
 
     @model_validator(mode="after")
@@ -98,7 +93,7 @@ class Feature(_Frozen):
         problems = [
             f"feature {self.name!r}: {setting} is for {' and '.join(kinds)} features, this one is {self.kind}."
             for setting, kinds in needs.items()
-            if setting in self.model_fields_set and getattr(self, setting) is not None and self.kind not in kinds
+            if getattr(self, setting) != Feature.model_fields[setting].default and self.kind not in kinds
         ]
         if self.vocabulary == "hash" and self.kind == "dense":
             problems.append(f"feature {self.name!r}: a dense feature has no vocabulary to hash.")
@@ -183,7 +178,7 @@ class Schema(_Frozen):
     ('click',)
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     tasks: tuple[Task, ...]
     features: tuple[Feature, ...]
     group: str | None = None
@@ -268,7 +263,7 @@ class Schema(_Frozen):
     def _repr_html_(self) -> str:
         from html import escape
 
-        rows = [(f.name, f.kind, "bias" if f.bias else "", f.note) for f in self.features]
+        rows: list[tuple[str, str, str, str]] = [(f.name, f.kind, "bias" if f.bias else "", f.note) for f in self.features]
         rows += [(t.name, f"task, {t.kind}", t.where or "", t.note) for t in self.tasks]
         cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         return f"<table><tr><th>column</th><th>kind</th><th>role</th><th>why</th></tr>{cells}</table>"

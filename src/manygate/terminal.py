@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from manygate.metrics import MAIN_METRIC
 from manygate.schema import Schema
 
 VERDICT_STYLE = {"helps": "bold green", "hurts": "bold red", "cannot tell": "dim"}
@@ -21,7 +22,7 @@ def _console() -> Console:
 def _grid(title: str, *columns: str) -> Table:
     table = Table(title=Text(title), title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(Text(column), justify="left" if i == 0 else "right", overflow="fold")
+        table.add_column(Text(column), justify="left" if i == 0 else "right", overflow="fold", no_wrap=i == 0)
     return table
 
 
@@ -61,38 +62,47 @@ def show_metrics(tasks: dict[str, Any], title: str) -> None:
 
 
 def show_comparison(document: dict[str, Any], headline: str) -> None:
-    """The verdict first, then what each architecture reached and cost."""
-    tasks = [task["name"] for task in document["schema"]["tasks"]]
-    results = document["results"]
-    if document["verdicts"]:
-        table = _grid("gain of each task over its own single-task model (test, 95 % interval)", "", *tasks)
-        for name, by_task in document["verdicts"].items():
-            table.add_row(Text(name), *(_verdict(by_task[task]) for task in tasks))
-        _console().print(table)
-        _console().print()
-    table = _grid("mean over replicas (test)", "", *tasks, "parameters", "seconds")
-    for name, result in results.items():
-        cells = [_main_metric(result["tasks"][task]) for task in tasks]
-        table.add_row(Text(name), *cells, Text(f"{result['parameters']:,}"), Text(f"{result['seconds']:.0f}"))
+    """What each task reached and gained, what each architecture cost, and the verdict last, where the eye rests."""
+    table = _grid(
+        "each task on test, mean over replicas", "task", "architecture", "metric", "mean", "gain and 95 % interval", "verdict"
+    )
+    for column in (1, 5):
+        table.columns[column].justify = "left"
+    for task in document["schema"]["tasks"]:
+        for i, (name, result) in enumerate(document["results"].items()):
+            found = document["verdicts"].get(name, {}).get(task["name"])
+            cells = _result_cells(result["tasks"][task["name"]]) + _verdict_cells(found, name == document["baseline"])
+            table.add_row(Text(task["name"] if i == 0 else ""), Text(name), *cells)
     _console().print(table)
+    _console().print()
+    cost = _grid("cost", "architecture", "parameters", "seconds", "validation")
+    for name, result in document["results"].items():
+        cost.add_row(
+            Text(name),
+            Text(f"{result['parameters']:,}"),
+            Text(f"{result['seconds']:.0f}"),
+            _number(document["valid"][name]["mean"]),
+        )
+    _console().print(cost)
     _console().print()
     _console().print(Text(headline, style="bold"))
     if document["best"]:
-        _console().print(Text(document["best"]["reason"] + " (Chosen on validation only.)"))
+        _console().print(Text(document["best"]["reason"] + " The choice is made on validation alone."))
 
 
-def _verdict(verdict: dict[str, Any]) -> Text:
-    if verdict["gain"] is None:
-        return Text("undefined", style="dim")
-    interval = "\n{:+.4f} to {:+.4f}".format(*verdict["ci95"]) if verdict["ci95"] else "\n(one replica)"
-    text = Text(f"{SIGNS[verdict['verdict']]} {verdict['verdict']} ", style=VERDICT_STYLE[verdict["verdict"]])
-    return text.append(f"{verdict['gain']:+.4f}", style="default").append(interval, style="dim")
+def _result_cells(task: dict[str, Any]) -> list[Text]:
+    metric = MAIN_METRIC[task["kind"]]
+    return [Text(metric), _number(task["metrics"][metric]["mean"])]
 
 
-def _main_metric(task: dict[str, Any]) -> Text:
-    name = "auc" if task["kind"] == "binary" else "r2"
-    value = task["metrics"][name]["mean"]
-    return Text("undefined" if value is None else f"{name} {value:.4f}")
+def _verdict_cells(found: dict[str, Any] | None, baseline: bool) -> list[Text]:
+    if found is None:
+        return [Text(""), Text("its own model" if baseline else "", style="dim")]
+    if found["gain"] is None:
+        return [Text(""), Text("undefined", style="dim")]
+    interval = f" ± {found['ci95'][1] - found['gain']:.4f}" if found["ci95"] else " (one replica)"
+    verdict = Text(f"{SIGNS[found['verdict']]} {found['verdict']}", style=VERDICT_STYLE[found["verdict"]])
+    return [Text(f"{found['gain']:+.4f}").append(interval, style="dim"), verdict]
 
 
 def _number(value: float | None) -> Text:

@@ -204,7 +204,7 @@ class Trainer:
     def _keep_best(self, improved: list[bool]) -> None:
         for name, value in self.model.parameters.items():
             axis = member_axis(name)
-            for m in np.flatnonzero(improved):
+            for m in np.flatnonzero(improved).tolist():
                 self.best[name].select(axis, m).copy_(value.select(axis, m))
 
     def _report(self, metric_RT: np.ndarray, improved: bool) -> None:

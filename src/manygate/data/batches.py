@@ -64,9 +64,7 @@ class Split:
         """All rows in their own order, ``size`` at a time."""
         for start in range(0, self.rows, size):
             stop = min(start + size, self.rows)
-            bags = [
-                (value[offset[start] : offset[stop]], offset[start : stop + 1] - offset[start]) for value, offset in self.bags
-            ]
+            bags = [(value[offset[start] : offset[stop]], offset[start : stop + 1] - offset[start]) for value, offset in self.bags]
             part = slice(start, stop)
             yield Batch(self.id_NS[part], self.number_NM[part], bags, self.label_NT[part], self.weight_NT[part])
 

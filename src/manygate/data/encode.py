@@ -61,7 +61,7 @@ class Rows:
             bags=bags,
             label_BT=np.concatenate([part.label_BT for part in parts]),
             weight_BT=np.concatenate([part.weight_BT for part in parts]),
-            group_B=None if first.group_B is None else np.concatenate([part.group_B for part in parts]),  # type: ignore[misc]
+            group_B=None if first.group_B is None else np.concatenate([part.group_B for part in parts]),
         )
 
     def where(self, keep_B: np.ndarray) -> Rows:
@@ -72,9 +72,7 @@ class Rows:
             kept = np.append(0, np.cumsum(length_B[keep_B]))
             bags.append((value_n[np.repeat(keep_B, length_B)], kept))
         group_B = None if self.group_B is None else self.group_B[keep_B]
-        return Rows(
-            self.id_BS[keep_B], self.number_BM[keep_B], bags, self.label_BT[keep_B], self.weight_BT[keep_B], group_B
-        )
+        return Rows(self.id_BS[keep_B], self.number_BM[keep_B], bags, self.label_BT[keep_B], self.weight_BT[keep_B], group_B)
 
 
 @dataclass(frozen=True)
@@ -160,9 +158,7 @@ class Encoder:
                 feature.name, "dense", feature.bias, units=scale.units, unfold=scale.unfolds, flag=scale.nullable or feature.bias
             )
         rows = self.vocabularies[feature.name].rows
-        return Input(
-            feature.name, feature.kind, feature.bias, rows=rows, dim=feature.dim or dim, pooling=feature.pooling
-        )
+        return Input(feature.name, feature.kind, feature.bias, rows=rows, dim=feature.dim or dim, pooling=feature.pooling)
 
     def check(self, arrow_schema: pa.Schema, source: str, columns: Iterable[str]) -> None:
         """Raise one error that lists every column whose type is not the one of training."""
@@ -170,9 +166,7 @@ class Encoder:
         for name in columns:
             found, fitted = arrow_schema.field(name).type, self.types[name]
             if type_family(found) != type_family(fitted) and {type_family(found), type_family(fitted)} != {"int", "float"}:
-                problems.append(
-                    f"{source}: column {name!r} is {found}, but was {fitted} in training. Write it with its old type."
-                )
+                problems.append(f"{source}: column {name!r} is {found}, but was {fitted} in training. Write it with its old type.")
         raise_all(problems)
 
     def encode(self, batch: pa.RecordBatch, place: str = "log", labels: bool = True, bias: bool = True) -> Rows:
@@ -227,7 +221,7 @@ def encode_labels(schema: Schema, batch: pa.RecordBatch, place: str) -> tuple[np
     """Labels as they stand (float64) and weights, zero where a label is null or outside its sample space."""
     row_weight_B = _row_weights(schema, batch, place)
     label_BT, weight_BT = _no_labels(schema, batch.num_rows)
-    problems = []
+    problems: list[str] = []
     for t, task in enumerate(schema.tasks):
         try:
             label_B = _checked_label(task, batch, place)
@@ -297,9 +291,7 @@ class _Counter:
         return kept.combine_chunks()
 
 
-def fit_encoder(
-    schema: Schema, config: DataConfig, batches: Iterable[tuple[str, pa.RecordBatch]], seed: int = 0
-) -> Encoder:
+def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str, pa.RecordBatch]], seed: int = 0) -> Encoder:
     """Fit an encoder in one pass over training rows, given as (place, record batch)."""
     counters = {f.name: _Counter() for f in schema.features if f.kind != "dense" and f.vocabulary == "ids"}
     dense = [f.name for f in schema.features if f.kind == "dense"]
@@ -350,9 +342,7 @@ def _fit_feature(
 
 def _fitted_types(schema: Schema, batch: pa.RecordBatch, place: str) -> dict[str, pa.DataType]:
     types = {field.name: field.type for field in batch.schema if field.name in schema.columns}
-    raise_all(
-        problem for f in schema.features if (problem := type_problem(f.name, f.kind, types[f.name], place)) is not None
-    )
+    raise_all(problem for f in schema.features if (problem := type_problem(f.name, f.kind, types[f.name], place)) is not None)
     return types
 
 

@@ -20,9 +20,7 @@ from manygate.schema import Feature, Schema, Task
 
 USERS = ("user_id", "userid", "uid", "user", "customer_id", "customerid", "member_id", "visitor_id")
 REQUESTS = ("query_id", "queryid", "qid", "search_id", "request_id", "requestid", "session_id", "sessionid", "impression_id")
-POSITIONS = tuple(
-    f"{of}{what}" for of in ("", "display_", "ad_", "item_", "list_") for what in ("position", "pos", "rank", "slot")
-)
+POSITIONS = tuple(f"{of}{what}" for of in ("", "display_", "ad_", "item_", "list_") for what in ("position", "pos", "rank", "slot"))
 WEIGHTS = ("weight", "sample_weight", "instance_weight", "example_weight", "row_weight")
 
 
@@ -98,9 +96,7 @@ def infer_schema(
     return choice.schema(bias, table)
 
 
-def _check_columns(
-    table: Table, tasks: Sequence[Task], roles: dict[str, str | None], bias: list[str], ignore: list[str]
-) -> None:
+def _check_columns(table: Table, tasks: Sequence[Task], roles: dict[str, str | None], bias: list[str], ignore: list[str]) -> None:
     problems = [] if tasks else ["no task is named. Add at least one label, for example --task click."]
     for task in tasks:
         problems += table.missing([task.column], f"label of task {task.name!r}")
@@ -110,9 +106,7 @@ def _check_columns(
     problems += table.missing(bias, "bias feature") + table.missing(ignore, "to ignore")
     labels = {task.column for task in tasks}
     used = [*((role, name) for role, name in roles.items()), *(("bias", n) for n in bias), *(("ignore", n) for n in ignore)]
-    problems += [
-        f"column {name!r} is a label, so it cannot be {role} too; choose one." for role, name in used if name in labels
-    ]
+    problems += [f"column {name!r} is a label, so it cannot be {role} too; choose one." for role, name in used if name in labels]
     needed = {name: role for role, name in used if role != "ignore"}
     problems += [f"column {name!r} is {needed[name]} and to be ignored; choose one." for name in ignore if name in needed]
     raise_all(problems)
@@ -163,9 +157,7 @@ class _Column:
     @cached_property
     def is_whole(self) -> bool:
         kind = self.values.type
-        return pt.is_integer(kind) or (
-            pt.is_floating(kind) and bool(pc.all(pc.equal(self.known, pc.round(self.known))).as_py())
-        )
+        return pt.is_integer(kind) or (pt.is_floating(kind) and bool(pc.all(pc.equal(self.known, pc.round(self.known))).as_py()))
 
     @cached_property
     def extent(self) -> tuple[float, float]:
@@ -189,9 +181,7 @@ class _Column:
         if pt.is_boolean(kind):
             return f"true or false, {_percent(pc.mean(self.known.cast(pa.int8())).as_py())} true{nulls}"
         if pt.is_list(kind):
-            words = {"str": "strings", "int": "whole numbers"}.get(
-                str(kind.value_type)[:3].removeprefix("u"), str(kind.value_type)
-            )
+            words = {"str": "strings", "int": "whole numbers"}.get(str(kind.value_type)[:3].removeprefix("u"), str(kind.value_type))
             length = pc.mean(pc.list_value_length(self.known)).as_py()
             return f"lists of {words}, {length:.1f} on average{nulls}"
         if self.is_number and not self.categorical:
@@ -281,9 +271,7 @@ class _Choice:
         features = [f for column in self.columns.values() if (f := self.feature(column, column.name in bias))]
         if not features:
             reasons = "; ".join(f"{name}: {why}" for name, why in self.ignored.items())
-            raise InputError(
-                f"{table.name}: no column is left to learn from. {reasons or 'There are only labels'}. Add columns."
-            )
+            raise InputError(f"{table.name}: no column is left to learn from. {reasons or 'There are only labels'}. Add columns.")
         ignored = {name: self.ignored[name] for name in table.column_names if name in self.ignored}
         return Schema(
             tasks=tuple(self.tasks),

@@ -130,7 +130,9 @@ def piecewise_knots(value_N: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndar
     unique, counts = np.unique(value_N, return_counts=True)
     heavy = counts > len(value_N) / bins
     atoms, rest = unique[heavy], value_N[~np.isin(value_N, unique[heavy])]
-    edges = np.unique(np.quantile(rest, np.linspace(0, 1, max(bins - len(atoms), 1) + 1), method="inverted_cdf")) if len(rest) else rest
+    edges = (
+        np.unique(np.quantile(rest, np.linspace(0, 1, max(bins - len(atoms), 1) + 1), method="inverted_cdf")) if len(rest) else rest
+    )
     points = np.union1d(atoms, edges)
     inner = np.searchsorted(rest, points[1:], side="left") - np.searchsorted(rest, points[:-1], side="right")
     x: list[float] = []

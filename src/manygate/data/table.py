@@ -442,9 +442,7 @@ def _unify(parts: Sequence[_Part]) -> pa.Schema:
             kind = _normal_type(part.schema.field(name).type)
             both = _common_type(common[name], kind)
             if both is None:
-                problems.append(
-                    f"{part.place}: column {name!r} is {kind}, in {first.place} it is {common[name]}. Write one type."
-                )
+                problems.append(f"{part.place}: column {name!r} is {kind}, in {first.place} it is {common[name]}. Write one type.")
             else:
                 common[name] = both
         problems += [f"{part.place}: column {name!r} is not in {first.place}. Drop it, or add it there." for name in extra]
@@ -462,9 +460,7 @@ def _normal_type(kind: pa.DataType) -> pa.DataType:
         return pa.string()
     if pt.is_large_binary(kind) or pt.is_binary_view(kind):
         return pa.binary()
-    if any(
-        test(kind) for test in (pt.is_list, pt.is_large_list, pt.is_fixed_size_list, pt.is_list_view, pt.is_large_list_view)
-    ):
+    if any(test(kind) for test in (pt.is_list, pt.is_large_list, pt.is_fixed_size_list, pt.is_list_view, pt.is_large_list_view)):
         return pa.list_(_normal_type(kind.value_type))
     if pt.is_decimal(kind):
         return pa.float64() if kind.scale > 0 else pa.int64()

@@ -112,9 +112,7 @@ def _gain(axes: Axes, place: int, row: Gain, edge: float) -> None:
     name, marker = VERDICT_STYLES.get(row.verdict, ("unsure", "o"))
     paint = colour(name)
     if not finite(row.gain):
-        axes.annotate(
-            "undefined", (edge, place), xytext=(6, 0), textcoords="offset points", va="center", color=paint, fontsize=10
-        )
+        axes.annotate("undefined", (edge, place), xytext=(6, 0), textcoords="offset points", va="center", color=paint, fontsize=10)
         return
     bounds = [bound for bound in row.ci95 or () if finite(bound)]
     if len(bounds) == 2:
@@ -122,9 +120,7 @@ def _gain(axes: Axes, place: int, row: Gain, edge: float) -> None:
     face = paint if row.verdict in VERDICT_STYLES else colour("card")
     axes.plot([row.gain], [place], marker=marker, markersize=7.5, color=paint, markerfacecolor=face, markeredgewidth=1.8)
     text = number(row.gain, signed=True)
-    axes.annotate(
-        text, (edge, place), xytext=(6, 0), textcoords="offset points", va="center", color=paint, annotation_clip=False
-    )
+    axes.annotate(text, (edge, place), xytext=(6, 0), textcoords="offset points", va="center", color=paint, annotation_clip=False)
 
 
 def curves(key: str, title: str, lines: Sequence[Curve]) -> str:

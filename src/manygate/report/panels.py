@@ -17,9 +17,7 @@ def forests(document: Document) -> View:
     names, panels, rows_of = words.judged(document), [], {}
     for task in words.task_names(document):
         entries = [(name, document["verdicts"][name].get(task)) for name in names]
-        gains = [
-            charts.Gain(name, entry.get("gain"), entry.get("ci95"), str(entry["verdict"])) for name, entry in entries if entry
-        ]
+        gains = [charts.Gain(name, entry.get("gain"), entry.get("ci95"), str(entry["verdict"])) for name, entry in entries if entry]
         if any(words.finite(row.gain) for row in gains):
             rows_of[task] = gains
     limits, shared = _limits(document, rows_of)
@@ -107,9 +105,7 @@ def _heat(found: list[View]) -> View:
     rows = []
     for gate in found:
         spreads = [*(gate.get("sd") or []), *[None] * experts][:experts]
-        cells = [
-            _weight(weight, sd, top) for weight, sd in zip([*gate["mean"], *[None] * experts][:experts], spreads, strict=True)
-        ]
+        cells = [_weight(weight, sd, top) for weight, sd in zip([*gate["mean"], *[None] * experts][:experts], spreads, strict=True)]
         rows.append({"task": str(gate["task"]), "cells": cells})
     return {"experts": experts, "rows": rows, "reading": _reading(found)}
 

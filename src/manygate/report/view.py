@@ -57,13 +57,9 @@ def verdict_table(document: Document) -> View | None:
     for task in words.task_names(document):
         key = words.main_metric(document, task)
         own = words.plus_minus(_summary(document, baseline, task, key))
-        cells = [
-            _verdict(document["verdicts"][name].get(task), _reason(document, (name, baseline), task, key)) for name in names
-        ]
+        cells = [_verdict(document["verdicts"][name].get(task), _reason(document, (name, baseline), task, key)) for name in names]
         notes += [f"{task}: {cell['reason']}" for cell in cells if cell["reason"]]
-        rows.append(
-            {"task": task, "metric": words.metric(key).label, "own": own, "score": own.partition(" ")[0], "cells": cells}
-        )
+        rows.append({"task": task, "metric": words.metric(key).label, "own": own, "score": own.partition(" ")[0], "cells": cells})
     entries = {head["name"]: head for head in legend(document)}
     heads = [entries[name] for name in names]
     return {
@@ -229,9 +225,7 @@ def data(document: Document) -> View:
     for name, counts in (found.get("tasks") or {}).items():
         binary = name not in words.task_names(document) or words.task_kind(document, name) == "binary"
         cells = [_labels(counts.get(split) or {}, binary) for split in splits]
-        tasks.append(
-            {"name": name, "kind": "binary" if binary else "regression", "where": spaces.get(name, ""), "cells": cells}
-        )
+        tasks.append({"name": name, "kind": "binary" if binary else "regression", "where": spaces.get(name, ""), "cells": cells})
     return {
         "log": found.get("log"),
         "splits": [(SPLITS[split], words.whole(found["rows"][split])) for split in splits],

@@ -23,9 +23,7 @@ METRICS = {
     "gauc": Metric("GAUC", "↑", "AUC inside each group (a user, say), averaged over groups."),
     "average_precision": Metric("average precision", "↑", "Area under precision and recall; telling when positives are rare."),
     "log_loss": Metric("log loss", "↓", "Mean negative log likelihood of the labels, in nats."),
-    "normalised_entropy": Metric(
-        "normalised entropy", "↓", "Log loss over that of always predicting the mean; below 1 is useful."
-    ),
+    "normalised_entropy": Metric("normalised entropy", "↓", "Log loss over that of always predicting the mean; below 1 is useful."),
     "calibration": Metric("observed / expected", "→ 1", "Positives seen over positives predicted."),
     "ece": Metric("ECE", "↓", "Expected calibration error: mean gap between predicted and observed rates over bins."),
     "rmse": Metric("RMSE", "↓", "Root of the mean squared error, in the label's unit."),
