@@ -89,7 +89,7 @@ class TrainConfig(_Settings):
     replicas: int = Field(1, ge=1, description="Models trained at once, alike but for their seed.")
     seed: int = Field(0, ge=0, description="Replica r is initialised from seed + r.")
     optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = Field("adamw", description="Optimizer.")
-    learning_rate: float = Field(1e-3, gt=0, description="Learning rate.")
+    learning_rate: float = Field(2e-3, gt=0, description="Learning rate.")
     weight_decay: float = Field(1e-2, ge=0, description="Weight decay (decoupled in adamw).")
     schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="Course of the learning rate.")
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps over which the learning rate rises from zero.")

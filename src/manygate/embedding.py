@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manygate.data.batches import Batch
@@ -142,5 +142,20 @@ def look_up(table_VRd: Tensor, row_n: Tensor, sparse: bool) -> Tensor:
     """
     if not sparse:
         return table_VRd.index_select(0, row_n)
-    rows, replicas, dim = table_VRd.shape
-    return F.embedding(row_n, table_VRd.view(rows, replicas * dim), sparse=True).view(-1, replicas, dim)
+    vector_nRd: Tensor = _SparseLookUp.apply(table_VRd, row_n)
+    return vector_nRd
+
+
+class _SparseLookUp(torch.autograd.Function):
+    """``index_select`` whose gradient is a sparse tensor; ``embedding(sparse=True)`` knows only tables of two dimensions."""
+
+    @staticmethod
+    def forward(ctx: Any, table_VRd: Tensor, row_n: Tensor) -> Tensor:
+        ctx.save_for_backward(row_n)
+        ctx.shape = table_VRd.shape
+        return table_VRd.index_select(0, row_n)
+
+    @staticmethod
+    def backward(ctx: Any, gradient_nRd: Tensor) -> tuple[Tensor, None]:
+        (row_n,) = ctx.saved_tensors
+        return torch.sparse_coo_tensor(row_n.unsqueeze(0), gradient_nRd, ctx.shape, check_invariants=False), None

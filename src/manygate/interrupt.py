@@ -8,8 +8,11 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: the user asked to stop
-    """The run was asked to stop. ``signal`` is the signal's number, ``resume`` what to do next."""
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop; a KeyboardInterrupt, so that no ``except Exception`` takes it for a fault.
+
+    ``signal`` is the signal's number, ``resume`` what to do next.
+    """
 
     def __init__(self, number: int, resume: str = ""):
         self.signal, self.resume = number, resume

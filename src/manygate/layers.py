@@ -66,7 +66,7 @@ class Experts(nn.Module):
         super().__init__()
         self.experts, self.gates, self.hidden = experts, gates, tuple(hidden)
         self.first_units, self.gate_units = experts * hidden[0], gates * experts
-        first = [glorot(experts, inputs, hidden[0]).transpose(0, 1).reshape(inputs, -1)]
+        first = [glorot(experts, inputs, hidden[0]).transpose(0, 1).flatten(1)]
         first += [glorot(inputs, experts) for _ in range(gates)]
         self.weight = nn.Parameter(torch.cat(first, dim=1))
         self.bias = nn.Parameter(torch.zeros(self.first_units))

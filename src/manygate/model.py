@@ -72,7 +72,8 @@ class MultiTaskModel:
         self.bias_embedding = Embedding(self.inputs, [i for i in self.inputs if i.bias]).to(self.device)
         rows = sum(self.embedding.rows.values()) + sum(self.bias_embedding.rows.values())
         self.sparse = rows > 100_000 if config.sparse_gradients is None else config.sparse_gradients
-        self.trunk = self._new_trunk().to("meta")
+        with torch.device("meta"):  # shapes alone: drawing values here would move the global random state
+            self.trunk = self._new_trunk()
         self.dropouts = [(name, module) for name, module in self.trunk.named_modules() if isinstance(module, Dropout)]
         self.parameters = self._stacked(initialise)
 

@@ -59,7 +59,8 @@ class Optimizer:
         for part in self.parts:
             for group in part.param_groups:
                 group["lr"] = rate
-            part.step()
+            with torch.sparse.check_sparse_tensor_invariants(False):  # torch's sparse optimizers warn unless told
+                part.step()
             part.zero_grad(set_to_none=True)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -13,11 +13,13 @@ training range are clipped to it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 SAMPLE_ROWS = 500_000
 LARGEST = 8e307  # beyond it, differences of two numbers overflow
+SMALLEST = 1e-280  # nearer to zero, slopes overflow; such numbers count as zero
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,9 @@ class Scale:
         """Numbers to places, float32. Null (NaN) stays NaN where training saw nulls, else takes the median's place."""
         if not self.units:
             return np.where(np.isnan(number_B) & self.nullable, np.nan, 0.0).astype(np.float32)
-        x = np.clip(number_B, -LARGEST, LARGEST)
+        x = _tame(number_B)
         if self.encoding == "log1p":
-            x = np.sign(x) * np.log1p(np.abs(x))
+            x = _log(x)
         place_B = np.interp(x, self.x, self.u)
         null = np.nan if self.nullable else self.null_place
         return np.where(np.isnan(number_B), null, place_B).astype(np.float32)
@@ -80,11 +82,17 @@ class NumberSample:
 
     def finite(self, m: int) -> np.ndarray:
         """The sampled finite values of column m."""
-        return np.clip(self.rows[np.isfinite(self.rows[:, m]), m], -LARGEST, LARGEST)
+        return _tame(self.rows[np.isfinite(self.rows[:, m]), m])
 
     def null_share(self, m: int) -> float:
         """Share of null rows of column m."""
         return float(self.nulls[m] / self.count) if self.count else 0.0
+
+
+def _tame(number_B: np.ndarray) -> np.ndarray:
+    """Numbers whose differences and slopes are finite; NaN stays."""
+    x = np.clip(number_B, -LARGEST, LARGEST)
+    return np.where(np.abs(x) < SMALLEST, 0.0, x)
 
 
 def fit_scale(sample: NumberSample, m: int, encoding: str, bins: int) -> tuple[Scale, list[str]]:
@@ -97,6 +105,9 @@ def fit_scale(sample: NumberSample, m: int, encoding: str, bins: int) -> tuple[S
     if len(value_N) == 0 or value_N[0] == value_N[-1]:
         constant = "is null in every training row" if len(value_N) == 0 else f"is always {value_N[0]:g} in training"
         return Scale(encoding, (), (), 0, nullable), [*warnings, f"{constant} and teaches nothing."]
+    if encoding == "log1p" and _log(value_N[0]) == _log(value_N[-1]):
+        encoding = "standard"
+        warnings.append("holds numbers too close to each other for log1p, so it is standardised instead.")
     if encoding == "piecewise":
         x, u = piecewise_knots(value_N, bins)
         units = round(u[-1])
@@ -108,10 +119,15 @@ def fit_scale(sample: NumberSample, m: int, encoding: str, bins: int) -> tuple[S
     return Scale(encoding, scale.x, scale.u, units, nullable, median), warnings
 
 
+def _log(x: Any) -> Any:
+    """log(1 + x), odd, so that negative numbers have one too."""
+    return np.sign(x) * np.log1p(np.abs(x))
+
+
 def affine_knots(value_N: np.ndarray, encoding: str) -> tuple[np.ndarray, np.ndarray]:
     """Knots of min-max to [0, 1] (MMoE, section 6.4.1), or of standardising, after log1p for ``log1p``."""
     if encoding == "log1p":
-        value_N = np.sign(value_N) * np.log1p(np.abs(value_N))
+        value_N = _log(value_N)
     ends = np.array([value_N[0], value_N[-1]])
     if encoding == "minmax":
         return ends, np.array([0.0, 1.0])

@@ -1,0 +1,49 @@
+# make demo and make test are all that a fresh clone needs; each makes .venv first. "make help" lists the rest.
+
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format docs bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed  ## compare four architectures on an embedded log: verdict in the terminal, report in runs/demo
+	$(BIN)/manygate demo
+
+# One thread a worker: threads that outnumber the cores wait for each other.
+test: $(VENV)/.installed-dev  ## run the tests (WORKERS=N for more processes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST)
+
+check: $(VENV)/.installed-dev  ## lint, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev  ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed  ## write docs/cli.md and docs/config.md again
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/.installed  ## speed beside two peers; needs them installed and DATA=FOLDER (see benchmarks/epoch.py)
+	$(BIN)/python benchmarks/epoch.py --data $(or $(DATA),census)
+
+clean:  ## remove the environment and the caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Two stamps: the demo needs the package alone, the tests also what they compare with.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade "pip>=25.1"  # the first that knows dependency groups
+	$(PIP) install --quiet -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install --quiet -c constraints.txt --group test --group check
+	touch $@

@@ -1,0 +1,186 @@
+"""Builders shared by the tests: a small log with every kind of feature and task, encoded, and settings to train on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from manygate.config import RunConfig
+from manygate.data.batches import Batch, Split
+from manygate.data.encode import Input
+from manygate.data.encoded import EncodedLog, encode_log, open_sources
+from manygate.evaluate import Monitor
+from manygate.model import MultiTaskModel
+from manygate.schema import Feature, Schema, Task
+from manygate.train import Trainer
+
+TINY = {
+    "dim": 3,
+    "experts": 3,
+    "expert_hidden": (5,),
+    "tower_hidden": (4,),
+    "batch_size": 32,
+    "epochs": 2,
+    "learning_rate": 1e-2,
+    "threads": 1,
+    "device": "cpu",
+    "min_count": 1,
+    "bins": 4,
+    "fractions": (0.6, 0.2, 0.2),
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def _log_table(rows: int = 500, seed: int = 0) -> pa.Table:
+    """Sparse ids (integers, text), bags, numbers, bias features, weights, groups; a click, and a like and a time where click."""
+    random = np.random.default_rng(seed)
+    user, age = random.integers(0, 25, rows), random.normal(40, 12, rows)
+    price = np.where(random.random(rows) < 0.5, 0.0, random.lognormal(3, 1, rows))
+    position = random.integers(1, 6, rows)
+    click = (random.random(rows) < 1 / (1 + np.exp(-(age - 40) / 8 + 0.2 * position - 0.8))).astype(np.int8)
+    like = (random.random(rows) < np.where(user % 2, 0.7, 0.3)).astype(np.int8)
+    watch = 20 + (user % 5) * 3 + random.normal(0, 1, rows)
+    country = np.array(["CH", "DE", "\N{SNOWMAN}", None], dtype=object)[random.integers(0, 4, rows)]
+    tags = [
+        None if random.random() < 0.1 else [f"t{t}" for t in random.integers(0, 6, random.integers(0, 4))] for _ in range(rows)
+    ]
+    codes = [random.integers(-3, 3, random.integers(0, 3)).tolist() for _ in range(rows)]
+    unclicked = click == 0
+    return pa.table(
+        {
+            "user": pa.array(user),
+            "country": pa.array(country.tolist(), pa.string()),
+            "tags": pa.array(tags, pa.list_(pa.string())),
+            "codes": pa.array(codes, pa.list_(pa.int32())),
+            "age": pa.array(age, mask=random.random(rows) < 0.1),
+            "price": pa.array(price),
+            "position": pa.array(position),
+            "depth": pa.array(position + random.random(rows)),
+            "weight": pa.array(random.choice([0.5, 1.0, 2.0], rows)),
+            "session": pa.array(user % 10),
+            "click": pa.array(click),
+            "like": pa.array(like, mask=unclicked),
+            "watch": pa.array(watch, mask=unclicked),
+        }
+    )
+
+
+def _log_schema(bias: bool = True, weight: bool = True, tasks: tuple[str, ...] = ("click", "like", "watch")) -> Schema:
+    features = [
+        Feature(name="user", kind="sparse"),
+        Feature(name="country", kind="sparse", dim=2),
+        Feature(name="tags", kind="bag"),
+        Feature(name="codes", kind="bag", pooling="sum", dim=2),
+        Feature(name="age", kind="dense"),
+        Feature(name="price", kind="dense"),
+    ]
+    if bias:
+        features += [Feature(name="position", kind="sparse", bias=True)]
+        features += [Feature(name="depth", kind="dense", bias=True, encoding="minmax")]
+    known = {
+        "click": Task(name="click"),
+        "like": Task(name="like", where="click == 1", weight=0.5),
+        "watch": Task(name="watch", kind="regression", where="click == 1"),
+    }
+    chosen = tuple(known[name] for name in tasks)
+    return Schema(features=tuple(features), tasks=chosen, group="session", weight="weight" if weight else None)
+
+
+def _settings(**changes: Any) -> RunConfig:
+    return RunConfig.build({**TINY, **changes})
+
+
+def _encoded(table: Any = None, schema: Schema | None = None, config: RunConfig | None = None) -> EncodedLog:
+    config = config or _settings()
+    return encode_log(open_sources(_log_table() if table is None else table, config), schema or _log_schema(), config)
+
+
+def _trainer(log: EncodedLog, config: RunConfig, folder: Any = None, progress: Any = None, fingerprint: str = "") -> Trainer:
+    """A trainer of a new model; ``fit`` leaves the best weights in its ``model``."""
+    splits = {part: Split(rows) for part, rows in log.parts.items()}
+    model = MultiTaskModel(log.encoder.inputs(config.dim), len(log.schema.tasks), config)
+    monitor = Monitor(config.monitor, log.schema.tasks, log.parts["valid"], splits["valid"])
+    return Trainer(model, log.schema.tasks, splits["train"], monitor, config, folder, progress, fingerprint)
+
+
+def _toy_inputs(bias: bool = True) -> tuple[Input, ...]:
+    """Two widths of embedding, bags of both poolings, dense numbers of both forms; bias features last."""
+    inputs = (
+        Input("a", "sparse", False, rows=7, dim=3),
+        Input("b", "dense", False, units=3, unfold=True, flag=True),
+        Input("c", "bag", False, rows=5, dim=2, pooling="mean"),
+        Input("d", "sparse", False, rows=4, dim=2),
+        Input("e", "bag", False, rows=6, dim=3, pooling="sum"),
+        Input("f", "dense", False, units=1),
+        Input("g", "sparse", False, rows=9, dim=3),
+    )
+    hidden = (Input("p", "sparse", True, rows=5, dim=2), Input("q", "dense", True, units=1, flag=True))
+    return inputs + hidden if bias else inputs
+
+
+def _toy_batch(inputs: tuple[Input, ...], size: int, tasks: int, seed: int = 0, binary: bool = True) -> Batch:
+    """Random rows that fit some inputs: every third bag is empty, every fourth number null."""
+    random = np.random.default_rng(seed)
+    sparse = [random.integers(0, i.rows, size) for i in inputs if i.kind == "sparse"]
+    dense = [np.where(random.random(size) < 0.25, np.nan, random.random(size) * i.units) for i in inputs if i.kind == "dense"]
+    bags = []
+    for feature in (i for i in inputs if i.kind == "bag"):
+        length = np.where(np.arange(size) % 3 == 0, 0, random.integers(1, 4, size))
+        offset = np.append(0, np.cumsum(length)).astype(np.int64)
+        bags.append((torch.tensor(random.integers(0, feature.rows, offset[-1]), dtype=torch.int32), torch.tensor(offset)))
+    label = random.integers(0, 2, (size, tasks)) if binary else random.normal(size=(size, tasks))
+    weight = np.where(random.random((size, tasks)) < 0.3, 0.0, random.choice([0.5, 1.0, 2.0], (size, tasks)))
+    return Batch(
+        id_BS=torch.tensor(np.stack(sparse, axis=1), dtype=torch.int32),
+        number_BM=torch.tensor(np.stack(dense, axis=1), dtype=torch.float32),
+        bags=bags,
+        label_BT=torch.tensor(label, dtype=torch.float32),
+        weight_BT=torch.tensor(weight, dtype=torch.float32),
+    )
+
+
+@pytest.fixture(scope="session")
+def log_table() -> Callable[..., pa.Table]:
+    return _log_table
+
+
+@pytest.fixture(scope="session")
+def log_schema() -> Callable[..., Schema]:
+    return _log_schema
+
+
+@pytest.fixture(scope="session")
+def settings() -> Callable[..., RunConfig]:
+    return _settings
+
+
+@pytest.fixture(scope="session")
+def encoded() -> Callable[..., EncodedLog]:
+    return _encoded
+
+
+@pytest.fixture(scope="session")
+def trainer() -> Callable[..., Trainer]:
+    return _trainer
+
+
+@pytest.fixture(scope="session")
+def toy_inputs() -> Callable[..., tuple[Input, ...]]:
+    return _toy_inputs
+
+
+@pytest.fixture(scope="session")
+def toy_batch() -> Callable[..., Batch]:
+    return _toy_batch

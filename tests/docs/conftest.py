@@ -1,0 +1,68 @@
+"""A folder as the README's reader has it: log.parquet, today.parquet without labels and position; and quick settings."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from manygate import cli, datasets
+from manygate.config import RunConfig
+
+AT_MOST = {"epochs": 1, "replicas": 2}
+UNLESS_GIVEN = {"architectures": ("single_task", "mmoe"), "experts": 2, "threads": 1, "device": "cpu"}
+LATER = ["click", "like", "watch_time", "buy", "position"]
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reader's two files."""
+    folder = tmp_path_factory.mktemp("tables")
+    log = datasets.log(folder / "log", rows=3000)
+    parts = [pq.read_table(log / f"{part}.parquet") for part in ("train", "valid", "test")]
+    pq.write_table(pa.concat_tables(parts), folder / "log.parquet")
+    pq.write_table(parts[2].drop(LATER), folder / "today.parquet")
+    return folder
+
+
+@pytest.fixture
+def reader(tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A fresh working folder with the two files, in which runs are short whatever their settings."""
+    for name in ("log.parquet", "today.parquet"):
+        os.link(tables / name, tmp_path / name)
+    build = RunConfig.build
+
+    def quick(cls: type[RunConfig], settings: dict[str, Any], where: str = "settings") -> RunConfig:
+        least = {name: min(int(settings.get(name, most)), most) for name, most in AT_MOST.items()}
+        return build({**UNLESS_GIVEN, **settings, **least}, where)
+
+    monkeypatch.setattr(RunConfig, "build", classmethod(quick))
+    monkeypatch.chdir(tmp_path)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield tmp_path
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Run a ``manygate`` command line in this process; fail unless it exits with 0."""
+
+    def run(line: str) -> None:
+        words = shlex.split(line, comments=True)
+        assert words[0] == "manygate", f"only manygate commands are run; mark the block with <!-- skip: REASON -->: {line}"
+        monkeypatch.setattr(sys, "argv", words)
+        try:
+            cli.main()
+        except SystemExit as stop:
+            assert not stop.code, f"exit code {stop.code}: {line}"
+
+    return run
