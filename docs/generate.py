@@ -82,12 +82,12 @@ def config_page() -> str:
     head = f"""# Settings
 
 {DO_NOT_EDIT}
-Every setting has one name, which is a YAML key, an argument of `mg.Ranker` and `mg.compare`, and, with dashes for underscores, a flag.
-Defaults are overridden by `--config FILE`, and that by flags. A run writes all of its settings, resolved, to `config.yaml`. An unknown
-name is an error, with the nearest known name.
+Every setting has one name, which is a YAML key, an argument of `mg.Ranker` and `mg.compare`, and, with dashes for underscores, a
+flag. Defaults are overridden by `--config FILE`, and that by flags. A run writes all of its settings, resolved, to `config.yaml`.
+An unknown name is an error, with the nearest known name.
 
-A width such as `expert_hidden` is a list in YAML and Python (`[128, 64]`) and `128,64` as a flag. In Python the log is the first argument
-of `fit` and `compare`, and `schema` may be given in place of `schema_file`.
+A width such as `expert_hidden` is a list in YAML and Python (`[128, 64]`) and `128,64` as a flag. In Python the log is the first
+argument of `fit` and `compare`, and `schema` may be given in place of `schema_file`.
 """
     parts = [_settings(title, dict(group.model_fields)) for title, group in groups]
     return "\n".join([head, *parts, _settings("The run", rest)])

@@ -53,9 +53,7 @@ def _log_table(rows: int = 500, seed: int = 0) -> pa.Table:
     like = (random.random(rows) < np.where(user % 2, 0.7, 0.3)).astype(np.int8)
     watch = 20 + (user % 5) * 3 + random.normal(0, 1, rows)
     country = np.array(["CH", "DE", "\N{SNOWMAN}", None], dtype=object)[random.integers(0, 4, rows)]
-    tags = [
-        None if random.random() < 0.1 else [f"t{t}" for t in random.integers(0, 6, random.integers(0, 4))] for _ in range(rows)
-    ]
+    tags = [None if random.random() < 0.1 else [f"t{t}" for t in random.integers(0, 6, random.integers(0, 4))] for _ in range(rows)]
     codes = [random.integers(-3, 3, random.integers(0, 3)).tolist() for _ in range(rows)]
     unclicked = click == 0
     return pa.table(

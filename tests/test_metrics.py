@@ -344,11 +344,13 @@ def test_interval_over_replicas():
 def test_verdicts():
     gain = [0.01, 0.012, 0.011]
     result = metrics.paired_gain(gain, 0.002)
-    half = math.hypot(student.ppf(0.975, 2) * 0.001 / math.sqrt(3), 1.96 * 0.002)
+    half = math.hypot(student.ppf(0.975, 2) * 0.001 / math.sqrt(3), student.ppf(0.975, 9999) * 0.002)
     assert result["gain"] == pytest.approx(0.011)
     assert result["sd_replicas"] == pytest.approx(0.001)
     assert result["ci95"] == pytest.approx([0.011 - half, 0.011 + half])
     assert result["verdict"] == "helps"
+    few = metrics.paired_gain(gain, 0.002, clusters=5)["ci95"]
+    assert few[1] - 0.011 == pytest.approx(math.hypot(student.ppf(0.975, 2) * 0.001 / math.sqrt(3), student.ppf(0.975, 4) * 0.002))
     assert metrics.paired_gain(np.negative(gain), 0.002)["verdict"] == "hurts"
     assert metrics.paired_gain(gain, 0.02)["verdict"] == "cannot tell"  # sure over seeds, not over rows
     assert metrics.paired_gain([0.05, -0.02, 0.003], 0.0001)["verdict"] == "cannot tell"  # the other way round

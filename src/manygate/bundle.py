@@ -125,7 +125,7 @@ def _type_name(kind: pa.DataType) -> str:
 
 def _type_named(name: str) -> pa.DataType:
     if name.startswith("list<"):
-        return pa.list_(_TYPES[name.removeprefix("list<").removesuffix(">")])
+        return pa.list_(_type_named(name.removeprefix("list<").removesuffix(">")))
     return _TYPES.get(name, pa.string())
 
 

@@ -62,7 +62,7 @@ def demo(
     from manygate.run import open_folder, prepare
 
     show = open_progress(progress)
-    config = RunConfig.build({"replicas": replicas, "epochs": 8, "patience": 2, "log": str(out / "log")})
+    config = RunConfig.build({"replicas": replicas, "log": str(out / "log")})
     open_folder(out, config, resume=False, overwrite=(out / "DONE").is_file())
     show.say(f"writing an impression log of {rows:,} rows to {out / 'log'}")
     datasets.log(out / "log", rows=rows)

@@ -39,12 +39,26 @@ def compare_run(
         results["baseline"] = BASELINE
         results["verdicts"] = verdicts(log, trained)
     results["best"] = choose(results["valid"], config.monitor)
+    results["data"]["warnings"] += [warning for name, one in trained.items() if (warning := unfinished(name, one, config))]
     if folder is not None:
         write_text(folder / "schema.yaml", log.schema.to_yaml())
         write_text(folder / "comparison.json", to_json(results))
         write_report(results, folder / "report.html")
         write_text(folder / "DONE", "")
     return results
+
+
+def unfinished(name: str, trained: Trained, config: RunConfig) -> str | None:
+    """A warning when the budget ended while most models were still improving: what looks worse may only be slower."""
+    last = len(trained.result["history"])
+    best = [epoch for epochs in trained.result["stopped"]["best_epoch"].values() for epoch in epochs]
+    growing = sum(epoch == last for epoch in best)
+    if (last < config.epochs and config.max_steps is None) or growing * 2 <= len(best):
+        return None
+    return (
+        f"{name} was still improving when its budget of {last} epochs ended (best epoch last in {growing} of {len(best)} cases), "
+        f"so its verdicts may say no more than that it learns more slowly. Give more --epochs."
+    )
 
 
 def verdicts(log: EncodedLog, trained: dict[str, Trained]) -> dict[str, dict[str, Any]]:
@@ -63,7 +77,7 @@ def choose(valid: dict[str, dict[str, Any]], monitor: str) -> dict[str, Any]:
     if not ranked:
         return {"architecture": None, "monitor": monitor, "valid": valid, "reason": "No validation score is defined."}
     first, rest = ranked[0], ranked[1:]
-    what = f"validation {monitor}" if monitor != "mean" else "mean validation metric"
+    what = f"validation score for {monitor}" if monitor != "mean" else "mean validation metric"
     reason = f"{first} has the best {what} ({valid[first]['mean']:.4f})"
     if rest:
         ahead = interval([a - b for a, b in zip(valid[first]["values"], valid[rest[0]]["values"], strict=True)])

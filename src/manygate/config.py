@@ -27,12 +27,19 @@ def _names(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _specs(value: Any) -> Any:
+    """Accept "click" and ["click", "buy:where=click==1"]; a comma is part of a task."""
+    return (value,) if isinstance(value, str) else value
+
+
+Specs = Annotated[tuple[str, ...], BeforeValidator(_specs)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_widths)]
+LARGEST_SEED = 2**63 - 1
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataConfig(_Settings):
@@ -41,10 +48,10 @@ class DataConfig(_Settings):
     valid: str | None = Field(None, description="Validation rows: a file, folder or glob. Default: split from the log.")
     test: str | None = Field(None, description="Test rows: a file, folder or glob. Default: split from the log.")
     schema_file: str | None = Field(None, description="Schema as YAML. Default: schema.yaml beside the log, else inferred.")
-    task: tuple[str, ...] = Field((), description="A label to predict, NAME or NAME:where=click==1,kind=regression.")
+    task: Specs = Field((), description="A label to predict, NAME or NAME:where=click==1,kind=regression.")
     split: Literal["random", "time", "group"] = Field("random", description="How to split a log that comes in one piece.")
     fractions: tuple[float, float, float] = Field((0.8, 0.1, 0.1), description="Shares of train, validation and test.")
-    shuffle_seed: int = Field(0, ge=0, description="Seed of the split and of the order of batches.")
+    shuffle_seed: int = Field(0, ge=0, le=LARGEST_SEED, description="Seed of the split and of the order of batches.")
     encoding: Literal["piecewise", "minmax", "standard", "log1p"] = Field(
         "piecewise", description="How dense numbers are scaled, where the schema does not say."
     )
@@ -66,9 +73,10 @@ class ModelConfig(_Settings):
     architecture: str = Field("mmoe", description=f"How the tasks share: {', '.join(ARCHITECTURE_NAMES)}.")
     dim: int = Field(8, ge=1, le=4096, description="Width of each embedding.")
     experts: int = Field(8, ge=1, le=4096, description="Number of experts.")
-    expert_hidden: Widths = Field((64,), description="Hidden widths of an expert, for example 64 or 128,64.")
+    expert_hidden: Widths = Field((64,), min_length=1, description="Hidden widths of an expert, for example 64 or 128,64.")
     bottom_hidden: Widths | None = Field(
         None,
+        min_length=1,
         description="Hidden widths of a shared bottom and of each single-task model. "
         "Default: as many weights as the experts (MMoE section 5.1).",
     )
@@ -87,13 +95,17 @@ class TrainConfig(_Settings):
     """How the network is trained."""
 
     replicas: int = Field(1, ge=1, description="Models trained at once, alike but for their seed.")
-    seed: int = Field(0, ge=0, description="Replica r is initialised from seed + r.")
+    seed: int = Field(
+        0, ge=0, le=LARGEST_SEED, description="Replica r has seed + r, so runs with seeds 0 and 1 share all replicas but one."
+    )
     optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = Field("adamw", description="Optimizer.")
-    learning_rate: float = Field(2e-3, gt=0, description="Learning rate.")
-    weight_decay: float = Field(1e-2, ge=0, description="Weight decay (decoupled in adamw).")
+    learning_rate: float = Field(2e-3, gt=0, le=1e6, description="Learning rate.")
+    weight_decay: float | None = Field(
+        None, ge=0, le=1e6, description="Weight decay. Default: 0.01 for adamw, where it is decoupled, and 0 for the others."
+    )
     schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="Course of the learning rate.")
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps over which the learning rate rises from zero.")
-    clip_norm: float | None = Field(None, gt=0, description="Largest norm of a replica's gradient.")
+    clip_norm: float | None = Field(None, gt=0, le=1e30, description="Largest norm of a replica's gradient.")
     batch_size: int = Field(1024, ge=1, description="Rows in a batch.")
     epochs: int = Field(20, ge=1, description="Most passes over the training rows.")
     max_steps: int | None = Field(None, ge=1, description="Most optimizer steps, whatever the epochs.")
@@ -104,7 +116,7 @@ class TrainConfig(_Settings):
         None, description="Update only the embedding rows of a batch. Default: when there are over 100,000 rows."
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    threads: int | None = Field(None, ge=1, description="CPU threads. Default: all cores.")
+    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads. Default: all cores.")
     checkpoint_seconds: float = Field(60.0, ge=0, description="Most time between checkpoints, which come each epoch anyway.")
 
 

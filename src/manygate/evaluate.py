@@ -47,7 +47,10 @@ class Monitor:
     """What validation watches: each task's main metric, and one score per member, higher is better.
 
     ``watched`` is "mean" (the mean main metric of a member's tasks), a task, or TASK/METRIC. A model of one task watches its own
-    task's main metric, unless the metric named is that task's.
+    task's main metric, unless the task watched is its own.
+
+    A model per task keeps the weights of its task's best epoch; a sharing scheme, watched by the mean, keeps those of one epoch for
+    all tasks. That is part of what sharing costs, and part of the gain or loss that a comparison shows.
     """
 
     def __init__(self, watched: str, tasks: Sequence[Task], rows: Rows, split: Split):
@@ -63,6 +66,12 @@ class Monitor:
         main_RT = np.array([[self._main(t, logit_RN) for t, logit_RN in enumerate(logit_NT.T)] for logit_NT in logit_RNT])
         score_M = np.array([self._score(member, main_RT[member.replica], logit_RNT[member.replica]) for member in members])
         return main_RT, score_M
+
+    def by_replica(self, score_M: np.ndarray, members: Sequence[Member]) -> list[float]:
+        """One score per replica: of the watched task's model where there is one per task, else the mean of its models."""
+        watching = [m for m, member in enumerate(members) if self.task is None or self.task in member.tasks]
+        replica_m = np.array([members[m].replica for m in watching])
+        return [float(score_M[watching][replica_m == r].mean()) for r in np.unique(replica_m)]
 
     def _main(self, t: int, logit_N: np.ndarray) -> float:
         measure = metrics.auc if self.tasks[t].kind == "binary" else metrics.r2
@@ -143,8 +152,9 @@ def _one_task(
 def gains(logit_RNT: np.ndarray, baseline_RNT: np.ndarray, rows: Rows, tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
     """What each task gains over its own model: {task: {metric, gain, ci95, verdict, sd_replicas, se_test}}.
 
-    Replica r of one is paired with replica r of the other: same data, same order, same seed. The interval takes in both kinds of
-    chance, the seeds' and the test rows' (see :func:`manygate.metrics.paired_gain`).
+    Replica r of one is paired with replica r of the other. Replicas differ in initial weights and dropout; all see the same
+    training rows in the same order. The interval takes in both kinds of chance, the seeds' and the test rows' (see
+    :func:`manygate.metrics.paired_gain`).
     """
     return {
         task.name: _gain(task, logit_RNT[..., t], baseline_RNT[..., t], rows.label_BT[:, t], rows.weight_BT[:, t], rows.group_B)
@@ -170,8 +180,8 @@ def _gain(
         metrics.influence(task.kind, label_N, a, weight_N) - metrics.influence(task.kind, label_N, b, weight_N)
         for a, b in zip(logit_RN, baseline_RN, strict=True)
     ) / len(gain_R)
-    se_test = metrics.standard_error(influence_N, group_N)
-    return {"metric": name, **metrics.paired_gain(gain_R.tolist(), se_test)}
+    se_test, clusters = metrics.standard_error(influence_N, group_N), metrics.cluster_count(influence_N, group_N)
+    return {"metric": name, **metrics.paired_gain(gain_R.tolist(), se_test, clusters)}
 
 
 @torch.no_grad()

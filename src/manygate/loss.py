@@ -10,8 +10,9 @@ def task_losses(logit_MBT: Tensor, label_MBT: Tensor, weight_MBT: Tensor, binary
     """Each task's mean loss over its own rows, loss_MT.
 
     Tang et al., "Progressive Layered Extraction", RecSys 2020, section 4.3: a task's loss is normalised by the rows of its own
-    sample space, here of the batch and by weight; a batch without any contributes exactly 0. Binary tasks: cross-entropy, from
-    logits. Regression: squared error of the standardised label.
+    sample space, here of the batch and by weight; a batch without any contributes exactly 0. Departure: the paper normalises over
+    all rows, so here a task's row counts more in a batch with few of its kind, and with row weights the mean of such batches is
+    not the whole's. Binary tasks: cross-entropy, from logits. Regression: squared error of the standardised label.
 
     >>> import torch
     >>> logit = torch.tensor([[[0.0], [5.0]]])

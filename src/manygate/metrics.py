@@ -21,6 +21,7 @@ Kind: TypeAlias = Literal["binary", "regression"]
 Floats: TypeAlias = NDArray[np.float64]
 Weights: TypeAlias = ArrayLike | None
 
+MANY = 10_000  # from as many clusters on, t is as good as normal
 BINS = 15
 MAIN_METRIC: dict[str, str] = {"binary": "auc", "regression": "r2"}
 DESCRIPTIONS: dict[str, str] = {
@@ -319,13 +320,27 @@ def standard_error(influence_N: ArrayLike, group_N: ArrayLike | None = None) -> 
     >>> round(standard_error([0.3, -0.3, 0.0]), 4), round(standard_error([0.1, 0.2, -0.1, -0.2], [5, 5, 6, 6]), 4)
     (0.6, 0.6)
     """
-    value = np.asarray(influence_N, dtype=np.float64)
-    counts = value != 0
-    group = np.arange(value.size) if group_N is None else np.asarray(group_N)
-    total_G = np.bincount(np.unique(group[counts], return_inverse=True)[1], value[counts])
+    total_G = _cluster_sums(influence_N, group_N)
     if total_G.size < 2:
         return math.nan if total_G.size else 0.0
     return math.sqrt(np.sum(total_G**2) * total_G.size / (total_G.size - 1))
+
+
+def cluster_count(influence_N: ArrayLike, group_N: ArrayLike | None = None) -> int:
+    """Groups (rows without ``group_N``) whose influence is not 0: what :func:`standard_error` counts as independent.
+
+    >>> cluster_count([0.1, 0.2, -0.3, 0.0], [5, 5, 6, 7])
+    2
+    """
+    return int(_cluster_sums(influence_N, group_N).size)
+
+
+def _cluster_sums(influence_N: ArrayLike, group_N: ArrayLike | None) -> Floats:
+    value = np.asarray(influence_N, dtype=np.float64)
+    counts = value != 0
+    group = np.arange(value.size) if group_N is None else np.asarray(group_N)
+    sums: Floats = np.bincount(np.unique(group[counts], return_inverse=True)[1], value[counts]).astype(np.float64)
+    return sums
 
 
 @cache
@@ -365,14 +380,15 @@ def interval(values: Sequence[float]) -> dict[str, Any]:
     return known | {"values": [value if math.isfinite(value) else None for value in value_R.tolist()]}
 
 
-def paired_gain(gain_R: Sequence[float], se_test: float) -> dict[str, Any]:
+def paired_gain(gain_R: Sequence[float], se_test: float, clusters: int = MANY) -> dict[str, Any]:
     """Is one model better than another? Mean paired gain with a 95 % interval in which seeds and test rows both count.
 
     ``gain_R`` is the gain of each replica (same seed, split and rows for both models), positive when better; ``se_test`` the
-    standard error of the gain over test rows (:func:`standard_error` of the difference of influences). The half-width is
-    ``sqrt((t * sd / sqrt(R)) ** 2 + (1.96 * se_test) ** 2)`` (two independent parts; Zou & Donner 2008). Both are needed: the
-    replicas share their test rows, so their spread shows the luck of training and nothing of the luck of the sample; one
-    run's standard error shows the sample alone. With one replica the first part is unknown: "cannot tell". Each verdict is at
+    standard error of the gain over test rows (:func:`standard_error` of the difference of influences), from ``clusters`` rows or
+    groups. The half-width is ``sqrt((t_R-1 * sd / sqrt(R)) ** 2 + (t_clusters-1 * se_test) ** 2)`` (Zou & Donner 2008). Both parts
+    are needed: the replicas share their test rows, so their spread shows the luck of initial weights and dropout and nothing of the
+    luck of the sample; one run's standard error shows the sample alone. Chance that belongs to both is counted twice, which
+    errs towards "cannot tell". With one replica the first part is unknown: "cannot tell". Each verdict is at
     the 95 % level on its own: nothing is corrected for many comparisons.
 
     >>> paired_gain([0.010, 0.012, 0.011], se_test=0.001)["verdict"]
@@ -381,7 +397,7 @@ def paired_gain(gain_R: Sequence[float], se_test: float) -> dict[str, Any]:
     seeds, known_se = interval(gain_R), math.isfinite(se_test)
     ci95, verdict = None, "cannot tell"
     if seeds["ci95"] and known_se:
-        half = math.hypot(seeds["ci95"][1] - seeds["mean"], 1.96 * se_test)
+        half = math.hypot(seeds["ci95"][1] - seeds["mean"], t_quantile_975(max(min(clusters, MANY) - 1, 1)) * se_test)
         ci95 = [seeds["mean"] - half, seeds["mean"] + half]
         verdict = "helps" if ci95[0] > 0 else "hurts" if ci95[1] < 0 else verdict
     se = float(se_test) if known_se else None

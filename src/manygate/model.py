@@ -22,7 +22,7 @@ from manygate.data.batches import Batch
 from manygate.data.encode import Input
 from manygate.embedding import Embedding
 from manygate.layers import Dropout
-from manygate.noise import keep_mask, stream_seed
+from manygate.noise import DROPOUT, HIDDEN_BIAS, INITIAL, keep_mask, stream_seed
 from manygate.tower import BiasTower, Towers
 
 
@@ -101,9 +101,11 @@ class MultiTaskModel:
 
     def _initial(self, member: Member) -> dict[str, Tensor]:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(stream_seed(member.seed, *member.tasks))
+            torch.manual_seed(stream_seed(INITIAL, member.seed, *member.tasks))
             values = {f"embedding.{dim}": table for dim, table in self.embedding.initial_tables().items()}
-            values |= {f"bias_embedding.{dim}": table for dim, table in self.bias_embedding.initial_tables().items()}
+            values |= {
+                f"bias_embedding.{dim}": torch.zeros_like(table) for dim, table in self.bias_embedding.initial_tables().items()
+            }
             values |= {f"trunk.{name}": value.detach() for name, value in self._new_trunk().named_parameters()}
         return values
 
@@ -121,7 +123,7 @@ class MultiTaskModel:
         for index, (name, module) in enumerate(self.dropouts):
             if module.rate:
                 shape = (size, *module.shape)
-                keys = [(member.seed, *member.tasks, step, index) for member in self.members]
+                keys = [(DROPOUT, member.seed, step, index, *member.tasks) for member in self.members]
                 drawn = [keep_mask(module.rate, shape, key, self.device) for key in keys]
                 masks[f"{name}.keep"] = torch.stack(drawn) if len(drawn) > 1 else drawn[0].unsqueeze(0)
         return masks
@@ -131,7 +133,7 @@ class MultiTaskModel:
         rate = self.config.bias_dropout
         if not rate or not self.bias_embedding.chosen:
             return batch
-        hidden_B = keep_mask(rate, (len(batch),), (self.config.shuffle_seed, step), self.device) == 0
+        hidden_B = keep_mask(rate, (len(batch),), (HIDDEN_BIAS, self.config.shuffle_seed, step), self.device) == 0
         return self.bias_embedding.hide(batch, hidden_B)
 
     def forward(self, batch: Batch, masks: dict[str, Tensor] | None = None, gates: bool = False) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Randomness for training: every draw comes from a private stream named by (seed, purpose, step).
+"""Randomness for training: every draw comes from a private stream named by its purpose, a seed and a step.
 
 There is no state to save: a resumed run draws what it would have drawn, and a replica draws the same alone or among others.
 """
@@ -10,6 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+
+INITIAL, ORDER, DROPOUT, HIDDEN_BIAS = 1, 2, 3, 4
+"""Purposes, the first number of every stream's key: initial weights, order of batches, dropout, hidden bias features."""
 
 _LEVELS = 2**16
 

@@ -24,6 +24,7 @@ class Optimizer:
 
     def __init__(self, parameters: dict[str, Tensor], config: TrainConfig, sparse: bool):
         self.config, self.parameters = config, parameters
+        decay = config.weight_decay if config.weight_decay is not None else 0.01 if config.optimizer == "adamw" else 0.0
         tables = [name for name in parameters if member_axis(name) == 1]
         plain = [name for name in parameters if name not in tables and name.rpartition(".")[2].startswith(("bias", "gate_bias"))]
         plain += [name for name in parameters if ".biases." in name]
@@ -32,9 +33,9 @@ class Optimizer:
         self.parts: list[torch.optim.Optimizer] = []
         if sparse and tables:
             self._add([(tables, 0.0)], sparse=True)
-            self._add([(plain, 0.0), (decayed, config.weight_decay)])
+            self._add([(plain, 0.0), (decayed, decay)])
         else:
-            self._add([(tables + plain, 0.0), (decayed, config.weight_decay)])
+            self._add([(tables + plain, 0.0), (decayed, decay)])
 
     def _add(self, groups: list[tuple[list[str], float]], sparse: bool = False) -> None:
         groups = [(names, decay) for names, decay in groups if names]

@@ -70,7 +70,7 @@ def like_source(table: pa.Table, source: Any) -> Any:
     made = nw.from_arrow(table, backend=eager.implementation)
     index = nw.maybe_get_index(eager)
     if index is not None and len(index) == len(made):
-        made = nw.maybe_set_index(made, index=index)
+        made = nw.maybe_set_index(made, index=[index])
     return made.lazy().to_native() if isinstance(frame, nw.LazyFrame) else made.to_native()
 
 

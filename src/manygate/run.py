@@ -121,7 +121,7 @@ def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress:
     }
     if folder is not None and not (folder / "DONE").is_file():
         _finish(folder, state)
-    return Trained(model, result, logit_RNT, score_M.reshape(model.replicas, -1).mean(axis=1).tolist())
+    return Trained(model, result, logit_RNT, monitor.by_replica(score_M, model.members))
 
 
 def _best_epochs(model: MultiTaskModel, state: State, schema: Schema) -> dict[str, list[int]]:

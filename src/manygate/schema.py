@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,7 +77,7 @@ class Feature(_Frozen):
     dim: int | None = Field(None, ge=1, description="Width of the embedding.")
     vocabulary: Literal["ids", "hash"] = Field("ids", description="Learn a row for each id, or hash ids into buckets.")
     min_count: int | None = Field(None, ge=1, description="Rarer ids share the out-of-vocabulary row.")
-    buckets: int | None = Field(None, ge=2, description="Rows of a hashed vocabulary.")
+    buckets: int | None = Field(None, ge=2, le=2**30, description="Rows of a hashed vocabulary.")
     pooling: Literal["mean", "sum"] = Field("mean", description="How the ids of a bag are combined.")
     encoding: Literal["piecewise", "minmax", "standard", "log1p"] | None = Field(None, description="How a dense number is scaled.")
     note: str = Field("", description="Why this kind was chosen; for people, ignored by the program.")
@@ -114,11 +115,11 @@ class Task(_Frozen):
     ('buy', ('buy', 'click'))
     """
 
-    name: str
+    name: str = Field(min_length=1)
     kind: Literal["binary", "regression"] = "binary"
     label: str | None = Field(None, description="Column of the label; the task's name where absent.")
     where: str | None = Field(None, description="Sample space, for example 'click == 1'.")
-    weight: float = Field(1.0, ge=0, description="Weight of this task's loss.")
+    weight: float = Field(1.0, ge=0, le=1e6, description="Weight of this task's loss.")
     note: str = ""
 
     @model_validator(mode="after")
@@ -153,18 +154,33 @@ class Task(_Frozen):
         """
         name, _, rest = text.partition(":")
         options: dict[str, Any] = {"name": name.strip()}
+        problems = []
         for part in filter(None, rest.split(",")):
             key, equals, value = part.partition("=")
             if not equals and key.strip() in ("binary", "regression"):
                 key, value = "kind", key
             allowed = [field for field in cls.model_fields if field not in ("name", "note")]
             if key.strip() not in allowed:
-                raise InputError(
+                problems.append(
                     f"task {text!r}: unknown option {key.strip()!r}.{did_you_mean(key.strip(), allowed)} "
                     f"Options: {', '.join(allowed)}; for example buy:where=click==1,weight=0.5."
                 )
             options[key.strip()] = value.strip()
+        raise_all(problems)
         return validated(cls, options, f"task {text!r}")
+
+    @classmethod
+    def parse_all(cls, specs: Iterable[str | Task]) -> list[Task]:
+        """Read several tasks, some of them perhaps ready-made; one error lists the problems of all."""
+        tasks: list[Task] = []
+        problems: list[str] = []
+        for spec in specs:
+            try:
+                tasks.append(spec if isinstance(spec, Task) else cls.parse(spec))
+            except InputError as error:
+                problems += error.problems
+        raise_all(problems)
+        return tasks
 
 
 class Schema(_Frozen):
@@ -208,6 +224,10 @@ class Schema(_Frozen):
         problems += [f"column {name!r} is both a feature and ignored." for name in features if name in self.ignored]
         if self.weight in features:
             problems.append(f"column {self.weight!r} is both a feature and the row weight; choose one.")
+        if self.weight in self.label_columns:
+            problems.append(f"column {self.weight!r} is both a label and the row weight; choose one.")
+        if features and not self.served_features:
+            problems.append("features: all are bias features, which are absent at serving; add one that a request carries.")
         return problems
 
     @property
@@ -279,10 +299,22 @@ def read_text(path: str | Path) -> str:
         raise InputError(f"file {str(path)!r} cannot be read as text: {error}.") from None
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, but a name that is given twice is an error; the last one would win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(text: str, where: str) -> dict[str, Any]:
     """A YAML mapping, or an :class:`InputError` with file, line and column."""
     try:
-        tree = yaml.safe_load(text)
+        tree = yaml.load(text, _Loader)  # noqa: S506 - _Loader is a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
@@ -299,23 +331,25 @@ def validated(model: type[Any], tree: Any, where: str) -> Any:
     except InputError as error:
         raise InputError(f"{where}: {problem}" for problem in error.problems) from None
     except ValidationError as error:
-        raise InputError(_explain(model, detail, where) for detail in error.errors()) from None
+        raise InputError(line for detail in error.errors() for line in _explain(model, detail, where)) from None
 
 
-def _explain(model: type[BaseModel], detail: Any, where: str) -> str:
+def _explain(model: type[BaseModel], detail: Any, where: str) -> list[str]:
     path = ".".join(str(step) for step in detail["loc"])
     place = f"{where}: {path}" if path else where
     if detail["type"] == "extra_forbidden":
         name = str(detail["loc"][-1])
         options = _options(model, detail["loc"])
         hint = did_you_mean(name, options) or f" Known names: {', '.join(sorted(options))}."
-        return f"{place}: unknown name.{hint}"
+        return [f"{place}: unknown name.{hint}"]
     if detail["type"] == "missing":
-        return f"{place}: required, and absent."
+        return [f"{place}: required, and absent."]
+    if detail["type"] in ("tuple_type", "list_type"):
+        return [f"{place}: expected a list; found {detail['input']!r}."]
     cause = (detail.get("ctx") or {}).get("error")
     if isinstance(cause, InputError):
-        return f"{where}: {cause}"
-    return f"{place}: {detail['msg']}; found {detail['input']!r}."
+        return [f"{where}: {problem}" for problem in cause.problems]
+    return [f"{place}: {detail['msg']}; found {detail['input']!r}."]
 
 
 def _options(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:

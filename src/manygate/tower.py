@@ -33,15 +33,16 @@ class Towers(nn.Module):
 class BiasTower(nn.Module):
     """A shallow tower that reads the bias features (a position, say) and adds to the logits.
 
-    Zhao et al., "Recommending What Video to Watch Next", RecSys 2019, section 4.3: the main network never sees the bias features,
-    and at serving they are absent, which the null row and feature dropout have prepared it for.
+    Zhao et al., "Recommending What Video to Watch Next", RecSys 2019: the main network never sees the bias features, and at serving
+    they are absent, which the null row and feature dropout have prepared it for. Departures: it is linear, it adds to every task's
+    logit, and its embedding tables start at zero, so that it adds nothing at first.
 
     **Shape**: x_BC -> logit_BT.
     """
 
     def __init__(self, tasks: int, inputs: int):
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(inputs, tasks))
+        self.weight = nn.Parameter(glorot(inputs, tasks)) if inputs else nn.Parameter(torch.zeros(0, tasks))
 
     def forward(self, x_BC: Tensor) -> Tensor:
         return x_BC @ self.weight

@@ -96,6 +96,8 @@ class Trainer:
         weight = torch.tensor([task.weight for task in self.tasks], dtype=torch.float32)
         chosen = torch.tensor([member.tasks for member in self.model.members])
         self.task_MT = chosen.to(device)
+        if chosen.shape[1] == 1:  # a model of one task has no other to be weighed against
+            weight = torch.ones_like(weight)
         self.binary_MT, self.task_weight_MT = binary[chosen].to(device), weight[chosen].to(device)
         self.loss_sum_MT = torch.zeros(chosen.shape, dtype=torch.float64, device=device)
         self.loss_count_MT = torch.zeros_like(self.loss_sum_MT)
@@ -193,7 +195,7 @@ class Trainer:
         if state.stopped[m]:
             return False
         best = state.best[m]
-        if best is None or score > best:
+        if best is None or math.isnan(best) or score > best:
             state.best[m], state.best_epoch[m], state.waited[m] = score, state.epoch, 0
             return True
         state.waited[m] += 1

@@ -254,6 +254,14 @@ def test_a_regression_label_far_from_zero_keeps_its_spread():
         assert scale.sd == pytest.approx(seconds.std(), rel=1e-6)
 
 
+@pytest.mark.parametrize("values", [[1e200, -1e200, 0.0], [1.7e308, 1.7e308, 1.0]])
+def test_a_label_too_large_to_average_is_named(values):
+    batch = pa.record_batch({"age": [1.0, 2.0, 3.0], "watch": values})
+    schema = schema_of(Feature(name="age", kind="dense"), tasks=(Task(name="watch", kind="regression"),))
+    with pytest.raises(InputError, match="'watch'.*too large.*rescale"):
+        fit_encoder(schema, KEEP_ALL, [("log", batch)])
+
+
 def test_bad_labels_and_weights_name_column_row_and_remedy():
     features, tasks = (Feature(name="age", kind="dense"),), (Task(name="click"), Task(name="watch", kind="regression"))
     good = {"age": [1.0, 2.0, 3.0], "click": [0.0, 1.0, 0.0], "watch": [1.0, 2.0, 3.0], "w": [1.0, 1.0, 1.0]}
@@ -323,14 +331,16 @@ def test_large_vocabularies_are_counted_in_parts(monkeypatch):
         merge(self)
 
     monkeypatch.setattr(encode._Counter, "_merge", eager)
-    batches = [("log", pa.record_batch({"id": values.slice(s, 10), "click": [0] * len(values.slice(s, 10))})) for s in range(0, 501, 10)]
+    batches = [
+        ("log", pa.record_batch({"id": values.slice(s, 10), "click": [0] * len(values.slice(s, 10))})) for s in range(0, 501, 10)
+    ]
     parts = fit_encoder(schema_of(Feature(name="id", kind="sparse")), DataConfig(min_count=2), batches)
     assert parts.vocabularies["id"].values.equals(whole)
     assert merges
 
 
 def round_trip(encoder: Encoder, path: Any) -> Encoder:
-    model = MultiTaskModel(encoder.inputs(2), len(encoder.schema.tasks), RunConfig(experts=2, expert_hidden=(2,)))
+    model = MultiTaskModel(encoder.inputs(2), len(encoder.schema.tasks), RunConfig(dim=2, experts=2, expert_hidden=(2,)))
     save_bundle(path, model, encoder)
     return load_bundle(path)[1]
 

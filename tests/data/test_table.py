@@ -157,9 +157,7 @@ def test_folders_globs_and_lists(tmp_path: Path) -> None:
 
 
 def test_files_are_unified(tmp_path: Path) -> None:
-    pq.write_table(
-        pa.table({"i": pa.array([1], pa.int8()), "f": pa.array([1], pa.float32()), "s": ["a"]}), tmp_path / "a.parquet"
-    )
+    pq.write_table(pa.table({"i": pa.array([1], pa.int8()), "f": pa.array([1], pa.float32()), "s": ["a"]}), tmp_path / "a.parquet")
     second = {"s": pa.array(["b"]).dictionary_encode(), "f": [2.5], "i": pa.array([2], pa.int32())}
     pq.write_table(pa.table(second), tmp_path / "b.parquet")
     pq.write_table(pa.table({"s": pa.nulls(1), "f": [3], "i": [3]}), tmp_path / "c.parquet")

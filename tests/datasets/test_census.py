@@ -205,9 +205,7 @@ def test_missing_file_and_bad_arguments(small, tmp_path):
     with pytest.raises(InputError, match="holds the source files"):
         census("income", small, data_dir=small, overwrite=True)
     (small / "census-income.data").unlink()
-    with pytest.raises(
-        InputError, match=r"holds none of census-income\.data, census-income\.data\.gz, census-income\.data\.bz2"
-    ):
+    with pytest.raises(InputError, match=r"holds none of census-income\.data, census-income\.data\.gz, census-income\.data\.bz2"):
         census("income", tmp_path / "out", data_dir=small)
 
 

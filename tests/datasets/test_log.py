@@ -41,9 +41,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def preferences(folder: Path) -> np.ndarray:
     """True logits (log mean for watch_time), one row per task."""
     truth = read(folder, "truth")
-    logit = {
-        name: np.log(column(truth, name)) - np.log1p(-column(truth, name)) for name in ("p_click_served", "p_like", "p_buy")
-    }
+    logit = {name: np.log(column(truth, name)) - np.log1p(-column(truth, name)) for name in ("p_click_served", "p_like", "p_buy")}
     return np.stack([logit["p_click_served"], logit["p_like"], np.log(column(truth, "mean_watch_time")), logit["p_buy"]])
 
 
@@ -191,8 +189,7 @@ def test_features_have_the_shapes_promised(folder):
         assert counts[-counts.size // 10 :].sum() > 0.25 * ROWS, name  # the top tenth has far more than a tenth
     by_item = dict(zip(column(table, "item_id"), table["category"].to_pylist(), strict=True))
     assert all(
-        by_item[item] == category
-        for item, category in zip(column(table, "item_id"), table["category"].to_pylist(), strict=True)
+        by_item[item] == category for item, category in zip(column(table, "item_id"), table["category"].to_pylist(), strict=True)
     )
 
 

@@ -60,9 +60,11 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         words = shlex.split(line, comments=True)
         assert words[0] == "manygate", f"only manygate commands are run; mark the block with <!-- skip: REASON -->: {line}"
         monkeypatch.setattr(sys, "argv", words)
+        code: object = 0
         try:
             cli.main()
         except SystemExit as stop:
-            assert not stop.code, f"exit code {stop.code}: {line}"
+            code = stop.code
+        assert not code, f"exit code {code}: {line}"
 
     return run

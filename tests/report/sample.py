@@ -143,8 +143,7 @@ def _task(draw: random.Random, name: str, place: int, task: Task, replicas: int)
 def _bins(draw: random.Random, rate: float) -> list[dict[str, Any]]:
     shares = (0.18, 0.34, 0.5, 0.68, 0.86, 1.05, 1.27, 1.56, 1.98, 2.9)
     return [
-        {"predicted": rate * share, "observed": max(0.0, rate * share * draw.gauss(1.01, 0.05)), "rows": 5_000}
-        for share in shares
+        {"predicted": rate * share, "observed": max(0.0, rate * share * draw.gauss(1.01, 0.05)), "rows": 5_000} for share in shares
     ]
 
 
@@ -160,9 +159,7 @@ def _gates(draw: random.Random, name: str, tasks: tuple[Task, ...], experts: int
     return rows
 
 
-def _epoch(
-    draw: random.Random, name: str, tasks: tuple[Task, ...], replicas: int, epoch: int, best: list[int]
-) -> dict[str, Any]:
+def _epoch(draw: random.Random, name: str, tasks: tuple[Task, ...], replicas: int, epoch: int, best: list[int]) -> dict[str, Any]:
     valid: dict[str, list[float | None]] = {}
     loss: dict[str, list[float | None]] = {}
     for place, task in enumerate(tasks):

@@ -144,9 +144,7 @@ def test_nan_and_null_never_reach_the_page(document: dict[str, Any]) -> None:
     for verdicts in broken["verdicts"].values():
         verdicts["buy"].update(gain=float("nan"), ci95=None, sd_replicas=float("nan"), se_test=None)
     text = Outline(render(broken)).text
-    assert not re.search(
-        r"\b(nan|None|inf|null)\b", text.partition("How to reproduce")[0].partition("The schema as YAML")[0], re.I
-    )
+    assert not re.search(r"\b(nan|None|inf|null)\b", text.partition("How to reproduce")[0].partition("The schema as YAML")[0], re.I)
     assert f"undefined: buy: {reason}" in text
     assert "No values were recorded." in text
 
@@ -294,9 +292,7 @@ def test_summary_is_small_and_says_the_same(document: dict[str, Any]) -> None:
     assert html_summary(trained()).count("<tr>") == 5
 
 
-def test_write_is_whole_or_not_at_all(
-    document: dict[str, Any], page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_write_is_whole_or_not_at_all(document: dict[str, Any], page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.html"
     write_report(document, path)
     assert path.read_text(encoding="utf-8") == page

@@ -18,8 +18,9 @@ class MMoE(Architecture):
 
     y_k = h_k(f^k(x)) (6),  f^k(x) = sum_i g^k(x)_i f_i(x) (7),  g^k(x) = softmax(W_gk x) (8).
 
-    **Shape**: x_BD -> h_BTH. No departure from the paper; biases in the experts and the initialisation (Glorot per expert and
-    gate, zero biases) are not stated there.
+    **Shape**: x_BD -> h_BTH. With ``dropout=0`` no departure from the paper; what it does not state: biases in the experts, and the
+    initialisation (Glorot per expert and gate, zero biases). Departures of the default settings: dropout after every expert layer,
+    the last included, and the optimizer's weight decay, gates included.
 
     >>> import torch
     >>> MMoE(inputs=100, tasks=2, experts=8, hidden=(16,))(torch.zeros(4, 100)).shape

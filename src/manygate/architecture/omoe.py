@@ -16,7 +16,7 @@ from manygate.layers import Experts, mix
 class OMoE(Architecture):
     """One-gate Mixture-of-Experts: y_k = h_k(f(x)), f(x) = sum_i g(x)_i f_i(x), g(x) = softmax(W_g x).
 
-    **Shape**: x_BD -> h_BTH, the same h for every task.
+    **Shape**: x_BD -> h_BTH, the same h for every task. Departures as in :class:`manygate.architecture.MMoE`.
 
     >>> import torch
     >>> OMoE(inputs=100, tasks=2, experts=8, hidden=(16,))(torch.zeros(4, 100)).shape

@@ -40,7 +40,7 @@ def matched_bottom(inputs: int, tasks: int, config: ModelConfig) -> tuple[int, .
 class SharedBottom(Architecture):
     """y_k = h_k(f(x)): one bottom network f, read by every task's tower.
 
-    **Shape**: x_BD -> h_BTH, the same h for every task.
+    **Shape**: x_BD -> h_BTH, the same h for every task. Departure of the default settings: dropout after every layer of f.
 
     >>> import torch
     >>> SharedBottom(inputs=100, tasks=2, hidden=(113,))(torch.zeros(4, 100)).shape

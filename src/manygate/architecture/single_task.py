@@ -18,7 +18,8 @@ class SingleTask(Architecture):
     """y_k = h_k(f_k(x)): nothing is shared, neither bottoms nor embeddings.
 
     The T models of the T tasks train as one program, each with its own early stopping. Each has the bottom that Shared-Bottom
-    would have for all tasks, so that Single-Task has about T times the parameters.
+    would have for all tasks, so that Single-Task has about T times the parameters: a strong baseline. Each keeps the weights of its
+    own best epoch, where a sharing scheme keeps one epoch's weights for all tasks.
 
     **Shape**: x_BD -> h_B1H.
     """

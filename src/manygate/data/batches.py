@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from manygate.data.encode import Rows
+from manygate.noise import ORDER, stream_seed
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Split:
 
     def order(self, seed: int, epoch: int) -> Tensor:
         """The rows in an epoch's order, int64; the global random state is neither read nor moved."""
-        generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1))
+        generator = torch.Generator().manual_seed(stream_seed(ORDER, seed, epoch))
         return torch.randperm(self.rows, generator=generator).to(self.device)
 
     def take(self, row_B: Tensor) -> Batch:

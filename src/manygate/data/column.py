@@ -39,6 +39,18 @@ def type_family(kind: pa.DataType) -> str:
     return "bool" if pt.is_boolean(kind) else str(kind)
 
 
+def fits(found: pa.DataType, fitted: pa.DataType) -> bool:
+    """Whether values of one type may stand for those of the type seen in training; a column of nulls always may.
+
+    >>> fits(pa.int8(), pa.float64()), fits(pa.list_(pa.null()), pa.list_(pa.string())), fits(pa.string(), pa.int64())
+    (True, True, False)
+    """
+    one, two = type_family(found), type_family(fitted)
+    if one.startswith("list of ") and two.startswith("list of "):
+        one, two = one.removeprefix("list of "), two.removeprefix("list of ")
+    return one == two or "null" in (one, two) or {one, two} == {"int", "float"}
+
+
 def type_problem(name: str, feature_kind: str, kind: pa.DataType, place: str) -> str | None:
     """What is wrong with a column's type for its feature kind, or None."""
     family = type_family(kind)
@@ -53,19 +65,47 @@ def type_problem(name: str, feature_kind: str, kind: pa.DataType, place: str) ->
 
 def as_ids(values: pa.Array, fitted: pa.DataType, name: str, place: str) -> pa.Array:
     """Ids in the type that the vocabulary was fitted on: int64, uint64, string, bool or float64."""
-    family = type_family(fitted)
-    target = {"string": pa.string(), "bool": pa.bool_(), "float": pa.float64()}.get(family)
-    if family == "int":
-        target = pa.uint64() if fitted == pa.uint64() else pa.int64()
+    family, target = type_family(fitted), _id_type(fitted)
     found = type_family(values.type)
     if found == family or {found, family} == {"int", "float"}:
         try:
             return _without_nan(values).cast(target)
         except pa.ArrowInvalid as error:
-            raise InputError(f"{place}: column {name!r} holds ids that do not fit {target}: {error}.") from None
+            raise InputError(
+                f"{place}: column {name!r} holds ids that do not fit {target}: {error}. Write whole numbers, as in training."
+            ) from None
     if pt.is_null(values.type):
         return pa.nulls(len(values), target)
     raise InputError(f"{place}: column {name!r} is {values.type}, but was {fitted} in training. Write it with its old type.")
+
+
+def _id_type(fitted: pa.DataType) -> pa.DataType:
+    family = type_family(fitted)
+    if family == "int":
+        return pa.uint64() if fitted == pa.uint64() else pa.int64()
+    return {"string": pa.string(), "bool": pa.bool_(), "float": pa.float64()}.get(family)
+
+
+def beyond_range(values: pa.Array, fitted: pa.DataType) -> np.ndarray | None:
+    """Where numeric ids lie beyond the whole numbers of the type fitted, so that training cannot have seen them; None: nowhere.
+
+    >>> beyond_range(pa.array([7, 2**64 - 1], pa.uint64()), pa.int64()).tolist()
+    [False, True]
+    """
+    target = _id_type(fitted)
+    if target not in (pa.int64(), pa.uint64()) or type_family(values.type) not in ("int", "float"):
+        return None
+    low, high = (0, 2**64) if target == pa.uint64() else (-(2**63), 2**63)
+    if pt.is_floating(values.type):
+        beyond = pc.or_(pc.less(values, float(low)), pc.greater_equal(values, float(high)))
+    elif target == pa.int64() and values.type == pa.uint64():
+        beyond = pc.greater(values, pa.scalar(high - 1, pa.uint64()))
+    elif target == pa.uint64() and pt.is_signed_integer(values.type):
+        beyond = pc.less(values, 0)
+    else:
+        return None
+    beyond_N: np.ndarray = pc.fill_null(beyond, False).to_numpy(zero_copy_only=False)
+    return beyond_N if beyond_N.any() else None
 
 
 def _without_nan(values: pa.Array) -> pa.Array:

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from manygate.config import DataConfig
-from manygate.data.column import as_ids, as_numbers, sample_space, type_family, type_problem
+from manygate.data.column import as_ids, as_numbers, beyond_range, fits, sample_space, type_problem
 from manygate.data.hashing import stable_hash
 from manygate.data.scale import NumberSample, Scale, fit_scale
 from manygate.errors import InputError, raise_all
 from manygate.schema import Feature, Schema, Task
 
 NULL_ROW, UNKNOWN_ROW, FIRST_ROW = 0, 1, 2
+LARGEST_WEIGHT = 1e30  # sums of a batch's weights stay finite in float32
 
 
 @dataclass
@@ -165,7 +165,7 @@ class Encoder:
         problems = []
         for name in columns:
             found, fitted = arrow_schema.field(name).type, self.types[name]
-            if type_family(found) != type_family(fitted) and {type_family(found), type_family(fitted)} != {"int", "float"}:
+            if not fits(found, fitted):
                 problems.append(f"{source}: column {name!r} is {found}, but was {fitted} in training. Write it with its old type.")
         raise_all(problems)
 
@@ -186,8 +186,7 @@ class Encoder:
                 bags.append(_empty_bag(count) if absent else self._bag(feature, batch, place))
             elif feature.kind == "sparse":
                 if not absent:
-                    ids = as_ids(batch.column(feature.name), self.types[feature.name], feature.name, place)
-                    id_BS[:, s] = self.vocabularies[feature.name].rows_of(ids)
+                    id_BS[:, s] = self._rows(feature, batch.column(feature.name), self.types[feature.name], place)
                 s += 1
             else:
                 if not absent:
@@ -203,9 +202,20 @@ class Encoder:
 
     def _bag(self, feature: Feature, batch: pa.RecordBatch, place: str) -> tuple[np.ndarray, np.ndarray]:
         lists = batch.column(feature.name)
-        ids = as_ids(pc.list_flatten(lists), self.types[feature.name].value_type, feature.name, place)
+        if pa.types.is_null(lists.type):
+            return _empty_bag(len(lists))
+        row_n = self._rows(feature, pc.list_flatten(lists), self.types[feature.name].value_type, place)
         length_B = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-        return self.vocabularies[feature.name].rows_of(ids), np.append(0, np.cumsum(length_B)).astype(np.int64)
+        return row_n, np.append(0, np.cumsum(length_B)).astype(np.int64)
+
+    def _rows(self, feature: Feature, values: pa.Array, kind: pa.DataType, place: str) -> np.ndarray:
+        beyond_N = beyond_range(values, kind)
+        if beyond_N is None:
+            return self.vocabularies[feature.name].rows_of(as_ids(values, kind, feature.name, place))
+        values = pc.if_else(pa.array(beyond_N), pa.scalar(None, values.type), values)
+        row_N = self.vocabularies[feature.name].rows_of(as_ids(values, kind, feature.name, place))
+        row_N[beyond_N] = UNKNOWN_ROW
+        return row_N
 
 
 def _empty_bag(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -255,11 +265,11 @@ def _row_weights(schema: Schema, batch: pa.RecordBatch, place: str) -> np.ndarra
     if schema.weight is None:
         return np.ones(batch.num_rows)
     weight_B = as_numbers(batch.column(schema.weight), schema.weight, place)
-    bad_B = ~np.isfinite(weight_B) | (weight_B < 0)
+    bad_B = ~np.isfinite(weight_B) | (weight_B < 0) | (weight_B > LARGEST_WEIGHT)
     if bad_B.any():
         raise InputError(
-            f"{place}: weight column {schema.weight!r} has {int(bad_B.sum()):,} values that are null, negative or infinite, the "
-            f"first in row {int(bad_B.argmax())} of this part. Weights must be numbers of 0 or more."
+            f"{place}: weight column {schema.weight!r} has {int(bad_B.sum()):,} values that are null, negative, infinite or above "
+            f"{LARGEST_WEIGHT:g}, the first in row {int(bad_B.argmax())} of this part. Weights must be numbers of 0 or more."
         )
     return weight_B
 
@@ -316,7 +326,7 @@ def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str,
         count += batch.num_rows
     if count == 0:
         raise InputError("the training split has no rows. Give more rows, or a larger first share in --fractions.")
-    encoder = Encoder(schema, types, {}, {}, labels.scales(), {name: n / count for name, n in nulls.items()})
+    encoder = Encoder(schema, types, {}, {}, labels.scales(place), {name: n / count for name, n in nulls.items()})
     for feature in schema.features:
         _fit_feature(encoder, feature, config, counters, sample, dense)
     return encoder
@@ -342,31 +352,45 @@ def _fit_feature(
 
 def _fitted_types(schema: Schema, batch: pa.RecordBatch, place: str) -> dict[str, pa.DataType]:
     types = {field.name: field.type for field in batch.schema if field.name in schema.columns}
-    raise_all(problem for f in schema.features if (problem := type_problem(f.name, f.kind, types[f.name], place)) is not None)
+    found = [type_problem(f.name, f.kind, types[f.name], place) for f in schema.features]
+    if schema.group and pa.types.is_nested(types[schema.group]):
+        found.append(
+            f"{place}: group column {schema.group!r} is {types[schema.group]}; it must hold one plain value a row. Name another."
+        )
+    raise_all(problem for problem in found if problem is not None)
     return types
 
 
 class _LabelMoments:
-    """Weighted mean and standard deviation of each regression label over a stream."""
+    """Weighted mean and standard deviation of each regression label over a stream.
+
+    Batches are merged by their means and squared deviations (Chan, Golub & LeVeque 1983): a sum of squares would lose the spread of
+    a label far from zero, a time say.
+    """
 
     def __init__(self, schema: Schema):
         self.tasks = schema.tasks
-        self.sums_3T: Any = np.zeros((3, len(schema.tasks)))
+        self.total_T, self.mean_T, self.square_T = (np.zeros(len(schema.tasks)) for _ in range(3))
 
     def add(self, label_BT: np.ndarray, weight_BT: np.ndarray) -> None:
-        with np.errstate(over="ignore"):
-            self.sums_3T += np.stack([(weight_BT * label_BT**power).sum(axis=0) for power in (0, 1, 2)])
+        with np.errstate(over="ignore", invalid="ignore"):
+            total_T = weight_BT.sum(axis=0)
+            mean_T = (weight_BT * label_BT).sum(axis=0) / np.where(total_T > 0, total_T, 1.0)
+            square_T = (weight_BT * (label_BT - mean_T) ** 2).sum(axis=0)
+            both_T, apart_T = self.total_T + total_T, mean_T - self.mean_T
+            share_T = total_T / np.where(both_T > 0, both_T, 1.0)
+            self.square_T += square_T + apart_T**2 * self.total_T * share_T
+            self.mean_T += apart_T * share_T
+            self.total_T = both_T
 
-    def scales(self) -> dict[str, LabelScale]:
+    def scales(self, place: str) -> dict[str, LabelScale]:
         scales = {}
         for t, task in enumerate(self.tasks):
-            total, first, second = self.sums_3T[:, t]
-            if task.kind == "binary" or total == 0:
+            if task.kind == "binary" or self.total_T[t] == 0:
                 scales[task.name] = LabelScale()
                 continue
-            mean = first / total
-            variance = second / total - mean**2
-            if not np.isfinite(variance):
-                raise InputError(f"label {task.column!r} of task {task.name!r} is too large to average; rescale it.")
-            scales[task.name] = LabelScale(float(mean), float(np.sqrt(max(variance, 0.0))) or 1.0)
+            mean, sd = self.mean_T[t], np.sqrt(self.square_T[t] / self.total_T[t])
+            if not (np.isfinite(mean) and np.isfinite(sd)):
+                raise InputError(f"{place}: label {task.column!r} of task {task.name!r} is too large to average; rescale it.")
+            scales[task.name] = LabelScale(float(mean), float(sd) or 1.0)
         return scales

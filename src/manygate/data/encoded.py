@@ -20,7 +20,7 @@ from manygate.data.infer import infer_schema
 from manygate.data.split import PARTS, split_log
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError, did_you_mean, raise_all
-from manygate.schema import Schema, Task
+from manygate.schema import Schema, Task, validated
 
 _ENDINGS = ("", ".parquet", ".csv", ".csv.gz", ".csv.bz2", ".csv.zst", ".tsv", ".arrow", ".feather", ".ipc")
 
@@ -61,7 +61,8 @@ def open_sources(log: Any, config: DataConfig, valid: Any = None, test: Any = No
             problems += error.problems
     raise_all(problems)
     train = tables["train"]
-    assert train is not None
+    if train is None:
+        raise InputError("which log? Give a path (a file, folder or glob) or a dataframe.")
     return Sources(train, tables["valid"], tables["test"], schema_file)
 
 
@@ -71,8 +72,12 @@ def _part_path(folder: Path, part: str) -> Path | None:
     return next((path for ending in _ENDINGS if (path := folder / f"{part}{ending}").exists()), None)
 
 
-def find_schema(sources: Sources, config: DataConfig, schema: Schema | None = None) -> Schema:
+def find_schema(sources: Sources, config: DataConfig, schema: Schema | str | Path | None = None) -> Schema:
     """The schema given, or of ``config.schema_file``, or beside the log, or inferred; ``config.task`` chooses its tasks."""
+    if isinstance(schema, str | Path):
+        schema = Schema.load(schema)
+    if schema is not None and not isinstance(schema, Schema):
+        raise InputError(f"schema: expected a Schema or the path of its YAML, found {type(schema).__name__}.")
     if schema is None and (config.schema_file or sources.schema_file):
         schema = Schema.load(config.schema_file or sources.schema_file)  # type: ignore[arg-type]
     if schema is None:
@@ -84,12 +89,16 @@ def find_schema(sources: Sources, config: DataConfig, schema: Schema | None = No
 
 
 def _with_tasks(schema: Schema, specs: tuple[str, ...]) -> Schema:
-    tasks, problems = [], []
+    tasks: list[Task] = []
+    problems: list[str] = []
     for spec in specs:
         if spec in schema.task_names:
             tasks.append(schema.tasks[schema.task_names.index(spec)])
         elif ":" in spec:
-            tasks.append(Task.parse(spec))
+            try:
+                tasks.append(Task.parse(spec))
+            except InputError as error:
+                problems += error.problems
         else:
             problems.append(
                 f"task {spec!r} is not in the schema.{did_you_mean(spec, schema.task_names)} Its tasks: "
@@ -98,7 +107,8 @@ def _with_tasks(schema: Schema, specs: tuple[str, ...]) -> Schema:
     raise_all(problems)
     labels = {task.column for task in tasks}
     features = tuple(feature for feature in schema.features if feature.name not in labels)
-    return schema.model_copy(update={"tasks": tuple(tasks), "features": features})
+    chosen: Schema = validated(Schema, {**dict(schema), "tasks": tuple(tasks), "features": features}, "--task")
+    return chosen
 
 
 @dataclass
@@ -119,7 +129,9 @@ class EncodedLog:
         digest = blake2b(settings.encode(), digest_size=16)
         for rows in self.parts.values():
             digest.update(str(len(rows)).encode())
-            for array in (rows.id_BS, rows.number_BM, rows.label_BT, rows.weight_BT):
+            groups = [] if rows.group_B is None else [rows.group_B]
+            bags = [array for bag in rows.bags for array in bag]
+            for array in (rows.id_BS, rows.number_BM, rows.label_BT, rows.weight_BT, *groups, *bags):
                 digest.update(np.ascontiguousarray(array[:1_000_000]).data)
         return digest.hexdigest()
 
@@ -170,9 +182,10 @@ def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedL
     found: dict[str, list[Rows]] = {part: [] for part in PARTS}
     for part, place, batch in _batches(sources, schema, config):
         found[part].append(encoder.encode(batch, place, bias=part == "train"))
-    raise_all(f"{sources.train.name}: there are no {part} rows." for part, rows in found.items() if not rows)
+    places = dict.fromkeys(PARTS, sources.train.name) | {part: table.name for part, table in sources.named()}
+    raise_all(f"{places[part]}: there are no {part} rows. Check what wrote it." for part, rows in found.items() if not rows)
     log = EncodedLog(sources.train.name, encoder, {part: Rows.concat(rows) for part, rows in found.items()})
-    raise_all(_label_problems(log))
+    raise_all(_label_problems(log, places))
     log.warnings += encoder.warnings
     return log
 
@@ -222,7 +235,7 @@ def _training_batches(sources: Sources, schema: Schema, config: DataConfig) -> I
             yield place, batch
 
 
-def _label_problems(log: EncodedLog) -> list[str]:
+def _label_problems(log: EncodedLog, places: dict[str, str]) -> list[str]:
     """Tasks that cannot be learned or judged, with the part and the remedy."""
     problems = []
     for t, task in enumerate(log.schema.tasks):
@@ -232,18 +245,19 @@ def _label_problems(log: EncodedLog) -> list[str]:
             found = np.unique(label_N[:1000]) if task.kind == "regression" else np.unique(label_N)
             if not len(label_N):
                 problems.append(
-                    f"{log.source}: task {task.name!r} has no labelled row{space} in {part} ({len(rows):,} rows): label "
-                    f"{task.column!r} is null there or outside the sample space. Check 'where', or give {part} more rows."
+                    f"{places[part]}: task {task.name!r} has no labelled row{space} in {part} ({len(rows):,} rows): label "
+                    f"{task.column!r} is null there, outside the sample space, or of weight 0. Check 'where' and 'weight', or give "
+                    f"{part} more rows."
                 )
             elif task.kind == "binary" and len(found) == 1:
                 problems.append(
-                    f"{log.source}: label {task.column!r} of task {task.name!r} is always {found[0]:g} in {part} "
+                    f"{places[part]}: label {task.column!r} of task {task.name!r} is always {found[0]:g} in {part} "
                     f"({len(label_N):,} labelled rows), so it can be neither learned nor judged. "
                     f"Give {part} more rows, split otherwise (--split, --fractions), or drop the task."
                 )
             elif task.kind == "regression" and len(found) == 1 and len(np.unique(label_N)) == 1:
                 problems.append(
-                    f"{log.source}: label {task.column!r} of task {task.name!r} is constant in {part} "
+                    f"{places[part]}: label {task.column!r} of task {task.name!r} is constant in {part} "
                     f"({len(label_N):,} labelled rows). Give {part} more rows, or drop the task."
                 )
     return problems

@@ -16,7 +16,7 @@ import pyarrow.types as pt
 
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError, raise_all
-from manygate.schema import Feature, Schema, Task
+from manygate.schema import Feature, Schema, Task, validated
 
 USERS = ("user_id", "userid", "uid", "user", "customer_id", "customerid", "member_id", "visitor_id")
 REQUESTS = ("query_id", "queryid", "qid", "search_id", "request_id", "requestid", "session_id", "sessionid", "impression_id")
@@ -83,7 +83,7 @@ def infer_schema(
     ('user_id', 'binary', '0 and 1, 33 % ones')
     """
     table = open_table(source)
-    parsed = [t if isinstance(t, Task) else Task.parse(t) for t in ([tasks] if isinstance(tasks, (str, Task)) else tasks)]
+    parsed = Task.parse_all([tasks] if isinstance(tasks, (str, Task)) else tasks)
     bias, ignore = ([names] if isinstance(names, str) else list(names) for names in (bias, ignore))
     _check_columns(table, parsed, {"weight": weight, "group": group, "time": time}, bias, ignore)
     table.require_rows()
@@ -107,6 +107,8 @@ def _check_columns(table: Table, tasks: Sequence[Task], roles: dict[str, str | N
     labels = {task.column for task in tasks}
     used = [*((role, name) for role, name in roles.items()), *(("bias", n) for n in bias), *(("ignore", n) for n in ignore)]
     problems += [f"column {name!r} is a label, so it cannot be {role} too; choose one." for role, name in used if name in labels]
+    if weight_and_bias := [name for name in bias if name == roles["weight"]]:
+        problems.append(f"column {weight_and_bias[0]!r} is weight and bias feature; choose one.")
     needed = {name: role for role, name in used if role != "ignore"}
     problems += [f"column {name!r} is {needed[name]} and to be ignored; choose one." for name in ignore if name in needed]
     raise_all(problems)
@@ -207,19 +209,24 @@ def _infer_tasks(tasks: Sequence[Task], columns: dict[str, _Column], table: str)
         column = columns[task.column]
         place = f"{table}: task {task.name!r}: label column {task.column!r}"
         given = task.kind if "kind" in task.model_fields_set else None
-        shown = ", ".join(map(repr, pc.unique(column.known.slice(0, 10_000)).to_pylist()[:5]))
         if not len(column.known):
             problems.append(f"{place} is null in every row looked at, so there is nothing to learn. Name another label.")
         elif column.numbers is None:
-            problems.append(f"{place} holds {column.values.type}: {shown}. Write 0 and 1, or a number.")
+            problems.append(f"{place} holds {column.values.type}: {_examples(column)}. Write 0 and 1, or a number.")
         elif given == "binary" and not _is_binary(column):
-            problems.append(f"{place} is binary, but holds {shown}. Write 0 and 1, or say {task.name}:kind=regression.")
+            problems.append(f"{place} is binary, but holds {_examples(column)}. Write 0 and 1, or say {task.name}:kind=regression.")
         else:
             kind = given or ("binary" if _is_binary(column) else "regression")
             note = task.note or _label_note(column, kind)
             found.append(task.model_copy(update={"kind": kind, "note": note}))
     raise_all(problems)
     return tuple(found)
+
+
+def _examples(column: _Column) -> str:
+    """A few of the values that are not 0 or 1, cut short."""
+    values = dict.fromkeys(repr(value.as_py())[:40] for value in column.known.slice(0, 200_000) if value.as_py() not in (0, 1))
+    return ", ".join(list(values)[:5])
 
 
 def _is_binary(column: _Column) -> bool:
@@ -251,6 +258,8 @@ class _Choice:
     def set_roles(self, weight: str | None, group: str | None, time: str | None, table: str) -> None:
         if weight is not None and (self.columns[weight].numbers is None or self.columns[weight].distinct == 0):
             raise InputError(f"{table}: weight column {weight!r} is {self.columns[weight].values.type}; it must hold numbers.")
+        if group is not None and pt.is_nested(self.columns[group].values.type):
+            raise InputError(f"{table}: group column {group!r} is {self.columns[group].values.type}; it must hold one value a row.")
         self.weight = weight
         for task in self.tasks:
             for clause in task.clauses:
@@ -273,14 +282,9 @@ class _Choice:
             reasons = "; ".join(f"{name}: {why}" for name, why in self.ignored.items())
             raise InputError(f"{table.name}: no column is left to learn from. {reasons or 'There are only labels'}. Add columns.")
         ignored = {name: self.ignored[name] for name in table.column_names if name in self.ignored}
-        return Schema(
-            tasks=tuple(self.tasks),
-            features=tuple(features),
-            group=self.group,
-            time=self.time,
-            weight=self.weight,
-            ignored=ignored,
-        )
+        tree = {"tasks": tuple(self.tasks), "features": tuple(features), "ignored": ignored}
+        found: Schema = validated(Schema, tree | {"group": self.group, "time": self.time, "weight": self.weight}, table.name)
+        return found
 
     def feature(self, column: _Column, bias: bool) -> Feature | None:
         """The column as a feature; None where it has another role or is ignored."""
@@ -298,7 +302,8 @@ class _Choice:
         kind, note = ("sparse", _ids_note(column)) if bias and column.is_plain and column.is_whole else _kind(column)
         note += "; the group" if name == self.group else ""
         note += "; bias: known while training, absent at serving" if bias else ""
-        return Feature.model_validate({"name": name, "kind": kind, "bias": bias, "note": note})
+        feature: Feature = validated(Feature, {"name": name, "kind": kind, "bias": bias, "note": note}, f"column {name!r}")
+        return feature
 
     def _copy_of_label(self, column: _Column) -> str | None:
         for label in (self.columns[name] for name in sorted(self.labels)):
@@ -334,7 +339,8 @@ class _Choice:
             return column.distinct > 0.95 * rows
         if not column.is_whole:
             return False
-        steps = np.diff(column.numbers) if column.numbers is not None else np.zeros(1)
+        with np.errstate(all="ignore"):
+            steps = np.diff(column.numbers) if column.numbers is not None else np.zeros(1)
         return (column.like_id and column.distinct == rows) or float((steps == 1).mean()) > 0.95
 
 

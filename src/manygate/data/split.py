@@ -72,13 +72,13 @@ class Splitter:
             self._cuts = self._find_cuts(table, self.column)
         return self
 
-    def assign(self, batch: pa.RecordBatch, first_row: int) -> np.ndarray:
+    def assign(self, batch: pa.RecordBatch, first_row: int, place: str = "") -> np.ndarray:
         """Parts of the rows of a batch that starts at absolute row ``first_row``: int8, shape (B,)."""
         if self.kind == "random":
             return self._part_of(_uniform(self.seed, first_row, batch.num_rows))
         assert self.column is not None
         column = batch.column(self.column)
-        place = f"rows {first_row} to {first_row + batch.num_rows - 1}"
+        place = place or f"rows {first_row} to {first_row + batch.num_rows - 1}"
         if self.kind == "group":
             _no_nulls(column, self.column, place, "group")
             return self._part_of(_hashed(column, self.seed))
@@ -147,7 +147,7 @@ def split_log(
     read = list(dict.fromkeys([*wanted, *([splitter.column] if splitter.column else [])]))
     counts, first_row = np.zeros(3, dtype=np.int64), 0
     for place, batch in table.batches(read, rows):
-        part_B = splitter.assign(batch, first_row)
+        part_B = splitter.assign(batch, first_row, place)
         counts += np.bincount(part_B, minlength=3)
         first_row += batch.num_rows
         yield place, batch.select(wanted), part_B

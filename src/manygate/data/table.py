@@ -46,6 +46,7 @@ _MAGIC = {
 }
 _KNOWN = "Data files end in .parquet, .csv, .tsv (also .gz, .bz2, .zst), .arrow, .feather or .ipc"
 _DAMAGED = "The file is damaged or still being written: write or copy it again"
+_OF_A_RUN = ("model.safetensors", "bundle/manifest.json", "metrics.jsonl", "comparison.json")
 _CSV_BLOCK = 1 << 24
 
 
@@ -254,7 +255,11 @@ def _ending(file: str) -> tuple[str, str | None]:
 
 def _expand(path: str) -> list[str]:
     """The data files of a file, folder or glob."""
+    if not path:
+        raise InputError("the path of the log is empty. Give a file, a folder or a glob.")
     if Path(path).is_dir():
+        if any((Path(path) / name).is_file() for name in _OF_A_RUN):
+            raise InputError(f"{path}: a run's folder or a bundle, not a log. Give the data that it was trained on, or other data.")
         files = [str(p) for p in _walk(Path(path)) if _ending(str(p))[0]]
         if not files:
             raise InputError(f"{path}: the folder holds no data file. {_KNOWN}; hidden files and _files are skipped.")
@@ -270,6 +275,8 @@ def _expand(path: str) -> list[str]:
         if not files:
             raise InputError(f"{path}: no data file matches. {_KNOWN}.")
         return list(dict.fromkeys(files))
+    if Path(path).is_symlink():
+        raise InputError(f"{path}: a symbolic link that leads nowhere. Mend it, or name the file itself.")
     parent = Path(path).parent
     if not parent.is_dir():
         raise InputError(f"{path}: does not exist, nor does its folder {str(parent)!r}. Working folder: {Path.cwd()}.")

@@ -100,7 +100,7 @@ ASSOCIATE_OR_ABOVE = (
 def census(group: str, out: str | Path, data_dir: str | Path | None = None, seed: int = 0, overwrite: bool = False) -> Path:
     """Write UCI Census-Income (KDD) as the folder ``out`` and return its path.
 
-    Both tasks are binary and defined on every row (MMoE, Ma et al. 2018, section 6.2). Group ``income``: ``income`` (above
+    Both tasks are binary and defined on every row (MMoE, Ma et al. 2018, section 6.3.1). Group ``income``: ``income`` (above
     50,000 dollars a year) and ``never_married``. Group ``education``: ``education`` (associate degree or above, the reading of
     "at least college" that gives the paper's correlation) and ``never_married``. Inputs are 38 of the 40 attributes, 7 dense
     and 31 sparse: education and marital status are out of both groups, and so is the instance weight, which says how rows were

@@ -1,0 +1,220 @@
+"""From a log to three encoded parts: which files are read, and that test rows influence nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from manygate.config import DataConfig
+from manygate.data.encode import Rows
+from manygate.data.encoded import encode_log, find_schema, open_sources
+from manygate.errors import InputError
+from manygate.schema import Feature, Schema, Task
+
+PARTS = ("train", "valid", "test")
+
+
+def write(folder: Path, tables: dict[str, pa.Table], schema: Schema | None = None) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, folder / name)
+    if schema is not None:
+        (folder / "schema.yaml").write_text(schema.to_yaml(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def parts(log_table) -> dict[str, pa.Table]:
+    return {f"{part}.parquet": log_table(rows, seed) for part, rows, seed in zip(PARTS, (240, 90, 90), (1, 2, 3), strict=True)}
+
+
+def equal(one: Rows, two: Rows) -> bool:
+    names = ("id_BS", "number_BM", "label_BT", "weight_BT")
+    same = all(np.array_equal(getattr(one, name), getattr(two, name), equal_nan=True) for name in names)
+    return same and all(np.array_equal(a, b) for x, y in zip(one.bags, two.bags, strict=True) for a, b in zip(x, y, strict=True))
+
+
+def test_a_folder_of_parts_is_read_as_such_and_truth_is_not(tmp_path, parts, log_schema, settings):
+    truth = {"truth/test.parquet": pa.table({"p_click": [0.5]}), "truth/train.parquet": pa.table({"p_click": [0.5]})}
+    folder = write(tmp_path / "log", {**parts, **truth}, log_schema())
+    sources = open_sources(folder, settings())
+    assert [part for part, _ in sources.named()] == list(PARTS)
+    assert sources.schema_file == folder / "schema.yaml"
+    schema = find_schema(sources, settings())
+    assert schema == log_schema()
+    log = encode_log(sources, schema, settings())
+    assert {part: len(rows) for part, rows in log.parts.items()} == {"train": 240, "valid": 90, "test": 90}
+    without = encode_log(open_sources(write(tmp_path / "bare", parts, log_schema()), settings()), schema, settings())
+    assert all(equal(log.parts[part], without.parts[part]) for part in PARTS)
+
+
+def test_test_rows_influence_nothing(tmp_path, parts, log_table, log_schema, settings, trainer):
+    """Other test rows, more of them, with ids, numbers and labels never seen: same encoder, same weights."""
+    wild = log_table(130, seed=99)
+    wild = wild.set_column(4, "age", pa.array(np.linspace(-1e6, 1e6, 130)))
+    wild = wild.set_column(0, "user", pa.array(np.arange(130) + 1000))
+    found = []
+    for name, test in (("a", parts["test.parquet"]), ("b", wild)):
+        folder = write(tmp_path / name, {**parts, "test.parquet": test}, log_schema())
+        config = settings(replicas=2, dropout=0.1)
+        log = encode_log(open_sources(folder, config), log_schema(), config)
+        training = trainer(log, config)
+        training.fit()
+        found.append((log, training))
+    (one, first), (two, second) = found
+    assert not equal(one.parts["test"], two.parts["test"])
+    assert one.encoder.scales == two.encoder.scales
+    assert one.encoder.labels == two.encoder.labels
+    for name, vocabulary in one.encoder.vocabularies.items():
+        assert vocabulary.values.equals(two.encoder.vocabularies[name].values)
+    assert equal(one.parts["train"], two.parts["train"])
+    assert equal(one.parts["valid"], two.parts["valid"])
+    assert first.state.history == second.state.history
+    for name, value in first.model.parameters.items():
+        assert torch.equal(value, second.model.parameters[name])
+
+
+def test_validation_rows_do_not_reach_the_encoder(tmp_path, parts, log_table, log_schema, settings):
+    other = {**parts, "valid.parquet": log_table(90, seed=50)}
+    one, two = (
+        encode_log(open_sources(write(tmp_path / name, files, log_schema()), settings()), log_schema(), settings())
+        for name, files in (("a", parts), ("b", other))
+    )
+    assert one.encoder.scales == two.encoder.scales
+    assert one.encoder.labels == two.encoder.labels
+    assert equal(one.parts["train"], two.parts["train"])
+
+
+def test_a_single_table_is_split(log_table, log_schema, settings):
+    table = log_table(600)
+    log = encode_log(open_sources(table, settings()), log_schema(), settings(fractions=(0.7, 0.2, 0.1)))
+    sizes = {part: len(rows) for part, rows in log.parts.items()}
+    assert sum(sizes.values()) == 600
+    assert sizes["train"] == pytest.approx(420, abs=45)
+    assert sizes["test"] == pytest.approx(60, abs=30)
+    again = encode_log(open_sources(table, settings()), log_schema(), settings(fractions=(0.7, 0.2, 0.1)))
+    assert all(equal(log.parts[part], again.parts[part]) for part in PARTS)
+    other = encode_log(open_sources(table, settings()), log_schema(), settings(fractions=(0.7, 0.2, 0.1), shuffle_seed=1))
+    assert not equal(log.parts["train"], other.parts["train"])
+
+
+def test_explicit_files_win_and_the_rest_is_split(tmp_path, parts, log_table, log_schema, settings):
+    folder = write(tmp_path, parts)
+    log = encode_log(open_sources(folder / "train.parquet", settings(), test=folder / "test.parquet"), log_schema(), settings())
+    assert len(log.parts["test"]) == 90
+    assert len(log.parts["train"]) + len(log.parts["valid"]) == 240
+    assert len(log.parts["valid"]) == pytest.approx(60, abs=25)
+    given = settings(valid=str(folder / "valid.parquet"), test=str(folder / "test.parquet"))
+    log = encode_log(open_sources(folder / "train.parquet", given), log_schema(), given)
+    assert [len(rows) for rows in log.parts.values()] == [240, 90, 90]
+
+
+def test_validation_and_test_rows_have_no_bias_features(parts, tmp_path, log_schema, settings):
+    lean = {name: t if name.startswith("train") else t.drop_columns(["position", "depth"]) for name, t in parts.items()}
+    one, two = (
+        encode_log(open_sources(write(tmp_path / name, files), settings()), log_schema(), settings())
+        for name, files in (("full", parts), ("lean", lean))
+    )
+    assert all(equal(one.parts[part], two.parts[part]) for part in PARTS)
+    assert (one.parts["train"].id_BS[:, 2] > 0).all()
+    assert (one.parts["test"].id_BS[:, 2] == 0).all()
+
+
+def test_missing_columns_of_every_part_are_listed_at_once(parts, tmp_path, log_schema, settings):
+    parts["train.parquet"] = parts["train.parquet"].rename_columns(
+        ["user", "country", "tags", "codes", "agee", "price", "position", "depth", "weight", "session", "click", "like", "watch"]
+    )
+    parts["test.parquet"] = parts["test.parquet"].drop_columns(["like"])
+    with pytest.raises(InputError) as error:
+        encode_log(open_sources(write(tmp_path, parts), settings()), log_schema(), settings())
+    train, test = error.value.problems
+    assert "'age' (named in the schema) is missing. Did you mean 'agee'?" in train
+    assert "test.parquet: column 'like' (a label) is missing" in test
+
+
+def test_a_part_with_another_type_is_named(parts, tmp_path, log_schema, settings):
+    test = parts["test.parquet"]
+    parts["test.parquet"] = test.set_column(0, "user", test["user"].cast(pa.string()))
+    with pytest.raises(InputError, match=r"test\.parquet: column 'user' is string, but was int64 in training"):
+        encode_log(open_sources(write(tmp_path, parts), settings()), log_schema(), settings())
+
+
+def problems(table: Any, schema: Schema, settings: Any, **changes: Any) -> str:
+    with pytest.raises(InputError) as error:
+        encode_log(open_sources(table, settings(**changes)), schema, settings(**changes))
+    return str(error.value)
+
+
+def test_labels_that_teach_or_judge_nothing_are_named_with_their_part(log_table, log_schema, settings):
+    table = log_table(300)
+    place = table.column_names.index("like")
+    never = table.set_column(place, "like", pa.nulls(300, pa.int8()))
+    assert "task 'like' has no labelled row where click == 1 in test" in problems(never, log_schema(), settings)
+    ones = table.set_column(place, "like", pa.array(np.ones(300, dtype=np.int8)))
+    assert "label 'like' of task 'like' is always 1 in train" in problems(ones, log_schema(), settings)
+    flat = table.set_column(table.column_names.index("watch"), "watch", pa.array(np.full(300, 3.5)))
+    assert "label 'watch' of task 'watch' is constant in valid" in problems(flat, log_schema(), settings)
+
+
+def test_a_share_of_zero_and_too_few_rows_are_named(log_table, log_schema, settings):
+    assert "no test rows: its share in --fractions is 0" in problems(
+        log_table(100), log_schema(), settings, fractions=(0.8, 0.2, 0.0)
+    )
+    assert "leaves valid without rows" in problems(log_table(1), log_schema(), settings)
+
+
+def test_tasks_are_chosen_from_the_schema_or_written_out(log_table, log_schema):
+    sources = open_sources(log_table(50), DataConfig())
+    chosen = find_schema(sources, DataConfig(task=("like", "click")), log_schema())
+    assert chosen.task_names == ("like", "click")
+    assert chosen.tasks[0].where == "click == 1"
+    own = find_schema(sources, DataConfig(task=("old:label=age,kind=regression",)), log_schema())
+    assert "age" not in own.feature_names, "a label is no longer a feature"
+    with pytest.raises(InputError, match="'clik' is not in the schema. Did you mean 'click'"):
+        find_schema(sources, DataConfig(task=("clik",)), log_schema())
+    with pytest.raises(InputError, match=r"which labels.*--task.*Columns: user"):
+        find_schema(sources, DataConfig())
+    assert find_schema(sources, DataConfig(task=("click",))).task_names == ("click",)
+
+
+def test_a_fingerprint_knows_rows_bags_and_settings(log_table, log_schema, settings, encoded):
+    table = log_table(200)
+    one = encoded(table)
+    assert one.fingerprint("a") == encoded(table).fingerprint("a")
+    assert one.fingerprint("a") != one.fingerprint("b")
+    lists = table["tags"].to_pylist()
+    lists[0] = ["t0", "t0"] if lists[0] != ["t0", "t0"] else ["t1"]
+    for column, values in (("tags", lists), ("user", table["user"].to_numpy()[::-1])):
+        place = table.column_names.index(column)
+        changed = table.set_column(place, column, pa.array(values, table.schema.field(column).type))
+        changed_log = encode_log(open_sources(changed, settings()), log_schema(), settings())
+        assert changed_log.fingerprint("a") != one.fingerprint("a"), column
+
+
+def test_a_fingerprint_of_a_log_with_one_kind_of_feature(encoded, log_table):
+    for kind, name in (("sparse", "user"), ("dense", "age"), ("bag", "tags")):
+        log = encoded(log_table(200), Schema(features=(Feature(name=name, kind=kind),), tasks=(Task(name="click"),)))
+        assert len(log.fingerprint("a")) == 32
+
+
+def test_the_summary_counts(encoded, log_table):
+    table = log_table(300)
+    summary = encoded(table).summary()
+    assert sum(summary["rows"].values()) == 300
+    assert sum(part["rows"] for part in summary["tasks"]["click"].values()) == 300
+    assert sum(part["rows"] for part in summary["tasks"]["like"].values()) == int(table["click"].to_numpy().sum())
+    watched = sum(part["rows"] * part["mean"] for part in encoded(table, None).summary()["tasks"]["watch"].values())
+    assert watched > 0
+    assert 15 < summary["tasks"]["watch"]["train"]["mean"] < 35
+    by_name = {feature["name"]: feature for feature in summary["features"]}
+    assert by_name["user"]["rows"] == 27
+    assert by_name["price"]["rows"] is None
+    assert by_name["age"]["null_share"] == pytest.approx(0.1, abs=0.06)
+    assert by_name["user"]["unknown_share"] == 0.0

@@ -1,0 +1,404 @@
+"""The training loop: early stopping per member, best weights, divergence, and runs that can be stopped at any step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from manygate.bundle import save_bundle
+from manygate.data.batches import Split
+from manygate.data.encoded import EncodedLog
+from manygate.errors import InputError
+from manygate.evaluate import Monitor, predict
+from manygate.interrupt import Interrupted
+from manygate.model import member_axis
+from manygate.progress import Progress
+from manygate.run import train_one, train_run
+from manygate.train import DivergedError, Trainer
+
+
+@pytest.fixture(scope="module")
+def log(encoded) -> EncodedLog:
+    return encoded()
+
+
+class Stopper(Progress):
+    """Sends this process a signal after some steps, as a user would; remembers what was said."""
+
+    def __init__(self, after: int, number: int = signal.SIGINT):
+        self.left, self.number, self.said = after, number, []
+
+    def advance(self, rows: int) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), self.number)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def scores_of(training: Trainer) -> np.ndarray:
+    """Each member's validation score with the weights that the model holds now."""
+    scores: np.ndarray = training.monitor(predict(training.model, training.monitor.split), training.model.members)[1]
+    return scores
+
+
+@pytest.mark.parametrize("architecture", ["mmoe", "single_task"])
+@pytest.mark.parametrize("monitor", ["mean", "like", "click/log_loss", "watch/mae", "click/calibration", "click/gauc"])
+def test_the_best_weights_of_each_member_are_restored(log, trainer, settings, architecture, monitor):
+    config = settings(architecture=architecture, monitor=monitor, epochs=6, patience=2, replicas=2, learning_rate=0.05)
+    training = trainer(log, config)
+    state = training.fit()
+    np.testing.assert_allclose(scores_of(training), state.best, rtol=1e-6)
+    assert len(state.best_epoch) == len(training.model.members)
+    for member, best in zip(training.model.members, state.best_epoch, strict=True):
+        assert 1 <= best <= state.epoch
+        if monitor == "mean":
+            curve = [
+                np.mean([entry["valid"][log.schema.task_names[t]][member.replica] for t in member.tasks]) for entry in state.history
+            ]
+            until = curve[: best + config.patience]
+            assert max(until) == curve[best - 1] == pytest.approx(state.best[training.model.members.index(member)])
+
+
+def test_each_member_stops_on_its_own_as_in_its_own_run(log, trainer, settings):
+    """Replicas that stop at different epochs keep the weights that their serial runs keep."""
+    config = settings(epochs=8, patience=1, replicas=4, learning_rate=0.1, seed=7)
+    together = trainer(log, config)
+    state = together.fit()
+    assert len(set(state.best_epoch)) > 1, "the case is about replicas that differ"
+    for r in range(4):
+        alone = trainer(log, config.replace(replicas=1, seed=7 + r))
+        own = alone.fit()
+        assert own.best_epoch == [state.best_epoch[r]]
+        assert own.best[0] == pytest.approx(state.best[r], rel=1e-3)
+        for name, value in together.model.parameters.items():
+            torch.testing.assert_close(value.narrow(member_axis(name), r, 1), alone.model.parameters[name], rtol=2e-2, atol=2e-3)
+
+
+def test_early_stopping_says_so_and_spares_epochs(log, trainer, settings):
+    config = settings(epochs=50, patience=2, learning_rate=0.2)
+    training = trainer(log, config)
+    state = training.fit()
+    assert state.epoch < 50
+    assert state.epoch == state.best_epoch[0] + 2
+    assert state.reason == "stopped early, no better validation mean for 2 epochs"
+
+
+def test_monitoring_a_task_of_another_model_falls_back_to_the_own_task(log, settings, trainer):
+    """With single-task models, --monitor click decides for click's model; each other model watches its own task."""
+    training = trainer(log, settings(architecture="single_task", monitor="click/log_loss"))
+    logit = predict(training.model, training.monitor.split)
+    main_RT, score_M = training.monitor(logit, training.model.members)
+    assert score_M[0] < 0
+    np.testing.assert_array_equal(score_M[1:], main_RT[0, 1:])
+
+
+@pytest.mark.parametrize("steps", [1, 5, 9, 10, 13])
+def test_max_steps_is_exact(log, trainer, settings, steps):
+    training = trainer(log, settings(max_steps=steps, epochs=5))
+    assert training.batches == 9
+    state = training.fit()
+    assert state.step == steps
+    assert state.epoch == math.ceil(steps / 9)
+    assert state.reason == f"trained for {state.epoch} epochs and {steps} steps"
+
+
+def test_a_last_batch_of_one_row_and_a_batch_of_all(log, trainer, settings):
+    rows = len(log.parts["train"])
+    for size in (rows - 1, rows, 10 * rows, 1):
+        config = settings(batch_size=size, epochs=1, max_steps=3, replicas=2, dropout=0.3)
+        for architecture in ("mmoe", "single_task"):
+            state = trainer(log, config.replace(architecture=architecture)).fit()
+            assert state.step == min(3, math.ceil(rows / size))
+            assert all(math.isfinite(value) for value in state.best)
+
+
+def test_the_training_loss_reported_is_the_mean_over_batches_that_have_the_task(log, trainer, settings, monkeypatch):
+    from manygate import train
+
+    seen: list[np.ndarray] = []
+    losses = train.task_losses
+
+    def spy(logit: Any, label: Any, weight: Any, kinds: Any) -> Any:
+        value = losses(logit, label, weight, kinds)
+        seen.append(np.where(weight.sum(dim=1).numpy() > 0, value.detach().numpy(), np.nan))
+        return value
+
+    monkeypatch.setattr(train, "task_losses", spy)
+    state = trainer(log, settings(epochs=1, batch_size=4)).fit()
+    assert any(np.isnan(value).any() for value in seen), "some batch of four has no click"
+    expected = np.nanmean(np.stack(seen), axis=0)[0]
+    for t, name in enumerate(log.schema.task_names):
+        assert state.history[0]["train_loss"][name][0] == pytest.approx(expected[t], rel=1e-5)
+
+
+def test_task_weights_scale_gradients_and_not_the_reported_loss(log, trainer, settings):
+    from dataclasses import replace as with_parts
+
+    schema = log.schema.model_copy(
+        update={"tasks": tuple(task.model_copy(update={"weight": float(t == 0)}) for t, task in enumerate(log.schema.tasks))}
+    )
+    only_click = EncodedLog(log.source, with_parts(log.encoder, schema=schema), log.parts)
+    training = trainer(only_click, settings(optimizer="sgd", weight_decay=0.0))
+    before = training.model.parameters["trunk.towers.weight"].detach().clone()
+    state = training.fit()
+    after = training.model.parameters["trunk.towers.weight"]
+    assert not torch.equal(before[:, 0], after[:, 0])
+    assert torch.equal(before[:, 1:], after[:, 1:]), "a task of weight 0 trains nothing"
+    assert state.history[0]["train_loss"]["like"][0] > 0
+
+
+def poisoned(training: Trainer, name: str, task: int, member: int = 0) -> Trainer:
+    with torch.no_grad():
+        training.model.parameters[name][member, ..., task] = float("inf")
+    return training
+
+
+def test_a_loss_that_is_not_finite_names_task_replica_batch_and_step(log, trainer, settings, tmp_path):
+    training = poisoned(trainer(log, settings(replicas=2, dropout=0.0)), "trunk.towers.bias", task=2, member=1)
+    with pytest.raises(DivergedError) as error:
+        training.fit()
+    message = str(error.value)
+    for part in ("'watch'", "became inf", "epoch 1, batch 1 of 9 (step 1)", "replica 1", "No epoch was finished", "learning-rate"):
+        assert part in message
+    single = poisoned(trainer(log, settings(replicas=2, architecture="single_task")), "trunk.towers.bias", task=0, member=4)
+    with pytest.raises(DivergedError, match="task 'like'.*replica 1"):
+        single.fit()
+
+
+@pytest.mark.parametrize("architecture", ["mmoe", "single_task"])
+def test_a_huge_learning_rate_ends_in_an_error_that_names_it_and_a_folder_that_can_be_read(
+    log, trainer, settings, tmp_path, architecture
+):
+    config = settings(architecture=architecture, optimizer="sgd", learning_rate=1e6, epochs=30, patience=30)
+    training = trainer(log, config, tmp_path)
+    with pytest.raises(InputError, match=r"the loss of task '\w+' became (nan|inf).*Try a smaller --learning-rate \(now 1e\+06\)"):
+        training.fit()
+    for line in (tmp_path / "metrics.jsonl").read_text().splitlines() if (tmp_path / "metrics.jsonl").exists() else []:
+        json.loads(line)
+
+
+def test_weights_that_break_in_the_last_step_of_an_epoch_are_named_too(log, trainer, settings, tmp_path):
+    """The loss was finite, then the update was not; validation is the first to see it."""
+    config = settings(epochs=3, batch_size=10_000, optimizer="sgd")
+    training = trainer(log, config, tmp_path)
+    step = training._step
+
+    def break_it(batch: Any) -> None:
+        step(batch)
+        with torch.no_grad():
+            training.model.parameters["trunk.towers.bias"][0, 1] = float("nan")
+
+    training._step = break_it
+    with pytest.raises(DivergedError, match=r"'like'.*epoch 1.*step 1"):
+        training.fit()
+
+
+def test_a_watched_metric_that_is_undefined_on_validation_is_named(log, trainer, settings):
+    """GAUC needs a group with both classes."""
+    valid = log.parts["valid"]
+    alone = type(valid)(**{**vars(valid), "group_B": np.arange(len(valid), dtype=np.uint64)})
+    lonely = EncodedLog(log.source, log.encoder, {**log.parts, "valid": alone})
+    with pytest.raises(InputError, match=r"click/gauc"):
+        trainer(lonely, settings(monitor="click/gauc")).fit()
+
+
+@pytest.mark.parametrize("architecture", ["mmoe", "single_task"])
+def test_bf16_trains_and_scores_close_to_float32(log, trainer, settings, architecture):
+    config = settings(architecture=architecture, epochs=4, replicas=2, clip_norm=1.0)
+    full, half = (trainer(log, config.replace(precision=precision)).fit() for precision in ("float32", "bf16"))
+    assert half.best == pytest.approx(full.best, abs=0.06)
+    assert half.best != full.best
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Everything a run leaves that must not depend on how often it was stopped."""
+    names = ("metrics.jsonl", "bundle/model.safetensors", "bundle/manifest.json", "bundle/encoder.json")
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def run(log: EncodedLog, config: Any, folder: Path, progress: Progress | None = None) -> Path:
+    folder.mkdir(exist_ok=True)
+    train_one(log, config, folder, progress or Progress())
+    return folder
+
+
+def test_same_seed_same_bytes_and_another_seed_other_bytes(log, settings, tmp_path):
+    config = settings(replicas=2, dropout=0.2, precision="bf16")
+    one, two = (digests(run(log, config, tmp_path / name)) for name in "ab")
+    assert one == two
+    for change in ({"seed": 1}, {"shuffle_seed": 1}):
+        other = digests(run(log, config.replace(**change), tmp_path / str(change)))
+        assert other["bundle/model.safetensors"] != one["bundle/model.safetensors"]
+        assert other["metrics.jsonl"] != one["metrics.jsonl"]
+
+
+CASES = {
+    "adamw": {},
+    "single task, sparse adam": {"architecture": "single_task", "sparse_gradients": True, "optimizer": "adam"},
+    "sparse adagrad": {"sparse_gradients": True, "optimizer": "adagrad", "schedule": "cosine", "warmup": 0.2},
+    "sgd, clipped": {"optimizer": "sgd", "clip_norm": 0.3, "architecture": "omoe"},
+}
+
+
+@pytest.mark.parametrize("case", list(CASES))
+def test_stopping_anywhere_and_resuming_gives_the_same_bytes(log, settings, tmp_path, case):
+    config = settings(replicas=2, dropout=0.2, epochs=3, patience=1, **CASES[case])
+    whole = digests(run(log, config, tmp_path / "whole"))
+    folder = tmp_path / "stopped"
+    for after in (1, 8, 9, 5):  # the first step, the last step of an epoch, a whole epoch, the middle of the last
+        with pytest.raises(Interrupted) as stop:
+            run(log, config, folder, Stopper(after))
+        assert stop.value.exit_code == 130
+        assert "Saved after step" in stop.value.resume
+    run(log, config, folder)
+    assert digests(folder) == whole
+    assert (folder / "DONE").is_file()
+    assert not (folder / "checkpoints").exists()
+
+
+def test_a_signal_while_validating_stops_the_run_too(log, settings, tmp_path, monkeypatch):
+    config = settings(epochs=2)
+    whole = digests(run(log, config, tmp_path / "whole"))
+    called: list[int] = []
+    judge = Monitor.__call__
+
+    def slow(self: Monitor, *given: Any) -> Any:
+        called.append(1)
+        if len(called) == 2:  # the last epoch's validation
+            os.kill(os.getpid(), signal.SIGTERM)
+        return judge(self, *given)
+
+    monkeypatch.setattr(Monitor, "__call__", slow)
+    with pytest.raises(Interrupted) as stop:
+        run(log, config, tmp_path / "stopped")
+    assert stop.value.exit_code == 143
+    run(log, config, tmp_path / "stopped")
+    assert digests(tmp_path / "stopped") == whole
+
+
+def test_without_a_folder_a_stopped_run_says_that_nothing_was_saved(log, trainer, settings):
+    former = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted, match="nothing was saved") as stop:
+        trainer(log, settings(), progress=Stopper(2, signal.SIGTERM)).fit()
+    assert stop.value.exit_code == 143
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == former
+
+
+def stopped(log: EncodedLog, trainer: Callable[..., Trainer], config: Any, folder: Path) -> list[Path]:
+    """A run stopped in its second epoch; its checkpoints, oldest first."""
+    with pytest.raises(Interrupted):
+        trainer(log, config, folder, Stopper(12), "f").fit()
+    return sorted((folder / "checkpoints").glob("step-*"))
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", ["flip tensors", "truncate tensors", "flip state", "no manifest", "empty folder"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(log, trainer, settings, tmp_path, damage):
+    config = settings(epochs=3)
+    straight = trainer(log, config, tmp_path / "whole", None, "f")
+    straight.fit()
+    older, newest = stopped(log, trainer, config, tmp_path / "run")
+    assert (older.name, newest.name) == ("step-0000000009", "step-0000000012")
+    tensors = newest / "state.safetensors"
+    if damage == "flip tensors":
+        flip(tensors)
+    elif damage == "flip state":
+        flip(newest / "state.json")
+    elif damage == "truncate tensors":
+        tensors.write_bytes(tensors.read_bytes()[:-100])
+    elif damage == "no manifest":
+        (newest / "manifest.json").unlink()
+    else:
+        for file in newest.iterdir():
+            file.unlink()
+    progress = Stopper(-1)
+    again = trainer(log, config, tmp_path / "run", progress, "f")
+    again.fit()
+    assert "continuing after step 9" in progress.said[0]
+    for name, value in straight.model.parameters.items():
+        assert torch.equal(value, again.model.parameters[name])
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+
+
+def test_when_every_checkpoint_is_damaged_each_is_named(log, trainer, settings, tmp_path):
+    paths = stopped(log, trainer, settings(epochs=3), tmp_path)
+    for path in paths:
+        flip(path / "state.safetensors")
+    with pytest.raises(InputError) as error:
+        trainer(log, settings(epochs=3), tmp_path, None, "f").fit()
+    for path in paths:
+        assert str(path / "state.safetensors") in str(error.value)
+    assert "no checkpoint is whole" in str(error.value)
+
+
+def test_another_log_or_other_settings_cannot_continue_a_run(log, trainer, settings, tmp_path):
+    stopped(log, trainer, settings(epochs=3), tmp_path)
+    with pytest.raises(InputError, match="log or the settings have changed"):
+        trainer(log, settings(epochs=3), tmp_path, None, "another").fit()
+
+
+def test_only_the_two_newest_checkpoints_are_kept_and_none_is_half_written(log, trainer, settings, tmp_path):
+    trainer(log, settings(epochs=2, checkpoint_seconds=1e-9), tmp_path).fit()
+    assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == ["step-0000000017", "step-0000000018"]
+
+
+def test_a_finished_run_is_loaded_and_not_trained_again(log, settings, tmp_path, monkeypatch):
+    config = settings(replicas=2)
+    first = train_one(log, config, tmp_path, Progress())
+    monkeypatch.setattr(Trainer, "fit", lambda self: pytest.fail("trained again"))
+    again = train_one(log, config, tmp_path, Progress())
+    assert again.result == first.result
+    assert again.valid_score_R == first.valid_score_R
+    np.testing.assert_array_equal(again.test_logit_RNT, first.test_logit_RNT)
+
+
+def test_metrics_jsonl_holds_one_whole_line_per_epoch(log, settings, tmp_path):
+    trained, document = train_run(log, settings(epochs=3, patience=9, replicas=2), tmp_path, Progress())
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines == trained.result["history"]
+    assert [(line["epoch"], line["step"]) for line in lines] == [(1, 9), (2, 18), (3, 27)]
+    assert all(len(line["valid"][name]) == 2 for line in lines for name in log.schema.task_names)
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == json.loads(json.dumps(document))
+    assert {"metrics.jsonl", "bundle", "evaluation.json", "report.html", "DONE"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_done_comes_last(log, settings, tmp_path, monkeypatch):
+    """A run that dies while it writes its report is not done; continued, it is whole."""
+    from manygate import run as run_module
+
+    def fail(*given: Any) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_module, "write_report", fail)
+        with pytest.raises(OSError, match="disk full"):
+            train_run(log, settings(), tmp_path, Progress())
+    assert not (tmp_path / "DONE").exists()
+    train_run(log, settings(), tmp_path, Progress())
+    assert (tmp_path / "DONE").exists()
+    assert (tmp_path / "report.html").exists()
+
+
+def test_saving_does_not_change_the_model(log, trainer, settings, tmp_path):
+    training = trainer(log, settings(epochs=1))
+    training.fit()
+    before = predict(training.model, Split(log.parts["test"]))
+    save_bundle(tmp_path / "bundle", training.model, log.encoder)
+    np.testing.assert_array_equal(before, predict(training.model, Split(log.parts["test"])))
