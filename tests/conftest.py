@@ -107,6 +107,8 @@ def _encoded(table: Any = None, schema: Schema | None = None, config: RunConfig 
 
 def _trainer(log: EncodedLog, config: RunConfig, folder: Any = None, progress: Any = None, fingerprint: str = "") -> Trainer:
     """A trainer of a new model; ``fit`` leaves the best weights in its ``model``."""
+    if folder is not None:
+        folder.mkdir(exist_ok=True)
     splits = {part: Split(rows) for part, rows in log.parts.items()}
     model = MultiTaskModel(log.encoder.inputs(config.dim), len(log.schema.tasks), config)
     monitor = Monitor(config.monitor, log.schema.tasks, log.parts["valid"], splits["valid"])

@@ -267,7 +267,7 @@ def test_flags_override_the_file(run: Run, log: Path, tmp_path: Path) -> None:
 
 def test_comparisons_have_eight_replicas_unless_told(run: Run, log: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen = []
-    monkeypatch.setattr("manygate.run.prepare", lambda log, settings: seen.append(settings.replicas))
+    monkeypatch.setattr("manygate.run.prepare", lambda log, settings, **more: seen.append(settings.replicas))
     monkeypatch.setattr(cli, "_compare", lambda *arguments: None)
     (tmp_path / "run.yaml").write_text("replicas: 3\n")
     for number, more in enumerate(("", "--replicas 2", "--config run.yaml", "--config run.yaml --replicas 4")):

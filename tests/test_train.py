@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -23,7 +24,7 @@ from manygate.evaluate import Monitor, predict
 from manygate.interrupt import Interrupted
 from manygate.model import member_axis
 from manygate.progress import Progress
-from manygate.run import train_one, train_run
+from manygate.run import finish, prepare, train_one, train_run
 from manygate.train import DivergedError, Trainer
 
 
@@ -170,10 +171,10 @@ def test_a_loss_that_is_not_finite_names_task_replica_batch_and_step(log, traine
     with pytest.raises(DivergedError) as error:
         training.fit()
     message = str(error.value)
-    for part in ("'watch'", "became inf", "epoch 1, batch 1 of 9 (step 1)", "replica 1", "No epoch was finished", "learning-rate"):
+    for part in ("'watch'", "became nan", "epoch 1, batch 1 of 9 (step 1)", "replica 1", "No epoch was finished", "learning-rate"):
         assert part in message
     single = poisoned(trainer(log, settings(replicas=2, architecture="single_task")), "trunk.towers.bias", task=0, member=4)
-    with pytest.raises(DivergedError, match="task 'like'.*replica 1"):
+    with pytest.raises(DivergedError, match=r"task 'like'.*replica 1"):
         single.fit()
 
 
@@ -205,13 +206,14 @@ def test_weights_that_break_in_the_last_step_of_an_epoch_are_named_too(log, trai
         training.fit()
 
 
-def test_a_watched_metric_that_is_undefined_on_validation_is_named(log, trainer, settings):
+def test_a_watched_metric_that_is_undefined_on_validation_is_named(log_table, log_schema, settings):
     """GAUC needs a group with both classes."""
-    valid = log.parts["valid"]
-    alone = type(valid)(**{**vars(valid), "group_B": np.arange(len(valid), dtype=np.uint64)})
-    lonely = EncodedLog(log.source, log.encoder, {**log.parts, "valid": alone})
-    with pytest.raises(InputError, match=r"click/gauc"):
-        trainer(lonely, settings(monitor="click/gauc")).fit()
+    table = log_table()
+    place = table.column_names.index("session")
+    alone = table.set_column(place, "session", pa.array(range(len(table))))
+    with pytest.raises(InputError, match=r"monitor 'click/gauc' is undefined on the validation rows"):
+        prepare(alone, settings(monitor="click/gauc"), log_schema())
+    assert prepare(table, settings(monitor="click/gauc"), log_schema()).parts
 
 
 @pytest.mark.parametrize("architecture", ["mmoe", "single_task"])
@@ -230,7 +232,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def run(log: EncodedLog, config: Any, folder: Path, progress: Progress | None = None) -> Path:
     folder.mkdir(exist_ok=True)
-    train_one(log, config, folder, progress or Progress())
+    finish(folder, train_one(log, config, folder, progress or Progress()))
     return folder
 
 
@@ -362,6 +364,7 @@ def test_only_the_two_newest_checkpoints_are_kept_and_none_is_half_written(log, 
 def test_a_finished_run_is_loaded_and_not_trained_again(log, settings, tmp_path, monkeypatch):
     config = settings(replicas=2)
     first = train_one(log, config, tmp_path, Progress())
+    finish(tmp_path, first)
     monkeypatch.setattr(Trainer, "fit", lambda self: pytest.fail("trained again"))
     again = train_one(log, config, tmp_path, Progress())
     assert again.result == first.result

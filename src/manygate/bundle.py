@@ -6,23 +6,27 @@ A bundle is a folder: ``model.safetensors`` (stacked parameters), ``config.yaml`
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from pydantic import TypeAdapter
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from manygate.config import RunConfig
 from manygate.data.encode import Encoder, LabelScale, Vocabulary
 from manygate.data.scale import Scale
-from manygate.errors import InputError
+from manygate.errors import InputError, raise_all
 from manygate.files import check_manifest, read_json, to_json, write_folder, write_manifest, write_text
 from manygate.model import MultiTaskModel
 from manygate.schema import Schema, validated
 
-BUNDLE_VERSION = 1
+BUNDLE_VERSION = ENCODER_VERSION = 1
+_FILES = ("model.safetensors", "config.yaml", "schema.json", "encoder.json")
 _TYPES = {
     str(kind): kind
     for kind in (
@@ -33,7 +37,9 @@ _TYPES = {
 
 
 def save_bundle(path: Path, model: MultiTaskModel, encoder: Encoder) -> None:
-    """Write a bundle whole or not at all; an existing one is replaced."""
+    """Write a bundle whole or not at all; an existing one is replaced, anything else is refused."""
+    if path.exists() and not (path / "manifest.json").is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path}: exists and is not a bundle, so it is not replaced. Choose another place.")
 
     def fill(folder: Path) -> None:
         tensors = {name: value.detach().cpu().contiguous() for name, value in model.parameters.items()}
@@ -58,11 +64,15 @@ def load_bundle(path: str | Path, device: str = "cpu") -> tuple[MultiTaskModel, 
             f"{folder}: bundle version {manifest.get('bundle_version')!r}, and this manygate reads version {BUNDLE_VERSION}. "
             f"Load it with manygate {manifest.get('manygate_version', 'of its time')}."
         )
+    raise_all(f"{folder}: the manifest does not name {name}. Restore it." for name in _FILES if name not in manifest["files"])
     config = RunConfig.load(folder / "config.yaml")
     schema = validated(Schema, read_json(folder / "schema.json"), str(folder / "schema.json"))
-    encoder = _read_encoder(folder, schema)
-    model = MultiTaskModel(encoder.inputs(config.dim), len(schema.tasks), config, device, initialise=False)
-    tensors = load_file(folder / "model.safetensors")
+    with _reading(folder / "encoder.json"):
+        encoder = _read_encoder(folder, schema)
+        inputs = encoder.inputs(config.dim)
+    model = MultiTaskModel(inputs, len(schema.tasks), config, device, initialise=False)
+    with _reading(folder / "model.safetensors"):
+        tensors = load_file(folder / "model.safetensors")
     expected = {name: tuple(value.shape) for name, value in model.parameters.items()}
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     if expected != found:
@@ -71,6 +81,18 @@ def load_bundle(path: str | Path, device: str = "cpu") -> tuple[MultiTaskModel, 
     for name, value in tensors.items():
         model.parameters[name].detach().copy_(value)
     return model, encoder
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """A file may agree with the manifest and still not be what was written: both were tampered with."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, OSError, pa.ArrowException, SafetensorError) as error:
+        found = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"{path}: not what a bundle holds ({found}). Restore the bundle from a good copy.") from None
 
 
 def find_bundle(path: str | Path) -> Path:
@@ -96,7 +118,7 @@ def _write_encoder(folder: Path, encoder: Encoder) -> None:
             writer.write_table(table)
         vocabularies[name] = {"file": file, "buckets": vocabulary.buckets}
     tree = {
-        "encoder_version": 1,
+        "encoder_version": ENCODER_VERSION,
         "types": {name: _type_name(kind) for name, kind in encoder.types.items()},
         "vocabularies": vocabularies,
         "scales": {name: asdict(scale) for name, scale in encoder.scales.items()},
@@ -108,14 +130,27 @@ def _write_encoder(folder: Path, encoder: Encoder) -> None:
 
 def _read_encoder(folder: Path, schema: Schema) -> Encoder:
     tree = read_json(folder / "encoder.json")
+    if tree["encoder_version"] != ENCODER_VERSION:
+        raise ValueError(f"encoder version {tree['encoder_version']!r}, not {ENCODER_VERSION}")
     vocabularies = {}
     for name, entry in tree["vocabularies"].items():
-        with pa.OSFile(str(folder / entry["file"]), "rb") as source:
+        path = folder / Path(entry["file"]).name
+        with _reading(path), pa.OSFile(str(path), "rb") as source:
             column = pa.ipc.open_file(source).read_all()["id"]
-        vocabularies[name] = Vocabulary(column.combine_chunks(), entry["buckets"])
+        vocabularies[name] = Vocabulary(column.combine_chunks(), int(entry["buckets"]))
     scales = TypeAdapter(dict[str, Scale]).validate_python(tree["scales"])
     labels = TypeAdapter(dict[str, LabelScale]).validate_python(tree["labels"])
     types = {name: _type_named(kind) for name, kind in tree["types"].items()}
+    dense = {feature.name for feature in schema.features if feature.kind == "dense"}
+    needed = (
+        (types, schema.columns),
+        (vocabularies, set(schema.feature_names) - dense),
+        (scales, dense),
+        (labels, schema.task_names),
+    )
+    absent = [name for there, names in needed for name in names if name not in there]
+    if absent:
+        raise ValueError(f"nothing about {absent[0]!r}")
     return Encoder(schema, types, vocabularies, scales, labels, tree["null_share"])
 
 

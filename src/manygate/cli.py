@@ -11,8 +11,9 @@ from types import FrameType
 from typing import Annotated, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Group, Parameter
+from pydantic import ValidationError
 
-from manygate.config import RunConfig
+from manygate.config import ARCHITECTURE_NAMES, RunConfig
 from manygate.errors import InputError
 from manygate.flags import DataFlags, ModelFlags, TrainFlags, resolve, settings_of
 from manygate.interrupt import Interrupted
@@ -29,6 +30,7 @@ app = App(
     default_parameter=Parameter(negative=()),
     version_flags=["--version"],
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # Interrupted is one, and has an exit code and a remedy of its own
 )
 dataset_app = App(name="dataset", help="Write a ready-made data set: ordinary Parquet (train, valid, test) and schema.yaml.")
 app.command(dataset_app)
@@ -63,7 +65,10 @@ def demo(
 
     show = open_progress(progress)
     config = RunConfig.build({"replicas": replicas, "log": str(out / "log")})
-    open_folder(out, config, resume=False, overwrite=(out / "DONE").is_file())
+    earlier = (out / "config.yaml").is_file() and RunConfig.load(out / "config.yaml").log == config.log
+    if rows < 1000:
+        raise InputError(f"--rows {rows:,}: too few to compare anything on. Write at least 1,000.")
+    open_folder(out, config, resume=False, overwrite=earlier)
     show.say(f"writing an impression log of {rows:,} rows to {out / 'log'}")
     datasets.log(out / "log", rows=rows)
     log = prepare(out / "log", config)
@@ -131,8 +136,8 @@ def schema(
     from manygate.files import write_text
     from manygate.terminal import show_schema
 
-    if out is not None and out.exists() and not overwrite:
-        raise InputError(f"--out {out} exists. Choose another, or add --overwrite.")
+    if out is not None and out.exists() and (out.is_dir() or not overwrite):
+        raise InputError(f"--out {out} exists. Choose another{', or add --overwrite' if out.is_file() else ''}.")
     found = infer_schema(log, list(task), weight=weight, group=group, time=time, bias=bias, ignore=ignore)
     if out is not None:
         write_text(out, found.to_yaml())
@@ -165,7 +170,7 @@ def train(
     from manygate.run import check_folder, open_folder, prepare, train_run
     from manygate.terminal import show_metrics
 
-    settings = _settings(log, config, settings_of(data, model, training), resume)
+    settings = _settings("train", log, config, settings_of(data, model, training), resume, out, overwrite)
     folder = resume or out or _free_folder("train")
     check_folder(folder, resume is not None, overwrite)
     log_rows = prepare(settings.log, settings)
@@ -206,10 +211,10 @@ def compare(
     given = settings_of(data, model, training)
     if architectures is not None:
         given["architectures"] = architectures
-    settings = _settings(log, config, given, resume).with_defaults(replicas=8)
+    settings = _settings("compare", log, config, given, resume, out, overwrite).with_defaults(replicas=8)
     folder = resume or out or _free_folder("compare")
     check_folder(folder, resume is not None, overwrite)
-    log_rows = prepare(settings.log, settings)
+    log_rows = prepare(settings.log, settings, architectures=settings.architectures)
     open_folder(folder, settings, resume is not None, overwrite)
     _compare(log_rows, settings, folder, json, open_progress(progress), _command())
 
@@ -283,6 +288,8 @@ def report(
     if found is None:
         raise InputError(f"{run}: no results here (no comparison.json or evaluation.json). Give the folder of a finished run.")
     document, target = read_json(found), out or run / "report.html"
+    if not isinstance(document, dict) or document.get("comparison_version") != 1:
+        raise InputError(f"{found}: not the results of a run, or of another version of manygate. Restore it, or run again.")
     write_report(document, target)
     if json:
         _print_json({"out": str(target), "headline": headline(document)})
@@ -303,10 +310,21 @@ def _compare(log: Any, settings: RunConfig, folder: Path, json: bool, progress: 
         print(f"report {folder / 'report.html'}")
 
 
-def _settings(log: str | None, config: Path | None, given: dict[str, Any], resume: Path | None) -> RunConfig:
+def _settings(
+    verb: str,
+    log: str | None,
+    config: Path | None,
+    given: dict[str, Any],
+    resume: Path | None,
+    out: Path | None,
+    overwrite: bool,
+) -> RunConfig:
     if resume is not None:
-        if log is not None or config is not None or given:
-            raise InputError("--resume continues a run with its own log and settings; leave out all others.")
+        if log is not None or config is not None or given or out is not None or overwrite:
+            raise InputError("--resume continues a run in its own folder, with its own log and settings; leave out all others.")
+        other = "train" if any((resume / name).exists() for name in ("metrics.jsonl", "bundle")) else "compare"
+        if other != verb and (other == "train" or any((resume / name).is_dir() for name in ARCHITECTURE_NAMES)):
+            raise InputError(f"--resume {resume}: a run of manygate {other}. Continue it with: manygate {other} --resume {resume}")
         if not (resume / "config.yaml").is_file():
             raise InputError(f"--resume {resume}: no run here (no config.yaml). Give the --out of the run that was stopped.")
         return RunConfig.load(resume / "config.yaml")
@@ -359,7 +377,7 @@ def main() -> None:
     try:
         app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        _fail(str(error), 2, "Try manygate --help.")
+        _fail(_usage_problem(error), 2, "Try manygate --help.")
     except InputError as error:
         if debug:
             raise
@@ -372,6 +390,14 @@ def main() -> None:
         if debug:
             raise
         _fail(f"{type(error).__name__}: {error}. This is a fault of manygate; --debug shows where.", 1)
+
+
+def _usage_problem(error: CycloptsError) -> str:
+    """What is wrong with the flags; where pydantic says so, in the words of the other errors."""
+    if not isinstance(error.__cause__, ValidationError):
+        return str(error)
+    flags = [(str(detail["loc"][-1]).replace("_", "-"), detail) for detail in error.__cause__.errors()]
+    return str(InputError(f"--{flag}: {detail['msg']}; found {detail['input']!r}." for flag, detail in flags))
 
 
 def _fail(message: str, code: int, hint: str = "") -> NoReturn:

@@ -12,7 +12,7 @@ from manygate.files import to_json, write_text
 from manygate.metrics import interval
 from manygate.progress import Progress
 from manygate.report import write_report
-from manygate.run import Trained, document, train_one
+from manygate.run import Trained, document, finish, train_one
 
 BASELINE = "single_task"
 
@@ -32,7 +32,9 @@ def compare_run(
     for name in config.architectures:
         progress.say(f"{name}: training {config.replicas} replica{'s' if config.replicas > 1 else ''}")
         own = config.replace(architecture=name)
-        trained[name] = train_one(log, own, folder / name if folder else None, progress)
+        place = folder / name if folder else None
+        trained[name] = train_one(log, own, place, progress)
+        finish(place, trained[name])
     results = document(log, config, trained, command)
     results["valid"] = {name: interval(one.valid_score_R) for name, one in trained.items()}
     if BASELINE in trained:

@@ -18,7 +18,7 @@ from manygate.errors import InputError, did_you_mean
 from manygate.model import Member, MultiTaskModel
 from manygate.schema import Task
 
-ROWS_AT_ONCE = 65_536
+ROWS_AT_ONCE = 8_192
 
 
 def predict(model: MultiTaskModel, split: Split) -> np.ndarray:
@@ -94,8 +94,8 @@ def parse_monitor(watched: str, tasks: Sequence[Task], grouped: bool) -> tuple[i
     """Index of the task watched (None: the mean of all) and its metric (None: the main one)."""
     if watched == "mean":
         return None, None
-    name, _, metric = watched.partition("/")
     names = [task.name for task in tasks]
+    name, _, metric = watched.rpartition("/") if "/" in watched and watched not in names else (watched, "", "")
     if name not in names:
         options = ["mean", *names]
         raise InputError(f"monitor {watched!r}: no task {name!r}.{did_you_mean(name, options)} Choose {', '.join(options)}.")
@@ -107,6 +107,20 @@ def parse_monitor(watched: str, tasks: Sequence[Task], grouped: bool) -> tuple[i
             f"Choose one of {', '.join(known)}{'' if grouped else ' (gauc needs a group column)'}."
         )
     return names.index(name), metric or None
+
+
+def check_monitor(watched: str, tasks: Sequence[Task], rows: Rows) -> None:
+    """Raise an :class:`InputError` if the metric to watch is undefined on validation rows, whatever a model predicts."""
+    t, metric = parse_monitor(watched, tasks, rows.group_B is not None)
+    if t is None or metric is None:
+        return
+    score_N = np.full(len(rows), 0.5)
+    _, undefined = metrics.task_metrics(tasks[t].kind, rows.label_BT[:, t], score_N, rows.weight_BT[:, t], rows.group_B)
+    if metric in undefined:
+        raise InputError(
+            f"monitor {watched!r} is undefined on the validation rows: {undefined[metric]}. "
+            f"Give more of them, or watch another metric, for example --monitor {tasks[t].name}."
+        )
 
 
 def metric_names(kind: str, grouped: bool) -> list[str]:
@@ -186,7 +200,7 @@ def _gain(
 
 @torch.no_grad()
 def gate_report(model: MultiTaskModel, split: Split, tasks: Sequence[Task]) -> list[dict[str, Any]]:
-    """Mean and standard deviation over rows of each gate weight, per level, task and expert, of the first replica.
+    """Mean and standard deviation of each gate weight over the rows of the task's sample space, of the first replica.
 
     Experts carry no names, so expert 3 of one replica has nothing to do with expert 3 of another, and replicas are not averaged.
     """
@@ -194,15 +208,16 @@ def gate_report(model: MultiTaskModel, split: Split, tasks: Sequence[Task]) -> l
     size = max(ROWS_AT_ONCE // len(model.members), 256)
     for batch in split.slices(size):
         for level, gate_RBTE in enumerate(model.gates(batch)):
-            gate_BTE = gate_RBTE[0].double()
-            moments = torch.stack([gate_BTE.sum(dim=0), gate_BTE.square().sum(dim=0)]).cpu().numpy()
+            gate_BTE, inside_BT1 = gate_RBTE[0].double(), (batch.weight_BT > 0).unsqueeze(-1)
+            powers = (inside_BT1.expand_as(gate_BTE), gate_BTE * inside_BT1, gate_BTE.square() * inside_BT1)
+            moments = torch.stack([power.sum(dim=0).double() for power in powers]).cpu().numpy()
             if len(sums) <= level:
                 sums.append(np.zeros_like(moments))
             sums[level] += moments
     report = []
-    for level, (first_TE, second_TE) in enumerate(sums):
-        mean_TE = first_TE / len(split)
-        sd_TE = np.sqrt(np.maximum(second_TE / len(split) - mean_TE**2, 0.0))
+    for level, (count_TE, first_TE, second_TE) in enumerate(sums):
+        mean_TE = first_TE / count_TE
+        sd_TE = np.sqrt(np.maximum(second_TE / count_TE - mean_TE**2, 0.0))
         report += [
             {"level": level, "task": task.name, "mean": mean_TE[t].tolist(), "sd": sd_TE[t].tolist()}
             for t, task in enumerate(tasks)

@@ -6,22 +6,42 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from manygate.errors import InputError
+
+
+@contextmanager
+def writing(path: Path, *drafts: Path) -> Iterator[None]:
+    """Turn what a disk says into an :class:`InputError` that names the file; on any error, ``drafts`` are removed."""
+    try:
+        yield
+    except BaseException as error:
+        for draft in drafts:
+            with suppress(OSError):
+                shutil.rmtree(draft) if draft.is_dir() else draft.unlink(missing_ok=True)
+        if isinstance(error, OSError | SafetensorError):
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{path}: cannot be written ({reason}). Free space there, or choose another place.") from None
+        raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
+    with writing(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -47,23 +67,24 @@ def read_json(path: Path) -> Any:
 def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
     """Make a folder whole or not at all: ``fill`` writes into a hidden sibling, which is synced and renamed."""
     temporary = path.with_name(f".{path.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    fill(temporary)
-    for file in sorted(temporary.rglob("*")):
-        if file.is_file():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
-    sync_folder(temporary)
-    if path.exists():
-        old = path.with_name(f".{path.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        path.rename(old)
-        temporary.rename(path)
-        shutil.rmtree(old)
-    else:
-        temporary.rename(path)
-    sync_folder(path.parent)
+    with writing(path, temporary):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        fill(temporary)
+        for file in sorted(temporary.rglob("*")):
+            if file.is_file():
+                with file.open("rb") as stream:
+                    os.fsync(stream.fileno())
+        sync_folder(temporary)
+        if path.exists():
+            old = path.with_name(f".{path.name}.old")
+            shutil.rmtree(old, ignore_errors=True)
+            path.rename(old)
+            temporary.rename(path)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(path)
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -66,9 +66,11 @@ class Experts(nn.Module):
         super().__init__()
         self.experts, self.gates, self.hidden = experts, gates, tuple(hidden)
         self.first_units, self.gate_units = experts * hidden[0], gates * experts
-        first = [glorot(experts, inputs, hidden[0]).transpose(0, 1).flatten(1)]
-        first += [glorot(inputs, experts) for _ in range(gates)]
-        self.weight = nn.Parameter(torch.cat(first, dim=1))
+        weight = torch.empty(inputs, self.first_units + self.gate_units)  # not torch.cat: on meta tensors it loads sympy, 2 s
+        weight[:, : self.first_units] = glorot(experts, inputs, hidden[0]).transpose(0, 1).flatten(1)
+        for start in range(self.first_units, weight.shape[1], experts):
+            weight[:, start : start + experts] = glorot(inputs, experts)
+        self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(self.first_units))
         self.gate_bias = nn.Parameter(torch.zeros(self.gate_units)) if gate_bias and gates else None
         self.dropout = Dropout(dropout, (self.first_units,))
@@ -105,4 +107,4 @@ class Units(nn.Module):
 
 def mix(gate_BGE: Tensor, expert_BEH: Tensor) -> Tensor:
     """Sum of the experts weighted by each gate (MMoE equation 7): h_BGH."""
-    return torch.einsum("bge,beh->bgh", gate_BGE, expert_BEH)
+    return gate_BGE @ expert_BEH

@@ -138,7 +138,8 @@ class MultiTaskModel:
 
     def forward(self, batch: Batch, masks: dict[str, Tensor] | None = None, gates: bool = False) -> tuple[Tensor, ...]:
         """Logits (M, B, tasks of a member) and penalties (M,); masks given means training."""
-        self.trunk.train(masks is not None)
+        if self.trunk.training != (masks is not None):
+            self.trunk.train(masks is not None)
         count = len(self.members)
         x_MBD = self.embedding(self._tables("embedding"), batch, count, self.sparse)
         bias_MBC = self.bias_embedding(self._tables("bias_embedding"), batch, count, self.sparse)
@@ -146,7 +147,7 @@ class MultiTaskModel:
         state |= masks or {}
 
         def one(values: dict[str, Tensor], x_BD: Tensor, bias_BC: Tensor) -> tuple[Tensor, ...]:
-            result: tuple[Tensor, ...] = functional_call(self.trunk, values, (x_BD, bias_BC, gates))
+            result: tuple[Tensor, ...] = functional_call(self.trunk, values, (x_BD, bias_BC, gates), tie_weights=False)
             return result
 
         if count == 1:

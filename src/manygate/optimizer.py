@@ -62,7 +62,8 @@ class Optimizer:
                 group["lr"] = rate
             with torch.sparse.check_sparse_tensor_invariants(False):  # torch's sparse optimizers warn unless told
                 part.step()
-            part.zero_grad(set_to_none=True)
+        for value in self.parameters.values():
+            value.grad = None
 
     def tensors(self) -> dict[str, Tensor]:
         """The optimizer's state as named tensors, for a checkpoint."""

@@ -7,8 +7,6 @@ import sys
 import time
 from typing import Any, Literal, get_args
 
-from manygate.errors import InputError
-
 ProgressMode = Literal["auto", "rich", "plain", "none"]
 
 
@@ -94,7 +92,7 @@ class RichProgress(Progress):
 def open_progress(mode: ProgressMode = "auto") -> Progress:
     """The progress to show: ``auto`` is a bar in a terminal and plain lines elsewhere, in CI, or when NO_COLOR is set."""
     if mode not in get_args(ProgressMode):
-        raise InputError(f"progress {mode!r} is unknown. Choose {', '.join(get_args(ProgressMode))}.")
+        raise ValueError(f"progress {mode!r} is unknown. Choose {', '.join(get_args(ProgressMode))}.")
     if mode == "auto":
         plain = not sys.stderr.isatty() or os.environ.get("CI") or os.environ.get("NO_COLOR")
         mode = "plain" if plain else "rich"

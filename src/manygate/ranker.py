@@ -60,10 +60,11 @@ class Ranker:
         config = self.config.replace(log=str(log)) if isinstance(log, str | Path) else self.config
         if folder is not None:
             check_folder(folder, resume, overwrite)
+        show = open_progress(progress)
         encoded = prepare(log, config, schema, valid, test)
         if folder is not None:
             open_folder(folder, config, resume, overwrite)
-        trained, self.document = train_run(encoded, config, folder, open_progress(progress))
+        trained, self.document = train_run(encoded, config, folder, show)
         self._model, self._encoder = trained.model, encoded.encoder
         return self
 
@@ -195,7 +196,8 @@ def compare(
     folder = Path(out) if out is not None else None
     if folder is not None:
         check_folder(folder, resume, overwrite)
-    encoded = prepare(log, config, schema, valid, test)
+    show = open_progress(progress)
+    encoded = prepare(log, config, schema, valid, test, config.architectures)
     if folder is not None:
         open_folder(folder, config, resume, overwrite)
-    return Comparison(compare_run(encoded, config, folder, open_progress(progress)))
+    return Comparison(compare_run(encoded, config, folder, show))

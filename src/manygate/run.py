@@ -5,7 +5,10 @@ config.yaml   metrics.jsonl   checkpoints/   bundle/   evaluation.json   report.
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,14 +22,14 @@ from manygate.config import RunConfig
 from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog, encode_log, find_schema, open_sources
 from manygate.errors import InputError
-from manygate.evaluate import Monitor, gate_report, parse_monitor, predict, task_report
+from manygate.evaluate import Monitor, check_monitor, gate_report, parse_monitor, predict, task_report
 from manygate.files import read_json, to_json, write_text
 from manygate.metrics import interval
 from manygate.model import MultiTaskModel
 from manygate.progress import Progress
 from manygate.report import write_report
 from manygate.schema import Schema
-from manygate.train import State, Trainer
+from manygate.train import State, Trainer, check_fingerprint
 
 DOCUMENT_VERSION = 1
 
@@ -39,6 +42,8 @@ class Trained:
     result: dict[str, Any]
     test_logit_RNT: np.ndarray
     valid_score_R: list[float]
+    state: State
+    fingerprint: str
 
 
 def choose_device(name: str) -> torch.device:
@@ -49,25 +54,82 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise InputError(f"device {name!r} is unknown. Choose auto, cpu, cuda or cuda:N.") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device {name!r}: this machine has no usable GPU. Choose cpu or auto.")
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"device {name!r} is not supported. Choose auto, cpu, cuda or cuda:N.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise InputError(f"device {name!r}: this machine has {count or 'no'} usable GPU{'s' * (count > 1)}. Choose cpu or auto.")
     return device
 
 
-def prepare(log: Any, config: RunConfig, schema: Schema | None = None, valid: Any = None, test: Any = None) -> EncodedLog:
-    """Open, split and encode a log; everything that can be wrong with data and settings is found here, before training."""
+def prepare(
+    log: Any,
+    config: RunConfig,
+    schema: Schema | None = None,
+    valid: Any = None,
+    test: Any = None,
+    architectures: Sequence[str] = (),
+) -> EncodedLog:
+    """Open, split and encode a log; everything that can be wrong with data and settings is found here, before training.
+
+    ``architectures`` are those to be trained, else the configuration's one.
+    """
     if config.threads:
         torch.set_num_threads(config.threads)
     choose_device(config.device)
     sources = open_sources(log, config, valid, test)
     schema = find_schema(sources, config, schema)
     parse_monitor(config.monitor, schema.tasks, schema.group is not None)
-    return encode_log(sources, schema, config)
+    encoded = encode_log(sources, schema, config)
+    check_monitor(config.monitor, schema.tasks, encoded.parts["valid"])
+    for name in architectures or [config.architecture]:
+        check_memory(encoded, config.replace(architecture=name))
+    return encoded
+
+
+def check_memory(log: EncodedLog, config: RunConfig) -> None:
+    """Refuse a model that cannot fit: its weights, their gradients and the best weights, in float32."""
+    with torch.device("meta"):
+        one = MultiTaskModel(log.encoder.inputs(config.dim), len(log.schema.tasks), config.replace(replicas=1), "meta", False)
+    needed, there = 3 * 4 * one.parameter_count() * config.replicas, _memory(choose_device(config.device))
+    if needed > there:
+        raise InputError(
+            f"{config.architecture} with {config.replicas:,} replicas of {one.parameter_count():,} numbers needs at least "
+            f"{needed / 1e9:,.0f} GB of memory, and there are {there / 1e9:,.0f}. Lower --replicas, --dim, --experts or "
+            "--expert-hidden, or raise --min-count."
+        )
+
+
+def _memory(device: torch.device) -> float:
+    """Bytes of memory in all; infinite where the system does not say."""
+    if device.type == "cuda":
+        return float(torch.cuda.get_device_properties(device).total_memory)
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
+
+
+@contextmanager
+def _out_of_memory(config: RunConfig) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise InputError(
+            f"{config.architecture}: memory ran out. Lower --batch-size (now {config.batch_size:,}), --replicas, --dim, --experts "
+            "or --expert-hidden."
+        ) from None
 
 
 def check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
     """Refuse an output folder that holds something else; called before any work."""
-    if folder.exists() and not folder.is_dir():
+    try:
+        there = folder.exists()
+    except OSError as error:
+        raise InputError(f"--out {str(folder)[:80]}: cannot be written ({error.strerror}). Choose another --out.") from None
+    if there and not folder.is_dir():
         raise InputError(f"--out {folder}: a file of this name exists. Choose another --out.")
     if resume or not folder.is_dir() or not any(folder.iterdir()):
         return
@@ -86,26 +148,34 @@ def open_folder(folder: Path, config: RunConfig, resume: bool, overwrite: bool) 
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "config.yaml").is_file():
             write_text(folder / "config.yaml", config.to_yaml())
+    except InputError:
+        with suppress(OSError):
+            folder.rmdir()  # only if there is nothing in it
+        raise
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written ({error.strerror}). Choose another --out.") from None
 
 
 def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress: Progress) -> Trained:
-    """Train one architecture on an encoded log, or load it when its folder is done; evaluate it on test."""
+    """Train one architecture on an encoded log, or load it when its folder is done; evaluate it on test.
+
+    The caller calls :func:`finish` when all that it writes there is written.
+    """
     device = choose_device(config.device)
     splits = {part: Split(rows, device) for part, rows in log.parts.items()}
     tasks = log.schema.tasks
     monitor = Monitor(config.monitor, tasks, log.parts["valid"], splits["valid"])
+    fingerprint = log.fingerprint(config.replace(log=None, threads=None, device="auto", checkpoint_seconds=0).to_yaml())
     if folder is not None and (folder / "DONE").is_file():
+        state = _finished(folder, fingerprint)
         model, _ = load_bundle(folder, str(device))
-        state = State(**read_json(folder / "state.json"))
         progress.say(f"{config.architecture}: done before, loaded from {folder}")
     else:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        model = MultiTaskModel(log.encoder.inputs(config.dim), len(tasks), config, device)
-        fingerprint = log.fingerprint(config.replace(log=None, threads=None, device="auto", checkpoint_seconds=0).to_yaml())
-        state = Trainer(model, tasks, splits["train"], monitor, config, folder, progress, fingerprint).fit()
+        with _out_of_memory(config):
+            model = MultiTaskModel(log.encoder.inputs(config.dim), len(tasks), config, device)
+            state = Trainer(model, tasks, splits["train"], monitor, config, folder, progress, fingerprint).fit()
         if folder is not None:
             save_bundle(folder / "bundle", model, log.encoder)
     _, score_M = monitor(predict(model, splits["valid"]), model.members)
@@ -119,9 +189,7 @@ def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress:
         "history": state.history,
         "stopped": {"best_epoch": _best_epochs(model, state, log.schema), "reason": state.reason},
     }
-    if folder is not None and not (folder / "DONE").is_file():
-        _finish(folder, state)
-    return Trained(model, result, logit_RNT, monitor.by_replica(score_M, model.members))
+    return Trained(model, result, logit_RNT, monitor.by_replica(score_M, model.members), state, fingerprint)
 
 
 def _best_epochs(model: MultiTaskModel, state: State, schema: Schema) -> dict[str, list[int]]:
@@ -132,8 +200,20 @@ def _best_epochs(model: MultiTaskModel, state: State, schema: Schema) -> dict[st
     return epochs
 
 
-def _finish(folder: Path, state: State) -> None:
-    write_text(folder / "state.json", to_json(vars(state)))
+def _finished(folder: Path, fingerprint: str) -> State:
+    """The last state of a run that is done; its log and settings must be those of now."""
+    saved = read_json(folder / "state.json")
+    if not isinstance(saved, dict) or set(saved) != {*State.__dataclass_fields__, "fingerprint"}:
+        raise InputError(f"{folder / 'state.json'}: not the state of a run. Restore it, or train again with another --out.")
+    check_fingerprint(folder, saved.pop("fingerprint"), fingerprint)
+    return State(**saved)
+
+
+def finish(folder: Path | None, trained: Trained) -> None:
+    """Mark a run's folder as done and drop its checkpoints."""
+    if folder is None or (folder / "DONE").is_file():
+        return
+    write_text(folder / "state.json", to_json({**vars(trained.state), "fingerprint": trained.fingerprint}))
     write_text(folder / "DONE", "")
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
@@ -169,4 +249,5 @@ def train_run(
         write_text(folder / "schema.yaml", log.schema.to_yaml())
         write_text(folder / "evaluation.json", to_json(results))
         write_report(results, folder / "report.html")
+    finish(folder, trained)
     return trained, results

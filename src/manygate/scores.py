@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from manygate.data.encode import Encoder
 from manygate.data.table import open_table
 from manygate.errors import InputError
+from manygate.files import writing
 from manygate.model import MultiTaskModel
 from manygate.predict import refuse_parts, score_table
 
@@ -25,7 +26,11 @@ def write_scores(
     """Score a log into a file; returns the number of rows."""
     if out.suffix not in ENDINGS:
         raise InputError(f"--out {out}: unknown kind of file. Choose a name that ends in {', '.join(ENDINGS)}.")
-    if out.exists() and not overwrite:
+    with writing(out):
+        found = out.exists()
+    if out.is_dir():
+        raise InputError(f"--out {out}: a folder of this name exists. Choose another.")
+    if found and not overwrite:
         raise InputError(f"--out {out} exists. Choose another, or add --overwrite.")
     taken = [name for name in keep if name in encoder.schema.task_names]
     if taken:
@@ -33,13 +38,15 @@ def write_scores(
     refuse_parts(log)
     table = open_table(log, types=encoder.types)
     table.require_rows()
+    table.require(keep, "to keep")
+    lists = [name for name in keep if pa.types.is_nested(table.arrow_schema.field(name).type)]
+    if lists and out.suffix == ".csv":
+        raise InputError(f"--keep {lists[0]}: a column of lists has no form in CSV. Write .parquet or .arrow, or do not keep it.")
     temporary = out.with_name(f".{out.name}.tmp")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with writing(out, temporary):
+        out.parent.mkdir(parents=True, exist_ok=True)
         rows = _stream(temporary, out.suffix, (batch for _, batch in score_table(model, encoder, table, keep)))
         temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
     return rows
 
 

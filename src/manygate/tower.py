@@ -27,7 +27,7 @@ class Towers(nn.Module):
         self.bias = nn.Parameter(torch.zeros(tasks))
 
     def forward(self, h_BTH: Tensor) -> Tensor:
-        return torch.einsum("bth,th->bt", self.hidden(h_BTH), self.weight) + self.bias
+        return (self.hidden(h_BTH) * self.weight).sum(dim=-1) + self.bias
 
 
 class BiasTower(nn.Module):

@@ -109,6 +109,8 @@ class Trainer:
             while not self.state.reason:
                 self._epoch(interrupt)
                 self._close_epoch()
+                if interrupt.number is not None:
+                    raise Interrupted(interrupt.number, self._how_to_resume())
         with torch.no_grad():
             for name, value in self.model.parameters.items():
                 value.copy_(self.best[name])
@@ -144,7 +146,8 @@ class Trainer:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             logit_MBT, penalty_M = model.forward(batch, masks)
         loss_MT = task_losses(logit_MBT, *self._targets(batch), self.binary_MT)
-        objective = (loss_MT * self.task_weight_MT).sum() + penalty_M.sum()
+        objective_M = (loss_MT * self.task_weight_MT).sum(dim=1) + penalty_M
+        objective = (objective_M[self._active()] if any(self.state.stopped) else objective_M).sum()
         if not torch.isfinite(objective):
             raise self._diverged(loss_MT)
         objective.backward()
@@ -154,6 +157,10 @@ class Trainer:
         present_MT = self._targets(batch)[1].sum(dim=1) > 0
         self.loss_sum_MT += loss_MT.detach() * present_MT
         self.loss_count_MT += present_MT
+
+    def _active(self) -> Tensor:
+        """Members that still train; what becomes of one that has stopped must not end the run."""
+        return ~torch.tensor(self.state.stopped, device=self.model.device)
 
     def _targets(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Labels and weights as (M or 1, B, T): a model per task reads only its own."""
@@ -165,7 +172,9 @@ class Trainer:
     def _close_epoch(self) -> None:
         state, config = self.state, self.config
         loss_TR = self._by_task((self.loss_sum_MT / self.loss_count_MT).cpu().numpy())
-        metric_RT, score_M = self.monitor(predict(self.model, self.monitor.split), self.model.members)
+        logit_RNT = predict(self.model, self.monitor.split)
+        self._check_finite(logit_RNT)
+        metric_RT, score_M = self.monitor(logit_RNT, self.model.members)
         state.epoch, state.batch = state.epoch + 1, 0
         improved = [self._judge(m, float(score)) for m, score in enumerate(score_M)]
         self._keep_best(improved)
@@ -195,7 +204,7 @@ class Trainer:
         if state.stopped[m]:
             return False
         best = state.best[m]
-        if best is None or math.isnan(best) or score > best:
+        if not math.isnan(score) and (best is None or score > best):
             state.best[m], state.best_epoch[m], state.waited[m] = score, state.epoch, 0
             return True
         state.waited[m] += 1
@@ -219,16 +228,29 @@ class Trainer:
         low, high = min(self.state.best_epoch), max(self.state.best_epoch)
         return f"epoch {low}" if low == high else f"epochs {low} to {high}"
 
+    def _check_finite(self, logit_RNT: np.ndarray) -> None:
+        """The last update of an epoch may break weights without a loss to show it."""
+        for m, member in enumerate(self.model.members):
+            for t in member.tasks:
+                if not self.state.stopped[m] and not np.isfinite(logit_RNT[member.replica, :, t]).all():
+                    raise self._error(f"the validation logits of task {self.tasks[t].name!r} became NaN or infinite", m, 0)
+
     def _diverged(self, loss_MT: Tensor) -> DivergedError:
-        bad = torch.nonzero(~torch.isfinite(loss_MT.detach()))
-        m, t = (int(bad[0][0]), int(bad[0][1])) if len(bad) else (0, 0)
-        task = self.tasks[int(self.task_MT[m, t])].name if len(bad) else "the penalty"
+        bad = torch.nonzero(~torch.isfinite(loss_MT.detach()) & self._active().unsqueeze(1))
+        if not len(bad):
+            return self._error("the penalty became NaN or infinite", 0, 1)
+        m, t = int(bad[0][0]), int(bad[0][1])
+        task = self.tasks[int(self.task_MT[m, t])].name
+        return self._error(f"the loss of task {task!r} became {loss_MT[m, t].item():g}", m, 1)
+
+    def _error(self, what: str, m: int, ahead: int) -> DivergedError:
+        """``ahead`` is 1 within a step, which is not counted yet, and 0 after it."""
         state = self.state
         safe = f"The best weights, of {self._best_epochs()}, are safe" if state.epoch else "No epoch was finished yet"
         place = f" in {self.folder / 'checkpoints'}" if self.folder and state.epoch else ""
         return DivergedError(
-            f"{self.title}: the loss of task {task!r} became {float(loss_MT[m, t]):g} in epoch {state.epoch + 1}, batch "
-            f"{state.batch + 1} of {self.batches} (step {state.step + 1}), replica {self.model.members[m].replica}. {safe}{place}. "
+            f"{self.title}: {what} in epoch {state.epoch + 1}, batch {state.batch + ahead} of {self.batches} "
+            f"(step {state.step + ahead}), replica {self.model.members[m].replica}. {safe}{place}. "
             f"Try a smaller --learning-rate (now {self.config.learning_rate:g}), or --clip-norm 1."
         )
 
@@ -254,11 +276,7 @@ class Trainer:
         if found is None:
             return
         tensors, state = found
-        if state.pop("fingerprint") != self.fingerprint:
-            raise InputError(
-                f"{self.folder}: the log or the settings have changed since this run was saved, so it cannot continue. "
-                f"Start a new one with another --out."
-            )
+        check_fingerprint(self.folder, state.pop("fingerprint"), self.fingerprint)
         self.state = State(**state)
         for name, value in self.model.parameters.items():
             value.copy_(tensors[f"model|{name}"])
@@ -268,6 +286,15 @@ class Trainer:
         prefix = "optimizer|"
         self.optimizer.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
         self.progress.say(f"{self.title}: continuing after step {self.state.step:,}")
+
+
+def check_fingerprint(folder: Path | None, saved: str, now: str) -> None:
+    """Refuse to continue a run with other data or settings."""
+    if saved != now:
+        raise InputError(
+            f"{folder}: the log or the settings have changed since this run was saved, so it cannot continue. "
+            "Start a new one with another --out."
+        )
 
 
 def _plain(value_R: np.ndarray) -> list[float | None]:

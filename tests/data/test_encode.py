@@ -82,7 +82,7 @@ def test_any_integers(values, other):
     ids = pa.array(values, pa.int64())
     encoder = sparse_encoder(ids)
     rows = rows_of(encoder, ids)
-    table = {value: row for value, row in zip(values, rows, strict=True)}
+    table = dict(zip(values, rows, strict=True))
     assert len(set(rows)) == len(set(values)), "one row per id"
     assert all((row == NULL_ROW) == (value is None) for value, row in table.items())
     assert rows_of(encoder, pa.array([other])) == [table.get(other, UNKNOWN_ROW)]
@@ -258,7 +258,7 @@ def test_a_regression_label_far_from_zero_keeps_its_spread():
 def test_a_label_too_large_to_average_is_named(values):
     batch = pa.record_batch({"age": [1.0, 2.0, 3.0], "watch": values})
     schema = schema_of(Feature(name="age", kind="dense"), tasks=(Task(name="watch", kind="regression"),))
-    with pytest.raises(InputError, match="'watch'.*too large.*rescale"):
+    with pytest.raises(InputError, match=r"'watch'.*too large.*rescale"):
         fit_encoder(schema, KEEP_ALL, [("log", batch)])
 
 

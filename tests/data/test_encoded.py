@@ -177,7 +177,7 @@ def test_tasks_are_chosen_from_the_schema_or_written_out(log_table, log_schema):
     assert chosen.tasks[0].where == "click == 1"
     own = find_schema(sources, DataConfig(task=("old:label=age,kind=regression",)), log_schema())
     assert "age" not in own.feature_names, "a label is no longer a feature"
-    with pytest.raises(InputError, match="'clik' is not in the schema. Did you mean 'click'"):
+    with pytest.raises(InputError, match=r"'clik' is not in the schema\. Did you mean 'click'"):
         find_schema(sources, DataConfig(task=("clik",)), log_schema())
     with pytest.raises(InputError, match=r"which labels.*--task.*Columns: user"):
         find_schema(sources, DataConfig())

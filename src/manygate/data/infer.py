@@ -237,7 +237,8 @@ def _label_note(column: _Column, kind: str) -> str:
     assert column.numbers is not None
     unknown = float(np.isnan(column.numbers).mean())
     rest = f", {_percent(unknown)} of the rows unknown" if unknown else ""
-    ones = float(np.nanmean(column.numbers))
+    with np.errstate(all="ignore"):
+        ones = float(np.nanmean(column.numbers))
     if kind == "binary":
         return f"0 and 1, {_percent(ones)} ones{rest}" if 0 < ones < 1 else f"always {ones:.0f} in the rows looked at{rest}"
     low, high = (_number(end) for end in (np.nanmin(column.numbers), np.nanmax(column.numbers)))

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from manygate.files import writing
 from manygate.report import panels, view
 from manygate.report.svg import DASHES, PALETTE, SHAPES
 from manygate.report.words import Document, chosen, headline, judged, listed
@@ -52,15 +53,13 @@ def write_report(document: Document, path: str | Path) -> None:
     target = Path(path)
     content = render(document).encode("utf-8")
     draft = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
+    with writing(target, draft):
+        target.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def html_summary(document: Document) -> str:
