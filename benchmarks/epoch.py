@@ -9,6 +9,8 @@ An environment for it (DeepCTR-Torch imports ``requests`` without saying so)::
 
 8 experts x 64, towers of 32, embeddings of 8, batch 1024, float32, Adam with rate 1e-3, no dropout, no weight decay. The libraries
 take turns, round after round, and the ratio is taken within each round, so that a machine that slows down slows them all down.
+PyTorch's threads spin while they wait for each other, so any other busy process costs far more than its share: each fit waits for a
+quiet moment and is repeated when others disturbed it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from measure import (
     QUIET_CORES,
@@ -206,6 +209,15 @@ class Steps:
             self.trainer._step(self.trainer.train.take(self.order[step * BATCH : (step + 1) * BATCH]))
 
 
+def warm_up(options: argparse.Namespace) -> None:
+    """Import what a first fit imports (torch._dynamo, which torch.optim needs; matplotlib; the peers): no library is timed for it."""
+    log = pa.table({"x": ["a", "b"] * 100, "y": [0, 1] * 100, "z": [1, 0, 0, 1] * 50})
+    with tempfile.TemporaryDirectory() as folder, silence():
+        mg.Ranker(task=["y", "z"], epochs=1, threads=options.threads).fit(log, out=Path(folder) / "run", progress="none")
+        import deepctr_torch  # noqa: F401
+        import torch_rechub  # noqa: F401
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(options.threads)
     document: dict[str, Any] = {"benchmark": "epoch", "machine": machine(options.threads), "settings": vars(options) | {}}
@@ -218,6 +230,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     flops = step_flops(width, len(tasks), embedded)
     document |= {"tasks": tasks, "width": width, "flops_per_row": flops, "parameters": {"manygate": steps.model.parameter_count()}}
     document["peaks"], document["step"], rounds = {}, [], []
+    warm_up(options)
     for thread in threading.enumerate():  # DeepCTR-Torch asks PyPI for a newer version of itself when imported
         if thread is not threading.current_thread():
             thread.join(timeout=30)
@@ -225,8 +238,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         one: dict[str, Any] = {"seed": len(rounds), "seconds": {}, "others_cores": {}, "auc": {}, "extra": {}}
         names = list(FITS) if len(rounds) % 2 == 0 else list(FITS)[::-1]
         for name in names:
-            wait_until_quiet(options.patience)
-            timing, score_T, extra = FITS[name](options, columns, one["seed"])
+            timing, score_T, extra = _undisturbed(lambda fit=FITS[name], seed=one["seed"]: fit(options, columns, seed), options)
             one["seconds"][name], one["others_cores"][name] = timing.seconds, timing.others
             one["auc"][name], one["extra"][name] = dict(zip(tasks, score_T, strict=True)), extra
             document["parameters"].setdefault(name, extra.pop("parameters", None))
@@ -241,6 +253,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     document["rounds"] = rounds
     document["machine"]["load_average_after"] = os.getloadavg()
     return summarise(document, options)
+
+
+def _undisturbed(fit: Callable[[], tuple[Timing, list[float], dict[str, Any]]], options: argparse.Namespace) -> Any:
+    """A fit that others disturbed is done again, up to three times, and the least disturbed one counts, whatever its time."""
+    tries = []
+    while len(tries) < 3 and not (tries and tries[-1][0].quiet):
+        wait_until_quiet(options.patience)
+        tries.append(fit())
+    return min(tries, key=lambda one: one[0].others)
 
 
 def _line(one: dict[str, Any]) -> str:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 # All that is imported later may define picklers of its own, so it is imported before they are disarmed.
 import pickle, _pickle, copyreg, shelve, marshal
-import matplotlib, narwhals, numpy, pandas, pyarrow, safetensors.torch, torch, torch._dynamo
+import jinja2  # its import dumps a version number into the key of a cache
+import matplotlib.figure, matplotlib.backends.backend_svg, narwhals, numpy, pandas, pyarrow, safetensors.torch, torch, torch._dynamo
 import manygate as mg
 from manygate import bundle, comparison, ranker, report, run, scores
 from manygate.interrupt import Interrupted
@@ -53,8 +54,7 @@ def look(place):
             content = path.read_bytes()
             kinds[str(path.relative_to(folder))] = [content[:16].hex(), len(content)]
 
-settings["log"] = str(log)
-config = mg.RunConfig.build(settings)
+config = mg.RunConfig.build({**settings, "log": str(log)})
 run.open_folder(folder / "train", config, False, False)
 try:
     run.train_run(run.prepare(log, config), config, folder / "train", Stopper())

@@ -143,7 +143,7 @@ def _read_encoder(folder: Path, schema: Schema) -> Encoder:
     types = {name: _type_named(kind) for name, kind in tree["types"].items()}
     dense = {feature.name for feature in schema.features if feature.kind == "dense"}
     needed = (
-        (types, schema.columns),
+        (types, [name for name in schema.columns if name != schema.time]),
         (vocabularies, set(schema.feature_names) - dense),
         (scales, dense),
         (labels, schema.task_names),

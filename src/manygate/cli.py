@@ -6,6 +6,7 @@ import json as json_module
 import shlex
 import signal
 import sys
+import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal, NoReturn
@@ -15,12 +16,14 @@ from pydantic import ValidationError
 
 from manygate.config import ARCHITECTURE_NAMES, RunConfig
 from manygate.errors import InputError
-from manygate.flags import DataFlags, ModelFlags, TrainFlags, resolve, settings_of
+from manygate.flags import CompareFlags, DataFlags, ModelFlags, TrainFlags, resolve, settings_of
 from manygate.interrupt import Interrupted
 from manygate.progress import ProgressMode, open_progress
 
-EPILOGUE = """Exit codes: 0 done, 1 a fault of manygate (--debug shows the traceback), 2 bad input or settings, 130 stopped by
-Ctrl-C, 143 stopped by SIGTERM. Every command takes --debug."""
+EPILOGUE = (
+    "Exit codes: 0 done, 1 a fault of manygate (--debug shows the traceback), 2 bad input or settings, 130 stopped by Ctrl-C, "
+    "143 stopped by SIGTERM. Every command takes --debug."
+)
 
 app = App(
     name="manygate",
@@ -68,6 +71,8 @@ def demo(
     earlier = (out / "config.yaml").is_file() and RunConfig.load(out / "config.yaml").log == config.log
     if rows < 1000:
         raise InputError(f"--rows {rows:,}: too few to compare anything on. Write at least 1,000.")
+    if out.exists() and not earlier and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out {out} exists and is not an earlier demo. Choose another --out.")
     open_folder(out, config, resume=False, overwrite=earlier)
     show.say(f"writing an impression log of {rows:,} rows to {out / 'log'}")
     datasets.log(out / "log", rows=rows)
@@ -198,7 +203,7 @@ def compare(
     progress: ShowProgress = "auto",
     data: Annotated[DataFlags | None, _data] = None,  # type: ignore[valid-type]
     model: Annotated[ModelFlags | None, _model] = None,  # type: ignore[valid-type]
-    training: Annotated[TrainFlags | None, _training] = None,  # type: ignore[valid-type]
+    training: Annotated[CompareFlags | None, _training] = None,  # type: ignore[valid-type]
 ) -> None:
     """Does sharing help? Train several architectures alike and say what each task gains over its own model, and how sure.
 
@@ -380,7 +385,7 @@ def main() -> None:
         _fail(_usage_problem(error), 2, "Try manygate --help.")
     except InputError as error:
         if debug:
-            raise
+            traceback.print_exc()
         _fail(str(error), 2)
     except Interrupted as stop:
         _fail(str(stop), stop.exit_code)
@@ -388,7 +393,7 @@ def main() -> None:
         _fail("stopped by Ctrl-C.", 130)
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         _fail(f"{type(error).__name__}: {error}. This is a fault of manygate; --debug shows where.", 1)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.schema import read_text, read_yaml, validated
@@ -49,6 +49,11 @@ class DataConfig(_Settings):
     test: str | None = Field(None, description="Test rows: a file, folder or glob. Default: split from the log.")
     schema_file: str | None = Field(None, description="Schema as YAML. Default: schema.yaml beside the log, else inferred.")
     task: Specs = Field((), description="A label to predict, NAME or NAME:where=click==1,kind=regression.")
+    group: str | None = Field(None, description="Column of users or queries, for GAUC, splits and intervals.")
+    time: str | None = Field(None, description="Column of times, for splits.")
+    weight: str | None = Field(None, description="Column of row weights.")
+    bias: Names = Field((), description="Features absent at serving, such as a position.")
+    ignore: Names = Field((), description="Columns not to use.")
     split: Literal["random", "time", "group"] = Field("random", description="How to split a log that comes in one piece.")
     fractions: tuple[float, float, float] = Field((0.8, 0.1, 0.1), description="Shares of train, validation and test.")
     shuffle_seed: int = Field(0, ge=0, le=LARGEST_SEED, description="Seed of the split and of the order of batches.")
@@ -58,13 +63,12 @@ class DataConfig(_Settings):
     bins: int = Field(16, ge=1, le=1024, description="Quantile bins of the piecewise-linear encoding.")
     min_count: int = Field(2, ge=1, description="Ids seen less often share the out-of-vocabulary row.")
 
-    @model_validator(mode="after")
-    def _fractions_sum_to_one(self) -> DataConfig:
-        if min(self.fractions) < 0 or self.fractions[0] <= 0 or abs(sum(self.fractions) - 1) > 1e-6:
-            raise InputError(
-                f"fractions: shares of train, validation and test must be positive and sum to 1; found {self.fractions}."
-            )
-        return self
+    @field_validator("fractions")
+    @classmethod
+    def _fractions_sum_to_one(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(shares) < 0 or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
+            raise InputError(f"fractions: shares of train, validation and test must be positive and sum to 1; found {shares}.")
+        return shares
 
 
 class ModelConfig(_Settings):
@@ -85,10 +89,11 @@ class ModelConfig(_Settings):
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden units dropped while training.")
     bias_dropout: float = Field(0.1, ge=0, lt=1, description="Share of rows whose bias features are hidden while training.")
 
-    @model_validator(mode="after")
-    def _architecture_is_known(self) -> ModelConfig:
-        check_architecture(self.architecture)
-        return self
+    @field_validator("architecture")
+    @classmethod
+    def _architecture_is_known(cls, name: str) -> str:
+        check_architecture(name)
+        return name
 
 
 class TrainConfig(_Settings):
@@ -134,9 +139,9 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
     log: str | None = Field(None, description="The log: a file, a folder or a glob.")
     architectures: Names = Field(ARCHITECTURE_NAMES, description="What a comparison trains.")
 
-    @model_validator(mode="after")
-    def _architectures_are_known(self) -> RunConfig:
-        names = self.architectures
+    @field_validator("architectures")
+    @classmethod
+    def _architectures_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         problems = [f"architecture {name!r} is named twice." for name in sorted({n for n in names if names.count(n) > 1})]
         for name in names:
             try:
@@ -144,7 +149,7 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
             except InputError as error:
                 problems += error.problems
         raise_all(problems if names else ["architectures: name at least one."])
-        return self
+        return names
 
     @classmethod
     def build(cls, settings: dict[str, Any], where: str = "settings") -> RunConfig:

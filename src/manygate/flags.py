@@ -27,11 +27,11 @@ def _text(default: Any) -> Any:
     return ",".join(str(part) for part in default) if isinstance(default, tuple) else default
 
 
-def _flags(settings: type[BaseModel], name: str) -> type[BaseModel]:
+def _flags(settings: type[BaseModel], name: str, **defaults: Any) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for field, info in settings.model_fields.items():
         kind = _flag_type(info.annotation)
-        default = info.default if kind == tuple[str, ...] else _text(info.default)
+        default = defaults.get(field, info.default if kind == tuple[str, ...] else _text(info.default))
         fields[field] = (kind if default is not None else kind | None, Field(default, description=info.description))
     return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
 
@@ -39,6 +39,7 @@ def _flags(settings: type[BaseModel], name: str) -> type[BaseModel]:
 DataFlags = _flags(DataConfig, "DataFlags")
 ModelFlags = _flags(ModelConfig, "ModelFlags")
 TrainFlags = _flags(TrainConfig, "TrainFlags")
+CompareFlags = _flags(TrainConfig, "CompareFlags", replicas=8)
 
 
 def settings_of(*groups: BaseModel | None) -> dict[str, Any]:

@@ -80,8 +80,7 @@ def encode_labelled(encoder: Encoder, log: Any) -> tuple[str, Rows]:
 
     sources = open_sources(log, DataConfig())
     table = sources.test or open_table(log, types=encoder.types)
-    absent = {feature.name for feature in encoder.schema.features if feature.bias} | {encoder.schema.time}
-    columns = [column for column in encoder.schema.columns if column not in absent]
+    columns = encoder.schema.evaluated_columns
     table.require(columns, "needed to evaluate")
     table.require_rows()
     encoder.check(table.arrow_schema, table.name, columns)

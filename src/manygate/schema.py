@@ -115,7 +115,7 @@ class Task(_Frozen):
     ('buy', ('buy', 'click'))
     """
 
-    name: str = Field(min_length=1)
+    name: str
     kind: Literal["binary", "regression"] = "binary"
     label: str | None = Field(None, description="Column of the label; the task's name where absent.")
     where: str | None = Field(None, description="Sample space, for example 'click == 1'.")
@@ -124,6 +124,8 @@ class Task(_Frozen):
 
     @model_validator(mode="after")
     def _where_parses(self) -> Task:
+        if not self.name:
+            raise InputError("a task needs a name; its label may be another column, as in buy:label=purchased.")
         if self.where is not None:
             parse_where(self.where)
         return self
@@ -254,6 +256,13 @@ class Schema(_Frozen):
         outcomes = [column for task in self.tasks for column in task.columns]
         roles = [role for role in (self.group, self.time, self.weight) if role]
         return tuple(dict.fromkeys([*self.feature_names, *outcomes, *roles]))
+
+    @property
+    def evaluated_columns(self) -> tuple[str, ...]:
+        """Every column that evaluation reads: no time, and bias features only where a sample space needs them."""
+        outcomes = {column for task in self.tasks for column in task.columns}
+        absent = {feature.name for feature in self.features if feature.bias} - outcomes
+        return tuple(column for column in self.columns if column not in absent and column != self.time)
 
     def to_yaml(self) -> str:
         """The schema as YAML that a person can edit."""

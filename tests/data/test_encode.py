@@ -113,9 +113,13 @@ def test_ids_that_pandas_turned_into_floats_are_the_same_ids():
     ("fitted", "later"),
     [(pa.array([1, 2], pa.uint64()), pa.array([-1])), (pa.array([1, 2]), pa.array([2**64 - 1], pa.uint64()))],
 )
-def test_ids_that_cannot_fit_the_fitted_type_are_named(fitted, later):
-    with pytest.raises(InputError, match=r"column 'id' holds ids that do not fit u?int64"):
-        rows_of(sparse_encoder(fitted), later)
+def test_ids_beyond_the_range_of_the_fitted_type_are_unknown(fitted, later):
+    assert rows_of(sparse_encoder(fitted), later) == [UNKNOWN_ROW]
+
+
+def test_fractions_where_ids_were_whole_are_named():
+    with pytest.raises(InputError, match=r"column 'id' holds ids that do not fit int64.* Write whole numbers"):
+        rows_of(sparse_encoder(pa.array([1, 2])), pa.array([1.5]))
 
 
 def test_a_column_of_nulls_alone_is_null():

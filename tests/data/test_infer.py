@@ -234,3 +234,11 @@ def test_files_frames_and_yaml(tmp_path: Path) -> None:
     assert Schema.from_yaml(first.to_yaml()) == first
     category = pd.DataFrame(columns).astype({"item_id": "category"})
     assert infer_schema(category, "click").features[0].note == "categories, 50 values"
+
+
+def test_a_column_known_only_where_a_label_is_one_is_an_outcome_and_no_feature():
+    log = pa.table({"item": ["a", "b"] * 10, "click": [0, 1] * 10, "dwell": [None, 3.5] * 10})
+    schema = infer_schema(log, "click")
+    assert schema.feature_names == ("item",)
+    assert "--task dwell:where=click==1" in schema.ignored["dwell"]
+    assert infer_schema(log.set_column(2, "dwell", pa.array([1.0, 3.5] * 10)), "click").feature_names == ("item", "dwell")

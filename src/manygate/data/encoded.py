@@ -33,6 +33,12 @@ class Sources:
     valid: Table | None = None
     test: Table | None = None
     schema_file: Path | None = None
+    folder: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The log as people know it."""
+        return str(self.folder) if self.folder else self.train.name
 
     def named(self) -> list[tuple[str, Table]]:
         """(part, table) of the tables there are."""
@@ -63,7 +69,7 @@ def open_sources(log: Any, config: DataConfig, valid: Any = None, test: Any = No
     train = tables["train"]
     if train is None:
         raise InputError("which log? Give a path (a file, folder or glob) or a dataframe.")
-    return Sources(train, tables["valid"], tables["test"], schema_file)
+    return Sources(train, tables["valid"], tables["test"], schema_file, Path(log) if parts else None)
 
 
 def _part_path(folder: Path, part: str) -> Path | None:
@@ -84,8 +90,27 @@ def find_schema(sources: Sources, config: DataConfig, schema: Schema | str | Pat
         if not config.task:
             known = ", ".join(sources.train.column_names[:30])
             raise InputError(f"which labels are to be predicted? Name at least one with --task NAME. Columns: {known}.")
-        return infer_schema(sources.train, list(config.task))
-    return _with_tasks(schema, config.task) if config.task else schema
+        return infer_schema(sources.train, list(config.task), **_roles(config))
+    schema = _with_tasks(schema, config.task) if config.task else schema
+    return _with_roles(schema, config, sources.train)
+
+
+def _roles(config: DataConfig) -> dict[str, Any]:
+    return {role: getattr(config, role) for role in ("weight", "group", "time", "bias", "ignore")}
+
+
+def _with_roles(schema: Schema, config: DataConfig, table: Table) -> Schema:
+    """The settings' roles over those of a schema file."""
+    given = {role: column for role, column in _roles(config).items() if column and role not in ("bias", "ignore")}
+    table.require([*given.values(), *config.bias, *config.ignore], "named in the settings")
+    dropped = {*config.ignore, given.get("weight")}
+    features = tuple(
+        feature.model_copy(update={"bias": feature.bias or feature.name in config.bias})
+        for feature in schema.features
+        if feature.name not in dropped
+    )
+    ignored = schema.ignored | dict.fromkeys(config.ignore, "ignored by the settings")
+    return validated(Schema, {**dict(schema), **given, "features": features, "ignored": ignored}, "schema")
 
 
 def _with_tasks(schema: Schema, specs: tuple[str, ...]) -> Schema:
@@ -184,7 +209,7 @@ def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedL
         found[part].append(encoder.encode(batch, place, bias=part == "train"))
     places = dict.fromkeys(PARTS, sources.train.name) | {part: table.name for part, table in sources.named()}
     raise_all(f"{places[part]}: there are no {part} rows. Check what wrote it." for part, rows in found.items() if not rows)
-    log = EncodedLog(sources.train.name, encoder, {part: Rows.concat(rows) for part, rows in found.items()})
+    log = EncodedLog(sources.name, encoder, {part: Rows.concat(rows) for part, rows in found.items()})
     raise_all(_label_problems(log, places))
     log.warnings += encoder.warnings
     return log
@@ -192,8 +217,8 @@ def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedL
 
 def _columns(schema: Schema, part: str) -> list[str]:
     """Columns to read of a part's own table; validation and test rows may lack the bias features."""
-    absent = {feature.name for feature in schema.features if feature.bias and part != "train"} | {schema.time}
-    return [column for column in schema.columns if column not in absent]
+    columns = schema.columns if part == "train" else schema.evaluated_columns
+    return [column for column in columns if column != schema.time]
 
 
 def _check_columns(sources: Sources, schema: Schema) -> None:

@@ -63,8 +63,8 @@ def infer_schema(
     10,000,000 (seconds since 1970, or 20240131). Group: the first name of ``USERS``, then of ``REQUESTS``; a user stays a
     feature too, other request ids are ignored. Names of ``POSITIONS`` are bias features, names of ``WEIGHTS`` are ignored.
 
-    Ignored, with the reason: one value or none, a column equal to a label, columns of a task's ``where``, text and ids that
-    differ in nearly every row, row numbers, further times, and types that no feature can have.
+    Ignored, with the reason: one value or none, a column equal to a label or known only where a label is 1, columns of a task's
+    ``where``, text and ids that differ in nearly every row, row numbers, further times, and types that no feature can have.
 
     The rest: text, true or false and categories are sparse; lists are bags; decimals are dense. Whole numbers are sparse if
     their name ends like an id (``item_id``, ``sku``), if they are two values, if they spread over 2**31 (hashed ids), or if
@@ -293,7 +293,12 @@ class _Choice:
         request_only = name == self.group and column.plain in REQUESTS
         if name in self.labels or name in self.ignored or name in (self.weight, self.time) or request_only:
             return None
-        reason = _unfit(column) or self._copy_of_label(column) or (None if bias else self._reason_to_ignore(column))
+        reason = (
+            _unfit(column)
+            or self._copy_of_label(column)
+            or self._outcome(column)
+            or (None if bias else self._reason_to_ignore(column))
+        )
         if reason:
             if bias:
                 raise InputError(f"column {name!r} cannot be a bias feature: {reason}.")
@@ -311,6 +316,17 @@ class _Choice:
             one, two = column.numbers, label.numbers
             if one is not None and two is not None and label.distinct > 1 and np.array_equal(one, two, equal_nan=True):
                 return f"identical to label {label.name!r}"
+        return None
+
+    def _outcome(self, column: _Column) -> str | None:
+        """A column that is known exactly where a label is 1 is an outcome too: it would give the label away."""
+        if not column.values.null_count:
+            return None
+        known_N = column.values.is_valid().to_numpy()
+        for label in (self.columns[name] for name in sorted(self.labels) if self.columns[name].distinct == 2):
+            if label.numbers is not None and np.array_equal(known_N, label.numbers == 1):
+                spec = quote(f"{column.name}:where={label.name}==1")
+                return f"known only where {label.name!r} is 1, so an outcome; --task {spec} predicts it"
         return None
 
     def _reason_to_ignore(self, column: _Column) -> str | None:

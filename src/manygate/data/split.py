@@ -45,7 +45,7 @@ class Splitter:
         if kind in ("time", "group") and column is None:
             problems.append(
                 f"split by {kind}: the schema names no {kind} column. Write '{kind}: COLUMN' in the schema, "
-                f"infer it with --{kind} COLUMN, or split at random."
+                f"infer it with manygate schema --{kind} COLUMN, or split at random."
             )
         raise_all(problems)
         self.kind, self.fractions, self.seed, self.column = kind, shares, seed, column

@@ -1,0 +1,235 @@
+"""Metrics of a model on rows: per replica, for the ensemble, on the right rows; what validation watches; what sharing gains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss, r2_score, roc_auc_score
+
+from manygate import evaluate, metrics
+from manygate.data.batches import Split
+from manygate.data.encode import LabelScale, Rows
+from manygate.errors import InputError
+from manygate.evaluate import Monitor, gains, gate_report, outputs, parse_monitor, predict, sigmoid, task_report
+from manygate.model import Member, MultiTaskModel
+from manygate.schema import Task
+
+TASKS = (Task(name="click"), Task(name="buy", where="click == 1"), Task(name="watch", kind="regression"))
+SCALES = {"click": LabelScale(), "buy": LabelScale(), "watch": LabelScale(10.0, 4.0)}
+R, N = 3, 400
+
+
+def rows(seed: int = 0, groups: bool = True) -> Rows:
+    random = np.random.default_rng(seed)
+    label = np.stack([random.integers(0, 2, N), random.integers(0, 2, N), random.normal(size=N)], axis=1).astype(np.float32)
+    weight = random.choice([0.5, 1.0, 2.0], (N, 3)).astype(np.float32)
+    weight[label[:, 0] == 0, 1] = 0
+    group = random.integers(0, 40, N).astype(np.uint64) if groups else None
+    return Rows(np.zeros((N, 0), np.int32), np.zeros((N, 0), np.float32), [], label, weight, group)
+
+
+def logits(of: Rows, skill: float = 1.0, seed: int = 1) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    signal = of.label_BT - np.array([0.5, 0.5, 0.0])
+    return (skill * signal + random.normal(size=(R, N, 3))).astype(np.float32)
+
+
+def test_sigmoid_is_exact_and_never_overflows():
+    z = np.array([-1e308, -800.0, -30.0, -1.0, 0.0, 1.0, 30.0, 800.0, np.inf, -np.inf])
+    with np.errstate(all="raise", under="ignore"):
+        found = sigmoid(z)
+    expected = [0, 0, 9.357622968840175e-14, 0.2689414213699951, 0.5, 0.7310585786300049, 1 - 9.36e-14, 1, 1, 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-16)
+    np.testing.assert_allclose(found[3:6], expected[3:6], rtol=1e-12)
+
+
+def test_outputs_are_probabilities_and_values_in_the_label_s_unit():
+    logit = np.array([[[0.0, 2.0, -1.5]]], dtype=np.float32)
+    np.testing.assert_allclose(outputs(logit, TASKS, SCALES), [[[0.5, 1 / (1 + np.exp(-2)), 4.0]]])
+    assert outputs(logit, TASKS, SCALES).dtype == np.float64
+    assert logit[0, 0, 0] == 0, "the logits themselves stay"
+
+
+def test_the_report_agrees_with_scikit_learn_on_each_task_s_own_rows():
+    of = rows()
+    logit = logits(of)
+    report = task_report(logit, of, TASKS, SCALES)
+    for t, name in ((0, "click"), (1, "buy")):
+        own = of.weight_BT[:, t] > 0
+        label, weight = of.label_BT[own, t], of.weight_BT[own, t]
+        assert report[name]["rows"] == own.sum()
+        for r in range(R):
+            score = sigmoid(logit[r, own, t].astype(np.float64))
+            auc = roc_auc_score(label, score, sample_weight=weight)
+            assert report[name]["metrics"]["auc"]["values"][r] == pytest.approx(auc, rel=1e-9)
+            expected = log_loss(label, score, sample_weight=weight)
+            assert report[name]["metrics"]["log_loss"]["values"][r] == pytest.approx(expected, rel=1e-9)
+        mean = sigmoid(logit[:, own, t].astype(np.float64)).mean(axis=0)
+        assert report[name]["ensemble"]["auc"] == pytest.approx(roc_auc_score(label, mean, sample_weight=weight), rel=1e-9)
+        assert report[name]["ensemble"]["auc"] > report[name]["metrics"]["auc"]["mean"], "averaging takes noise away"
+        assert report[name]["calibration"]
+        assert report[name]["kind"] == "binary"
+    label = of.label_BT[:, 2].astype(np.float64) * 4 + 10
+    values = logit[..., 2].astype(np.float64) * 4 + 10
+    found = report["watch"]["metrics"]
+    for r in range(R):
+        assert found["r2"]["values"][r] == pytest.approx(r2_score(label, values[r], sample_weight=of.weight_BT[:, 2]), rel=1e-6)
+        error = np.sqrt(np.average((label - values[r]) ** 2, weights=of.weight_BT[:, 2]))
+        assert found["rmse"]["values"][r] == pytest.approx(error, rel=1e-6), "in the label's unit"
+    assert "calibration" not in report["watch"]
+
+
+def test_mean_sd_and_interval_over_replicas():
+    of = rows()
+    found = task_report(logits(of), of, TASKS, SCALES)["click"]["metrics"]["auc"]
+    values = np.array(found["values"])
+    assert found["mean"] == pytest.approx(values.mean())
+    assert found["sd"] == pytest.approx(values.std(ddof=1))
+    half = 4.302652729696142 * values.std(ddof=1) / np.sqrt(3)
+    assert found["ci95"] == pytest.approx([values.mean() - half, values.mean() + half])
+    one = task_report(logits(of)[:1], of, TASKS, SCALES)["click"]["metrics"]["auc"]
+    assert (one["sd"], one["ci95"]) == (None, None)
+
+
+def test_masked_rows_count_for_nothing():
+    of, logit = rows(), logits(rows())
+    other_label, other_logit = of.label_BT.copy(), logit.copy()
+    masked = of.weight_BT[:, 1] == 0
+    other_label[masked, 1] = 1 - other_label[masked, 1]
+    other_logit[:, masked, 1] = 40
+    other = Rows(of.id_BS, of.number_BM, [], other_label, of.weight_BT, of.group_B)
+    assert task_report(logit, of, TASKS, SCALES)["buy"] == task_report(other_logit, other, TASKS, SCALES)["buy"]
+
+
+def test_what_is_undefined_is_null_with_a_reason():
+    of = rows()
+    of.label_BT[:, 0] = 1
+    report = task_report(logits(of), of, TASKS, SCALES)
+    assert report["click"]["ensemble"]["auc"] is None
+    assert report["click"]["metrics"]["auc"]["mean"] is None
+    assert report["click"]["undefined"]["auc"]
+    without = task_report(logits(of), rows(groups=False), TASKS, SCALES)
+    assert without["click"]["ensemble"].get("gauc") is None
+
+
+def members(single: bool) -> list[Member]:
+    own = [(0,), (1,), (2,)] if single else [(0, 1, 2)]
+    return [Member(r, r, tasks) for r in range(R) for tasks in own]
+
+
+def test_what_validation_watches():
+    of = rows()
+    logit = logits(of)
+    main = np.array(
+        [
+            [metrics.auc(of.label_BT[:, t], logit[r, :, t], of.weight_BT[:, t]) for t in (0, 1)]
+            + [metrics.r2(of.label_BT[:, 2], logit[r, :, 2], of.weight_BT[:, 2])]
+            for r in range(R)
+        ]
+    )
+    mean = Monitor("mean", TASKS, of, Split(of))
+    found, score = mean(logit, members(single=False))
+    np.testing.assert_allclose(found, main)
+    np.testing.assert_allclose(score, main.mean(axis=1))
+    _, score = mean(logit, members(single=True))
+    np.testing.assert_allclose(score, main.flatten())
+    for t, name in enumerate(("click", "buy", "watch")):
+        _, score = Monitor(name, TASKS, of, Split(of))(logit, members(single=False))
+        np.testing.assert_allclose(score, main[:, t])
+
+
+@pytest.mark.parametrize(
+    ("watched", "sign"),
+    [("click/log_loss", -1), ("click/auc", 1), ("click/gauc", 1), ("buy/normalised_entropy", -1), ("watch/mae", -1)],
+)
+def test_a_watched_metric_is_better_when_higher(watched, sign):
+    of = rows()
+    good, bad = logits(of, skill=1.0), logits(of, skill=-1.0)
+    monitor = Monitor(watched, TASKS, of, Split(of))
+    assert (monitor(good, members(False))[1] > monitor(bad, members(False))[1]).all()
+    name, _, metric = watched.partition("/")
+    report = task_report(good, of, TASKS, {name: LabelScale() for name in SCALES})
+    np.testing.assert_allclose(monitor(good, members(False))[1], sign * np.array(report[name]["metrics"][metric]["values"]))
+
+
+def test_watching_calibration_means_close_to_one():
+    of = rows()
+    monitor = Monitor("click/calibration", TASKS, of, Split(of))
+    right, high, low = (logits(of, skill=0.0) * 0 + shift for shift in (0.0, 1.0, -1.0))
+    scores = [monitor(logit.astype(np.float32), members(False))[1][0] for logit in (right, high, low)]
+    assert scores[0] > max(scores[1:])
+    assert max(scores) <= 0
+
+
+def test_monitors_that_are_unknown_say_what_is_known():
+    assert parse_monitor("mean", TASKS, False) == (None, None)
+    assert parse_monitor("buy", TASKS, False) == (1, None)
+    assert parse_monitor("watch/rmse", TASKS, False) == (2, "rmse")
+    with pytest.raises(InputError, match=r"no task 'clik'. Did you mean 'click'"):
+        parse_monitor("clik", TASKS, False)
+    with pytest.raises(InputError, match=r"a regression task has no metric 'auc'.*rmse, mae, r2"):
+        parse_monitor("watch/auc", TASKS, False)
+    with pytest.raises(InputError, match="gauc needs a group column"):
+        parse_monitor("click/gauc", TASKS, False)
+
+
+def test_scoring_in_pieces_gives_the_same_scores(encoded, settings, monkeypatch):
+    log = encoded()
+    model = MultiTaskModel(log.encoder.inputs(3), 3, settings(replicas=2))
+    whole = predict(model, Split(log.parts["train"]))
+    assert whole.shape == (2, len(log.parts["train"]), 3)
+    assert whole.dtype == np.float32
+    monkeypatch.setattr(evaluate, "ROWS_AT_ONCE", 0)  # the least: 256 rows
+    np.testing.assert_allclose(predict(model, Split(log.parts["train"])), whole, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ["mmoe", "omoe", "shared_bottom", "single_task"])
+def test_gates_are_reported_per_task_over_its_own_rows(encoded, settings, architecture):
+    log = encoded()
+    config = settings(architecture=architecture, replicas=2)
+    model = MultiTaskModel(log.encoder.inputs(3), 3, config)
+    split = Split(log.parts["test"])
+    report = gate_report(model, split, log.schema.tasks)
+    if architecture in ("shared_bottom", "single_task"):
+        assert report == []
+        return
+    (batch,) = split.slices(10_000)
+    (gate,) = model.gates(batch)
+    assert [entry["task"] for entry in report] == ["click", "like", "watch"]
+    for t, entry in enumerate(report):
+        own = gate[0, :, t].numpy()[log.parts["test"].weight_BT[:, t] > 0]
+        np.testing.assert_allclose(entry["mean"], own.mean(axis=0), rtol=1e-5)
+        np.testing.assert_allclose(entry["sd"], own.std(axis=0), rtol=1e-3, atol=1e-6)
+        assert sum(entry["mean"]) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_gains_are_differences_of_the_main_metric_replica_by_replica():
+    of = rows()
+    base, better = logits(of, 0.5, seed=1), logits(of, 1.5, seed=1)
+    found = gains(better, base, of, TASKS)
+    for t, (name, measure) in enumerate((("click", metrics.auc), ("buy", metrics.auc), ("watch", metrics.r2))):
+        label, weight = of.label_BT[:, t], of.weight_BT[:, t]
+        expected = [measure(label, better[r, :, t], weight) - measure(label, base[r, :, t], weight) for r in range(R)]
+        assert found[name]["gain"] == pytest.approx(np.mean(expected))
+        assert found[name]["sd_replicas"] == pytest.approx(np.std(expected, ddof=1))
+        assert found[name]["metric"] == metrics.MAIN_METRIC[TASKS[t].kind]
+        assert found[name]["se_test"] > 0
+    shuffled: Any = gains(better[[1, 2, 0]], base, of, TASKS)
+    assert shuffled["click"]["gain"] == pytest.approx(found["click"]["gain"])
+    assert shuffled["click"]["sd_replicas"] != found["click"]["sd_replicas"], "replicas are paired"
+
+
+def test_a_model_gains_nothing_over_itself():
+    of = rows()
+    for entry in gains(logits(of), logits(of), of, TASKS).values():
+        assert entry["gain"] == 0
+        assert entry["verdict"] == "cannot tell"
+
+
+def test_a_gain_that_cannot_be_computed_is_null():
+    of = rows()
+    of.label_BT[:, 0] = 0
+    found = gains(logits(of), logits(of, 2.0), of, TASKS)["click"]
+    assert (found["gain"], found["ci95"], found["verdict"]) == (None, None, "cannot tell")
