@@ -57,33 +57,33 @@ EXPERTS, HIDDEN, TOWER, DIM, BATCH, RATE = 8, 64, 32, 8, 1024, 1e-3
 TARGETS = {"torch-rechub": 4.0, "deepctr-torch": 2.5}
 
 INSIDE = {
-    "manygate": "`Ranker.fit(DIR, out=...)`, all of it: reading Parquet, fitting the encoder, encoding the three parts, training, "
-    "validation after each epoch (exact AUC per task), a checkpoint after each epoch, best weights restored, bundle with checksums, "
-    "every metric and the gates on the test rows, evaluation.json and the HTML report.",
-    "torch-rechub": "`DataGenerator` + `MMOE` + `MTLTrainer.fit`, given NumPy columns that are already encoded (reading and encoding "
-    "are not timed): training, validation AUC per task after each epoch, saving the weights once. No test metrics, no report.",
-    "deepctr-torch": "`MMOE` + `compile` + `fit(validation_data=...)`, given NumPy columns that are already encoded (reading and "
-    "encoding are not timed): training, one AUC over both tasks' validation rows together after each epoch; verbose=0, so no "
-    "training AUC per batch (it costs time). No saving, no test metrics.",
+    "manygate": "`Ranker.fit(DIR, out=...)`, all of it: reading Parquet, fitting the encoder, encoding the three parts, "
+    "training, validation after each epoch (exact AUC per task), a checkpoint after each epoch, best weights restored, bundle "
+    "with checksums, every metric and the gates on the test rows, evaluation.json and the HTML report.",
+    "torch-rechub": "`DataGenerator` + `MMOE` + `MTLTrainer.fit`, given NumPy columns that are already encoded (reading and "
+    "encoding are not timed): training, validation AUC per task after each epoch, saving the weights once. No test metrics, "
+    "no report.",
+    "deepctr-torch": "`MMOE` + `compile` + `fit(validation_data=...)`, given NumPy columns that are already encoded (reading "
+    "and encoding are not timed): training, one AUC over both tasks' validation rows together after each epoch; verbose=0, so "
+    "no training AUC per batch (it costs time). No saving, no test metrics.",
 }
 DIFFERENCES = {
-    "manygate": "Ends with the weights of the best validation epoch. Gates linear without bias, Glorot per expert, loss is the sum of "
-    "the tasks' means, embeddings drawn from N(0, 0.1).",
-    "torch-rechub": "BatchNorm after every linear layer of experts, gates and towers (no option to leave it out), gates with a bias; "
-    "embeddings from N(0, 0.1) as ours (its default is 0.0001); weight decay 0 as ours (its default is 1e-5); the loss is the mean over "
-    "tasks; ends with the last epoch's weights.",
-    "deepctr-torch": "gate_dnn_hidden_units=() for linear gates (its default is an MLP of 64 units); l2_reg_embedding=0 (its default is "
-    "1e-5); INIT_STD, the one deviation of embeddings and of every hidden weight; heads without bias; the loss is a sum "
-    "over rows; ends with the last epoch's weights.",
+    "manygate": "Ends with the weights of the best validation epoch. Gates linear without bias, Glorot per expert, loss is the "
+    "sum of the tasks' means, embeddings drawn from N(0, 0.1).",
+    "torch-rechub": "BatchNorm after every linear layer of experts, gates and towers (no option to leave it out), gates with a "
+    "bias; embeddings from N(0, 0.1) as ours (its default is 0.0001); weight decay 0 as ours (its default is 1e-5); the loss is "
+    "the mean over tasks; ends with the last epoch's weights.",
+    "deepctr-torch": "gate_dnn_hidden_units=() for linear gates (its default is an MLP of 64 units); l2_reg_embedding=0 (its "
+    "default is 1e-5); INIT_STD (its default is 0.0001), the one deviation of embeddings and of every hidden weight; heads "
+    "without bias; the loss is a sum over rows; ends with the last epoch's weights.",
 }
 
 
 def settings(options: argparse.Namespace, seed: int) -> dict[str, Any]:
-    return dict(
-        architecture="mmoe", experts=EXPERTS, expert_hidden=(HIDDEN,), tower_hidden=(TOWER,), dim=DIM, dropout=0.0,
-        optimizer="adam", weight_decay=0.0, learning_rate=RATE, batch_size=BATCH, epochs=options.epochs, patience=options.epochs,
-        encoding=options.encoding, threads=options.threads, device="cpu", seed=seed, shuffle_seed=seed,
-    )  # fmt: skip
+    network = {"architecture": "mmoe", "experts": EXPERTS, "expert_hidden": (HIDDEN,), "tower_hidden": (TOWER,), "dim": DIM}
+    adam = {"optimizer": "adam", "learning_rate": RATE, "batch_size": BATCH, "dropout": 0.0, "weight_decay": 0.0}
+    run = {"epochs": options.epochs, "patience": options.epochs, "threads": options.threads, "device": "cpu"}
+    return {**network, **adam, **run, "encoding": options.encoding, "seed": seed, "shuffle_seed": seed}
 
 
 class Columns:
@@ -210,7 +210,7 @@ class Steps:
 
 
 def warm_up(options: argparse.Namespace) -> None:
-    """Import what a first fit imports (torch._dynamo, which torch.optim needs; matplotlib; the peers): no library is timed for it."""
+    """Import what first fits import (torch._dynamo for torch.optim, matplotlib, the peers): no library is timed for it."""
     log = pa.table({"x": ["a", "b"] * 100, "y": [0, 1] * 100, "z": [1, 0, 0, 1] * 50})
     with tempfile.TemporaryDirectory() as folder, silence():
         mg.Ranker(task=["y", "z"], epochs=1, threads=options.threads).fit(log, out=Path(folder) / "run", progress="none")
@@ -323,9 +323,11 @@ def markdown(document: dict[str, Any], options: argparse.Namespace) -> list[str]
     lines += ["", f"Manygate's training loop inside fit: {shown(document['loop_rows_per_second'], ',.0f')} rows/s.", ""]
     lines += ["Ratios over every round, the noisy ones too: "]
     lines[-1] += "; ".join(f"{name} {shown(ratio)}" for name, ratio in document["ratios_all_rounds"].items()) + "."
-    lines += ["", "## Share of the matrix-product peak", "", "| float32 matrix product | GFLOP/s, best |", "|---|---|"]
+    lines += ["", "## Share of the matrix-product peak", ""]
+    lines += ["| float32 matrix product | GFLOP/s, best |", "|---|---|"]
     lines += [f"| {name} | {value:.0f} |" for name, value in document["peaks"].items()]
-    lines += ["", f"{document['flops_per_row'] / 1e6:.3f} MFLOP a row, forward and backward of experts, gates, mix and towers.", ""]
+    flops = document["flops_per_row"] / 1e6
+    lines += ["", f"{flops:.3f} MFLOP a row, forward and backward of experts, gates, mix and towers.", ""]
     lines += ["| Manygate | GFLOP/s | share of the 2048 peak |", "|---|---|---|"]
     lines += [f"| {name} | {one['gigaflops']:.0f} | {one['share']:.0%} |" for name, one in document["share_of_peak"].items()]
     for title, texts in (("What is inside each time", INSIDE), ("What differs", DIFFERENCES)):

@@ -49,11 +49,8 @@ class Burst:
 
 
 def small(replicas: int) -> Burst:
-    """Section 5: 100 numbers in, 8 experts of 16 units, towers of 8, two tasks; batch 64."""
-    config = RunConfig.build(dict(
-        architecture="mmoe", experts=8, expert_hidden=(16,), tower_hidden=(8,), dropout=0.0, optimizer="adam", weight_decay=0.0,
-        batch_size=64, replicas=replicas,
-    ))  # fmt: skip
+    """Section 5 of Ma et al. 2018: 100 numbers in, 8 experts of 16 units, towers of 8, two tasks; batch 64."""
+    config = RunConfig(expert_hidden=(16,), tower_hidden=(8,), dropout=0.0, optimizer="adam", batch_size=64, replicas=replicas)
     random, count = np.random.default_rng(0), 64 * 200
     number_NM = random.standard_normal((count, 100)).astype(np.float32)
     label_NT = (random.random((count, 2)) < 0.5).astype(np.float32)
@@ -64,10 +61,7 @@ def small(replicas: int) -> Burst:
 
 def census(replicas: int, data: str, dropout: float) -> Burst:
     """8 experts of 64 units, towers of 32, embeddings of 8; batch 1024; numbers encoded as shipped (piecewise-linear)."""
-    config = RunConfig.build(dict(
-        architecture="mmoe", experts=8, expert_hidden=(64,), tower_hidden=(32,), dim=8, dropout=dropout, optimizer="adam",
-        weight_decay=0.0, batch_size=1024, replicas=replicas,
-    ))  # fmt: skip
+    config = RunConfig(expert_hidden=(64,), tower_hidden=(32,), dropout=dropout, optimizer="adam", replicas=replicas)
     log = prepare(data, config)
     return Burst(log.encoder.inputs(config.dim), list(log.schema.tasks), log.parts["train"], config, steps=max(16 // replicas, 2))
 
@@ -100,13 +94,16 @@ def costs(bursts: dict[int, Burst], options: argparse.Namespace) -> dict[str, An
 
 def markdown(document: dict[str, Any]) -> list[str]:
     lines = ["# The cost of R replicas in one program", "", *machine_lines(document["machine"])]
-    lines += ["* A step is one batch of training: rows gathered, forward, backward, Adam. Median (minimum to maximum) of the half of the"]
-    lines[-1] += " rounds that others disturbed least; the cost is taken within a round."
+    lines += ["* A step is one batch of training: rows gathered, forward, backward, Adam. Median (minimum to maximum) of the half"]
+    lines[-1] += " of the rounds that others disturbed least; the cost is taken within a round."
     for name, one in document["models"].items():
         lines += ["", f"## {name}", ""]
-        lines += [f"{one['rounds']} rounds; others used {one['others_cores']['counted']:.2f} cores in those counted, "
-                  f"{one['others_cores']['all']:.2f} in all.", ""]  # fmt: skip
-        lines += ["| R | ms a step | ms a replica-step | cost against R = 1 | times cheaper than R serial runs | cost, all rounds |"]
+        noise = one["others_cores"]
+        lines += [f"{one['rounds']} rounds; others used {noise['counted']:.2f} cores in those counted, {noise['all']:.2f} in all."]
+        lines += [
+            "",
+            "| R | ms a step | ms a replica-step | cost against R = 1 | cheaper than R serial runs by | cost, all rounds |",
+        ]
         lines += ["|---|---|---|---|---|---|"]
         for replicas, step in one["milliseconds"].items():
             cost = one["cost"][replicas]

@@ -711,7 +711,8 @@ def test_compare_killed_and_resumed(call: Any, tmp_path: Path) -> None:
     process.kill()
     process.wait()
     assert not (run / "DONE").exists()
-    assert call("compare", "--resume", run, "--progress", "none")[0] == 0
+    code, _, message = call("compare", "--resume", run, "--progress", "none")
+    assert code == 0, message
     assert call("compare", log, *settings, "--replicas", "1", "--progress", "none", "--out", tmp_path / "whole")[0] == 0
     found, whole = (json.loads((folder / "comparison.json").read_text())["results"] for folder in (run, tmp_path / "whole"))
     assert [found[name]["tasks"] for name in found] == [whole[name]["tasks"] for name in whole]

@@ -160,7 +160,7 @@ def compared(encoded, settings, tmp_path_factory) -> tuple[dict[str, Any], Path,
 
 
 def test_a_comparison_end_to_end(compared):
-    found, folder, log, config = compared
+    found, folder, _, config = compared
     assert json.loads((folder / "comparison.json").read_text()) == json.loads(json.dumps(found))
     assert found["comparison_version"] == 1
     assert found["baseline"] == "single_task"

@@ -21,20 +21,22 @@ DRIVER = """
 import json, os, random, signal, sys, time, traceback
 from pathlib import Path
 import torch._dynamo  # torch.optim loads it, slowly, when it is first used
-from manygate import ranker, report, run, terminal
+from manygate import ranker, report, run, terminal, train
 from manygate.cli import main
 
 log, folder, whole = map(Path, sys.argv[1:])
-flags = "--batch-size 8 --epochs 10 --patience 99 --checkpoint-seconds 0.03 --threads 1 --device cpu --replicas 2".split()
+flags = "--batch-size 8 --epochs 6 --patience 99 --threads 1 --device cpu --replicas 2".split()
 flags += "--dim 3 --experts 3 --expert-hidden 5 --tower-hidden 4 --progress plain --sparse-gradients".split()
 chance = random.Random(7)
 
-def start(arguments):
+def start(arguments, slowly=0.0):
     pid = os.fork()
     if pid == 0:
         os.dup2(os.open(folder.with_name("stderr.txt"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
         sys.argv = ["manygate", *map(str, arguments)]
-        code = 99
+        code, step = 99, train.Trainer._step
+        if slowly:  # so that the signals land while it trains, however fast the machine
+            train.Trainer._step = lambda self, batch: (step(self, batch), time.sleep(slowly))
         try:
             main()
             code = 0
@@ -48,23 +50,29 @@ def start(arguments):
     return pid
 
 def stop(pid, number, ready):
-    while not ready() and os.waitpid(pid, os.WNOHANG) == (0, 0):
+    while not ready():
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
         time.sleep(0.001)
-    time.sleep(chance.uniform(0, 0.15))
+    time.sleep(chance.uniform(0, 0.3))
     os.kill(pid, number)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 def steps():
     return max([int(path.name[5:]) for path in (folder / "checkpoints").glob("step-*")], default=0)
 
-fresh = ["train", log, "--out", folder, *flags]
+fresh = ["train", log, "--out", folder, *flags, "--checkpoint-seconds", "0.05"]
 found = []
 for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
     begun = (folder / "config.yaml").exists()
     at = steps()
     ready = (lambda: steps() > at) if begun else (folder / "config.yaml").exists
-    code = stop(start(["train", "--resume", folder] if begun else fresh), number, ready)
+    code = stop(start(["train", "--resume", folder] if begun else fresh, 0.02), number, ready)
     found.append({"signal": number, "code": code, "step": steps(), "said": folder.with_name("stderr.txt").read_text()})
+settings = (folder / "config.yaml").read_text()
+assert "checkpoint_seconds: 0.05" in settings  # which may change between two resumptions, as threads and device may
+(folder / "config.yaml").write_text(settings.replace("checkpoint_seconds: 0.05", "checkpoint_seconds: 60.0"))
 last = os.waitstatus_to_exitcode(os.waitpid(start(["train", "--resume", folder]), 0)[1])
 said = folder.with_name("stderr.txt").read_text()
 again = os.waitstatus_to_exitcode(os.waitpid(start(["train", log, "--out", whole, *flags]), 0)[1])

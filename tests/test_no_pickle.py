@@ -70,8 +70,9 @@ again.gates(log / "test.parquet")
 scores.write_scores(again.model, again.encoder, log / "test.parquet", folder / "scores.csv")
 scores.write_scores(again.model, again.encoder, log / "test.parquet", folder / "scores.parquet")
 ranker_.report(folder / "again.html")
-mg.compare(log, out=folder / "compare", progress="none", **{**settings, "architectures": "single_task,mmoe", "replicas": 2})
-mg.compare(log, out=folder / "compare", progress="none", resume=True, **{**settings, "architectures": "single_task,mmoe", "replicas": 2})
+two = {**settings, "architectures": "single_task,mmoe", "replicas": 2}
+mg.compare(log, out=folder / "compare", progress="none", **two)
+mg.compare(log, out=folder / "compare", progress="none", resume=True, **two)
 look(folder)
 try:
     pickle.loads(b"")

@@ -28,6 +28,7 @@ from manygate.evaluate import Monitor, predict
 from manygate.files import write_text
 from manygate.interrupt import Interrupt, Interrupted
 from manygate.loss import task_losses
+from manygate.memory import keep_freed_memory
 from manygate.model import MultiTaskModel, member_axis
 from manygate.optimizer import Optimizer, clip_gradients, learning_rate
 from manygate.progress import Progress
@@ -104,6 +105,7 @@ class Trainer:
 
     def fit(self) -> State:
         """Train to the end; returns the final state. Raises :class:`Interrupted` and :class:`DivergedError`."""
+        keep_freed_memory()
         self._resume()
         with Interrupt() as interrupt:
             while not self.state.reason:
