@@ -21,6 +21,7 @@ import io
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,15 +30,15 @@ import numpy as np
 import pyarrow as pa
 import torch
 from measure import (
-    QUIET_CORES,
     Timing,
+    add_machine_options,
     machine,
     machine_lines,
     peaks,
+    seconds_of,
     shown,
     spread,
     timed,
-    timed_alone,
     wait_until_quiet,
     write_results,
 )
@@ -103,10 +104,13 @@ class Columns:
 def fit_manygate(options: argparse.Namespace, columns: dict[str, Columns], seed: int) -> tuple[Timing, list[float], dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         ranker = mg.Ranker(**settings(options, seed))
-        timing, _ = timed(lambda: ranker.fit(options.data, out=Path(folder) / "run", progress="none"))
+        began = time.perf_counter()
+        timing, _ = timed(lambda: ranker.fit(options.data, out=Path(folder) / "run", progress="none"), options.clock)
+        wall = time.perf_counter() - began
     result = ranker.document["results"]["mmoe"]
     tasks = result["tasks"].values()
-    return timing, [task["metrics"]["auc"]["mean"] for task in tasks], {"loop_seconds": result["seconds"]}
+    share = result["seconds"] / wall  # of the fit that is the training loop, validation not included
+    return timing, [task["metrics"]["auc"]["mean"] for task in tasks], {"loop_seconds": share * timing.seconds}
 
 
 def fit_rechub(options: argparse.Namespace, columns: dict[str, Columns], seed: int) -> tuple[Timing, list[float], dict[str, Any]]:
@@ -134,7 +138,7 @@ def fit_rechub(options: argparse.Namespace, columns: dict[str, Columns], seed: i
         return trainer, loaders[2]
 
     with tempfile.TemporaryDirectory() as folder, silence():
-        timing, (trainer, loader) = timed(lambda: fit(folder))
+        timing, (trainer, loader) = timed(lambda: fit(folder), options.clock)
         return timing, trainer.evaluate(trainer.model, loader), {"parameters": sum(p.numel() for p in trainer.model.parameters())}
 
 
@@ -163,7 +167,7 @@ def fit_deepctr(options: argparse.Namespace, columns: dict[str, Columns], seed: 
         return model
 
     with silence():
-        timing, model = timed(fit)
+        timing, model = timed(fit, options.clock)
         score_NT = model.predict(inputs["test"], BATCH)
     count = sum(p.numel() for p in model.parameters())
     return timing, [auc(test.y[:, t], score_NT[:, t]) for t in range(len(tasks))], {"parameters": count}
@@ -220,7 +224,11 @@ def warm_up(options: argparse.Namespace) -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(options.threads)
-    document: dict[str, Any] = {"benchmark": "epoch", "machine": machine(options.threads), "settings": vars(options) | {}}
+    document: dict[str, Any] = {
+        "benchmark": "epoch",
+        "machine": machine(options.threads, options.clock),
+        "settings": vars(options) | {},
+    }
     log = prepare(str(options.data), RunConfig.build(settings(options, 0)))
     columns = {part: Columns(log, rows) for part, rows in log.parts.items()}
     document["rows"] = {part: len(rows) for part, rows in log.parts.items()}
@@ -235,19 +243,19 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         if thread is not threading.current_thread():
             thread.join(timeout=30)
     while len(rounds) < options.most_rounds and sum(one["quiet"] for one in rounds) < options.rounds:
-        one: dict[str, Any] = {"seed": len(rounds), "seconds": {}, "others_cores": {}, "auc": {}, "extra": {}}
+        one: dict[str, Any] = {"seed": len(rounds), "quiet": True, "seconds": {}, "others_cores": {}, "auc": {}, "extra": {}}
         names = list(FITS) if len(rounds) % 2 == 0 else list(FITS)[::-1]
         for name in names:
             timing, score_T, extra = _undisturbed(lambda fit=FITS[name], seed=one["seed"]: fit(options, columns, seed), options)
             one["seconds"][name], one["others_cores"][name] = timing.seconds, timing.others
             one["auc"][name], one["extra"][name] = dict(zip(tasks, score_T, strict=True)), extra
+            one["quiet"] &= timing.quiet
             document["parameters"].setdefault(name, extra.pop("parameters", None))
-        one["quiet"] = max(one["others_cores"].values()) < QUIET_CORES
         rounds.append(one)
-        wait_until_quiet(options.patience)
-        for name, value in peaks(BATCH, width, EXPERTS * (HIDDEN + len(tasks))).items():
+        wait_until_quiet(options.patience, options.clock)
+        for name, value in peaks(BATCH, width, EXPERTS * (HIDDEN + len(tasks)), options.clock).items():
             document["peaks"][name] = max(value, document["peaks"].get(name, 0.0))
-        timing, seconds = timed(lambda: [timed_alone(lambda: steps(50)) / 50 for _ in range(8)])
+        timing, seconds = timed(lambda: [seconds_of(lambda: steps(50), options.clock) / 50 for _ in range(8)])
         document["step"].append({"milliseconds": spread([1e3 * s for s in seconds]), "others_cores": timing.others})
         print(_line(one), flush=True)
     document["rounds"] = rounds
@@ -259,7 +267,7 @@ def _undisturbed(fit: Callable[[], tuple[Timing, list[float], dict[str, Any]]], 
     """A fit that others disturbed is done again, up to three times, and the least disturbed one counts, whatever its time."""
     tries = []
     while len(tries) < 3 and not (tries and tries[-1][0].quiet):
-        wait_until_quiet(options.patience)
+        wait_until_quiet(options.patience, options.clock)
         tries.append(fit())
     return min(tries, key=lambda one: one[0].others)
 
@@ -305,10 +313,12 @@ def markdown(document: dict[str, Any], options: argparse.Namespace) -> list[str]
     rows, tasks = document["rows"], document["tasks"]
     lines = ["# One MMoE on census: Manygate, torch-rechub 0.9.0, DeepCTR-Torch 0.3.0", "", *machine_lines(document["machine"])]
     lines += [
-        f"* {rows['train']:,} training rows, {rows['valid']:,} validation rows, {options.epochs} epochs, {document['width']} inputs "
-        f"(numbers: {options.encoding}, the same for all three), {EXPERTS} experts x {HIDDEN}, towers {TOWER}, embeddings {DIM}, "
+        f"* {rows['train']:,} training rows, {rows['valid']:,} validation rows, {options.epochs} epochs, "
+        f"{document['width']} inputs (numbers: {options.encoding}, the same for all three). ",
+        f"* {EXPERTS} experts x {HIDDEN}, towers {TOWER}, embeddings {DIM}, "
         f"batch {BATCH}, float32, Adam {RATE:g}, no dropout. Each round has its own seed.",
-        f"* Speed: median (minimum to maximum) of {document['counted']}; ratios are taken within a round. AUC: mean over all rounds.",
+        f"* Speed: median (minimum to maximum) of {document['counted']}; ratios are taken within a round.",
+        "* AUC: mean over all rounds.",
         "",
         "| | rows/s in fit, end to end | Manygate is faster by | target | " + " | ".join(f"test AUC {t}" for t in tasks)
         + " | parameters |",
@@ -342,13 +352,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--encoding", choices=("minmax", "piecewise"), default="minmax", help="how numbers are fed, to all three")
     parser.add_argument("--init-std", type=float, default=0.05, help="DeepCTR-Torch's init_std")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=5, help="quiet rounds to reach")
     parser.add_argument("--most-rounds", type=int, default=8, help="rounds at most")
-    parser.add_argument("--patience", type=float, default=60.0, help="seconds to wait for a quiet moment before each fit")
-    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--name", default="epoch", help="name of the result files, after the date")
+    add_machine_options(parser, "epoch")
     options = parser.parse_args()
+    options.threads = 1 if options.clock == "cpu" else options.threads
     document = measure(options)
     document["settings"] = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
     write_results(options.results, options.name, document, markdown(document, options))

@@ -1,7 +1,12 @@
-"""What the benchmarks share: honest timing on a machine that others use, matrix-product peak, result files."""
+"""What the benchmarks share: honest timing on a machine that others use, matrix-product peak, result files.
+
+Two clocks. ``wall``: seconds by the clock, which mean something only while nothing else runs, as PyTorch's threads spin while they
+wait for each other. ``cpu``: the processor seconds of this process, for one thread, which other processes hardly touch.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -23,14 +28,15 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class Timing:
-    """Wall seconds, and how many cores other processes (and the hypervisor) took meanwhile."""
+    """Seconds by the clock chosen, and how many cores other processes (and the hypervisor) took meanwhile."""
 
     seconds: float
     others: float
+    clock: str = "wall"
 
     @property
     def quiet(self) -> bool:
-        return self.others < QUIET_CORES
+        return self.clock == "cpu" or self.others < QUIET_CORES
 
 
 def _busy_and_own() -> tuple[float, float]:
@@ -40,17 +46,18 @@ def _busy_and_own() -> tuple[float, float]:
     return (sum(fields) - fields[3] - fields[4]) / _TICK, own.user + own.system
 
 
-def timed(work: Callable[[], Any]) -> tuple[Timing, Any]:
+def timed(work: Callable[[], Any], clock: str = "wall") -> tuple[Timing, Any]:
     """Run once; its time and what it returned."""
-    (busy, own), began = _busy_and_own(), time.perf_counter()
+    (busy, own), began, cpu = _busy_and_own(), time.perf_counter(), time.process_time()
     result = work()
-    seconds, (busy_after, own_after) = time.perf_counter() - began, _busy_and_own()
-    return Timing(seconds, max(busy_after - busy - (own_after - own), 0.0) / max(seconds, 1e-9)), result
+    seconds, cpu, (busy_after, own_after) = time.perf_counter() - began, time.process_time() - cpu, _busy_and_own()
+    others = max(busy_after - busy - (own_after - own), 0.0) / max(seconds, 1e-9)
+    return Timing(cpu if clock == "cpu" else seconds, others, clock), result
 
 
-def wait_until_quiet(patience: float) -> None:
+def wait_until_quiet(patience: float, clock: str = "wall") -> None:
     """Wait until others use less than ``QUIET_CORES`` cores for two seconds, at most ``patience`` seconds."""
-    until = time.monotonic() + patience
+    until = time.monotonic() + (0.0 if clock == "cpu" else patience)
     while time.monotonic() < until and not timed(lambda: time.sleep(2.0))[0].quiet:
         pass
 
@@ -65,20 +72,21 @@ def shown(spread_: dict[str, Any], form: str = ".2f") -> str:
     return f"{spread_['median']:{form}} ({spread_['min']:{form}} to {spread_['max']:{form}})"
 
 
-def gigaflops(flops: float, work: Callable[[], Any], calls: int = 20) -> float:
+def gigaflops(flops: float, work: Callable[[], Any], clock: str, calls: int = 20) -> float:
     """GFLOP/s of the fastest of some calls: what the machine can do when left alone."""
     work()
-    return max(flops / timed_alone(work) for _ in range(calls)) / 1e9
+    return max(flops / seconds_of(work, clock) for _ in range(calls)) / 1e9
 
 
-def timed_alone(work: Callable[[], Any]) -> float:
-    """Wall seconds of one call."""
-    began = time.perf_counter()
+def seconds_of(work: Callable[[], Any], clock: str) -> float:
+    """Seconds of one call."""
+    now = time.process_time if clock == "cpu" else time.perf_counter
+    began = now()
     work()
-    return time.perf_counter() - began
+    return now() - began
 
 
-def peaks(rows: int, width: int, units: int) -> dict[str, float]:
+def peaks(rows: int, width: int, units: int, clock: str) -> dict[str, float]:
     """GFLOP/s of ``torch.matmul`` in float32: a large square, and the three products of the first layer (N = experts and gates).
 
     oneDNN's kernel in the same PyTorch is given beside them: on some processors it is much faster than the MKL that matmul calls.
@@ -87,20 +95,20 @@ def peaks(rows: int, width: int, units: int) -> dict[str, float]:
     x, weight, grad = torch.randn(rows, width), torch.randn(width, units), torch.randn(rows, units)
     flops = 2.0 * rows * width * units
     found = {
-        "2048 x 2048 x 2048": gigaflops(2.0 * 2048**3, lambda: square @ square),
-        f"first layer forward, {rows} x {width} x {units}": gigaflops(flops, lambda: x @ weight, 50),
-        f"first layer weight gradient, {width} x {rows} x {units}": gigaflops(flops, lambda: x.t() @ grad, 50),
-        f"first layer input gradient, {rows} x {units} x {width}": gigaflops(flops, lambda: grad @ weight.t(), 50),
+        "2048 x 2048 x 2048": gigaflops(2.0 * 2048**3, lambda: square @ square, clock),
+        f"first layer forward, {rows} x {width} x {units}": gigaflops(flops, lambda: x @ weight, clock, 50),
+        f"first layer weight gradient, {width} x {rows} x {units}": gigaflops(flops, lambda: x.t() @ grad, clock, 50),
+        f"first layer input gradient, {rows} x {units} x {width}": gigaflops(flops, lambda: grad @ weight.t(), clock, 50),
     }
     if torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         linear = torch.ops.mkldnn._linear_pointwise
         found["2048 x 2048 x 2048, oneDNN (not used by matmul)"] = gigaflops(
-            2.0 * 2048**3, lambda: linear(square, square, None, "none", [], "")
+            2.0 * 2048**3, lambda: linear(square, square, None, "none", [], ""), clock
         )
     return found
 
 
-def machine(threads: int) -> dict[str, Any]:
+def machine(threads: int, clock: str) -> dict[str, Any]:
     """Where the figures come from."""
     info = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), platform.processor())
@@ -108,6 +116,7 @@ def machine(threads: int) -> dict[str, Any]:
         "cpu": model,
         "cores": os.cpu_count(),
         "threads": threads,
+        "clock": clock,
         "capability": torch.backends.cpu.get_cpu_capability(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -125,8 +134,21 @@ def machine_lines(found: dict[str, Any]) -> list[str]:
         f"* {found['cpu']}, {found['cores']} cores, {found['threads']} threads, {found['capability']}; "
         f"Python {found['python']}, PyTorch {found['torch']}",
         f"* Load average before: {before}; after: {after}. "
-        f"A measurement counts as quiet when others used less than {QUIET_CORES} cores during it.",
+        + (
+            "Clock: processor seconds of one thread, which other processes hardly touch (they share caches and memory)."
+            if found["clock"] == "cpu"
+            else f"Clock: wall. A measurement is quiet when others used less than {QUIET_CORES} cores during it."
+        ),
     ]
+
+
+def add_machine_options(parser: argparse.ArgumentParser, name: str) -> None:
+    """--threads, --clock, --patience, --results, --name."""
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="PyTorch's threads")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: processor seconds; sets --threads 1")
+    parser.add_argument("--patience", type=float, default=60.0, help="seconds to wait for a quiet moment (clock wall)")
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--name", default=name, help="name of the result files, after the date")
 
 
 def write_results(folder: Path, name: str, document: dict[str, Any], lines: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from measure import machine, machine_lines, shown, spread, timed, wait_until_quiet, write_results
+from measure import add_machine_options, machine, machine_lines, shown, spread, timed, wait_until_quiet, write_results
 
 from manygate.config import RunConfig
 from manygate.data.batches import Split
@@ -74,10 +74,10 @@ def costs(bursts: dict[int, Burst], options: argparse.Namespace) -> dict[str, An
         burst()
     for index in range(options.rounds):
         if index % 10 == 0:
-            wait_until_quiet(options.patience)
+            wait_until_quiet(options.patience, options.clock)
         found, others = {}, 0.0
         for replicas, burst in list(bursts.items())[:: 1 if index % 2 == 0 else -1]:
-            timing, _ = timed(burst)
+            timing, _ = timed(burst, options.clock)
             found[replicas], others = timing.seconds / burst.steps, max(others, timing.others)
         rounds.append(found)
         noise.append(others)
@@ -117,15 +117,13 @@ def markdown(document: dict[str, Any]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="folder written by: manygate dataset census --group income --out DIR")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--dropout", type=float, default=0.0, help="of the census model")
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--patience", type=float, default=60.0, help="seconds to wait for a quiet moment, every ten rounds")
-    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--name", default="replicas", help="name of the result files, after the date")
+    add_machine_options(parser, "replicas")
     options = parser.parse_args()
+    options.threads = 1 if options.clock == "cpu" else options.threads
     torch.set_num_threads(options.threads)
-    document: dict[str, Any] = {"benchmark": "replicas", "machine": machine(options.threads), "models": {}}
+    document: dict[str, Any] = {"benchmark": "replicas", "machine": machine(options.threads, options.clock), "models": {}}
     document["settings"] = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
     models = {
         "Small: 100 numbers, 8 experts x 16, towers 8, batch 64": {r: small(r) for r in REPLICAS},

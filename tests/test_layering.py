@@ -17,7 +17,7 @@ FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path i
 
 # Lowest first. A module imports from its own line and from the lines above it, and never from below.
 LAYERS = (
-    ("errors", "interrupt", "progress", "noise", "layers", "loss"),
+    ("errors", "interrupt", "progress", "noise", "memory", "layers", "loss"),
     ("schema", "metrics", "files"),
     ("config", "checkpoint"),
     ("data", "datasets", "report"),
@@ -43,7 +43,20 @@ BESIDE = {
     "scores": {"predict"},
     "bundle": set(),
 }
-NO_TORCH = ("errors", "schema", "metrics", "config", "flags", "files", "progress", "interrupt", "terminal", "cli", "__init__")
+NO_TORCH = (
+    "errors",
+    "memory",
+    "schema",
+    "metrics",
+    "config",
+    "flags",
+    "files",
+    "progress",
+    "interrupt",
+    "terminal",
+    "cli",
+    "__init__",
+)
 
 
 def imports(name: str) -> set[tuple[str, bool]]:

@@ -1,4 +1,4 @@
-"""How the C library hands memory back: with many replicas, a step's tensors are so large that it would do so after every operation."""
+"""How the C library hands memory back: with many replicas it would do so after every operation."""
 
 from __future__ import annotations
 

@@ -242,3 +242,11 @@ def test_a_column_known_only_where_a_label_is_one_is_an_outcome_and_no_feature()
     assert schema.feature_names == ("item",)
     assert "--task dwell:where=click==1" in schema.ignored["dwell"]
     assert infer_schema(log.set_column(2, "dwell", pa.array([1.0, 3.5] * 10)), "click").feature_names == ("item", "dwell")
+
+
+@pytest.mark.parametrize("values", [[-1, 1], [0, 1, 2], [1.0, 2.0]])
+def test_a_label_of_few_whole_values_other_than_0_and_1_must_be_given_a_kind(values):
+    log = pa.table({"item": [str(i) for i in range(6)] * 2, "click": values * (12 // len(values))})
+    with pytest.raises(InputError, match=r"label column 'click' has \d values.*click:kind=regression"):
+        infer_schema(log, "click")
+    assert infer_schema(log, "click:kind=regression").tasks[0].kind == "regression"

@@ -15,6 +15,7 @@ import pytest
 from outline import Outline
 from sample import ARCHITECTURES, compared, trained
 
+from manygate.errors import InputError
 from manygate.report import headline, html_summary, render, write_report
 from manygate.report.charts import Gain, Point, mean_and_half_width, span
 from manygate.schema import Task
@@ -304,7 +305,7 @@ def test_write_is_whole_or_not_at_all(document: dict[str, Any], page: str, tmp_p
         raise OSError("no space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(InputError, match="no space"):
         write_report(trained(), path)
     assert path.read_text(encoding="utf-8") == page
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]

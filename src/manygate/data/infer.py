@@ -72,8 +72,9 @@ def infer_schema(
     (``age``, ``num_items``); else dense. Decimals that are all whole and named like an id are sparse: pandas stores ids with
     nulls so.
 
-    A task without a kind is binary if its labels are 0 and 1, regression if they are other numbers. Raises one
-    :class:`InputError` that lists all unknown columns, or all labels that are neither.
+    A task without a kind is binary if its labels are 0 and 1, regression if they are other numbers; whole numbers of at most three
+    values (-1 and 1, say) must be given a kind. Raises one :class:`InputError` that lists all unknown columns, or all labels that
+    are neither.
 
     >>> log = pa.table({"user_id": ["u1", "u2", "u1"], "price": [9.5, 3.25, 4.0], "click": [0, 1, 0]})
     >>> schema = infer_schema(log, "click")
@@ -215,6 +216,11 @@ def _infer_tasks(tasks: Sequence[Task], columns: dict[str, _Column], table: str)
             problems.append(f"{place} holds {column.values.type}: {_examples(column)}. Write 0 and 1, or a number.")
         elif given == "binary" and not _is_binary(column):
             problems.append(f"{place} is binary, but holds {_examples(column)}. Write 0 and 1, or say {task.name}:kind=regression.")
+        elif given is None and not _is_binary(column) and column.is_whole and column.distinct <= 3:
+            problems.append(
+                f"{place} has {column.distinct} values, among them {_examples(column)}: neither 0 and 1 nor clearly a number. "
+                f"Write 0 and 1 for a yes-or-no label, or say {task.name}:kind=regression to predict the number."
+            )
         else:
             kind = given or ("binary" if _is_binary(column) else "regression")
             note = task.note or _label_note(column, kind)
