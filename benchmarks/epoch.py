@@ -224,11 +224,7 @@ def warm_up(options: argparse.Namespace) -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(options.threads)
-    document: dict[str, Any] = {
-        "benchmark": "epoch",
-        "machine": machine(options.threads, options.clock),
-        "settings": vars(options) | {},
-    }
+    document: dict[str, Any] = {"benchmark": "epoch", "machine": machine(options.threads, options.clock)}
     log = prepare(str(options.data), RunConfig.build(settings(options, 0)))
     columns = {part: Columns(log, rows) for part, rows in log.parts.items()}
     document["rows"] = {part: len(rows) for part, rows in log.parts.items()}
@@ -349,8 +345,10 @@ def markdown(document: dict[str, Any], options: argparse.Namespace) -> list[str]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="folder written by: manygate dataset census --group income --out DIR")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--encoding", choices=("minmax", "piecewise"), default="minmax", help="how numbers are fed, to all three")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument(
+        "--encoding", choices=("minmax", "piecewise"), default="piecewise", help="how numbers are fed, to all three"
+    )
     parser.add_argument("--init-std", type=float, default=0.05, help="DeepCTR-Torch's init_std")
     parser.add_argument("--rounds", type=int, default=5, help="quiet rounds to reach")
     parser.add_argument("--most-rounds", type=int, default=8, help="rounds at most")

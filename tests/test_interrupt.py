@@ -1,4 +1,7 @@
-"""Real signals to a real ``manygate train``: killed at random points and resumed, it ends with the bytes of a run left alone."""
+"""Real signals to a real ``manygate train``: killed at random points and resumed, it ends with the bytes of a run left alone.
+
+MANYGATE_KILLS=16 adds 16 kills to the four.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,8 @@ from manygate import ranker, report, run, terminal, train
 from manygate.cli import main
 
 log, folder, whole = map(Path, sys.argv[1:])
-flags = "--batch-size 8 --epochs 6 --patience 99 --threads 1 --device cpu --replicas 2".split()
+more = int(os.environ.get("MANYGATE_KILLS", "0"))
+flags = f"--batch-size 8 --epochs {6 + more} --patience 99 --threads 1 --device cpu --replicas 2".split()
 flags += "--dim 3 --experts 3 --expert-hidden 5 --tower-hidden 4 --progress plain --sparse-gradients".split()
 chance = random.Random(7)
 
@@ -64,7 +68,8 @@ def steps():
 
 fresh = ["train", log, "--out", folder, *flags, "--checkpoint-seconds", "0.05"]
 found = []
-for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
+signals = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGKILL]
+for number in signals + more * [signal.SIGKILL]:
     begun = (folder / "config.yaml").exists()
     at = steps()
     ready = (lambda: steps() > at) if begun else (folder / "config.yaml").exists
@@ -91,7 +96,7 @@ def story(tmp_path_factory, log_table, log_schema) -> dict[str, Any]:
         [sys.executable, "-c", DRIVER, folder / "log", folder / "a run", folder / "whole"],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=240 + 30 * int(os.environ.get("MANYGATE_KILLS", "0")),
         check=False,
     )
     assert done.returncode == 0, done.stderr

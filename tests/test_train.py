@@ -405,3 +405,28 @@ def test_saving_does_not_change_the_model(log, trainer, settings, tmp_path):
     before = predict(training.model, Split(log.parts["test"]))
     save_bundle(tmp_path / "bundle", training.model, log.encoder)
     np.testing.assert_array_equal(before, predict(training.model, Split(log.parts["test"])))
+
+
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_a_member_that_has_stopped_cannot_end_the_run_of_the_others(log, trainer, settings, clip_norm):
+    config = settings(epochs=4, patience=9, replicas=2, seed=3, clip_norm=clip_norm)
+    training = trainer(log, config)
+    close = training._close_epoch
+
+    def stop_and_break_the_second() -> None:
+        close()
+        training.state.stopped[1] = True
+        with torch.no_grad():
+            for name, value in training.model.parameters.items():
+                value.select(member_axis(name), 1).fill_(float("nan"))
+
+    training._close_epoch = stop_and_break_the_second
+    state = training.fit()
+    assert state.epoch == 4
+    assert state.best_epoch[1] == 1
+    alone = trainer(log, config.replace(replicas=1))
+    alone.fit()
+    for name, value in training.model.parameters.items():
+        assert torch.isfinite(value).all()
+        own = value.narrow(member_axis(name), 0, 1)
+        torch.testing.assert_close(own, alone.model.parameters[name], rtol=1e-3, atol=1e-4)
