@@ -293,7 +293,8 @@ def test_keeping_columns(refuses: Any, call: Any, tmp_path: Path, trained: Path)
     [
         (np.where(np.arange(ROWS) == 250, 2, columns()["click"]), "click:kind=binary", ("holds 2", "0 and 1", "kind=regression")),
         (np.where(np.arange(ROWS) == 5, np.inf, 1.5), "click", ("(inf)", "finite number or null")),
-        (np.where(np.arange(ROWS) % 2, 1e200, -1e200), "click", ("too large to average", "rescale")),
+        (np.where(np.arange(ROWS) % 2, 1e200, -1e200), "click:kind=regression", ("too large to average", "rescale")),
+        (np.where(np.arange(ROWS) == 250, 2, columns()["click"]), "click", ("has 3 values", "Write 0 and 1", "kind=regression")),
         (pa.nulls(ROWS, pa.int8()), "click", ("null in every row", "Name another label")),
         (pa.nulls(ROWS), "click", ("null in every row", "Name another label")),
         (np.zeros(ROWS, np.int8), "click", ("3 problems", "always 0 in train", "always 0 in test", "drop the task")),

@@ -79,7 +79,8 @@ class Monitor:
 
     def _score(self, member: Member, main_T: np.ndarray, logit_NT: np.ndarray) -> float:
         if self.task is None or self.task not in member.tasks:
-            return float(np.nanmean(main_T[list(member.tasks)]))
+            own_T = main_T[list(member.tasks)]
+            return float(own_T[~np.isnan(own_T)].mean()) if not np.isnan(own_T).all() else float("nan")
         if self.metric is None:
             return float(main_T[self.task])
         kind, t = self.tasks[self.task].kind, self.task
