@@ -17,8 +17,8 @@ FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path i
 
 # Lowest first. A module imports from its own line and from the lines above it, and never from below.
 LAYERS = (
-    ("errors", "interrupt", "progress", "noise", "memory", "layers", "loss"),
-    ("schema", "metrics", "files"),
+    ("errors", "interrupt", "progress", "noise", "memory", "product", "loss"),
+    ("schema", "metrics", "files", "layers"),
     ("config", "checkpoint"),
     ("data", "datasets", "report"),
     ("flags", "terminal", "embedding", "architecture", "tower"),

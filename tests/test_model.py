@@ -209,3 +209,16 @@ def test_inputs_without_any_column_still_give_logits(settings, toy_batch, toy_in
 
     model = MultiTaskModel((Input("b", "dense", False, units=0),), 2, settings(architecture=architecture, replicas=2))
     assert model.logits(toy_batch(toy_inputs(), 5, 2)).shape == (2, 5, 2)
+
+
+def test_members_that_have_stopped_are_left_out(encoded, trainer, settings):
+    log = encoded()
+    training = trainer(log, settings(architecture="mmoe", replicas=3))
+    batch = training.train.take(torch.arange(16))
+    whole, _ = training.model.forward(batch, training.model.draw_masks(16, 0))
+    part, _ = training.model.forward(batch, training.model.draw_masks(16, 0), stopped=[False, True, False])
+    assert (part[1] == 0).all()
+    torch.testing.assert_close(part[[0, 2]], whole[[0, 2]])
+    part.square().sum().backward()
+    for name, value in training.model.parameters.items():
+        assert (value.grad.select(member_axis(name), 1) == 0).all(), name

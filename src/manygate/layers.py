@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from manygate.product import hidden_and_linear
+
 
 def glorot(*shape: int, generator: torch.Generator | None = None) -> Tensor:
     """Glorot-uniform values for a stack of matrices (..., fan in, fan out): each matrix has its own fans.
@@ -77,9 +79,8 @@ class Experts(nn.Module):
         self.deeper = Units(experts, hidden[0], hidden[1:], dropout=dropout)
 
     def forward(self, x_BD: Tensor) -> tuple[Tensor, Tensor]:
-        first_BN, logit_BN = (x_BD @ self.weight).split([self.first_units, self.gate_units], dim=-1)
-        hidden_BN = self.dropout((first_BN + self.bias).relu())
-        expert_BEH = self.deeper(hidden_BN.unflatten(-1, (self.experts, self.hidden[0])))
+        hidden_BN, logit_BN = hidden_and_linear(x_BD, self.weight, self.bias)
+        expert_BEH = self.deeper(self.dropout(hidden_BN).unflatten(-1, (self.experts, self.hidden[0])))
         if self.gate_bias is not None:
             logit_BN = logit_BN + self.gate_bias
         return expert_BEH, logit_BN.unflatten(-1, (self.gates, self.experts))

@@ -136,8 +136,17 @@ class MultiTaskModel:
         hidden_B = keep_mask(rate, (len(batch),), (HIDDEN_BIAS, self.config.shuffle_seed, step), self.device) == 0
         return self.bias_embedding.hide(batch, hidden_B)
 
-    def forward(self, batch: Batch, masks: dict[str, Tensor] | None = None, gates: bool = False) -> tuple[Tensor, ...]:
-        """Logits (M, B, tasks of a member) and penalties (M,); masks given means training."""
+    def forward(
+        self,
+        batch: Batch,
+        masks: dict[str, Tensor] | None = None,
+        gates: bool = False,
+        stopped: Sequence[bool] = (),
+    ) -> tuple[Tensor, ...]:
+        """Logits (M, B, tasks of a member) and penalties (M,); masks given means training.
+
+        Members that have ``stopped`` are left out; their results are zeros.
+        """
         if self.trunk.training != (masks is not None):
             self.trunk.train(masks is not None)
         count = len(self.members)
@@ -153,8 +162,13 @@ class MultiTaskModel:
         if count == 1:
             single = {name: value.squeeze(0) for name, value in state.items()}
             return tuple(value.unsqueeze(0) for value in one(single, x_MBD.squeeze(0), bias_MBC.squeeze(0)))
-        result: tuple[Tensor, ...] = torch.vmap(one)(state, x_MBD, bias_MBC)
-        return result
+        if not any(stopped) or all(stopped):
+            result: tuple[Tensor, ...] = torch.vmap(one)(state, x_MBD, bias_MBC)
+            return result
+        going = torch.tensor([m for m in range(count) if not stopped[m]], device=self.device)
+        state = {name: value.index_select(0, going) for name, value in state.items()}
+        result = torch.vmap(one)(state, x_MBD.index_select(0, going), bias_MBC.index_select(0, going))
+        return tuple(value.new_zeros(count, *value.shape[1:]).index_copy(0, going, value) for value in result)
 
     def _tables(self, owner: str) -> dict[int, Tensor]:
         return {int(n.rpartition(".")[2]): v for n, v in self.parameters.items() if n.startswith(f"{owner}.")}

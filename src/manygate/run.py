@@ -5,6 +5,7 @@ config.yaml   metrics.jsonl   checkpoints/   bundle/   evaluation.json   report.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -178,7 +179,7 @@ def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress:
             state = Trainer(model, tasks, splits["train"], monitor, config, folder, progress, fingerprint).fit()
         if folder is not None:
             save_bundle(folder / "bundle", model, log.encoder)
-    _, score_M = monitor(predict(model, splits["valid"]), model.members)
+    score_M = np.array([math.nan if best is None else best for best in state.best])
     logit_RNT = predict(model, splits["test"])
     result = {
         "parameters": model.parameter_count(),

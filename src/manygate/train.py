@@ -146,7 +146,7 @@ class Trainer:
         masks = model.draw_masks(len(batch), self.state.step)
         batch = model.hide_bias(batch, self.state.step)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            logit_MBT, penalty_M = model.forward(batch, masks)
+            logit_MBT, penalty_M = model.forward(batch, masks, stopped=self.state.stopped)
         loss_MT = task_losses(logit_MBT, *self._targets(batch), self.binary_MT)
         objective_M = (loss_MT * self.task_weight_MT).sum(dim=1) + penalty_M
         objective = (objective_M[self._active()] if any(self.state.stopped) else objective_M).sum()
