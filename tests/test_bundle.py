@@ -179,7 +179,7 @@ def test_tensors_that_do_not_fit_are_named(bundle):
     write_manifest(bundle, {"bundle_version": 1})
     (problem,) = refused(bundle)
     assert "model.safetensors: its tensors do not fit" in problem
-    assert "trunk.architecture.experts" in problem
+    assert "trunk.architecture.level.banks.0" in problem
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -19,9 +19,10 @@ FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path i
 LAYERS = (
     ("errors", "interrupt", "progress", "noise", "memory", "product", "loss"),
     ("schema", "metrics", "files", "layers"),
-    ("config", "checkpoint"),
+    ("config", "checkpoint", "gate"),
     ("data", "datasets", "report"),
-    ("flags", "terminal", "embedding", "architecture", "tower"),
+    ("flags", "terminal", "embedding", "tower", "mixture"),
+    ("architecture",),
     ("model",),
     ("optimizer", "evaluate", "bundle"),
     ("predict", "scores"),

@@ -21,7 +21,7 @@ VARIANTS = {
         "optimizer": "adam",
         "sparse_gradients": True,
         "expert_hidden": (5, 4),
-        "bottom_hidden": (6, 4),
+        "bottom_hidden": (6, 6),
         "tower_hidden": (4, 3),
         "gate_bias": True,
         "schedule": "cosine",
@@ -119,7 +119,7 @@ def test_shared_models_do_touch_each_other(encoded, trainer, settings):
     log, config = encoded(), settings(architecture="mmoe")
     before, after = (trainer(one, config) for one in (log, with_labels(log, 1)))
     before.fit(), after.fit()
-    weight = "trunk.architecture.experts.weight"
+    weight = "trunk.architecture.level.banks.0.weight"
     assert not torch.equal(before.model.parameters[weight], after.model.parameters[weight])
 
 
@@ -132,7 +132,8 @@ def test_logits_and_gates_have_a_row_per_replica_row_and_task(toy_inputs, toy_ba
     assert logit_RBT.shape == (2, 7, 3)
     assert not logit_RBT.requires_grad
     gates = model.gates(batch)
-    assert [gate.shape for gate in gates] == ([(2, 7, 3, 3)] if architecture in ("omoe", "mmoe") else [])
+    levels = {"omoe": [3], "mmoe": [3], "ml_mmoe": [3], "cgc": [4], "ple": [4, 4], "adatt": [3, 3], "stem": [4]}
+    assert [gate.shape for gate in gates] == [(2, 7, 3, experts) for experts in levels.get(architecture, [])]
     assert model.parameter_count() == sum(v.numel() for v in model.parameters.values()) / 2
 
 
@@ -154,7 +155,7 @@ def test_dropout_works_while_training_alone_and_by_its_rate(toy_inputs, toy_batc
     model = MultiTaskModel(inputs, 2, settings(replicas=2, dropout=0.5))
     plain = model.forward(batch)[0]
     assert torch.equal(plain, model.forward(batch)[0])
-    masks = [model.draw_masks(6, step) for step in (0, 0, 1)]
+    masks = [model.draw(6, step) for step in (0, 0, 1)]
     dropped = [model.forward(batch, mask)[0] for mask in masks]
     assert torch.equal(dropped[0], dropped[1])
     assert not torch.equal(dropped[0], dropped[2])
@@ -162,7 +163,7 @@ def test_dropout_works_while_training_alone_and_by_its_rate(toy_inputs, toy_batc
     for mask in masks[0].values():
         assert not torch.equal(mask[0], mask[1]), "each replica has a stream of its own"
     without = MultiTaskModel(inputs, 2, settings(replicas=2, dropout=0.0))
-    assert without.draw_masks(6, 0) == {}
+    assert without.draw(6, 0) == {}
 
 
 def test_the_main_network_never_sees_bias_features(toy_inputs, toy_batch, settings):
@@ -215,8 +216,8 @@ def test_members_that_have_stopped_are_left_out(encoded, trainer, settings):
     log = encoded()
     training = trainer(log, settings(architecture="mmoe", replicas=3))
     batch = training.train.take(torch.arange(16))
-    whole, _ = training.model.forward(batch, training.model.draw_masks(16, 0))
-    part, _ = training.model.forward(batch, training.model.draw_masks(16, 0), stopped=[False, True, False])
+    whole, _ = training.model.forward(batch, training.model.draw(16, 0))
+    part, _ = training.model.forward(batch, training.model.draw(16, 0), stopped=[False, True, False])
     assert (part[1] == 0).all()
     torch.testing.assert_close(part[[0, 2]], whole[[0, 2]])
     part.square().sum().backward()

@@ -67,7 +67,10 @@ def demo(
     from manygate.run import open_folder, prepare
 
     show = open_progress(progress)
-    config = RunConfig.build({"replicas": replicas, "learning_rate": 3e-3, "patience": 2, "log": str(out / "log")})
+    schemes = "single_task,shared_bottom,mmoe,ple"
+    config = RunConfig.build(
+        {"architectures": schemes, "replicas": replicas, "learning_rate": 3e-3, "patience": 2, "log": str(out / "log")}
+    )
     earlier = (out / "config.yaml").is_file() and RunConfig.load(out / "config.yaml").log == config.log
     if rows < 1000:
         raise InputError(f"--rows {rows:,}: too few to compare anything on. Write at least 1,000.")

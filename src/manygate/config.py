@@ -11,7 +11,26 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.schema import read_text, read_yaml, validated
 
-ARCHITECTURE_NAMES = ("single_task", "shared_bottom", "omoe", "mmoe")
+ARCHITECTURE_NAMES = (
+    "single_task",
+    "shared_bottom",
+    "asymmetric_sharing",
+    "customized_sharing",
+    "l2_constrained",
+    "cross_stitch",
+    "sluice_network",
+    "tensor_factorization",
+    "omoe",
+    "mmoe",
+    "ml_mmoe",
+    "cgc",
+    "ple",
+    "adatt",
+    "stem",
+    "pepnet",
+)
+COMPARED = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple")
+"""What a comparison trains unless told otherwise: the two papers' own schemes and the plain baselines."""
 
 
 def _widths(value: Any) -> Any:
@@ -22,9 +41,35 @@ def _widths(value: Any) -> Any:
     return (value,) if isinstance(value, int) else value
 
 
+def _rows(value: Any) -> Any:
+    """Accept 2, "2,3/1,1" and [[2, 3], [1, 1]]: rows separated by a slash, numbers by a comma."""
+    if isinstance(value, str):
+        return tuple(_widths(row) for row in value.split("/"))
+    if isinstance(value, int):
+        return ((value,),)
+    if isinstance(value, list | tuple) and value and all(isinstance(part, int) for part in value):
+        return (tuple(value),)
+    return value
+
+
 def _names(value: Any) -> Any:
     """Accept "a,b" and ["a", "b"]."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _schemes(value: Any) -> Any:
+    """Accept a scheme's class where its name is expected."""
+    if isinstance(value, list | tuple):
+        return tuple(_schemes(part) for part in value)
+    if isinstance(value, type):
+        return f"{value.__module__}:{value.__qualname__}"
+    return _names(value) if isinstance(value, str) and "," in value else value
+
+
+def _scheme_names(value: Any) -> Any:
+    """Accept "all", "a,b", ["a", "b"] and classes among them."""
+    value = ARCHITECTURE_NAMES if value == "all" else _schemes(value)
+    return (value,) if isinstance(value, str) else value
 
 
 def _specs(value: Any) -> Any:
@@ -35,6 +80,13 @@ def _specs(value: Any) -> Any:
 Specs = Annotated[tuple[str, ...], BeforeValidator(_specs)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_widths)]
+Counts = Annotated[tuple[Annotated[int, Field(ge=0, le=4096)], ...], BeforeValidator(_widths), Field(min_length=1)]
+CountRows = Annotated[tuple[Counts, ...], BeforeValidator(_rows), Field(min_length=1)]
+WidthRows = Annotated[
+    tuple[Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)], ...],
+    BeforeValidator(_rows),
+    Field(min_length=1),
+]
 LARGEST_SEED = 2**63 - 1
 
 
@@ -74,18 +126,66 @@ class DataConfig(_Settings):
 class ModelConfig(_Settings):
     """The network."""
 
-    architecture: str = Field("mmoe", description=f"How the tasks share: {', '.join(ARCHITECTURE_NAMES)}.")
+    architecture: Annotated[str, BeforeValidator(_schemes)] = Field(
+        "mmoe",
+        description=f"How the tasks share: {', '.join(ARCHITECTURE_NAMES)}; or a class of your own as module:Class.",
+    )
     dim: int = Field(8, ge=1, le=4096, description="Width of each embedding.")
+    lower_hidden: Widths = Field(
+        (), description="Hidden widths of layers that all tasks share under the scheme (MMoE section 6.4.1). Default: none."
+    )
     experts: int = Field(8, ge=1, le=4096, description="Number of experts.")
     expert_hidden: Widths = Field((64,), min_length=1, description="Hidden widths of an expert, for example 64 or 128,64.")
+    levels: int = Field(2, ge=1, le=32, description="Levels of ple, ml_mmoe and adatt.")
+    level_hidden: WidthRows | None = Field(
+        None, description="Hidden widths of each level's experts, levels separated by /: 128/64. Default: --expert-hidden in each."
+    )
+    shared_experts: Counts | None = Field(
+        None, description="Shared experts of cgc, ple, adatt and stem; one number, or one a level: 4,2. Default: half of --experts."
+    )
+    task_experts: CountRows | None = Field(
+        None,
+        description="Each task's own experts in cgc, ple, adatt and stem; one number, or one a task: 2,1, levels separated by /. "
+        "Default: what --experts leaves, divided among the tasks.",
+    )
+    task_expert_hidden: WidthRows | None = Field(
+        None, description="Hidden widths of each task's own experts, tasks separated by /. Default: those of the level."
+    )
     bottom_hidden: Widths | None = Field(
         None,
         min_length=1,
-        description="Hidden widths of a shared bottom and of each single-task model. "
+        description="Hidden widths of a shared bottom and of each task's network where a scheme has them. "
         "Default: as many weights as the experts (MMoE section 5.1).",
     )
     tower_hidden: Widths = Field((32,), description="Hidden widths of each task's tower.")
+    gate: Literal["softmax", "topk", "dselect_k"] = Field("softmax", description="How gates choose experts.")
     gate_bias: bool = Field(False, description="Give the gates a bias; equation 8 of MMoE has none.")
+    gate_features: Names = Field((), description="Features that the gates read. Default: what the experts read.")
+    temperature: float = Field(1.0, gt=0, le=1e6, description="What gates divide their logits by.")
+    top_k: int = Field(2, ge=1, le=4096, description="Experts a gate selects with --gate topk or dselect_k.")
+    gate_dropout: float = Field(0.0, ge=0, lt=1, description="Share of gate weights zeroed while training (Zhao et al. 2019).")
+    importance_weight: float | None = Field(
+        None, ge=0, le=1e6, description="Weight of the importance loss. Default: 0.1 with --gate topk, else 0."
+    )
+    load_weight: float | None = Field(None, ge=0, le=1e6, description="Weight of the load loss of --gate topk. Default: 0.1 there.")
+    entropy_weight: float = Field(0.01, ge=0, le=1e6, description="Weight of the entropy of --gate dselect_k.")
+    ml_gate_input: Literal["previous", "raw"] = Field("previous", description="What ml_mmoe's gates above level 1 read.")
+    expert_norm: bool = Field(False, description="Normalise each expert's output, with Swish for ReLU (HoME, KDD 2025).")
+    fusion: Literal["concat", "sum", "mean"] | None = Field(
+        None, description="How bottoms are joined. Default: sum in asymmetric_sharing, concat in customized_sharing."
+    )
+    l2_alpha: float = Field(1e-3, ge=0, le=1e6, description="Weight of l2_constrained's penalty.")
+    stitch_rate: float = Field(
+        10.0, ge=0, le=1e6, description="What the learning rate of stitches is multiplied by (cross_stitch, sluice_network)."
+    )
+    subspaces: int = Field(2, ge=1, le=64, description="Subspaces of each layer of sluice_network.")
+    orthogonality: float = Field(0.0, ge=0, le=1e6, description="Weight of sluice_network's penalty on overlapping subspaces.")
+    tucker_ranks: Widths | None = Field(
+        None,
+        min_length=1,
+        description="Ranks r1,r2,r3 of tensor_factorization: of inputs, outputs and tasks. Default: nearly full.",
+    )
+    gate_hidden: int = Field(32, ge=1, le=65536, description="Hidden width of pepnet's gates.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden units dropped while training.")
     bias_dropout: float = Field(0.1, ge=0, lt=1, description="Share of rows whose bias features are hidden while training.")
 
@@ -94,6 +194,22 @@ class ModelConfig(_Settings):
     def _architecture_is_known(cls, name: str) -> str:
         check_architecture(name)
         return name
+
+    @field_validator("tucker_ranks")
+    @classmethod
+    def _three_ranks(cls, ranks: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if ranks is not None and len(ranks) != 3:
+            raise InputError(f"tucker_ranks: three ranks, of inputs, outputs and tasks; found {list(ranks)}.")
+        return ranks
+
+    def hidden_of_levels(self, count: int | None = None) -> tuple[tuple[int, ...], ...]:
+        """The hidden widths of each level's experts; a scheme of one level reads the first level's."""
+        count = self.levels if count is None else count
+        rows = self.level_hidden or (self.expert_hidden,)
+        rows = rows[:1] if count == 1 else rows
+        if len(rows) not in (1, count):
+            raise InputError(f"level_hidden: widths of {len(rows)} levels for {count}. Give one, or {count}, separated by /.")
+        return rows * count if len(rows) == 1 else rows
 
 
 class TrainConfig(_Settings):
@@ -137,7 +253,9 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
 
     config_version: Literal[1] = 1
     log: str | None = Field(None, description="The log: a file, a folder or a glob.")
-    architectures: Names = Field(ARCHITECTURE_NAMES, description="What a comparison trains.")
+    architectures: Annotated[tuple[str, ...], BeforeValidator(_scheme_names)] = Field(
+        COMPARED, description="What a comparison trains; all for every scheme."
+    )
 
     @field_validator("architectures")
     @classmethod
@@ -175,8 +293,12 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
 
 
 def check_architecture(name: str) -> None:
-    """Raise an :class:`InputError` unless the name is a known sharing scheme."""
+    """Raise an :class:`InputError` unless the name is a known sharing scheme, or has the form of one's own, module:Class."""
+    module, colon, scheme = name.partition(":")
+    if colon and all(part.isidentifier() or part == "<locals>" for part in (*module.split("."), *scheme.split("."))):
+        return
     if name not in ARCHITECTURE_NAMES:
         raise InputError(
-            f"architecture {name!r} is unknown.{did_you_mean(name, ARCHITECTURE_NAMES)} Known: {', '.join(ARCHITECTURE_NAMES)}."
+            f"architecture {name!r} is unknown.{did_you_mean(name, ARCHITECTURE_NAMES)} Known: {', '.join(ARCHITECTURE_NAMES)}; "
+            "a class of your own is named module:Class."
         )

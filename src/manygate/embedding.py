@@ -1,6 +1,6 @@
 """Ids and numbers to a model's input, for many replicas at once.
 
-Shape suffixes: B batch, V rows of a table, R replicas, C columns of one part, D width of the whole input.
+Shape suffixes: B batch, V rows of a table, R replicas, C columns of one part, K copies, D width of the whole input.
 
 All features of one width share one table, kept as (V, R, dim), so that one gather serves every feature and every replica.
 """
@@ -25,13 +25,16 @@ class Embedding(nn.Module):
 
     ``inputs`` lists every feature of the encoder, ``chosen`` those that this embedding reads (all but the bias features, say).
 
-    **Shape**: tables {dim: (V, R, dim)}, batch of B rows -> x_RBD. The order in D: sparse features and bags by width of their
-    embedding, then dense numbers, then null flags.
+    With ``copies`` K every id has K vectors, side by side in its row, and x is K inputs one after the other, each of ``width``;
+    dense numbers are the same in all of them.
+
+    **Shape**: tables {dim: (V, R, K dim)}, batch of B rows -> x_RBD with D = K width. The order in each of the K: sparse features
+    and bags by width of their embedding, then dense numbers, then null flags.
     """
 
-    def __init__(self, inputs: Sequence[Input], chosen: Sequence[Input]):
+    def __init__(self, inputs: Sequence[Input], chosen: Sequence[Input], copies: int = 1):
         super().__init__()
-        self.inputs, self.chosen = tuple(inputs), tuple(chosen)
+        self.inputs, self.chosen, self.copies = tuple(inputs), tuple(chosen), copies
         position = {kind: [i.name for i in inputs if i.kind == kind] for kind in ("sparse", "bag", "dense")}
         self.dims = tuple(sorted({i.dim for i in chosen if i.dim}))
         self.rows: dict[int, int] = {}
@@ -77,8 +80,8 @@ class Embedding(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
 
     def initial_tables(self) -> dict[int, Tensor]:
-        """One replica's tables {dim: (V, dim)}: normal, but zero in the null and out-of-vocabulary rows of every feature."""
-        tables = {dim: torch.empty(self.rows[dim], dim).normal_(0.0, INITIAL_SD) for dim in self.dims}
+        """One replica's tables {dim: (V, K dim)}: normal, but zero in the null and out-of-vocabulary rows of every feature."""
+        tables = {dim: torch.empty(self.rows[dim], self.copies * dim).normal_(0.0, INITIAL_SD) for dim in self.dims}
         for dim in self.dims:
             offset = 0
             for feature in (i for i in self.chosen if i.dim == dim):
@@ -91,10 +94,21 @@ class Embedding(nn.Module):
         for dim in self.dims:
             parts += self._embedded(tables[dim], dim, batch, sparse)
         if len(self.source) or len(self.flags):
-            parts.append(self._numbers(batch.number_BM).expand(replicas, -1, -1))
+            parts.append(self._numbers(batch.number_BM).unsqueeze(1).expand(replicas, -1, self.copies, -1))
         if not parts:
             return batch.number_BM.new_zeros(replicas, len(batch), 0)
-        return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
+        return (torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]).flatten(2)
+
+    def columns_of(self, names: Sequence[str]) -> tuple[int, ...]:
+        """The columns of x (of one copy) in which some features lie, null flags included."""
+        owner = []
+        for dim in self.dims:
+            alike = [i for i in self.chosen if i.dim == dim]
+            owner += [i.name for kind in ("sparse", "bag") for i in alike if i.kind == kind for _ in range(dim)]
+        dense = [i for i in self.chosen if i.kind == "dense"]
+        owner += [i.name for i in dense for _ in range(i.units)] + [i.name for i in dense if i.flag]
+        assert len(owner) == self.width
+        return tuple(column for column, name in enumerate(owner) if name in names)
 
     def hide(self, batch: Batch, hidden_B: Tensor) -> Batch:
         """A copy of the batch with the chosen sparse and dense features null on the rows where ``hidden_B`` is true."""
@@ -114,17 +128,17 @@ class Embedding(nn.Module):
         if len(columns):
             id_BC = batch.id_BS if len(columns) == batch.id_BS.shape[1] else batch.id_BS.index_select(1, columns)
             row_n = (id_BC.long() + offsets).flatten()
-            vector_BCRd = look_up(table_VRd, row_n, sparse).view(size, len(columns), replicas, dim)
-            parts.append(vector_BCRd.permute(2, 0, 1, 3).reshape(replicas, size, -1))
+            vector_BCRKd = look_up(table_VRd, row_n, sparse).view(size, len(columns), replicas, self.copies, dim)
+            parts.append(vector_BCRKd.permute(2, 0, 3, 1, 4).reshape(replicas, size, self.copies, -1))
         for place, offset, pooling in self.bags[dim]:
             value_n, start = batch.bags[place]
             length_B = start.diff()
             bag_n = torch.repeat_interleave(torch.arange(size, device=start.device), length_B)
             vector_nRd = look_up(table_VRd, value_n.long() + offset, sparse)
-            pooled_BRd = vector_nRd.new_zeros(size, replicas, dim).index_add(0, bag_n, vector_nRd)
+            pooled_BRd = vector_nRd.new_zeros(size, replicas, self.copies * dim).index_add(0, bag_n, vector_nRd)
             if pooling == "mean":
                 pooled_BRd = pooled_BRd / length_B.clamp(min=1).view(-1, 1, 1)
-            parts.append(pooled_BRd.transpose(0, 1))
+            parts.append(pooled_BRd.transpose(0, 1).unflatten(-1, (self.copies, dim)))
         return parts
 
     def _numbers(self, number_BM: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """What the sharing schemes are built from, stacked so that all experts and gates of a level are one matrix product.
 
-Shape suffixes: B batch, D input, E experts, G gates, N units side by side, H hidden, T tasks. Everything is written for one model
-and one batch; :class:`manygate.model.MultiTaskModel` runs it for many replicas at once.
+Shape suffixes: B batch, D input, S inputs side by side, E experts, U linear columns beside them, N units side by side, H hidden,
+G gates. Everything is written for one model and one batch; :class:`manygate.model.MultiTaskModel` runs it for many replicas at
+once.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from manygate.noise import keep_mask, normal_noise
 from manygate.product import hidden_and_linear
 
 
@@ -24,36 +27,120 @@ def glorot(*shape: int, generator: torch.Generator | None = None) -> Tensor:
     return torch.empty(shape).uniform_(-bound, bound, generator=generator)
 
 
-class Dropout(nn.Module):
-    """Inverted dropout whose mask comes from outside, so that each replica draws from a stream of its own.
+class Drawn(nn.Module):
+    """A module that draws random numbers for every row while training; they come from outside as the buffer ``drawn``.
 
-    While training, ``keep`` (B, \\*shape) holds 0 or 1 / (1 - rate); see :mod:`manygate.noise`. Srivastava et al., JMLR 2014.
+    So each replica draws from a stream of its own; see :mod:`manygate.noise`. ``shape`` is that of one row's numbers; a module that
+    needs none has ``active`` false.
     """
 
-    keep: Tensor
+    drawn: Tensor
+
+    def __init__(self, shape: Sequence[int], active: bool):
+        super().__init__()
+        self.shape, self.active = tuple(shape), active
+        self.register_buffer("drawn", torch.empty(0), persistent=False)
+
+    def draw(self, rows: int, key: tuple[int, ...], device: torch.device) -> Tensor:
+        raise NotImplementedError
+
+
+class Dropout(Drawn):
+    """Inverted dropout: while training, ``drawn`` (B, \\*shape) holds 0 or 1 / (1 - rate). Srivastava et al., JMLR 2014."""
 
     def __init__(self, rate: float, shape: Sequence[int]):
-        super().__init__()
-        self.rate, self.shape = rate, tuple(shape)
-        self.register_buffer("keep", torch.empty(0), persistent=False)
+        super().__init__(shape, active=rate > 0)
+        self.rate = rate
+
+    def draw(self, rows: int, key: tuple[int, ...], device: torch.device) -> Tensor:
+        return keep_mask(self.rate, (rows, *self.shape), key, device)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.keep if self.training and self.rate else x
+        return x * self.drawn if self.training and self.active else x
+
+
+class Noise(Drawn):
+    """Standard normal noise: x + scale * drawn while training, and x when not."""
+
+    def draw(self, rows: int, key: tuple[int, ...], device: torch.device) -> Tensor:
+        return normal_noise((rows, *self.shape), key, device)
+
+    def forward(self, x: Tensor, scale: Tensor) -> Tensor:
+        return x + scale * self.drawn if self.training and self.active else x
+
+
+class Norm(nn.Module):
+    """Each unit's own gain and shift after normalising an expert's output over its units, then Swish.
+
+    HoME (Wang et al., KDD 2025) normalises experts, with Swish for ReLU, so that their outputs have one scale and few dead units.
+    Departure: HoME normalises over the batch; here a row's output must not depend on its batch-mates (Ba et al. 2016).
+
+    **Shape**: x_BNH -> y_BNH.
+    """
+
+    def __init__(self, units: int, width: int):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(units, width))
+        self.bias = nn.Parameter(torch.zeros(units, width))
+
+    def forward(self, x_BNH: Tensor) -> Tensor:
+        return F.silu(F.layer_norm(x_BNH, x_BNH.shape[-1:]) * self.gain + self.bias)
+
+
+class Units(nn.Module):
+    """N MLPs side by side, each reading its own input: one batched product per layer, ReLU after each.
+
+    With ``norm`` the last layer ends in :class:`Norm` and not in ReLU.
+
+    **Shape**: x_BNH -> y_BNK, with K the last width (H when there is no layer).
+    """
+
+    def __init__(self, units: int, inputs: int, hidden: Sequence[int], dropout: float = 0.0, norm: bool = False):
+        super().__init__()
+        widths = [inputs, *hidden]
+        shapes = list(zip(widths[:-1], widths[1:], strict=True))
+        self.weights = nn.ParameterList(nn.Parameter(glorot(units, fan_in, fan_out)) for fan_in, fan_out in shapes)
+        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(units, 1, fan_out)) for _, fan_out in shapes)
+        self.dropouts = nn.ModuleList(Dropout(dropout, (units, fan_out)) for _, fan_out in shapes)
+        self.norm = Norm(units, widths[-1]) if norm and hidden else None
+
+    def forward(self, x_BNH: Tensor) -> Tensor:
+        for weight_NHK, bias_N1K, dropout in zip(self.weights, self.biases, self.dropouts, strict=True):
+            y_BNK = (x_BNH.transpose(0, 1) @ weight_NHK + bias_N1K).transpose(0, 1)
+            last = weight_NHK is self.weights[-1]
+            x_BNH = dropout(self.norm(y_BNK) if last and self.norm is not None else y_BNK.relu())
+        return x_BNH
+
+    def one(self, n: int, x_BH: Tensor) -> Tensor:
+        """MLP n alone, without dropout."""
+        for index, (weight_NHK, bias_N1K) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x_BH = torch.addmm(bias_N1K[n], x_BH, weight_NHK[n])
+            last = index == len(self.weights) - 1
+            x_BH = normed(self.norm, n, x_BH) if last and self.norm is not None else x_BH.relu()
+        return x_BH
+
+
+def normed(norm: Norm, n: int, x_BH: Tensor) -> Tensor:
+    """What ``norm`` makes of the output of its unit n alone."""
+    return F.silu(F.layer_norm(x_BH, x_BH.shape[-1:]) * norm.gain[n] + norm.bias[n])
 
 
 class Experts(nn.Module):
-    """E expert networks and G gates of one level, all reading x.
+    """E expert networks, and U linear columns (of the gates) beside them, all reading x.
 
-    The first layer of all experts and all gates are one matrix product, ``x_BD @ [W_experts | W_gates]``; deeper layers are one
-    batched product. Experts are MLPs with ReLU after every layer, the last one included (MMoE section 4.2: "identical multilayer
-    perceptrons with ReLU activations"); gates are linear (equation 8), without bias unless asked.
+    The first layer of all experts and all linear columns are one matrix product, ``x_BD @ [W_experts | W_linear]``; deeper layers
+    are one batched product. Experts are MLPs with ReLU after every layer, the last one included (MMoE section 4.2: "identical
+    multilayer perceptrons with ReLU activations"); with ``norm`` the last ends in :class:`Norm` instead. ``linear`` holds the
+    initial values of the columns, (D, U), or (S, D, U) for S > 1.
 
-    **Shape**: x_BD -> expert_BEH, logit_BGE (the gates' logits, before their softmax).
+    With ``inputs_side_by_side`` S > 1 there are S inputs, each with E experts and U columns of its own, stacked.
 
-    >>> experts = Experts(inputs=100, experts=8, hidden=(16,), gates=2)
-    >>> expert_BEH, logit_BGE = experts(torch.zeros(4, 100))
-    >>> expert_BEH.shape, logit_BGE.shape, sum(p.numel() for p in experts.parameters())
-    (torch.Size([4, 8, 16]), torch.Size([4, 2, 8]), 14528)
+    **Shape**: x_BD -> expert_BEH, linear_BU; for S > 1, x_BSD -> expert_B(SE)H, linear_B(SU).
+
+    >>> experts = Experts(inputs=100, experts=8, hidden=(16,), linear=glorot(100, 16))
+    >>> expert_BEH, linear_BU = experts(torch.zeros(4, 100))
+    >>> expert_BEH.shape, linear_BU.shape, sum(p.numel() for p in experts.parameters())
+    (torch.Size([4, 8, 16]), torch.Size([4, 16]), 14528)
     """
 
     def __init__(
@@ -61,49 +148,57 @@ class Experts(nn.Module):
         inputs: int,
         experts: int,
         hidden: Sequence[int],
-        gates: int = 0,
-        gate_bias: bool = False,
+        linear: Tensor | None = None,
+        inputs_side_by_side: int = 1,
         dropout: float = 0.0,
+        norm: bool = False,
     ):
         super().__init__()
-        self.experts, self.gates, self.hidden = experts, gates, tuple(hidden)
-        self.first_units, self.gate_units = experts * hidden[0], gates * experts
-        weight = torch.empty(inputs, self.first_units + self.gate_units)  # not torch.cat: on meta tensors it loads sympy, 2 s
-        weight[:, : self.first_units] = glorot(experts, inputs, hidden[0]).transpose(0, 1).flatten(1)
-        for start in range(self.first_units, weight.shape[1], experts):
-            weight[:, start : start + experts] = glorot(inputs, experts)
-        self.weight = nn.Parameter(weight)
-        self.bias = nn.Parameter(torch.zeros(self.first_units))
-        self.gate_bias = nn.Parameter(torch.zeros(self.gate_units)) if gate_bias and gates else None
-        self.dropout = Dropout(dropout, (self.first_units,))
-        self.deeper = Units(experts, hidden[0], hidden[1:], dropout=dropout)
+        self.experts, self.hidden, self.side_by_side = experts, tuple(hidden), inputs_side_by_side
+        total, self.first_units = inputs_side_by_side * experts, experts * hidden[0]
+        columns = 0 if linear is None else linear.shape[-1]
+        weight = torch.empty(inputs_side_by_side, inputs, self.first_units + columns)  # torch.cat on meta loads sympy, 2 s
+        for s in range(inputs_side_by_side if experts else 0):
+            weight[s, :, : self.first_units] = glorot(experts, inputs, hidden[0]).transpose(0, 1).flatten(1)
+        if linear is not None:
+            weight[:, :, self.first_units :] = linear
+        bias = torch.zeros(inputs_side_by_side, self.first_units)
+        single = inputs_side_by_side == 1
+        self.weight = nn.Parameter(weight[0] if single else weight)
+        self.bias = nn.Parameter(bias[0] if single else bias) if experts else None
+        self.dropout = Dropout(dropout if experts else 0.0, (total, hidden[0]))
+        self.norm = Norm(total, hidden[0]) if norm and experts and len(hidden) == 1 else None
+        self.deeper = Units(total, hidden[0], hidden[1:] if experts else (), dropout=dropout, norm=norm)
 
-    def forward(self, x_BD: Tensor) -> tuple[Tensor, Tensor]:
-        hidden_BN, logit_BN = hidden_and_linear(x_BD, self.weight, self.bias)
-        expert_BEH = self.deeper(self.dropout(hidden_BN).unflatten(-1, (self.experts, self.hidden[0])))
-        if self.gate_bias is not None:
-            logit_BN = logit_BN + self.gate_bias
-        return expert_BEH, logit_BN.unflatten(-1, (self.gates, self.experts))
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.side_by_side == 1:
+            first_BN, linear_BU = self._first(x, self.weight, self.bias)
+        else:
+            first_SBN, linear_SBU = torch.vmap(self._first)(x.transpose(0, 1), self.weight, self.bias)
+            first_BN, linear_BU = first_SBN.transpose(0, 1).flatten(1), linear_SBU.transpose(0, 1).flatten(1)
+        first_BEH = first_BN.unflatten(-1, (self.side_by_side * self.experts, self.hidden[0]))
+        first_BEH = self.dropout(first_BEH if self.norm is None else self.norm(first_BEH))
+        return self.deeper(first_BEH), linear_BU
 
+    def _first(self, x_BD: Tensor, weight_DN: Tensor, bias_N: Tensor | None) -> tuple[Tensor, Tensor]:
+        if bias_N is None:
+            return x_BD.new_empty(len(x_BD), 0), x_BD @ weight_DN
+        if self.norm is None:
+            return hidden_and_linear(x_BD, weight_DN, bias_N)
+        first_BN, linear_BU = (x_BD @ weight_DN).split([self.first_units, weight_DN.shape[-1] - self.first_units], dim=-1)
+        return first_BN + bias_N, linear_BU
 
-class Units(nn.Module):
-    """N MLPs side by side, each reading its own input: one batched product per layer, ReLU after each.
+    def linear(self, x: Tensor) -> Tensor:
+        """The linear columns alone, linear_BU."""
+        columns = self.weight[..., self.first_units :]
+        return x @ columns if self.side_by_side == 1 else (x.transpose(0, 1) @ columns).transpose(0, 1).flatten(1)
 
-    **Shape**: x_BNH -> y_BNK, with K the last width (H when there is no layer).
-    """
-
-    def __init__(self, units: int, inputs: int, hidden: Sequence[int], dropout: float = 0.0):
-        super().__init__()
-        widths = [inputs, *hidden]
-        shapes = list(zip(widths[:-1], widths[1:], strict=True))
-        self.weights = nn.ParameterList(nn.Parameter(glorot(units, fan_in, fan_out)) for fan_in, fan_out in shapes)
-        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(units, 1, fan_out)) for _, fan_out in shapes)
-        self.dropouts = nn.ModuleList(Dropout(dropout, (units, fan_out)) for _, fan_out in shapes)
-
-    def forward(self, x_BNH: Tensor) -> Tensor:
-        for weight_NHK, bias_N1K, dropout in zip(self.weights, self.biases, self.dropouts, strict=True):
-            x_BNH = dropout((x_BNH.transpose(0, 1) @ weight_NHK + bias_N1K).relu().transpose(0, 1))
-        return x_BNH
+    def one(self, e: int, x_BD: Tensor) -> Tensor:
+        """Expert e alone, without dropout: x_BD -> y_BH. Only for one input (S = 1)."""
+        assert self.bias is not None
+        columns = slice(e * self.hidden[0], (e + 1) * self.hidden[0])
+        first_BH = torch.addmm(self.bias[columns], x_BD, self.weight[:, columns])
+        return self.deeper.one(e, first_BH.relu() if self.norm is None else normed(self.norm, e, first_BH))
 
 
 def mix(gate_BGE: Tensor, expert_BEH: Tensor) -> Tensor:

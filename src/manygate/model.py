@@ -16,13 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from manygate.architecture import ARCHITECTURES, Architecture
+from manygate.architecture import Architecture, Inputs, find_architecture
 from manygate.config import RunConfig
 from manygate.data.batches import Batch
 from manygate.data.encode import Input
 from manygate.embedding import Embedding
-from manygate.layers import Dropout
-from manygate.noise import DROPOUT, HIDDEN_BIAS, INITIAL, keep_mask, stream_seed
+from manygate.errors import InputError, did_you_mean
+from manygate.gate import Gates
+from manygate.layers import Drawn, Experts
+from manygate.noise import DRAWN, HIDDEN_BIAS, INITIAL, keep_mask, stream_seed
 from manygate.tower import BiasTower, Towers
 
 
@@ -36,22 +38,24 @@ class Member:
 
 
 class Trunk(nn.Module):
-    """Architecture and towers of one model.
+    """Lower layers that all tasks share (if any), architecture and towers of one model.
 
     **Shape**: x_BD, bias_BC -> logit_BT and the scheme's penalty; with ``gates=True`` the gate weights instead.
     """
 
-    def __init__(self, architecture: Architecture, towers: Towers, bias_tower: BiasTower):
+    def __init__(self, architecture: Architecture, towers: Towers, bias_tower: BiasTower, lower: Experts | None = None):
         super().__init__()
-        self.architecture, self.towers, self.bias_tower = architecture, towers, bias_tower
+        self.lower, self.architecture, self.towers, self.bias_tower = lower, architecture, towers, bias_tower
 
     def forward(self, x_BD: Tensor, bias_BC: Tensor, gates: bool = False) -> tuple[Tensor, ...]:
+        if self.lower is not None:
+            x_BD = self.lower(x_BD)[0].squeeze(1)
         if gates:
             return self.architecture.gates(x_BD)
         logit_BT = self.towers(self.architecture(x_BD))
         if bias_BC.shape[-1]:
             logit_BT = logit_BT + self.bias_tower(bias_BC)
-        return logit_BT, self.architecture.penalty()
+        return logit_BT, self.architecture.penalty(self.towers)
 
 
 class MultiTaskModel:
@@ -65,24 +69,47 @@ class MultiTaskModel:
         self, inputs: Sequence[Input], tasks: int, config: RunConfig, device: torch.device | str = "cpu", initialise: bool = True
     ):
         self.inputs, self.tasks, self.config, self.device = tuple(inputs), tasks, config, torch.device(device)
-        scheme = ARCHITECTURES[config.architecture]
+        self.scheme = scheme = find_architecture(config.architecture)
         own = [(t,) for t in range(tasks)] if scheme.one_model_per_task else [tuple(range(tasks))]
         self.members = tuple(Member(r, config.seed + r, t) for r in range(config.replicas) for t in own)
-        self.embedding = Embedding(self.inputs, [i for i in self.inputs if not i.bias]).to(self.device)
+        self.embedding = Embedding(
+            self.inputs, [i for i in self.inputs if not i.bias], copies=tasks + 1 if scheme.own_embeddings else 1
+        ).to(self.device)
         self.bias_embedding = Embedding(self.inputs, [i for i in self.inputs if i.bias]).to(self.device)
         rows = sum(self.embedding.rows.values()) + sum(self.bias_embedding.rows.values())
         self.sparse = rows > 100_000 if config.sparse_gradients is None else config.sparse_gradients
         with torch.device("meta"):  # shapes alone: drawing values here would move the global random state
             self.trunk = self._new_trunk()
-        self.dropouts = [(name, module) for name, module in self.trunk.named_modules() if isinstance(module, Dropout)]
+        self.drawn = [(name, module) for name, module in self.trunk.named_modules() if isinstance(module, Drawn)]
+        self.scheme_selects = any(isinstance(module, Gates) and module.selects for module in self.trunk.modules())
+        rates = self.trunk.architecture.learning_rates()
+        self.learning_rates = {f"trunk.architecture.{name}": rate for name, rate in rates.items()}
         self.parameters = self._stacked(initialise)
 
     def _new_trunk(self) -> Trunk:
-        scheme, config = ARCHITECTURES[self.config.architecture], self.config
-        own_tasks = 1 if scheme.one_model_per_task else self.tasks
-        architecture = scheme.build(self.embedding.width, self.tasks, config)
+        config = self.config
+        own_tasks = 1 if self.scheme.one_model_per_task else self.tasks
+        width, lower = self.embedding.width, None
+        if config.lower_hidden:
+            if self.scheme.own_embeddings or config.gate_features:
+                what = "gate_features" if config.gate_features else config.architecture
+                raise InputError(f"lower_hidden: not together with {what}, which needs the input itself. Leave one out.")
+            lower = Experts(width, 1, config.lower_hidden, dropout=config.dropout)
+            width = config.lower_hidden[-1]
+        architecture = self.scheme.build(Inputs(width, self._gate_columns()), self.tasks, config)
         towers = Towers(own_tasks, architecture.output_width, config.tower_hidden, config.dropout)
-        return Trunk(architecture, towers, BiasTower(own_tasks, self.bias_embedding.width))
+        return Trunk(architecture, towers, BiasTower(own_tasks, self.bias_embedding.width), lower)
+
+    def _gate_columns(self) -> tuple[int, ...]:
+        """Where the features lie that the gates read; empty where they read what the experts read."""
+        known = [i.name for i in self.embedding.chosen]
+        unknown = [name for name in self.config.gate_features if name not in known]
+        if unknown:
+            raise InputError(
+                f"gate_features: {name!r} is no feature of the model (bias features are not).{did_you_mean(name, known)}"
+                for name in unknown
+            )
+        return self.embedding.columns_of(self.config.gate_features)
 
     def _stacked(self, initialise: bool) -> dict[str, Tensor]:
         """Every member's initial parameters, drawn under its own seed; the global random state is put back."""
@@ -117,16 +144,15 @@ class MultiTaskModel:
         """Trainable numbers of one replica (for a model per task, of all its tasks' models)."""
         return sum(value.numel() for value in self.parameters.values()) // self.replicas
 
-    def draw_masks(self, size: int, step: int) -> dict[str, Tensor]:
-        """Dropout masks of one step for every member, (M, B, ...); each member's come from its own seed."""
-        masks = {}
-        for index, (name, module) in enumerate(self.dropouts):
-            if module.rate:
-                shape = (size, *module.shape)
-                keys = [(DROPOUT, member.seed, step, index, *member.tasks) for member in self.members]
-                drawn = [keep_mask(module.rate, shape, key, self.device) for key in keys]
-                masks[f"{name}.keep"] = torch.stack(drawn) if len(drawn) > 1 else drawn[0].unsqueeze(0)
-        return masks
+    def draw(self, size: int, step: int) -> dict[str, Tensor]:
+        """What dropout and noise draw in one step for every member, (M, B, ...); each member's from a stream of its own."""
+        numbers = {}
+        for index, (name, module) in enumerate(self.drawn):
+            if module.active:
+                keys = [(DRAWN, member.seed, step, index, *member.tasks) for member in self.members]
+                values = [module.draw(size, key, self.device) for key in keys]
+                numbers[f"{name}.drawn"] = torch.stack(values) if len(values) > 1 else values[0].unsqueeze(0)
+        return numbers
 
     def hide_bias(self, batch: Batch, step: int) -> Batch:
         """Hide the bias features of some rows, the same for every replica: null is what serving will give (Zhao et al. 2019)."""
@@ -139,21 +165,21 @@ class MultiTaskModel:
     def forward(
         self,
         batch: Batch,
-        masks: dict[str, Tensor] | None = None,
+        drawn: dict[str, Tensor] | None = None,
         gates: bool = False,
         stopped: Sequence[bool] = (),
     ) -> tuple[Tensor, ...]:
-        """Logits (M, B, tasks of a member) and penalties (M,); masks given means training.
+        """Logits (M, B, tasks of a member) and penalties (M,); ``drawn`` given (see :meth:`draw`) means training.
 
         Members that have ``stopped`` are left out; their results are zeros.
         """
-        if self.trunk.training != (masks is not None):
-            self.trunk.train(masks is not None)
+        if self.trunk.training != (drawn is not None):
+            self.trunk.train(drawn is not None)
         count = len(self.members)
         x_MBD = self.embedding(self._tables("embedding"), batch, count, self.sparse)
         bias_MBC = self.bias_embedding(self._tables("bias_embedding"), batch, count, self.sparse)
         state = {name.removeprefix("trunk."): v for name, v in self.parameters.items() if name.startswith("trunk.")}
-        state |= masks or {}
+        state |= drawn or {}
 
         def one(values: dict[str, Tensor], x_BD: Tensor, bias_BC: Tensor) -> tuple[Tensor, ...]:
             result: tuple[Tensor, ...] = functional_call(self.trunk, values, (x_BD, bias_BC, gates), tie_weights=False)
@@ -162,6 +188,9 @@ class MultiTaskModel:
         if count == 1:
             single = {name: value.squeeze(0) for name, value in state.items()}
             return tuple(value.unsqueeze(0) for value in one(single, x_MBD.squeeze(0), bias_MBC.squeeze(0)))
+        if self.scheme_selects and drawn is None:  # how many rows an expert gets depends on the data
+            members = [one({n: v[m] for n, v in state.items()}, x_MBD[m], bias_MBC[m]) for m in range(count)]
+            return tuple(torch.stack(values) for values in zip(*members, strict=True))
         if not any(stopped) or all(stopped):
             result: tuple[Tensor, ...] = torch.vmap(one)(state, x_MBD, bias_MBC)
             return result

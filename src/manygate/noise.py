@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-INITIAL, ORDER, DROPOUT, HIDDEN_BIAS = 1, 2, 3, 4
-"""Purposes, the first number of every stream's key: initial weights, order of batches, dropout, hidden bias features."""
+INITIAL, ORDER, DRAWN, HIDDEN_BIAS = 1, 2, 3, 4
+"""Purposes, the first number of every stream's key: initial weights, order of batches, dropout and noise, hidden bias features."""
 
 _LEVELS = 2**16
 
@@ -38,3 +38,11 @@ def keep_mask(rate: float, shape: Sequence[int], key: tuple[int, ...], device: t
     generator = torch.Generator(device).manual_seed(stream_seed(*key))
     drawn = torch.randint(_LEVELS, (count,), generator=generator, device=device)
     return ((drawn >= dropped) * scale).float().view(*shape)
+
+
+def normal_noise(shape: Sequence[int], key: tuple[int, ...], device: torch.device) -> Tensor:
+    """Standard normal values; float32."""
+    if device.type == "cpu":
+        generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(key)))
+        return torch.from_numpy(generator.standard_normal(tuple(shape), dtype=np.float32))
+    return torch.randn(tuple(shape), generator=torch.Generator(device).manual_seed(stream_seed(*key)), device=device)

@@ -18,16 +18,16 @@ from manygate.model import member_axis
 class Optimizer:
     """The run's optimizer; big tables with sparse gradients get the lazy variant, which updates only a batch's rows.
 
-    Weight decay spares biases and embedding tables: it would pull rare ids to zero and, with sparse gradients, cost a pass over the
-    whole table.
+    Weight decay spares biases, stitches and embedding tables: of tables it would pull rare ids to zero and, with sparse gradients,
+    cost a pass over the whole table.
     """
 
-    def __init__(self, parameters: dict[str, Tensor], config: TrainConfig, sparse: bool):
-        self.config, self.parameters = config, parameters
+    def __init__(self, parameters: dict[str, Tensor], config: TrainConfig, sparse: bool, rates: dict[str, float] | None = None):
+        """``rates``: what the learning rate of some parameters is multiplied by."""
+        self.config, self.parameters, self.rates = config, parameters, rates or {}
         decay = config.weight_decay if config.weight_decay is not None else 0.01 if config.optimizer == "adamw" else 0.0
         tables = [name for name in parameters if member_axis(name) == 1]
-        plain = [name for name in parameters if name not in tables and name.rpartition(".")[2].startswith(("bias", "gate_bias"))]
-        plain += [name for name in parameters if ".biases." in name]
+        plain = [name for name in parameters if name not in tables and _spared(name)]
         decayed = [name for name in parameters if name not in tables and name not in plain]
         self.names: list[list[str]] = []
         self.parts: list[torch.optim.Optimizer] = []
@@ -38,10 +38,14 @@ class Optimizer:
             self._add([(tables + plain, 0.0), (decayed, decay)])
 
     def _add(self, groups: list[tuple[list[str], float]], sparse: bool = False) -> None:
-        groups = [(names, decay) for names, decay in groups if names]
-        values = [
-            {"params": [self.parameters[n] for n in names]} | ({} if sparse else {"weight_decay": decay}) for names, decay in groups
-        ]
+        values: list[dict[str, Any]] = []
+        chosen: list[str] = []
+        for names, decay in groups:
+            for scale in dict.fromkeys(self.rates.get(name, 1.0) for name in names):
+                alike = [name for name in names if self.rates.get(name, 1.0) == scale]
+                chosen += alike
+                settings = {"rate_scale": scale} | ({} if sparse else {"weight_decay": decay})
+                values.append({"params": [self.parameters[name] for name in alike], **settings})
         rate = self.config.learning_rate
         part: torch.optim.Optimizer
         if self.config.optimizer == "sgd":
@@ -52,14 +56,14 @@ class Optimizer:
             part = torch.optim.SparseAdam(values, lr=rate)
         else:
             part = (torch.optim.AdamW if self.config.optimizer == "adamw" else torch.optim.Adam)(values, lr=rate, fused=True)
-        self.names.append([name for names, _ in groups for name in names])
+        self.names.append(chosen)
         self.parts.append(part)
 
     def step(self, rate: float) -> None:
         """One update with the gradients at hand, which are then dropped."""
         for part in self.parts:
             for group in part.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["rate_scale"]
             with torch.sparse.check_sparse_tensor_invariants(False):  # torch's sparse optimizers warn unless told
                 part.step()
         for value in self.parameters.values():
@@ -91,6 +95,14 @@ class Optimizer:
                     whole = slot == "step" and isinstance(part, torch.optim.SparseAdam)
                     state.setdefault(names.index(name), {})[slot] = int(value) if whole else value.clone()
             part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
+
+
+_SPARED = {"bias", "biases", "gain", "stitch", "alpha", "beta", "native"}
+
+
+def _spared(name: str) -> bool:
+    """Biases, and numbers that weigh networks or units against each other, which decay would pull to nothing."""
+    return not _SPARED.isdisjoint(name.split("."))
 
 
 def learning_rate(config: TrainConfig, step: int, total: int) -> float:

@@ -84,7 +84,7 @@ class Trainer:
         self.model, self.tasks, self.train, self.monitor, self.config = model, tuple(tasks), train, monitor, config
         self.folder, self.progress, self.fingerprint = folder, progress or Progress(), fingerprint
         self.title = title or config.architecture
-        self.optimizer = Optimizer(model.parameters, config, model.sparse)
+        self.optimizer = Optimizer(model.parameters, config, model.sparse, model.learning_rates)
         self.state = State(len(model.members))
         self.best = {name: value.detach().clone() for name, value in model.parameters.items()}
         self.batches = math.ceil(len(train) / config.batch_size)
@@ -143,10 +143,10 @@ class Trainer:
 
     def _step(self, batch: Batch) -> None:
         model, config = self.model, self.config
-        masks = model.draw_masks(len(batch), self.state.step)
+        drawn = model.draw(len(batch), self.state.step)
         batch = model.hide_bias(batch, self.state.step)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            logit_MBT, penalty_M = model.forward(batch, masks, stopped=self.state.stopped)
+            logit_MBT, penalty_M = model.forward(batch, drawn, stopped=self.state.stopped)
         loss_MT = task_losses(logit_MBT, *self._targets(batch), self.binary_MT)
         objective_M = (loss_MT * self.task_weight_MT).sum(dim=1) + penalty_M
         objective = (objective_M[self._active()] if any(self.state.stopped) else objective_M).sum()

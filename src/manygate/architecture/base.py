@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from manygate.config import ModelConfig
+from manygate.gate import Gates, GateSettings
+from manygate.tower import Towers
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a scheme reads: the width D of x_BD, and the columns that gates read where they read only some."""
+
+    width: int
+    gate_columns: tuple[int, ...] = ()
 
 
 class Architecture(nn.Module, ABC):
@@ -20,12 +31,19 @@ class Architecture(nn.Module, ABC):
     one_model_per_task: ClassVar[bool] = False
     """True when the scheme is a model of its own for each task, embeddings included; it is then built with one task."""
 
+    own_embeddings: ClassVar[bool] = False
+    """True when each task has embeddings of its own beside the shared ones: x_BD is then T + 1 inputs of width D / (T + 1), one
+    after the other, the shared one last."""
+
+    widths: ClassVar[str] = "expert_hidden"
+    """The setting that matching budgets changes: ``expert_hidden`` or ``bottom_hidden``."""
+
     output_width: int
 
     @classmethod
     @abstractmethod
-    def build(cls, inputs: int, tasks: int, config: ModelConfig) -> Self:
-        """Make the scheme for D inputs and T tasks from a run's settings."""
+    def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
+        """Make the scheme for T tasks from a run's settings. Raises :class:`InputError` for settings that do not fit."""
 
     @abstractmethod
     def forward(self, x_BD: Tensor) -> Tensor:
@@ -39,6 +57,49 @@ class Architecture(nn.Module, ABC):
     def shared_parameters(self) -> list[nn.Parameter]:
         """Parameters that more than one task trains."""
 
-    def penalty(self) -> Tensor:
-        """A term to add to the loss; zero for most schemes."""
-        return torch.zeros(())
+    def penalty(self, towers: Towers) -> Tensor:
+        """A term to add to the loss, of the last forward pass: by default what the gates ask for, and zero without any."""
+        total = next(towers.parameters()).new_zeros(())
+        for gates in self.modules():
+            if isinstance(gates, Gates) and gates.penalty is not None:
+                total, gates.penalty = total + gates.penalty, None
+        return total
+
+    def learning_rates(self) -> dict[str, float]:
+        """Multipliers of the learning rate, by parameter name; 1 for those not named."""
+        return {}
+
+
+def gate_settings(config: ModelConfig) -> GateSettings:
+    """The gates' part of a run's settings."""
+    balance = 0.1 if config.gate == "topk" else 0.0  # Shazeer et al. 2017, appendix C
+    return GateSettings(
+        kind=config.gate,
+        bias=config.gate_bias,
+        temperature=config.temperature,
+        k=config.top_k,
+        dropout=config.gate_dropout,
+        importance_weight=balance if config.importance_weight is None else config.importance_weight,
+        load_weight=balance if config.load_weight is None else config.load_weight,
+        entropy_weight=config.entropy_weight if config.gate == "dselect_k" else 0.0,
+    )
+
+
+class Pick(nn.Module):
+    """The columns of x that the gates read, gate_BF; None where they read what the experts read."""
+
+    def __init__(self, columns: tuple[int, ...]):
+        super().__init__()
+        self.columns = columns
+        self._index: dict[torch.device, Tensor] = {}
+
+    @property
+    def width(self) -> int | None:
+        return len(self.columns) or None
+
+    def forward(self, x_BD: Tensor) -> Tensor | None:
+        if not self.columns:
+            return None
+        if x_BD.device not in self._index:
+            self._index[x_BD.device] = torch.tensor(self.columns, device=x_BD.device)
+        return x_BD.index_select(-1, self._index[x_BD.device])

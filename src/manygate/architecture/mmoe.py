@@ -7,9 +7,11 @@ from typing import Self, final
 
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture
+from manygate.architecture.base import Architecture, Inputs, Pick, gate_settings
 from manygate.config import ModelConfig
-from manygate.layers import Experts, mix
+from manygate.gate import GateSettings
+from manygate.layers import mix
+from manygate.mixture import Group, Mixture
 
 
 @final
@@ -20,7 +22,8 @@ class MMoE(Architecture):
 
     **Shape**: x_BD -> h_BTH. With ``dropout=0`` no departure from the paper; what it does not state: biases in the experts, and the
     initialisation (Glorot per expert and gate, zero biases). Departures of the default settings: dropout after every expert layer,
-    the last included, and the optimizer's weight decay, gates included.
+    the last included, and the optimizer's weight decay, gates included. For MMoE as the top layer of a shared bottom (section
+    6.4.1) set ``lower_hidden``.
 
     >>> import torch
     >>> MMoE(inputs=100, tasks=2, experts=8, hidden=(16,))(torch.zeros(4, 100)).shape
@@ -33,23 +36,42 @@ class MMoE(Architecture):
         tasks: int,
         experts: int,
         hidden: Sequence[int],
-        gate_bias: bool = False,
+        gate: GateSettings | None = None,
+        gate_columns: tuple[int, ...] = (),
         dropout: float = 0.0,
+        norm: bool = False,
     ):
         super().__init__()
-        self.output_width = hidden[-1]
-        self.experts = Experts(inputs, experts, hidden, gates=tasks, gate_bias=gate_bias, dropout=dropout)
+        self.output_width, self.pick = hidden[-1], Pick(gate_columns)
+        self.level = Mixture(
+            inputs,
+            [Group(experts, tuple(hidden))],
+            sees=[range(experts)] * tasks,
+            gate=gate,
+            gate_inputs=self.pick.width,
+            dropout=dropout,
+            norm=norm,
+        )
 
     @classmethod
-    def build(cls, inputs: int, tasks: int, config: ModelConfig) -> Self:
-        return cls(inputs, tasks, config.experts, config.expert_hidden, config.gate_bias, config.dropout)
+    def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
+        return cls(
+            inputs.width,
+            tasks,
+            config.experts,
+            config.expert_hidden,
+            gate_settings(config),
+            inputs.gate_columns,
+            config.dropout,
+            config.expert_norm,
+        )
 
     def forward(self, x_BD: Tensor) -> Tensor:
-        expert_BEH, logit_BTE = self.experts(x_BD)
-        return mix(logit_BTE.softmax(dim=-1), expert_BEH)
+        expert_BEH, gate_BTE = self.level(x_BD, self.pick(x_BD))
+        return mix(gate_BTE, expert_BEH)
 
     def gates(self, x_BD: Tensor) -> tuple[Tensor, ...]:
-        return (self.experts(x_BD)[1].softmax(dim=-1),)
+        return (self.level.weights(x_BD, self.pick(x_BD)),)
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        return list(self.experts.parameters())
+        return list(self.parameters())

@@ -7,9 +7,11 @@ from typing import Self, final
 
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture
+from manygate.architecture.base import Architecture, Inputs, Pick, gate_settings
 from manygate.config import ModelConfig
-from manygate.layers import Experts, mix
+from manygate.gate import GateSettings
+from manygate.layers import mix
+from manygate.mixture import Group, Mixture
 
 
 @final
@@ -29,23 +31,42 @@ class OMoE(Architecture):
         tasks: int,
         experts: int,
         hidden: Sequence[int],
-        gate_bias: bool = False,
+        gate: GateSettings | None = None,
+        gate_columns: tuple[int, ...] = (),
         dropout: float = 0.0,
+        norm: bool = False,
     ):
         super().__init__()
-        self.tasks, self.output_width = tasks, hidden[-1]
-        self.experts = Experts(inputs, experts, hidden, gates=1, gate_bias=gate_bias, dropout=dropout)
+        self.tasks, self.output_width, self.pick = tasks, hidden[-1], Pick(gate_columns)
+        self.level = Mixture(
+            inputs,
+            [Group(experts, tuple(hidden))],
+            sees=[range(experts)],
+            gate=gate,
+            gate_inputs=self.pick.width,
+            dropout=dropout,
+            norm=norm,
+        )
 
     @classmethod
-    def build(cls, inputs: int, tasks: int, config: ModelConfig) -> Self:
-        return cls(inputs, tasks, config.experts, config.expert_hidden, config.gate_bias, config.dropout)
+    def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
+        return cls(
+            inputs.width,
+            tasks,
+            config.experts,
+            config.expert_hidden,
+            gate_settings(config),
+            inputs.gate_columns,
+            config.dropout,
+            config.expert_norm,
+        )
 
     def forward(self, x_BD: Tensor) -> Tensor:
-        expert_BEH, logit_B1E = self.experts(x_BD)
-        return mix(logit_B1E.softmax(dim=-1), expert_BEH).expand(-1, self.tasks, -1)
+        expert_BEH, gate_B1E = self.level(x_BD, self.pick(x_BD))
+        return mix(gate_B1E, expert_BEH).expand(-1, self.tasks, -1)
 
     def gates(self, x_BD: Tensor) -> tuple[Tensor, ...]:
-        return (self.experts(x_BD)[1].softmax(dim=-1).expand(-1, self.tasks, -1),)
+        return (self.level.weights(x_BD, self.pick(x_BD)).expand(-1, self.tasks, -1),)
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        return list(self.experts.parameters())
+        return list(self.parameters())

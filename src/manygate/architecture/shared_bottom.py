@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self, final
+from typing import ClassVar, Self, final
 
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture
+from manygate.architecture.base import Architecture, Inputs
 from manygate.config import ModelConfig
 from manygate.layers import Experts
 
@@ -36,6 +36,11 @@ def matched_bottom(inputs: int, tasks: int, config: ModelConfig) -> tuple[int, .
     return tuple(max(round(high * width), 1) for width in config.expert_hidden)
 
 
+def bottom_widths(inputs: Inputs, tasks: int, config: ModelConfig) -> tuple[int, ...]:
+    """``bottom_hidden``, or as many weights as the experts would have."""
+    return config.bottom_hidden or matched_bottom(inputs.width, tasks, config)
+
+
 @final
 class SharedBottom(Architecture):
     """y_k = h_k(f(x)): one bottom network f, read by every task's tower.
@@ -47,14 +52,16 @@ class SharedBottom(Architecture):
     torch.Size([4, 2, 113])
     """
 
+    widths: ClassVar[str] = "bottom_hidden"
+
     def __init__(self, inputs: int, tasks: int, hidden: Sequence[int], dropout: float = 0.0):
         super().__init__()
         self.tasks, self.output_width = tasks, hidden[-1]
         self.bottom = Experts(inputs, 1, hidden, dropout=dropout)
 
     @classmethod
-    def build(cls, inputs: int, tasks: int, config: ModelConfig) -> Self:
-        return cls(inputs, tasks, config.bottom_hidden or matched_bottom(inputs, tasks, config), config.dropout)
+    def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
+        return cls(inputs.width, tasks, bottom_widths(inputs, tasks, config), config.dropout)
 
     def forward(self, x_BD: Tensor) -> Tensor:
         h_B1H, _ = self.bottom(x_BD)

@@ -7,8 +7,8 @@ from typing import ClassVar, Self, final
 
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture
-from manygate.architecture.shared_bottom import matched_bottom
+from manygate.architecture.base import Architecture, Inputs
+from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import ModelConfig
 from manygate.layers import Experts
 
@@ -25,6 +25,7 @@ class SingleTask(Architecture):
     """
 
     one_model_per_task: ClassVar[bool] = True
+    widths: ClassVar[str] = "bottom_hidden"
 
     def __init__(self, inputs: int, hidden: Sequence[int], dropout: float = 0.0):
         super().__init__()
@@ -32,9 +33,9 @@ class SingleTask(Architecture):
         self.bottom = Experts(inputs, 1, hidden, dropout=dropout)
 
     @classmethod
-    def build(cls, inputs: int, tasks: int, config: ModelConfig) -> Self:
+    def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
         """``tasks`` is the number of tasks of the whole run; it decides the matched width only."""
-        return cls(inputs, config.bottom_hidden or matched_bottom(inputs, tasks, config), config.dropout)
+        return cls(inputs.width, bottom_widths(inputs, tasks, config), config.dropout)
 
     def forward(self, x_BD: Tensor) -> Tensor:
         h_B1H, _ = self.bottom(x_BD)

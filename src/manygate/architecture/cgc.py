@@ -1,0 +1,55 @@
+"""CGC: PLE of one level (Tang et al., "Progressive Layered Extraction (PLE)", RecSys 2020, section 4.1)."""
+
+from __future__ import annotations
+
+from typing import Self, final
+
+from torch import Tensor, nn
+
+from manygate.architecture.base import Architecture, Inputs, gate_settings
+from manygate.architecture.ple import PLE, Level, levels_of
+from manygate.config import ModelConfig
+from manygate.gate import GateSettings
+
+
+@final
+class CGC(Architecture):
+    """Customized Gate Control: y^k = t^k(g^k(x)),  g^k(x) = w^k(x) S^k(x),  w^k(x) = softmax(W_g^k x).
+
+    S^k stacks task k's own experts and the shared ones; all experts and gates read x. See :class:`manygate.architecture.PLE`.
+
+    **Shape**: x_BD -> h_BTH.
+
+    >>> import torch
+    >>> cgc = CGC(inputs=100, level=Level(task_experts=(2, 2), shared_experts=4, hidden=(16,)))
+    >>> cgc(torch.zeros(4, 100)).shape, sum(p.numel() for p in cgc.parameters())
+    (torch.Size([4, 2, 16]), 14128)
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        level: Level,
+        gate: GateSettings | None = None,
+        gate_columns: tuple[int, ...] = (),
+        dropout: float = 0.0,
+        norm: bool = False,
+    ):
+        super().__init__()
+        self.ple = PLE(inputs, [level], gate, gate_columns, dropout, norm)
+        self.output_width = self.ple.output_width
+
+    @classmethod
+    def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
+        (level,) = levels_of(tasks, config, 1)
+        return cls(inputs.width, level, gate_settings(config), inputs.gate_columns, config.dropout, config.expert_norm)
+
+    def forward(self, x_BD: Tensor) -> Tensor:
+        h_BTH: Tensor = self.ple(x_BD)
+        return h_BTH
+
+    def gates(self, x_BD: Tensor) -> tuple[Tensor, ...]:
+        return self.ple.gates(x_BD)
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        return self.ple.shared_parameters()

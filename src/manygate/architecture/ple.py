@@ -1,0 +1,165 @@
+"""CGC and PLE: Tang et al., "Progressive Layered Extraction (PLE)", RecSys 2020."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self, TypeVar, final
+
+import torch
+from torch import Tensor, nn
+
+from manygate.architecture.base import Architecture, Inputs, Pick, gate_settings
+from manygate.config import ModelConfig
+from manygate.errors import InputError
+from manygate.gate import GateSettings
+from manygate.layers import mix
+from manygate.mixture import Group, Mixture
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Level:
+    """The experts of one level: how many each task has of its own, how many are shared, and their hidden widths.
+
+    ``task_hidden`` has one entry a task where its own experts have other widths than the shared ones; all end in the same width.
+    """
+
+    task_experts: tuple[int, ...]
+    shared_experts: int
+    hidden: tuple[int, ...]
+    task_hidden: tuple[tuple[int, ...], ...] = ()
+
+    def groups(self) -> list[Group]:
+        """Each task's own experts, then the shared ones."""
+        own = self.task_hidden or (self.hidden,) * len(self.task_experts)
+        return [*(Group(n, h) for n, h in zip(self.task_experts, own, strict=True)), Group(self.shared_experts, self.hidden)]
+
+    def seen(self) -> list[tuple[int, ...]]:
+        """The experts of each task's gate: its own and the shared ones."""
+        total, start, sees = sum(self.task_experts), 0, []
+        for count in self.task_experts:
+            sees.append((*range(start, start + count), *range(total, total + self.shared_experts)))
+            start += count
+        return sees
+
+    @property
+    def experts(self) -> int:
+        return sum(self.task_experts) + self.shared_experts
+
+
+@final
+class PLE(Architecture):
+    """Progressive Layered Extraction, section 4.2; with one level it is Customized Gate Control (CGC), section 4.1.
+
+    CGC: y^k = t^k(g^k(x)),  g^k(x) = w^k(x) S^k(x),  w^k(x) = softmax(W_g^k x),  S^k(x) = [E_(k,1) .. E_(k,m_k), E_(s,1) ..
+    E_(s,m_s)]. PLE: g^{k,j}(x) = w^{k,j}(g^{k,j-1}(x)) S^{k,j}(x),  g^{k,0} = g^{s,0} = x.
+
+    At level j task k's own experts and its gate read g^{k,j-1}; the shared experts and the shared gate read g^{s,j-1}. The shared
+    gate mixes all experts of its level, every task's own ones too. The last level has none, and none is made that nothing above
+    would read. A task may have no expert of its own, or none may be shared. Departures as in :class:`manygate.architecture.MMoE`.
+
+    **Shape**: x_BD -> h_BTH.
+
+    >>> import torch
+    >>> levels = [Level(task_experts=(2, 1), shared_experts=2, hidden=(16,)), Level((1, 1), 2, (8,))]
+    >>> PLE(inputs=100, levels=levels)(torch.zeros(4, 100)).shape
+    torch.Size([4, 2, 8])
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        levels: Sequence[Level],
+        gate: GateSettings | None = None,
+        gate_columns: tuple[int, ...] = (),
+        dropout: float = 0.0,
+        norm: bool = False,
+    ):
+        super().__init__()
+        self.tasks, self.output_width, self.pick = len(levels[0].task_experts), levels[-1].hidden[-1], Pick(gate_columns)
+        self.levels = nn.ModuleList()
+        for j, level in enumerate(levels):
+            above = any(later.shared_experts for later in levels[j + 1 :])
+            groups = level.groups() if above or level.shared_experts else level.groups()[:-1]
+            self.levels.append(
+                Mixture(
+                    levels[j - 1].hidden[-1] if j else inputs,
+                    groups,
+                    sees=[*level.seen(), range(level.experts)] if above else level.seen(),
+                    gate=gate,
+                    own_inputs=j > 0,
+                    gate_inputs=self.pick.width,
+                    dropout=dropout,
+                    norm=norm,
+                )
+            )
+
+    @classmethod
+    def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
+        return cls(
+            inputs.width,
+            levels_of(tasks, config, config.levels),
+            gate_settings(config),
+            inputs.gate_columns,
+            config.dropout,
+            config.expert_norm,
+        )
+
+    def _run(self, x_BD: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """g^{k,L} of every task, and the tasks' gates of every level."""
+        g, gates, read = x_BD, [], self.pick(x_BD)
+        for level in self.levels:
+            expert_BEH, gate_BGE = level(g, read)
+            g = mix(gate_BGE, expert_BEH)
+            gates.append(gate_BGE[:, : self.tasks])
+        return g, gates
+
+    def forward(self, x_BD: Tensor) -> Tensor:
+        return self._run(x_BD)[0]
+
+    def gates(self, x_BD: Tensor) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            return tuple(self._run(x_BD)[1])
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        return list(self.parameters())
+
+
+def levels_of(tasks: int, config: ModelConfig, count: int, shared: int | None = None) -> list[Level]:
+    """A run's settings as levels. Half of ``experts`` are shared and the tasks divide the rest, unless the settings say otherwise;
+    ``shared`` is the number shared where neither says. A scheme of one level reads the first level's settings.
+    """
+    if config.shared_experts is not None:
+        shares = spread("shared_experts", config.shared_experts[: 1 if count == 1 else None], count, "level")
+    else:
+        shares = (config.experts // 2 if shared is None else shared,) * count
+    own = [(max((config.experts - shares[0]) // tasks, 1),) * tasks] * count
+    if config.task_experts is not None:
+        rows = spread("task_experts", config.task_experts[: 1 if count == 1 else None], count, "level")
+        own = [spread("task_experts", row, tasks, "task") for row in rows]
+    task_hidden = (
+        () if config.task_expert_hidden is None else spread("task_expert_hidden", config.task_expert_hidden, tasks, "task")
+    )
+    levels = [
+        Level(tuple(o), s, tuple(h), tuple(tuple(w) for w in task_hidden))
+        for o, s, h in zip(own, shares, config.hidden_of_levels(count), strict=True)
+    ]
+    for j, level in enumerate(levels):
+        lonely = [str(t) for t, seen in enumerate(level.seen()) if not seen]
+        if lonely:
+            raise InputError(
+                f"task_experts, shared_experts: level {j + 1} leaves task {', '.join(lonely)} (counted from 0) without any expert. "
+                "Give it one of its own, or share one."
+            )
+    return levels
+
+
+def spread(setting: str, given: Sequence[Value], count: int, what: str) -> tuple[Value, ...]:
+    """One value for each level or task; a single one serves all."""
+    if len(given) == 1:
+        return tuple(given) * count
+    if len(given) != count:
+        raise InputError(f"{setting}: {len(given)} values for {count} {what}s, found {list(given)}. Give one, or {count}.")
+    return tuple(given)

@@ -1,0 +1,118 @@
+"""Tensor-Factorization: Yang & Hospedales, "Deep Multi-task Representation Learning: A Tensor Factorisation Approach", ICLR
+2017."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Self, final
+
+import torch
+from torch import Tensor, nn
+
+from manygate.architecture.base import Architecture, Inputs
+from manygate.architecture.shared_bottom import bottom_widths
+from manygate.config import ModelConfig
+from manygate.errors import InputError
+from manygate.layers import Dropout
+
+
+class Tucker(nn.Module):
+    """A dense layer for each of T tasks, whose weights are one Tucker-factorised tensor (MMoE section 6.2):
+
+    W[a,b,t] = sum_{ijk} S[i,j,k] U1[a,i] U2[b,j] U3[t,k], with S of r1 x r2 x r3, U1 of m x r1, U2 of n x r2, U3 of T x r3.
+
+    W itself is never formed: x goes through U1, then S and U3, then U2. The four factors are drawn so that the variance of W is
+    Glorot's, 2 / (m + n). Four Glorot factors would make it so small that the signal dies, which is likely why the MMoE paper found
+    this scheme so poor. :meth:`decompose` starts from given weights instead.
+
+    **Shape**: x_Bm or x_BTm -> y_BTn.
+
+    >>> Tucker(inputs=10, outputs=6, tasks=3, ranks=(4, 5, 2))(torch.zeros(7, 10)).shape
+    torch.Size([7, 3, 6])
+    """
+
+    def __init__(self, inputs: int, outputs: int, tasks: int, ranks: tuple[int, int, int]):
+        super().__init__()
+        limits = {"r1": (ranks[0], inputs, "inputs"), "r2": (ranks[1], outputs, "outputs"), "r3": (ranks[2], tasks, "tasks")}
+        for name, (rank, limit, what) in limits.items():
+            if not min(1, limit) <= rank <= limit:
+                raise InputError(f"tucker_ranks: {name} is {rank} for a layer of {limit} {what}. Choose 1 to {limit}.")
+        r1, r2, r3 = ranks
+        self.core = nn.Parameter(torch.empty(r1, r2, r3).normal_(0.0, (2 / (inputs + outputs)) ** 0.5))
+        self.first = nn.Parameter(torch.empty(inputs, r1).normal_(0.0, max(r1, 1) ** -0.5))
+        self.second = nn.Parameter(torch.empty(outputs, r2).normal_(0.0, r2**-0.5))
+        self.third = nn.Parameter(torch.empty(tasks, r3).normal_(0.0, r3**-0.5))
+        self.bias = nn.Parameter(torch.zeros(tasks, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        task_Tij = (self.core @ self.third.t()).movedim(-1, 0)
+        z = x @ self.first
+        z_TBi = z if z.ndim == 2 else z.transpose(0, 1)
+        return (z_TBi @ task_Tij).transpose(0, 1) @ self.second.t() + self.bias
+
+    def weight(self) -> Tensor:
+        """W as (T, m, n); for tests and for reading."""
+        return torch.einsum("ijk,ai,bj,tk->tab", self.core, self.first, self.second, self.third)
+
+    @torch.no_grad()
+    def decompose(self, weight_Tmn: Tensor) -> None:
+        """Take the factors from given weights by the higher-order SVD (De Lathauwer et al. 2000): exact at full rank."""
+        w_mnT = weight_Tmn.movedim(0, -1)
+        factors = []
+        for mode, factor in enumerate((self.first, self.second, self.third)):
+            unfolded = w_mnT.movedim(mode, 0).flatten(1)
+            u, _, _ = torch.linalg.svd(unfolded, full_matrices=unfolded.shape[0] > unfolded.shape[1])
+            factor.copy_(u[:, : factor.shape[1]])
+            factors.append(factor)
+        self.core.copy_(torch.einsum("abt,ai,bj,tk->ijk", w_mnT, *factors))
+
+
+@final
+class TensorFactorization(Architecture):
+    """A network for each task, every layer of which is a :class:`Tucker` layer: y_k = h_k(f_k(x)).
+
+    What is shared and what is a task's own is learned: U1 and U2 are shared, U3 tells tasks apart. ``ranks`` (r1, r2, r3), by
+    default (min(m, n), n, T) of each layer; a given rank is cut to what a layer allows in the layers above the first.
+    Departures: embedding tables and biases are not factorised, towers are plain.
+
+    **Shape**: x_BD -> h_BTH.
+
+    >>> import torch
+    >>> TensorFactorization(inputs=100, tasks=2, hidden=(16, 8), ranks=(10, 16, 2))(torch.zeros(4, 100)).shape
+    torch.Size([4, 2, 8])
+    """
+
+    widths: ClassVar[str] = "bottom_hidden"
+
+    def __init__(
+        self,
+        inputs: int,
+        tasks: int,
+        hidden: Sequence[int],
+        ranks: Sequence[int] | None = None,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        if ranks is not None and len(ranks) != 3:
+            raise InputError(f"tucker_ranks: three ranks, of inputs, outputs and tasks; found {list(ranks)}.")
+        self.output_width = hidden[-1]
+        self.layers, self.dropouts = nn.ModuleList(), nn.ModuleList()
+        for j, width in enumerate(hidden):
+            below = hidden[j - 1] if j else inputs
+            chosen = tuple(ranks) if ranks is not None else (min(below, width), width, tasks)
+            if j:
+                chosen = (min(chosen[0], below), min(chosen[1], width), chosen[2])
+            self.layers.append(Tucker(below, width, tasks, (chosen[0], chosen[1], chosen[2])))
+            self.dropouts.append(Dropout(dropout, (tasks, width)))
+
+    @classmethod
+    def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
+        return cls(inputs.width, tasks, bottom_widths(inputs, tasks, config), config.tucker_ranks, config.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer, dropout in zip(self.layers, self.dropouts, strict=True):
+            x = dropout(layer(x).relu())
+        return x
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        return list(self.parameters())
