@@ -65,7 +65,8 @@ class Certain(GateKind):
         return torch.empty(inputs, 0)
 
     def forward(self, linear_BGU: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        return linear_BGU.new_ones(len(linear_BGU), self.gates, 1), None, None
+        gate_BG1 = linear_BGU.new_ones(len(linear_BGU), self.gates, 1)
+        return gate_BG1, gate_BG1.sum(dim=0) if self.training and self.settings.kind == "topk" else None, None
 
 
 @final

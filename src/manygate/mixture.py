@@ -83,7 +83,7 @@ class Mixture(nn.Module):
                     Experts(
                         inputs,
                         count,
-                        first.hidden,
+                        first.hidden if count else (self.output_width,),
                         (torch.stack(linear) if own_inputs else linear[0]) if linear else None,
                         inputs_side_by_side=len(run) if own_inputs else 1,
                         dropout=dropout,
@@ -107,6 +107,7 @@ class Mixture(nn.Module):
             and not self.training
             and not self.dense
             and not self.own_inputs
+            and not x.is_meta
             and not torch.compiler.is_compiling()
         ):
             return self._selected(x, gate_BF)
@@ -150,7 +151,7 @@ class Mixture(nn.Module):
         for number, (bank, e) in enumerate(numbered):
             row_n = chosen_BE[:, number].nonzero().squeeze(-1)
             if len(row_n):
-                expert_EBH[number].index_copy_(0, row_n, bank.one(e, x_BD.index_select(0, row_n)))
+                expert_EBH[number].index_copy_(0, row_n, bank.one(e, x_BD.index_select(0, row_n)).to(x_BD.dtype))
         return expert_EBH.transpose(0, 1), gate_BGE
 
 
