@@ -174,7 +174,8 @@ class Experts(nn.Module):
         if self.side_by_side == 1:
             first_BN, linear_BU = self._first(x, self.weight, self.bias)
         else:
-            first_SBN, linear_SBU = torch.vmap(self._first)(x.transpose(0, 1), self.weight, self.bias)
+            axes = (0, 0, None if self.bias is None else 0)
+            first_SBN, linear_SBU = torch.vmap(self._first, axes)(x.transpose(0, 1), self.weight, self.bias)
             first_BN, linear_BU = first_SBN.transpose(0, 1).flatten(1), linear_SBU.transpose(0, 1).flatten(1)
         first_BEH = first_BN.unflatten(-1, (self.side_by_side * self.experts, self.hidden[0]))
         first_BEH = self.dropout(first_BEH if self.norm is None else self.norm(first_BEH))

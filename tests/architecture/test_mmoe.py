@@ -1,73 +1,84 @@
-"""MMoE is its equations, its parameter counts are the paper's, and its experts start as experts of their own."""
+"""MMoE and OMoE are their equations, their parameter counts are the paper's, and one is the other where they must agree."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
-from reading import mixture, tower
+from reading import GATES, Reading, agree, count, rows, shaken, tower, weighted
 
 from manygate.architecture import MMoE, OMoE, SharedBottom
-from manygate.layers import Experts
+from manygate.architecture.shared_bottom import matched_bottom
+from manygate.config import ModelConfig
+from manygate.gate import GateSettings
 from manygate.tower import Towers
 
 deep = pytest.mark.parametrize("hidden", [(6,), (6, 4)], ids=["one layer", "two layers"])
-bias = pytest.mark.parametrize("gate_bias", [False, True], ids=["no gate bias", "gate bias"])
-
-
-def count(*modules: torch.nn.Module) -> int:
-    return sum(parameter.numel() for module in modules for parameter in module.parameters())
-
-
-def shaken(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
-    """In float64, with every parameter (biases too) away from zero."""
-    generator = torch.Generator().manual_seed(seed)
-    module.double()
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-    return module
-
-
-def rows(size: int, inputs: int) -> torch.Tensor:
-    return torch.randn(size, inputs, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+every_gate = pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
 
 
 @deep
-@bias
-@pytest.mark.parametrize("tasks", [1, 2, 3])
-def test_forward_is_equations_6_to_8(hidden, gate_bias, tasks):
-    model = shaken(MMoE(5, tasks, 4, hidden, gate_bias=gate_bias))
+@every_gate
+@pytest.mark.parametrize("norm", [False, True], ids=["relu", "norm"])
+@pytest.mark.parametrize("chosen", [(), (1, 4)], ids=["gates read x", "gates read columns"])
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_forward_is_equations_6_to_8(hidden, gate, norm, chosen, tasks):
+    model = shaken(MMoE(5, tasks, 5, hidden, gate, chosen, norm=norm))
     towers = shaken(Towers(tasks, hidden[-1], (3,)), seed=1)
-    x_BD = rows(8, 5)
-    logit_BT = towers(model(x_BD)).detach().numpy()
+    reading = Reading(model.level, [5], [range(5)] * tasks, gate, own=False)
+    x_BD, read = rows(7, 5), list(chosen or range(5))
+    h_BTH, logit_BT, (gate_BTE,) = model(x_BD), towers(model(x_BD)), model.gates(x_BD)
     for b, x in enumerate(x_BD.numpy()):
+        outputs = [f(x) for f in reading.experts[0]]
         for t in range(tasks):
-            f = mixture(x, model.experts, t)
-            np.testing.assert_allclose(model(x_BD)[b, t].detach().numpy(), f, rtol=1e-10, atol=1e-10)
-            np.testing.assert_allclose(logit_BT[b, t], tower(f, towers, t), rtol=1e-10, atol=1e-10)
+            g = reading.row(t, x[read])
+            agree(gate_BTE[b, t], g)
+            agree(h_BTH[b, t], weighted(g, outputs))
+            agree(logit_BT[b, t], tower(weighted(g, outputs), towers, t))
 
 
-def test_towers_of_any_depth_and_none():
-    for hidden in ((), (3,), (4, 3)):
-        towers = shaken(Towers(2, 6, hidden))
-        h_BTH = rows(12, 6).view(6, 2, 6)
-        expected = [[tower(h_BTH[b, t].numpy(), towers, t) for t in range(2)] for b in range(6)]
-        np.testing.assert_allclose(towers(h_BTH).detach().numpy(), expected, rtol=1e-10, atol=1e-10)
+@deep
+@every_gate
+@pytest.mark.parametrize("norm", [False, True], ids=["relu", "norm"])
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_omoe_is_equation_5(hidden, gate, norm, tasks):
+    model = shaken(OMoE(5, tasks, 4, hidden, gate, (0, 3), norm=norm))
+    reading = Reading(model.level, [4], [range(4)], gate, own=False)
+    x_BD = rows(7, 5)
+    h_BTH, (gate_BTE,) = model(x_BD), model.gates(x_BD)
+    for b, x in enumerate(x_BD.numpy()):
+        g = reading.row(0, x[[0, 3]])
+        for t in range(tasks):
+            agree(gate_BTE[b, t], g)
+            agree(h_BTH[b, t], weighted(g, [f(x) for f in reading.experts[0]]))
+
+
+@pytest.mark.parametrize("hidden", [(), (3,), (4, 3)])
+def test_towers_of_any_depth_and_none(hidden):
+    towers = shaken(Towers(2, 6, hidden))
+    h_BTH = rows(12, 6).view(6, 2, 6)
+    agree(towers(h_BTH), [[tower(h_BTH[b, t].numpy(), towers, t) for t in range(2)] for b in range(6)])
 
 
 @pytest.mark.parametrize(
     ("scheme", "expected"),
     [
         (MMoE(100, 2, 8, (16,)), 14_818),
-        (MMoE(100, 2, 8, (16,), gate_bias=True), 14_834),
+        (MMoE(100, 2, 8, (16,), GateSettings(bias=True)), 14_834),
         (OMoE(100, 2, 8, (16,)), 14_018),
+        (OMoE(100, 2, 8, (16,), GateSettings(bias=True)), 14_026),
         (SharedBottom(100, 2, (113,)), 13_255),
+        (SharedBottom(100, 2, (16,)), 1_906),
     ],
-    ids=["mmoe", "mmoe with gate bias", "omoe", "shared bottom"],
+    ids=["mmoe", "mmoe with gate bias", "omoe", "omoe with gate bias", "shared bottom", "shared bottom of figure 3"],
 )
 def test_parameter_counts_of_section_5(scheme, expected):
     assert count(scheme, Towers(2, scheme.output_width, (8,))) == expected
+
+
+def test_the_paper_s_bottom_has_113_units():
+    """13,056 / (100 + 16), section 5.1."""
+    config = ModelConfig(experts=8, expert_hidden=(16,), tower_hidden=(8,))
+    assert matched_bottom(100, 2, config) == (113,) == (round(13_056 / 116),)
 
 
 @deep
@@ -80,48 +91,55 @@ def test_with_one_task_it_is_omoe(hidden):
 
 
 @deep
-def test_with_one_expert_it_is_a_shared_bottom(hidden):
-    mmoe, bottom = MMoE(5, 2, 1, hidden), SharedBottom(5, 2, hidden)
-    state = mmoe.state_dict()
-    state = {key.replace("experts.", "bottom.", 1): value for key, value in state.items()}
-    state["bottom.weight"] = state["bottom.weight"][:, : hidden[0]]
+def test_with_equal_gates_it_is_omoe_and_the_gradients_of_its_gates_add_up_to_omoe_s(hidden):
+    mmoe, omoe = shaken(MMoE(5, 3, 4, hidden)), shaken(OMoE(5, 3, 4, hidden))
+    many, one, units = mmoe.level.banks[0], omoe.level.banks[0], 4 * hidden[0]
+    with torch.no_grad():
+        many.weight[:, :units] = one.weight[:, :units]
+        many.weight[:, units:] = one.weight[:, units:].repeat(1, 3)
+        many.bias.copy_(one.bias)
+        many.deeper.load_state_dict(one.deeper.state_dict())
+    x_BD, target = rows(10, 5), rows(10, 3 * hidden[-1], seed=3).view(10, 3, hidden[-1])
+    torch.testing.assert_close(mmoe(x_BD), omoe(x_BD), rtol=1e-12, atol=1e-12)
+    for model in (mmoe, omoe):
+        (model(x_BD) - target).square().sum().backward()
+    gates = many.weight.grad[:, units:].view(5, 3, 4)
+    torch.testing.assert_close(gates.sum(dim=1), one.weight.grad[:, units:], rtol=1e-10, atol=1e-10)
+    assert not torch.allclose(gates[:, 0], gates[:, 1]), "each task trains its own gate"
+    torch.testing.assert_close(many.weight.grad[:, :units], one.weight.grad[:, :units], rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(many.bias.grad, one.bias.grad, rtol=1e-10, atol=1e-10)
+    for found, expected in zip(many.deeper.parameters(), one.deeper.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-10, atol=1e-10)
+
+
+@deep
+@pytest.mark.parametrize("scheme", [MMoE, OMoE])
+def test_with_one_expert_it_is_a_shared_bottom(scheme, hidden):
+    mixture, bottom = scheme(5, 2, 1, hidden), SharedBottom(5, 2, hidden)
+    state = {key.replace("level.banks.0.", "bottom."): value for key, value in mixture.state_dict().items()}
     bottom.load_state_dict(state)
     x_BD = rows(10, 5).float()
-    torch.testing.assert_close(mmoe(x_BD), bottom(x_BD), rtol=1e-6, atol=1e-7)
-    assert (mmoe.gates(x_BD)[0] == 1).all()
+    assert torch.equal(mixture(x_BD), bottom(x_BD))
+    assert (mixture.gates(x_BD)[0] == 1).all()
+    assert count(mixture) == count(bottom)
 
 
-def test_each_expert_and_gate_is_initialised_with_its_own_fans():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        layer = Experts(100, 8, (32, 20), gates=2)
-    weight_DN = layer.weight.detach()
-    first_EDH = weight_DN[:, : 8 * 32].unflatten(1, (8, 32)).movedim(1, 0)
-    gate_GDE = weight_DN[:, 8 * 32 :].unflatten(1, (2, 8)).movedim(1, 0)
-    for stack, bound in (
-        (first_EDH, (6 / (100 + 32)) ** 0.5),
-        (gate_GDE, (6 / (100 + 8)) ** 0.5),
-        (layer.deeper.weights[0].detach(), (6 / (32 + 20)) ** 0.5),
-    ):
-        for matrix in stack:
-            assert 0.98 * bound < matrix.abs().max() <= bound
-            assert matrix.mean().abs() < 0.1 * bound
-            assert matrix.var().item() == pytest.approx(bound**2 / 3, rel=0.15)
-        for i in range(len(stack)):
-            for j in range(i):
-                correlation = torch.corrcoef(torch.stack([stack[i].flatten(), stack[j].flatten()]))[0, 1]
-                assert correlation.abs() < 0.2, "two experts start alike"
-    assert (layer.bias == 0).all()
-    assert all((values == 0).all() for values in layer.deeper.biases)
+def test_a_task_trains_all_experts_and_its_own_gate_alone():
+    model = shaken(MMoE(5, 3, 4, (6,)))
+    bank = model.level.banks[0]
+    for t in range(3):
+        model.zero_grad()
+        model(rows(20, 5))[:, t].square().sum().backward()
+        experts, gates = bank.weight.grad.split([24, 12], dim=1)
+        assert (experts != 0).any(dim=0).all()
+        assert [bool((gate != 0).any()) for gate in gates.split(4, dim=1)] == [t == other for other in range(3)]
 
 
 def test_changing_one_task_s_gate_changes_that_task_alone():
-    model = MMoE(5, 3, 4, (6,))
-    x_BD = rows(10, 5).float()
-    before = model(x_BD)
+    model = shaken(MMoE(5, 3, 4, (6,)))
+    before = model(rows(10, 5))
     with torch.no_grad():
-        model.experts.weight[:, model.experts.first_units + 4] += 1.0  # task 1, expert 0
-    after = model(x_BD)
-    assert torch.equal(before[:, 0], after[:, 0])
-    assert torch.equal(before[:, 2], after[:, 2])
+        model.level.banks[0].weight[:, 24 + 4] += 1.0  # task 1, expert 0
+    after = model(rows(10, 5))
+    assert torch.equal(before[:, [0, 2]], after[:, [0, 2]])
     assert not torch.allclose(before[:, 1], after[:, 1])
