@@ -24,7 +24,7 @@ LAYERS = (
     ("flags", "terminal", "embedding", "tower", "mixture"),
     ("architecture",),
     ("model",),
-    ("optimizer", "evaluate", "bundle"),
+    ("optimizer", "evaluate", "bundle", "budget"),
     ("predict", "scores"),
     ("train",),
     ("run",),

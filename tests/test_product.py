@@ -51,6 +51,13 @@ def test_stacked(shape: tuple[int, int, int, int], smallest: int, monkeypatch: p
     same_as_reference((found[0], found[1]), inputs)
 
 
+def test_stacks_of_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product, "SMALL", 0)
+    inputs = [value.detach().unflatten(0, (3, 2)).requires_grad_() for value in values(5, 9, 7, 4, members=6)]
+    found = torch.vmap(torch.vmap(hidden_and_linear))(*inputs)
+    same_as_reference((found[0], found[1]), inputs)
+
+
 def test_a_shared_input_is_not_stacked_by_the_caller() -> None:
     x, weight, bias = values(64, 100, 144, 128, members=3)
     found = torch.vmap(hidden_and_linear, in_dims=(None, 0, 0))(x[0], weight, bias)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn
 from cyclopts import App, CycloptsError, Group, Parameter
 from pydantic import ValidationError
 
-from manygate.config import ARCHITECTURE_NAMES, RunConfig
+from manygate.config import COMPARED, RunConfig
 from manygate.errors import InputError
 from manygate.flags import CompareFlags, DataFlags, ModelFlags, TrainFlags, resolve, settings_of
 from manygate.interrupt import Interrupted
@@ -47,6 +47,10 @@ ShowProgress = Annotated[ProgressMode, Parameter(help="Bars, plain lines or noth
 ConfigFile = Annotated[Path | None, Parameter(help="Settings as YAML; flags override them.")]
 Out = Annotated[Path | None, Parameter(help="Folder to write. Default: runs/NAME-N.")]
 Resume = Annotated[Path | None, Parameter(help="Continue the run in this folder, with its own log and settings.")]
+_NAMES = "names separated by commas, all for every one, module:Class for your own."
+OwnScheme = Annotated[
+    str | None, Parameter(name="--import", help="Module of the scheme of your own that the model was trained with.")
+]
 Overwrite = Annotated[bool, Parameter(help="Replace the run in --out.")]
 
 
@@ -197,7 +201,7 @@ def compare(
     log: Annotated[str | None, Parameter(help="A file, folder or glob: Parquet, CSV, Arrow.")] = None,
     /,
     *,
-    architectures: Annotated[str | None, Parameter(help="Schemes to compare, separated by commas. Default: all four.")] = None,
+    architectures: Annotated[str | None, Parameter(help=f"Schemes to compare: {_NAMES} Default: {','.join(COMPARED)}.")] = None,
     out: Out = None,
     resume: Resume = None,
     overwrite: Overwrite = False,
@@ -228,6 +232,35 @@ def compare(
 
 
 @app.command
+def architectures(
+    log: Annotated[str | None, Parameter(help="A log whose schema decides the inputs. Default: --columns and --labels.")] = None,
+    /,
+    *,
+    names: Annotated[str, Parameter(help=f"Schemes to list: {_NAMES}")] = "all",
+    columns: Annotated[int, Parameter(help="Without a log: how many numbers the schemes read.")] = 100,
+    labels: Annotated[int, Parameter(help="Without a log: how many tasks.")] = 2,
+    config: ConfigFile = None,
+    json: Json = False,
+    data: Annotated[DataFlags | None, _data] = None,  # type: ignore[valid-type]
+    model: Annotated[ModelFlags | None, _model] = None,  # type: ignore[valid-type]
+) -> None:
+    """List the sharing schemes with the parameters and FLOPs that each would have on a log, and with --match-parameters the widths.
+
+    Example: manygate architectures --expert-hidden 16 --tower-hidden 8 --match-parameters 15000
+    """
+    from manygate.budget import listing
+    from manygate.terminal import show_architectures
+
+    given = settings_of(data, model) | {"architectures": names} | ({"log": log} if log is not None else {})
+    settings = resolve(config, given)
+    rows, title = listing(settings, columns, labels)
+    if json:
+        _print_json({"inputs": title, "architectures": rows})
+    else:
+        show_architectures(rows, title)
+
+
+@app.command
 def evaluate(
     run: Annotated[Path, Parameter(help="A run's folder, or a bundle.")],
     log: Annotated[str, Parameter(help="A labelled log; of a data set's folder, the test part.")],
@@ -235,6 +268,7 @@ def evaluate(
     *,
     json: Json = False,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    import_: OwnScheme = None,
 ) -> None:
     """Every metric of every task of a trained model on a log.
 
@@ -243,6 +277,7 @@ def evaluate(
     from manygate.ranker import Ranker
     from manygate.terminal import show_metrics
 
+    _import(import_)
     report = Ranker.load(run, device).evaluate(log)
     if json:
         _print_json(report)
@@ -261,6 +296,7 @@ def predict(
     overwrite: Annotated[bool, Parameter(help="Replace --out.")] = False,
     json: Json = False,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    import_: OwnScheme = None,
 ) -> None:
     """Score rows: one column per task, in the order of the rows.
 
@@ -269,6 +305,7 @@ def predict(
     from manygate.ranker import Ranker
     from manygate.scores import write_scores
 
+    _import(import_)
     ranker = Ranker.load(run, device)
     rows = write_scores(ranker.model, ranker.encoder, log, out, keep, overwrite)
     if json:
@@ -305,6 +342,13 @@ def report(
         print(f"{headline(document)}\nreport {target}")
 
 
+def _import(module: str | None) -> None:
+    if module is not None:
+        from manygate.architecture import import_scheme
+
+        import_scheme(module.partition(":")[0])
+
+
 def _compare(log: Any, settings: RunConfig, folder: Path, json: bool, progress: Any, command: str) -> None:
     from manygate.comparison import compare_run
     from manygate.report import headline
@@ -331,7 +375,8 @@ def _settings(
         if log is not None or config is not None or given or out is not None or overwrite:
             raise InputError("--resume continues a run in its own folder, with its own log and settings; leave out all others.")
         other = "train" if any((resume / name).exists() for name in ("metrics.jsonl", "bundle")) else "compare"
-        if other != verb and (other == "train" or any((resume / name).is_dir() for name in ARCHITECTURE_NAMES)):
+        known = any((folder / name).exists() for folder in resume.glob("*/") for name in ("metrics.jsonl", "bundle"))
+        if other != verb and (other == "train" or known):
             raise InputError(f"--resume {resume}: a run of manygate {other}. Continue it with: manygate {other} --resume {resume}")
         if not (resume / "config.yaml").is_file():
             raise InputError(f"--resume {resume}: no run here (no config.yaml). Give the --out of the run that was stopped.")

@@ -32,7 +32,7 @@ def compare_run(
     for name in config.architectures:
         progress.say(f"{name}: training {config.replicas} replica{'s' if config.replicas > 1 else ''}")
         own = config.replace(architecture=name)
-        place = folder / name if folder else None
+        place = folder / name.replace(":", ".") if folder else None
         trained[name] = train_one(log, own, place, progress)
         finish(place, trained[name])
     results = document(log, config, trained, command)

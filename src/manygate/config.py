@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.schema import read_text, read_yaml, validated
@@ -186,6 +186,16 @@ class ModelConfig(_Settings):
         description="Ranks r1,r2,r3 of tensor_factorization: of inputs, outputs and tasks. Default: nearly full.",
     )
     gate_hidden: int = Field(32, ge=1, le=65536, description="Hidden width of pepnet's gates.")
+    match_parameters: int | None = Field(
+        None,
+        ge=1,
+        description="Choose hidden widths so that each scheme has this many parameters, embedding tables left out, within 2 %.",
+    )
+    match_flops: int | None = Field(
+        None,
+        ge=1,
+        description="Choose hidden widths so that a row's forward pass takes this many FLOPs, within 2 %.",
+    )
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden units dropped while training.")
     bias_dropout: float = Field(0.1, ge=0, lt=1, description="Share of rows whose bias features are hidden while training.")
 
@@ -194,6 +204,12 @@ class ModelConfig(_Settings):
     def _architecture_is_known(cls, name: str) -> str:
         check_architecture(name)
         return name
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if self.match_parameters is not None and self.match_flops is not None:
+            raise InputError("match_parameters, match_flops: a model has one budget. Leave one out.")
+        return self
 
     @field_validator("tucker_ranks")
     @classmethod

@@ -57,8 +57,8 @@ def _large(x: Tensor, weight: Tensor) -> bool:
 
 
 def _times(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``a @ b.mT + bias`` for matrices (B, K), (N, K) and a bias (N,), or for stacks of them, (M, B, K), (M, N, K) and (M, N)."""
-    if a.ndim == 3:
+    """``a @ b.mT + bias`` for matrices (B, K), (N, K) and a bias (N,), or for stacks of them, also stacks of stacks."""
+    if a.ndim > 2:
         return torch.stack([_times(a[m], b[m], None if bias is None else bias[m]) for m in range(len(a))])
     product: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
     return product

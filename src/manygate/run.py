@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from manygate.architecture import find_architecture, import_scheme
+from manygate.budget import matched, measure
 from manygate.bundle import load_bundle, save_bundle
 from manygate.config import RunConfig
 from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog, encode_log, find_schema, open_sources
-from manygate.errors import InputError
+from manygate.errors import InputError, raise_all
 from manygate.evaluate import Monitor, check_monitor, gate_report, parse_monitor, predict, task_report
 from manygate.files import read_json, to_json, write_text
 from manygate.metrics import interval
@@ -33,6 +35,8 @@ from manygate.schema import Schema
 from manygate.train import State, Trainer, check_fingerprint
 
 DOCUMENT_VERSION = 1
+WIDTHS = ("expert_hidden", "level_hidden", "task_expert_hidden", "bottom_hidden", "tower_hidden")
+"""Settings that a budget changes."""
 
 
 @dataclass
@@ -78,14 +82,35 @@ def prepare(
     if config.threads:
         torch.set_num_threads(config.threads)
     choose_device(config.device)
+    chosen = architectures or [config.architecture]
+    for name in chosen:
+        if ":" in name:
+            import_scheme(name.partition(":")[0])
+    raise_all(_unknown(chosen))
     sources = open_sources(log, config, valid, test)
     schema = find_schema(sources, config, schema)
     parse_monitor(config.monitor, schema.tasks, schema.group is not None)
     encoded = encode_log(sources, schema, config)
     check_monitor(config.monitor, schema.tasks, encoded.parts["valid"])
-    for name in architectures or [config.architecture]:
-        check_memory(encoded, config.replace(architecture=name))
+    raise_all(problem for name in chosen for problem in _problems(encoded, config.replace(architecture=name)))
     return encoded
+
+
+def _unknown(names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        try:
+            find_architecture(name)
+        except InputError as error:
+            yield from error.problems
+
+
+def _problems(log: EncodedLog, config: RunConfig) -> list[str]:
+    """Why an architecture cannot be trained with these settings, if it cannot."""
+    try:
+        check_memory(log, matched(log.encoder.inputs(config.dim), len(log.schema.tasks), config))
+    except InputError as error:
+        return [problem if config.architecture in problem else f"{config.architecture}: {problem}" for problem in error.problems]
+    return []
 
 
 def check_memory(log: EncodedLog, config: RunConfig) -> None:
@@ -166,6 +191,7 @@ def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress:
     splits = {part: Split(rows, device) for part, rows in log.parts.items()}
     tasks = log.schema.tasks
     monitor = Monitor(config.monitor, tasks, log.parts["valid"], splits["valid"])
+    inputs = log.encoder.inputs(config.dim)
     fingerprint = log.fingerprint(config.replace(log=None, threads=None, device="auto", checkpoint_seconds=0).to_yaml())
     if folder is not None and (folder / "DONE").is_file():
         state = _finished(folder, fingerprint)
@@ -175,14 +201,16 @@ def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         with _out_of_memory(config):
-            model = MultiTaskModel(log.encoder.inputs(config.dim), len(tasks), config, device)
-            state = Trainer(model, tasks, splits["train"], monitor, config, folder, progress, fingerprint).fit()
+            own = matched(inputs, len(tasks), config)
+            model = MultiTaskModel(inputs, len(tasks), own, device)
+            state = Trainer(model, tasks, splits["train"], monitor, own, folder, progress, fingerprint).fit()
         if folder is not None:
             save_bundle(folder / "bundle", model, log.encoder)
     score_M = np.array([math.nan if best is None else best for best in state.best])
     logit_RNT = predict(model, splits["test"])
     result = {
-        "parameters": model.parameter_count(),
+        **asdict(measure(inputs, len(tasks), model.config)),
+        "widths": {name: getattr(model.config, name) for name in WIDTHS},
         "seconds": round(state.seconds, 3),
         "replicas": model.replicas,
         "tasks": task_report(logit_RNT, log.parts["test"], tasks, log.encoder.labels),

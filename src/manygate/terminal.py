@@ -75,11 +75,13 @@ def show_comparison(document: dict[str, Any], headline: str) -> None:
             table.add_row(Text(task["name"] if i == 0 else ""), Text(name), *cells)
     _console().print(table)
     _console().print()
-    cost = _grid("cost", "architecture", "parameters", "seconds", "validation")
+    cost = _grid("cost", "architecture", "parameters", "network", "FLOPs a row", "seconds", "validation")
     for name, result in document["results"].items():
         cost.add_row(
             Text(name),
             Text(f"{result['parameters']:,}"),
+            Text(f"{result['network_parameters']:,}"),
+            Text(f"{result['flops']:,}"),
             Text(f"{result['seconds']:.0f}"),
             _number(document["valid"][name]["mean"]),
         )
@@ -88,6 +90,18 @@ def show_comparison(document: dict[str, Any], headline: str) -> None:
     _console().print(Text(headline, style="bold"))
     if document["best"]:
         _console().print(Text(document["best"]["reason"] + " The choice is made on validation alone."))
+
+
+def show_architectures(rows: list[dict[str, Any]], title: str) -> None:
+    """Schemes with what each costs; below, why some cannot be had."""
+    table = _grid(title, "architecture", "parameters", "network", "FLOPs a row", "hidden", "towers")
+    for row in (row for row in rows if not row["problem"]):
+        numbers = [Text(f"{row[key]:,}") for key in ("parameters", "network_parameters", "flops")]
+        table.add_row(Text(row["name"]), *numbers, Text(row["hidden"]), Text(row["towers"]))
+    if table.rows:
+        _console().print(table)
+    for row in (row for row in rows if row["problem"]):
+        _console().print(Text(row["problem"], style="red"))
 
 
 def _result_cells(task: dict[str, Any]) -> list[Text]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from manygate.report.svg import DASHES, MARKERS, Canvas, colour, label
+from manygate.report.svg import DASHES, MARKERS, Canvas, colour, label, mark
 from manygate.report.words import finite, interval, number
 
 if TYPE_CHECKING:
@@ -52,6 +52,16 @@ class Reliability(NamedTuple):
     name: str
     style: int
     points: Sequence[tuple[float, float]]
+
+
+class Cost(NamedTuple):
+    """One architecture's place among the others: FLOPs of a row's forward pass, mean of a metric, half-width of its interval."""
+
+    name: str
+    style: int
+    flops: float
+    mean: float
+    half: float
 
 
 def mean_and_half_width(values: Sequence[float]) -> tuple[float, float]:
@@ -165,13 +175,102 @@ def reliability(key: str, title: str, lines: Sequence[Reliability]) -> str:
         return canvas.svg(key, title, f"Observed rate by predicted rate for {names}; the numbers are in the table below.")
 
 
+def undominated(points: Sequence[Cost]) -> list[str]:
+    """The architectures that no other beats in both: none is as cheap and better, or cheaper and as good. Cheapest first.
+
+    >>> undominated([Cost("a", 0, 10, 0.7, 0), Cost("b", 1, 20, 0.6, 0), Cost("c", 2, 30, 0.8, 0)])
+    ['a', 'c']
+    """
+    ranked = sorted(points, key=lambda point: (point.flops, -point.mean))
+    best = [max((other.mean for other in ranked[:place]), default=-math.inf) for place in range(len(ranked))]
+    return [point.name for point, most in zip(ranked, best, strict=True) if point.mean > most]
+
+
+def frontier(key: str, title: str, metric: str, points: Sequence[Cost]) -> str:
+    """A metric with its 95 % interval against cost; the line joins the architectures that no other beats in both."""
+    on = undominated(points)
+    names = [label(point.name) for point in points]
+    with Canvas(height=max(250, 40 + 17 * len(points)), left=58, right=26 + 6.4 * max(map(len, names)), bottom=44) as canvas:
+        axes = canvas.axes
+        axes.grid()
+        for point in points:
+            axes.errorbar(point.flops, point.mean, yerr=point.half or None, color=_paint(point.style), linewidth=1.2, zorder=2)
+            face = {} if point.name not in on else {"markerfacecolor": _paint(point.style)}
+            axes.plot([point.flops], [point.mean], **{**_marker(point.style), "markersize": 7, **face})
+        line = sorted((point for point in points if point.name in on), key=lambda point: point.flops)
+        axes.step([p.flops for p in line], [p.mean for p in line], where="post", color=colour("zero"), linewidth=1.2, dashes=(4, 3))
+        low, high = min(p.flops for p in points), max(p.flops for p in points)
+        if high > 4 * low:
+            axes.set_xscale("log")
+        else:
+            axes.set_xlim(low - 0.08 * (high - low or low), high + 0.08 * (high - low or low))
+        axes.margins(y=0.12)
+        _flops_ticks(axes)
+        _ticks(axes.yaxis, signed=False, most=6)
+        axes.set_xlabel("FLOPs of a row's forward pass", labelpad=4, fontsize=10.5)
+        axes.set_ylabel(metric, labelpad=6, fontsize=10.5)
+        _names_at_the_right(axes, points, on)
+        told = "; ".join(f"{p.name}: {p.flops:,.0f} FLOPs, {number(p.mean)}" for p in points)
+        return canvas.svg(key, title, f"{told}. Beaten by none in both: {', '.join(on)}.")
+
+
+def _names_at_the_right(axes: Axes, points: Sequence[Cost], on: Sequence[str]) -> None:
+    """The names beside the chart, in the order of their points' heights and clear of each other, each with a line to its point."""
+    low, high = axes.get_ylim()
+    pixels = axes.get_window_extent().height
+    gap = 15 / pixels
+    ranked = sorted(points, key=lambda point: point.mean)
+    places: list[float] = []
+    for point in ranked:
+        height = (point.mean - low) / (high - low)
+        places.append(max(height, places[-1] + gap) if places else height)
+    over = max(places[-1] - 1.0, 0.0)
+    for place, point in zip(reversed(range(len(ranked))), reversed(ranked), strict=True):
+        room = 1.0 - gap * (len(ranked) - 1 - place) if over else places[place]
+        height = min(places[place], room)
+        axes.annotate(
+            label(point.name),
+            (point.flops, point.mean),
+            xytext=(1.03, height),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=10.5,
+            color=_paint(point.style),
+            fontweight="bold" if point.name in on else "normal",
+            arrowprops={"arrowstyle": "-", "color": colour("line"), "linewidth": 0.8, "shrinkA": 2, "shrinkB": 5},
+            annotation_clip=False,
+        )
+
+
+def _flops_ticks(axes: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    axes.xaxis.set_major_locator(
+        LogLocator(subs=(1, 2, 5)) if axes.get_xscale() == "log" else MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10])
+    )
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: flops(value)))
+
+
+def flops(value: float) -> str:
+    """FLOPs in short.
+
+    >>> flops(29824), flops(1.2e6), flops(950)
+    ('29.8 k', '1.2 M', '950')
+    """
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.0f}"
+
+
 def _paint(style: int) -> str:
     return colour(f"a{style % 8}")
 
 
 def _marker(style: int) -> dict[str, Any]:
     return {
-        "marker": MARKERS[style % 8],
+        "marker": MARKERS[mark(style)],
         "color": _paint(style),
         "markerfacecolor": colour("card"),
         "markeredgewidth": 1.8,
@@ -182,8 +281,8 @@ def _marker(style: int) -> dict[str, Any]:
 
 def _draw_line(axes: Axes, across: Sequence[float], up: Sequence[float], style: int, markers: bool) -> None:
     (line,) = axes.plot(across, up, color=_paint(style), linewidth=1.9)
-    if DASHES[style % 8]:
-        line.set_dashes(DASHES[style % 8])
+    if DASHES[mark(style)]:
+        line.set_dashes(DASHES[mark(style)])
     if markers:
         axes.plot(across, up, **{**_marker(style), "markersize": 4, "markerfacecolor": _paint(style), "markeredgewidth": 0})
 

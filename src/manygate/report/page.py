@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from manygate.files import writing
 from manygate.report import panels, view
-from manygate.report.svg import DASHES, PALETTE, SHAPES
+from manygate.report.svg import DASHES, PALETTE, SHAPES, mark
 from manygate.report.words import Document, chosen, headline, judged, listed
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def render(document: Document) -> str:
         "scores": view.score_table(document),
         "forests": panels.forests(document),
         "costs": view.costs(document),
+        "frontier": panels.frontier(document),
         "results": view.results(document),
         "meanings": view.meanings(document),
         "learning": panels.learning(document),
@@ -76,7 +77,7 @@ def _environment() -> Environment:
 
     loader = PackageLoader("manygate", "report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals.update(dashes=DASHES, shapes=SHAPES)
+    environment.globals.update(dashes=DASHES, shapes=SHAPES, mark=mark)
     environment.filters["listed"] = listed
     return environment
 

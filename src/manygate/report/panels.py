@@ -85,6 +85,24 @@ def _best_epoch(document: Document, name: str, task: str) -> float | None:
     return values[(len(values) - 1) // 2] if values else None
 
 
+def frontier(document: Document) -> list[View]:
+    """For each task, the test metric against the cost of a row's forward pass, all architectures in one chart."""
+    sections = []
+    for place, task in enumerate(words.task_names(document)):
+        key = words.main_metric(document, task)
+        points = []
+        for name, style in styles(document).items():
+            result = document["results"][name]
+            found = (result["tasks"].get(task) or {}).get("metrics", {}).get(key) or {}
+            if words.finite(found.get("mean")) and words.finite(result.get("flops")):
+                points.append(charts.Cost(name, style, result["flops"], found["mean"], words.half_width(found) or 0.0))
+        if len(points) > 1:
+            metric = words.metric(key).label
+            chart = charts.frontier(f"frontier-{place}", f"Test {metric} of {task} against FLOPs a row", metric, points)
+            sections.append({"task": task, "metric": metric, "chart": Markup(chart), "on": charts.undominated(points)})
+    return sections
+
+
 def gates(document: Document) -> list[View]:
     """For each architecture with gates, a heat map of tasks by experts for each level."""
     sections = []
@@ -95,7 +113,7 @@ def gates(document: Document) -> list[View]:
         for level, heat in zip(levels, maps, strict=True):
             heat["level"] = f"level {level + 1} of {len(levels)}" if len(levels) > 1 else ""
         if maps:
-            sections.append({"name": name, "style": style % 8, "maps": maps})
+            sections.append({"name": name, "style": style, "maps": maps})
     return sections
 
 
@@ -113,6 +131,8 @@ def _heat(found: list[View]) -> View:
 def _weight(weight: Any, sd: Any, top: float) -> View:
     if not words.finite(weight):
         return {"text": "–", "sd": "", "heat": "0", "deep": False}
+    if weight == 0 and sd == 0:
+        return {"text": "·", "sd": "", "heat": "0", "deep": False}  # an expert that the gate does not see
     heat = 0.02 + 0.9 * max(weight, 0) / top
     return {"text": f"{weight:.2f}", "sd": f"{sd:.2f}" if words.finite(sd) else "", "heat": f"{heat:.3f}", "deep": heat > 0.55}
 
@@ -153,7 +173,7 @@ def calibration(document: Document) -> list[View]:
             bins = [b for b in bins if words.finite(b.get("predicted")) and words.finite(b.get("observed"))]
             if bins:
                 lines.append(charts.Reliability(name, style, [(b["predicted"], b["observed"]) for b in bins]))
-                table.append({"name": name, "style": style % 8, **_fit(bins)})
+                table.append({"name": name, "style": style, **_fit(bins)})
         if lines:
             title = f"Reliability of {task}: observed by predicted rate"
             chart = Markup(charts.reliability(f"calibration-{place}", title, lines))

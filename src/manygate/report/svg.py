@@ -55,6 +55,15 @@ _OURS = (  # the families of settings that a chart depends on
 )
 
 
+def mark(style: int) -> int:
+    """The marker and dash of an architecture's style; its colour is ``style % 8``, so that sixteen styles differ.
+
+    >>> len({(style % 8, mark(style)) for style in range(16)})
+    16
+    """
+    return (style + 3 * (style // 8)) % 8
+
+
 def colour(name: str) -> str:
     """The colour to draw with, which the finished chart refers to as a CSS variable."""
     return PALETTE[name][0]

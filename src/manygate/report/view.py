@@ -30,7 +30,7 @@ def legend(document: Document) -> list[View]:
     """The architectures in order, with their style and role."""
     best, baseline = words.chosen(document), document.get("baseline")
     return [
-        {"name": name, "style": style % 8, "chosen": name == best, "baseline": name == baseline}
+        {"name": name, "style": style, "chosen": name == best, "baseline": name == baseline}
         for name, style in styles(document).items()
     ]
 
@@ -138,7 +138,7 @@ def costs(document: Document) -> list[View]:
     for head in legend(document):
         result = document["results"][head["name"]]
         stopped = result.get("stopped") or {}
-        cost = {key: result.get(key) for key in ("parameters", "replicas")}
+        cost = {key: result.get(key) for key in ("parameters", "network_parameters", "flops", "replicas")}
         rows.append(
             {
                 **head,
