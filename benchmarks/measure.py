@@ -102,9 +102,7 @@ def peaks(rows: int, width: int, units: int, clock: str) -> dict[str, float]:
     }
     if torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         linear = torch.ops.mkldnn._linear_pointwise
-        found["2048 x 2048 x 2048, oneDNN"] = gigaflops(
-            2.0 * 2048**3, lambda: linear(square, square, None, "none", [], ""), clock
-        )
+        found["2048 x 2048 x 2048, oneDNN"] = gigaflops(2.0 * 2048**3, lambda: linear(square, square, None, "none", [], ""), clock)
     return found
 
 
@@ -151,10 +149,15 @@ def add_machine_options(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--name", default=name, help="name of the result files, after the date")
 
 
+def result_stem(folder: Path, name: str) -> Path:
+    """``folder/DATE-name``."""
+    return folder / f"{datetime.now().date().isoformat()}-{name}"
+
+
 def write_results(folder: Path, name: str, document: dict[str, Any], lines: Sequence[str]) -> None:
     """``folder/DATE-name.json`` and ``.md``."""
     folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"{datetime.now().date().isoformat()}-{name}"
+    stem = result_stem(folder, name)
     stem.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     stem.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
