@@ -1,4 +1,4 @@
-"""Shared-Bottom is equation 1; Single-Task is one of it per task; the matched width is the paper's."""
+"""Shared-Bottom is equation 1, Single-Task is one of it per task, and the simple ways to share join bottoms as they say."""
 
 from __future__ import annotations
 
@@ -7,42 +7,101 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading import networks, perceptron
+from reading import agree, nets, rows, shaken
 
-from manygate.architecture import SharedBottom, SingleTask
+from manygate.architecture import AsymmetricSharing, CustomizedSharing, Inputs, SharedBottom, SingleTask
 from manygate.architecture.shared_bottom import matched_bottom
 from manygate.config import ModelConfig
+from manygate.errors import InputError
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)
 widths = st.lists(st.integers(1, 64), min_size=1, max_size=3).map(tuple)
+deep = pytest.mark.parametrize("hidden", [(6,), (6, 4, 3)], ids=["one layer", "three layers"])
+some_tasks = pytest.mark.parametrize("tasks", [1, 2, 3])
+FUSE = {"sum": lambda parts: np.sum(parts, axis=0), "mean": lambda parts: np.mean(parts, axis=0), "concat": np.concatenate}
 
 
-@pytest.mark.parametrize("hidden", [(6,), (6, 4)])
-@pytest.mark.parametrize("tasks", [1, 2, 3])
-def test_forward_is_equation_1(hidden, tasks):
-    model, single = SharedBottom(5, tasks, hidden).double(), SingleTask(5, hidden).double()
-    generator = torch.Generator().manual_seed(0)
-    for module in (model, single):
-        with torch.no_grad():
-            for parameter in module.parameters():
-                parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-    x_BD = torch.randn(8, 5, generator=generator, dtype=torch.float64)
+@deep
+@some_tasks
+def test_shared_bottom_and_single_task_are_equation_1(hidden, tasks):
+    model, single = shaken(SharedBottom(5, tasks, hidden)), shaken(SingleTask(5, hidden))
+    x_BD = rows(8, 5)
     for b, x in enumerate(x_BD.numpy()):
-        for t in range(tasks):
-            expected = perceptron(x, networks(model.bottom)[0])
-            np.testing.assert_allclose(model(x_BD)[b, t].detach().numpy(), expected, rtol=1e-10, atol=1e-10)
-        expected = perceptron(x, networks(single.bottom)[0])
-        np.testing.assert_allclose(single(x_BD)[b, 0].detach().numpy(), expected, rtol=1e-10, atol=1e-10)
+        agree(model(x_BD)[b], [nets(model.bottom)[0](x)] * tasks)
+        agree(single(x_BD)[b], [nets(single.bottom)[0](x)])
 
 
-def test_the_paper_s_bottom_has_113_units():
-    assert matched_bottom(100, 2, ModelConfig(experts=8, expert_hidden=(16,), tower_hidden=(8,))) == (113,)
+@deep
+@some_tasks
+@pytest.mark.parametrize("fusion", ["sum", "mean"])
+def test_asymmetric_sharing_reads_the_tasks_before(hidden, tasks, fusion):
+    model = shaken(AsymmetricSharing(5, tasks, hidden, fusion=fusion))
+    x_BD = rows(8, 5)
+    for b, x in enumerate(x_BD.numpy()):
+        f = [net(x) for net in nets(model.bottoms)]
+        agree(model(x_BD)[b], [FUSE[fusion](f[: t + 1]) for t in range(tasks)])
+
+
+def test_asymmetric_sharing_reads_what_it_is_told():
+    reads = [(0, 2), (1,), (0, 1, 2)]
+    model = shaken(AsymmetricSharing(5, 3, (6,), reads, "mean"))
+    x_BD = rows(8, 5)
+    for b, x in enumerate(x_BD.numpy()):
+        f = [net(x) for net in nets(model.bottoms)]
+        agree(model(x_BD)[b], [np.mean([f[j] for j in row], axis=0) for row in reads])
+
+
+def test_asymmetric_sharing_trains_the_bottoms_that_a_task_reads():
+    model = shaken(AsymmetricSharing(5, 3, (6,)))
+    for t in range(3):
+        model.zero_grad()
+        model(rows(30, 5))[:, t].sum().backward()
+        parts = model.bottoms.weight.grad.view(5, 3, 6)
+        assert [bool((parts[:, j] != 0).any()) for j in range(3)] == [j <= t for j in range(3)]
+
+
+@pytest.mark.parametrize("reads", [[(0,), (0,)], [(0, 1), ()], [(0, 1)], [(0, 2), (1,)], [(0, -1), (1,)]])
+def test_asymmetric_sharing_names_reads_that_do_not_fit(reads):
+    with pytest.raises(InputError, match=r"reads: each of 2 tasks reads at least one bottom, and each bottom is read; found"):
+        AsymmetricSharing(5, 2, (6,), reads)
+
+
+def test_asymmetric_sharing_does_not_concatenate():
+    with pytest.raises(InputError, match=r"fusion: asymmetric_sharing takes sum or mean.*found concat"):
+        AsymmetricSharing.build(Inputs(5), 2, ModelConfig(fusion="concat"))
+
+
+@deep
+@some_tasks
+@pytest.mark.parametrize("fusion", ["concat", "sum", "mean"])
+def test_customized_sharing_joins_its_own_bottom_and_the_shared_one(hidden, tasks, fusion):
+    model = shaken(CustomizedSharing(5, tasks, hidden, fusion))
+    x_BD = rows(8, 5)
+    assert model.output_width == model(x_BD).shape[-1]
+    for b, x in enumerate(x_BD.numpy()):
+        *own, shared = (net(x) for net in nets(model.bottoms))
+        agree(model(x_BD)[b], [FUSE[fusion]([f, shared]) for f in own])
+
+
+def test_customized_sharing_trains_its_own_bottom_and_the_shared_one():
+    model = shaken(CustomizedSharing(5, 3, (6,)))
+    for t in range(3):
+        model.zero_grad()
+        model(rows(30, 5))[:, t].sum().backward()
+        parts = model.bottoms.weight.grad.view(5, 4, 6)
+        assert [bool((parts[:, j] != 0).any()) for j in range(4)] == [j in (t, 3) for j in range(4)]
+
+
+def test_the_default_fusion_of_each():
+    config = ModelConfig(bottom_hidden=(6,))
+    assert AsymmetricSharing.build(Inputs(5), 2, config).fusion == "sum"
+    assert CustomizedSharing.build(Inputs(5), 2, config).output_width == 12
 
 
 def test_a_given_bottom_is_taken():
     config = ModelConfig(bottom_hidden=(7, 3))
-    assert SharedBottom.build(5, 2, config).output_width == 3
-    assert SingleTask.build(5, 2, config).bottom.hidden == (7, 3)
+    assert SharedBottom.build(Inputs(5), 2, config).output_width == 3
+    assert SingleTask.build(Inputs(5), 2, config).bottom.hidden == (7, 3)
 
 
 @quick
@@ -62,3 +121,9 @@ def test_the_matched_bottom_has_about_as_many_weights(inputs, tasks, experts, hi
     assert weights(larger) + tasks * larger[-1] * tower >= budget
     if experts == 1:
         assert found == hidden
+
+
+def test_a_shared_bottom_is_one_and_single_tasks_are_many():
+    assert SharedBottom(5, 2, (6,)).shared_parameters()
+    assert not SingleTask(5, (6,)).shared_parameters()
+    assert torch.equal(*SharedBottom(5, 2, (6,))(rows(4, 5).float()).unbind(1))

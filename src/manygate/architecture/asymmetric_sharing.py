@@ -62,10 +62,11 @@ class AsymmetricSharing(Architecture):
 
     def forward(self, x_BD: Tensor) -> Tensor:
         bottom_BTH, _ = self.bottoms(x_BD)
-        reads_TT = torch.tensor([[float(j in row) for j in range(len(self.reads))] for row in self.reads], device=x_BD.device)
+        reads = [[float(j in row) for j in range(len(self.reads))] for row in self.reads]
+        reads_TT = torch.tensor(reads, dtype=bottom_BTH.dtype, device=x_BD.device)
         if self.fusion == "mean":
             reads_TT = reads_TT / reads_TT.sum(dim=1, keepdim=True)
-        return reads_TT.to(bottom_BTH.dtype) @ bottom_BTH
+        return reads_TT @ bottom_BTH
 
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())
