@@ -135,3 +135,41 @@ def test_sparse_and_dense_gradients_are_the_same():
     assert torch.equal(*gradients)
     assert (gradients[0][[2, 3, 5]] == 0).all()
     assert torch.equal(gradients[0][4], weight[0] + weight[2])
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+def test_copies_are_inputs_of_their_own_one_after_the_other(toy_inputs, toy_batch, copies):
+    inputs = toy_inputs()
+    batch = toy_batch(inputs, 9, 2)
+    chosen = [i for i in inputs if not i.bias]
+    one, several = Embedding(inputs, chosen), Embedding(inputs, chosen, copies=copies)
+    assert several.width == one.width
+    tables = {dim: torch.randn(rows, 2, copies * dim) for dim, rows in several.rows.items()}
+    x_RBD = several(tables, batch, 2)
+    assert x_RBD.shape == (2, 9, copies * one.width)
+    for k, x_RBW in enumerate(x_RBD.chunk(copies, dim=-1)):
+        own = {dim: table[..., k * dim : (k + 1) * dim] for dim, table in tables.items()}
+        assert torch.equal(x_RBW, one(own, batch, 2))
+
+
+def test_columns_of_a_feature_are_those_that_it_changes(toy_inputs, toy_batch):
+    inputs = toy_inputs()
+    embedding, batch = Embedding(inputs, [i for i in inputs if not i.bias]), toy_batch(inputs, 50, 1)
+    tables = tables_of(embedding, 1)
+    x_BD = embedding(tables, batch, 1)[0]
+    sparse = [i.name for i in inputs if i.kind == "sparse"]
+    dense = [i.name for i in inputs if i.kind == "dense"]
+    for name in ("a", "d", "b", "f"):
+        changed = toy_batch(inputs, 50, 1)
+        if name in sparse:
+            rows = next(i.rows for i in inputs if i.name == name)
+            changed.id_BS[:, sparse.index(name)] = (changed.id_BS[:, sparse.index(name)] + 1) % rows
+        else:
+            old = changed.number_BM[:, dense.index(name)]
+            changed.number_BM[:, dense.index(name)] = torch.where(old.isnan(), 0.3, float("nan"))
+            changed.number_BM[::2, dense.index(name)] = 2.7
+        differs = (embedding(tables, changed, 1)[0] != x_BD).any(dim=0).nonzero().squeeze(-1).tolist()
+        assert tuple(differs) == embedding.columns_of([name])
+    every = [i.name for i in inputs if not i.bias]
+    assert embedding.columns_of(every) == tuple(range(embedding.width))
+    assert embedding.columns_of([]) == ()

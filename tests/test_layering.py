@@ -24,7 +24,7 @@ LAYERS = (
     ("flags", "terminal", "embedding", "tower", "mixture"),
     ("architecture",),
     ("model",),
-    ("optimizer", "evaluate", "bundle", "budget"),
+    ("optimizer", "evaluate", "bundle", "budget", "testing"),
     ("predict", "scores"),
     ("train",),
     ("run",),

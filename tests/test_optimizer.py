@@ -189,3 +189,40 @@ def test_schedules():
     for kind in ("constant", "linear", "cosine"):
         for total in (1, 2, 7):
             assert all(0 < rate <= 1 for rate in rates(total, schedule=kind, warmup=0.9))
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "adagrad"])
+def test_some_parameters_learn_faster(name):
+    start = torch.full((1, 4), 2.0)
+    values = {key: start.clone().requires_grad_() for key in ("trunk.a.weight", "trunk.a.stitch")}
+    config = TrainConfig(optimizer=name, weight_decay=0.0)
+    optimizer = Optimizer(values, config, sparse=False, rates={"trunk.a.stitch": 10.0})
+    for value in values.values():
+        value.grad = torch.ones_like(value)
+    optimizer.step(1e-3)
+    moved = {key: (start - value.detach()).mean().item() for key, value in values.items()}
+    assert moved["trunk.a.weight"] == pytest.approx(1e-3, rel=1e-3)
+    assert moved["trunk.a.stitch"] == pytest.approx(1e-2, rel=1e-3)
+
+
+def test_weight_decay_spares_what_weighs_networks_against_each_other():
+    names = [
+        "weight",
+        "banks.0.bias",
+        "biases.0",
+        "stitch",
+        "alpha",
+        "beta",
+        "native",
+        "norm.gain",
+        "weights.0",
+        "core",
+        "gate_weight",
+    ]
+    values = {f"trunk.architecture.{name}": torch.full((1, 4), 2.0).requires_grad_() for name in names}
+    optimizer = Optimizer(values, TrainConfig(optimizer="adamw", weight_decay=0.5), sparse=False)
+    for value in values.values():
+        value.grad = torch.zeros_like(value)
+    optimizer.step(0.1)
+    decayed = {name for name in names if (values[f"trunk.architecture.{name}"] < 2).all()}
+    assert decayed == {"weight", "weights.0", "core", "gate_weight"}

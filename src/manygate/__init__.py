@@ -7,14 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from manygate import datasets
+    from manygate.architecture import Architecture, Inputs
     from manygate.config import RunConfig
     from manygate.errors import InputError
     from manygate.ranker import Comparison, Ranker, compare
     from manygate.schema import Feature, Schema, Task
 
-__all__ = ["Comparison", "Feature", "InputError", "Ranker", "RunConfig", "Schema", "Task", "compare", "datasets"]
+__all__ = [
+    "Architecture",
+    "Comparison",
+    "Feature",
+    "InputError",
+    "Inputs",
+    "Ranker",
+    "RunConfig",
+    "Schema",
+    "Task",
+    "compare",
+    "datasets",
+]
 
 _HOMES = {
+    "Architecture": "manygate.architecture",
+    "Inputs": "manygate.architecture",
     "Comparison": "manygate.ranker",
     "Feature": "manygate.schema",
     "InputError": "manygate.errors",

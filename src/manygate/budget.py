@@ -179,7 +179,7 @@ def listing(config: RunConfig, columns: int, labels: int) -> tuple[list[dict[str
 
 def _listed(inputs: Sequence[Input], tasks: int, config: RunConfig) -> dict[str, Any]:
     scheme = find_architecture(config.architecture)
-    source = " ".join((sys.modules[scheme.__module__].__doc__ or "").partition("\n")[0].split())
+    source = " ".join((sys.modules[scheme.__module__].__doc__ or "").partition("\n\n")[0].split())
     row: dict[str, Any] = {"name": config.architecture, "source": source, "problem": None}
     try:
         own = matched(inputs, tasks, config)

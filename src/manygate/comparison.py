@@ -41,7 +41,7 @@ def compare_run(
         results["baseline"] = BASELINE
         results["verdicts"] = verdicts(log, trained)
     results["best"] = choose(results["valid"], config.monitor)
-    results["data"]["warnings"] += [warning for name, one in trained.items() if (warning := unfinished(name, one, config))]
+    results["data"]["warnings"] += unfinished(trained, config)
     if folder is not None:
         write_text(folder / "schema.yaml", log.schema.to_yaml())
         write_text(folder / "comparison.json", to_json(results))
@@ -50,17 +50,23 @@ def compare_run(
     return results
 
 
-def unfinished(name: str, trained: Trained, config: RunConfig) -> str | None:
+def unfinished(trained: dict[str, Trained], config: RunConfig) -> list[str]:
     """A warning when the budget ended while most models were still improving: what looks worse may only be slower."""
-    last = len(trained.result["history"])
-    best = [epoch for epochs in trained.result["stopped"]["best_epoch"].values() for epoch in epochs]
-    growing = sum(epoch == last for epoch in best)
-    if (last < config.epochs and config.max_steps is None) or growing * 2 <= len(best):
-        return None
-    return (
-        f"{name} was still improving when its budget of {last} epochs ended (best epoch last in {growing} of {len(best)} cases), "
-        f"so its verdicts may say no more than that it learns more slowly. Give more --epochs."
-    )
+    growing = []
+    for name, one in trained.items():
+        last = len(one.result["history"])
+        best = [epoch for epochs in one.result["stopped"]["best_epoch"].values() for epoch in epochs]
+        late = sum(epoch == last for epoch in best)
+        if (last >= config.epochs or config.max_steps is not None) and 2 * late > len(best):
+            growing.append(f"{name} (best epoch last in {late} of {len(best)} cases)")
+    if not growing:
+        return []
+    subject, verb = (growing[0], "was") if len(growing) == 1 else (f"{len(growing)} of {len(trained)} architectures", "were")
+    named = "" if len(growing) == 1 else f": {', '.join(growing)}"
+    return [
+        f"{subject} {verb} still improving when the budget of epochs ended, so these verdicts may say no more than that some learn "
+        f"more slowly than others. Give more --epochs{named}."
+    ]
 
 
 def verdicts(log: EncodedLog, trained: dict[str, Trained]) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -34,9 +35,9 @@ COMPARED = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple")
 
 
 def _widths(value: Any) -> Any:
-    """Accept 64, "64,32" and [64, 32]."""
+    """Accept 64, "64,32", "64-32" and [64, 32]."""
     if isinstance(value, str):
-        value = [part for part in value.replace("-", ",").split(",") if part.strip()]
+        value = [part for part in re.sub(r"(?<=\d)\s*-\s*(?=\d)", ",", value).split(",") if part.strip()]
         return tuple(int(part) if part.strip().isdigit() else part for part in value)
     return (value,) if isinstance(value, int) else value
 

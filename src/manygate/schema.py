@@ -340,7 +340,19 @@ def validated(model: type[Any], tree: Any, where: str) -> Any:
     except InputError as error:
         raise InputError(f"{where}: {problem}" for problem in error.problems) from None
     except ValidationError as error:
-        raise InputError(line for detail in error.errors() for line in _explain(model, detail, where)) from None
+        raise InputError(line for detail in _causes(error) for line in _explain(model, detail, where)) from None
+
+
+def _causes(error: ValidationError) -> list[Any]:
+    """The errors without those that only follow: a list is called too short when its parts were refused."""
+    details = error.errors()
+    places = [detail["loc"] for detail in details]
+
+    def follows(detail: Any) -> bool:
+        size = len(detail["loc"])
+        return detail["type"] == "too_short" and any(len(place) > size and place[:size] == detail["loc"] for place in places)
+
+    return [detail for detail in details if not follows(detail)]
 
 
 def _explain(model: type[BaseModel], detail: Any, where: str) -> list[str]:

@@ -76,6 +76,8 @@ def import_scheme(module: str) -> None:
         import_module(module)
     except ImportError as error:
         raise InputError(f"module {module!r} cannot be imported ({error}). Run in its folder, or install it.") from None
+    except Exception as error:
+        raise InputError(f"module {module!r} cannot be imported: it raises {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(here)
 
