@@ -62,6 +62,8 @@ class Mixture(nn.Module):
         gate = gate or GateSettings()
         self.experts, self.own_inputs, self.dense = sum(group.experts for group in groups), own_inputs, dense
         widths = {group.hidden[-1] for group in groups if group.experts}
+        if not widths:
+            raise InputError("a level has no expert. Give it at least one, shared or a task's own.")
         if len(widths) != 1:
             raise InputError(f"experts of one level must end in the same width, since gates add them up; found {sorted(widths)}.")
         self.output_width = widths.pop()
