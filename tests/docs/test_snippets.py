@@ -43,7 +43,8 @@ def name_of(page: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if to_run(page)], ids=name_of)
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
-def test_snippets_run(page: Path, reader: Path, shell: Callable[[str], None]) -> None:
+def test_snippets_run(page: Path, reader: Path, shell: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(reader)
     names = {"__name__": "__snippet__"}
     for block in to_run(page):
         if block.mark == "file":
