@@ -29,6 +29,20 @@ VARIANTS = {
     },
 }
 
+GATES = {
+    "noisy top-k": {"gate": "topk", "top_k": 1, "experts": 4},
+    "dselect-k": {"gate": "dselect_k", "top_k": 2, "experts": 6},
+    "gate dropout, normalised experts": {  # sgd: Adam divides by gradients near zero
+        "gate_dropout": 0.3,
+        "expert_norm": True,
+        "importance_weight": 0.1,
+        "optimizer": "sgd",
+        "learning_rate": 0.05,
+    },
+    "gates of their own features": {"gate_features": ("user", "age"), "temperature": 2.0, "gate_bias": True},
+    "lower layers": {"lower_hidden": (6,), "shared_experts": (1,), "task_experts": ((2, 0, 1),)},
+}
+
 
 @pytest.fixture(scope="module")
 def long_log(encoded, log_table, settings) -> EncodedLog:
@@ -52,12 +66,15 @@ ALL = [(name, variant) for variant in ("adamw", "adam, sparse, deep") for name i
 ALL += [(name, variant) for variant in VARIANTS for name in ("single_task", "mmoe") if (name, variant) not in ALL]
 
 
+ALL += [(name, variant) for variant in GATES for name in ("mmoe", "ple")]
+
+
 @pytest.mark.parametrize(("architecture", "variant"), ALL)
 def test_replicas_equal_serial_runs_after_a_hundred_steps(long_log, trainer, settings, architecture, variant):
     config = settings(
         architecture=architecture, replicas=REPLICAS, seed=4, batch_size=8, epochs=1, dropout=0.2, bias_dropout=0.3,
         learning_rate=3e-3,
-    ).replace(**VARIANTS[variant])  # fmt: skip
+    ).replace(**{**VARIANTS, **GATES}[variant])  # fmt: skip
     together = hundred_steps(trainer, long_log, config)
     per_replica = len(together.members) // REPLICAS
     for r in range(REPLICAS):
