@@ -109,6 +109,8 @@ def _result(draw: random.Random, name: str, tasks: tuple[Task, ...], replicas: i
     best = [draw.randint(5, 7) for _ in range(replicas)]
     return {
         "parameters": 1_634_512 if alone else 431_208 + 1_024 * len(name),
+        "network_parameters": 190_066 + 1_024 * len(name),
+        "flops": 380_132 + 2_048 * len(name),
         "seconds": 74.2 if alone else 31.9 + len(name),
         "replicas": replicas,
         "tasks": {task.name: _task(draw, name, place, task, replicas) for place, task in enumerate(tasks)},

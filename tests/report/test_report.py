@@ -17,7 +17,7 @@ from sample import ARCHITECTURES, compared, trained
 
 from manygate.errors import InputError
 from manygate.report import headline, html_summary, render, write_report
-from manygate.report.charts import Gain, Point, mean_and_half_width, span
+from manygate.report.charts import Cost, Gain, Point, frontier, mean_and_half_width, span, undominated
 from manygate.schema import Task
 
 EVIL = (
@@ -198,7 +198,7 @@ def test_nothing_is_loaded_from_anywhere(page: str) -> None:
 
 def test_charts_are_described_and_keep_text_as_text(page: str) -> None:
     charts = re.findall(r"<svg viewBox=.*?</svg>", page, re.S)
-    assert len(charts) == 4 + 8 + 3
+    assert len(charts) == 4 + 4 + 8 + 3
     for chart in charts:
         tree = ElementTree.fromstring(chart)
         assert tree.get("role") == "img"
@@ -275,6 +275,42 @@ def test_gates_are_read_for_the_user(document: dict[str, Any]) -> None:
     assert "Hardly used by any task: expert 3." in text
     assert "level 2 of 2" in text
     assert "a single expert" in text
+
+
+def test_gates_that_see_some_experts_alone_are_read_so(document: dict[str, Any]) -> None:
+    changed = copy.deepcopy(document)
+    shares = ([0.6, 0.0, 0.3, 0.1], [0.0, 0.5, 0.2, 0.3])
+    changed["results"]["mmoe"]["gates"] = [
+        {"level": 0, "task": task, "mean": list(mean), "sd": [0.1 if weight else 0.0 for weight in mean]}
+        for task, mean in zip(("click", "like"), shares, strict=True)
+    ]
+    text = render(changed)
+    assert "A dot is an expert that the gate does not see. An even split over the 3 seen would be 0.333 each." in text
+    assert text.count(">·<") == 2
+
+
+def test_frontier_shows_every_architecture_and_marks_those_that_none_beats(document: dict[str, Any], page: str) -> None:
+    assert "Accuracy against compute" in page
+    costs = [Cost(name, 0, document["results"][name]["flops"], place, 0.1) for place, name in enumerate(ARCHITECTURES)]
+    for name in ARCHITECTURES:
+        assert re.search(rf"{name}: [\d,]+ FLOPs", page)
+    assert undominated(costs) == [one.name for one in sorted(costs, key=lambda c: c.flops) if one.mean >= best_below(costs, one)]
+    old = copy.deepcopy(document)
+    for result in old["results"].values():
+        del result["flops"]
+    assert "Accuracy against compute" not in render(old)
+
+
+def best_below(costs: list[Cost], one: Cost) -> float:
+    return max(other.mean for other in costs if other.flops <= one.flops)
+
+
+@pytest.mark.parametrize("widest", [1.0, 100.0], ids=["matched", "log scale"])
+def test_frontier_of_many_with_equal_scores(widest: float) -> None:
+    points = [Cost(f"scheme {place}", place, 1e5 * widest ** (place / 15), 0.8, 0.0) for place in range(16)]
+    chart = frontier("key", "title", "AUC", points)
+    assert all(f"scheme {place}" in chart for place in range(16))
+    assert "Beaten by none in both: scheme 0." in chart
 
 
 def test_warnings_come_before_the_table(document: dict[str, Any]) -> None:

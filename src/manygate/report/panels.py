@@ -145,7 +145,7 @@ def _reading(found: list[View]) -> list[str]:
     (experts,) = shapes
     if experts == 1:
         return ["There is a single expert, so every gate gives it all the weight."]
-    told = [f"An even split over {experts} experts would be {1 / experts:.3f} each."]
+    told = [_even(found, experts)]
     pairs = [
         (sum(map(min, one["mean"], two["mean"])), str(one["task"]), str(two["task"]))
         for one, two in itertools.combinations(found, 2)
@@ -161,6 +161,17 @@ def _reading(found: list[View]) -> list[str]:
     if idle:
         told.append(f"Hardly used by any task: expert {words.listed(idle)}.")
     return told
+
+
+def _even(found: list[View], experts: int) -> str:
+    """What a gate without a preference would give each expert that it sees."""
+    seen = [sum(1 for pair in zip(gate["mean"], gate.get("sd") or gate["mean"], strict=True) if any(pair)) for gate in found]
+    if set(seen) == {experts}:
+        return f"An even split over {experts} experts would be {1 / experts:.3f} each."
+    dot = "A dot is an expert that the gate does not see."
+    return (
+        f"{dot} An even split over the {seen[0]} seen would be {1 / seen[0]:.3f} each." if len(set(seen)) == 1 and seen[0] else dot
+    )
 
 
 def calibration(document: Document) -> list[View]:
