@@ -133,22 +133,23 @@ class DSelectK(GateKind):
     0 or 1. The smooth step S is 0 below -1/2, 1 above 1/2 and -2 t^3 + 3/2 t + 1/2 between (the paper's gamma = 1).
 
     Departure: where C is no power of two, a code c >= C stands for expert c - C, so that weights sum to one exactly; the paper
-    punishes such codes. The first k m columns are the bits', the last k those of the selectors' softmax.
+    punishes such codes. The first k m columns are the bits', the last k (for k > 1) the selectors' softmax.
     """
 
     def __init__(self, gates: int, experts: int, settings: GateSettings):
         super().__init__(gates, experts, settings)
         self.bits = (experts - 1).bit_length()
+        self.mixed = settings.k if settings.k > 1 else 0
 
     @property
     def units(self) -> int:
-        return self.settings.k * (self.bits + 1)
+        return self.settings.k * self.bits + self.mixed
 
     def initial(self, inputs: int) -> Tensor:
         """Small bits, so that every expert is chosen about alike at first, and a Glorot softmax."""
         k, weight = self.settings.k, torch.empty(inputs, self.units)
         weight[:, : k * self.bits].uniform_(-0.01, 0.01)
-        weight[:, k * self.bits :] = glorot(inputs, k)
+        weight[:, k * self.bits :] = glorot(inputs, self.mixed)
         return weight
 
     def forward(self, linear_BGU: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -160,7 +161,7 @@ class DSelectK(GateKind):
             for bit in range(self.bits):  # bit b of a code is its b-th digit, the lowest first
                 on = step_BGNb[..., bit : bit + 1]
                 code_BGNK = torch.cat([code_BGNK * (1 - on), code_BGNK * on], dim=-1)
-        weight_BGN1 = linear_BGU[..., k * self.bits :].softmax(dim=-1).unsqueeze(-1)
+        weight_BGN1 = (linear_BGU[..., -k:].softmax(dim=-1) if self.mixed else linear_BGU.new_ones(1)).unsqueeze(-1)
         select_BGNC = code_BGNK[..., : self.experts]
         beyond = code_BGNK[..., self.experts :]
         select_BGNC = select_BGNC + nn.functional.pad(beyond, (0, self.experts - beyond.shape[-1]))
@@ -260,7 +261,8 @@ class Gates(nn.Module):
             for seen in self.sees:
                 place += [start + seen.index(e) if e in seen else nothing for e in self.everything]
                 start += len(seen)
-            self._places[device] = torch.tensor(place, device=device)
+            with torch.inference_mode(False):  # kept for training, too
+                self._places[device] = torch.tensor(place, device=device)
         return self._places[device]
 
     def _dropped(self, gate_BGE: Tensor) -> Tensor:

@@ -114,7 +114,8 @@ def units_of(settings: GateSettings, experts: int) -> int:
     """How many linear columns a gate over so many experts has."""
     if experts == 1:
         return 0
-    return {"softmax": experts, "topk": 2 * experts, "dselect_k": settings.k * (ceil(log2(experts)) + 1)}[settings.kind]
+    mixed = settings.k if settings.k > 1 else 0
+    return {"softmax": experts, "topk": 2 * experts, "dselect_k": settings.k * ceil(log2(experts)) + mixed}[settings.kind]
 
 
 def gate_weights(settings: GateSettings, linear: Floats, experts: int, noise: Floats | float = 0.0) -> Floats:
@@ -129,7 +130,8 @@ def gate_weights(settings: GateSettings, linear: Floats, experts: int, noise: Fl
         g = np.zeros(experts)
         g[keep] = softmax(h[keep] / settings.temperature)
         return g
-    return softmax(linear[-settings.k :]) @ selectors(settings, linear, experts)  # DSelect-k, equation 5
+    mixed = softmax(linear[-settings.k :]) if settings.k > 1 else np.ones(1)
+    return mixed @ selectors(settings, linear, experts)  # DSelect-k, equation 5
 
 
 def selectors(settings: GateSettings, linear: Floats, experts: int) -> Floats:

@@ -37,6 +37,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "topk": {"gate": "topk", "top_k": 2},
     "topk of one, uneven": {"gate": "topk", "top_k": 1, "task_experts": "2,1,0/1,2,1", "shared_experts": "1,2"},
     "dselect_k": {"gate": "dselect_k", "top_k": 2, "gate_bias": True, "temperature": 4.0},
+    "dselect_k of one": {"gate": "dselect_k", "top_k": 1, "temperature": 4.0},
+    "own experts below alone": {"task_experts": "2,1,1/1,2,0", "shared_experts": "1,2"},
     "norm": {"expert_norm": True, "expert_hidden": (6, 5)},
     "gates read features": {"columns": (1, 4, 5)},
     "means": {"fusion": "mean", "subspaces": 4, "orthogonality": 0.1, "tucker_ranks": (4, 5, 2)},
@@ -63,7 +65,7 @@ def fits(name: str, setting: str) -> bool:
     """Whether the setting changes something for the scheme, and may be given to it."""
     if setting in ("plain", "deep", "one layer, one level", "dropout"):
         return True
-    if setting in ("uneven", "nothing shared", "only shared", "topk of one, uneven"):
+    if setting in ("uneven", "nothing shared", "only shared", "topk of one, uneven", "own experts below alone"):
         return name in ("cgc", "ple", "adatt", "stem") and (name, setting) != ("stem", "nothing shared")
     if setting == "means":
         return name not in GATED
@@ -236,6 +238,38 @@ def test_gradient_reaches_every_parameter(name, setting):
     drawn(model, 512)
     for key, grad in trained(model).items():
         assert (grad != 0).all(), f"{key} has numbers that no row trains"
+
+
+# A level's gate is made even where nothing above reads what it mixes: no expert, and no gate with something to choose.
+UNREAD = {
+    "a task that sees one shared expert above": ("ple", {"task_experts": "1,1,1/1,1,0", "shared_experts": "1"}),
+    "a task without experts above, gates that read features": ("ple", {"task_experts": "1/0", "columns": (1, 4)}),
+    "nothing shared in between, gates that read features": ("ple", {"shared_experts": "2,0,2", "levels": 3, "columns": (1, 4)}),
+    "an AdaTT unit without experts above": ("adatt", {"task_experts": "1,1,1/1,1,0", "columns": (1, 4)}),
+}
+
+
+@pytest.mark.parametrize("case", UNREAD)
+@pytest.mark.xfail(strict=True, reason="gates that nothing above reads are made, and never trained")
+def test_no_gate_is_made_that_nothing_reads(case, monkeypatch):
+    name, settings = UNREAD[case]
+    monkeypatch.setitem(SETTINGS, "unread", settings)
+    model = trunk(name, "unread")
+    awake(model)
+    assert all((grad != 0).all() for grad in trained(model).values())
+
+
+@every_case
+def test_training_goes_on_after_inference(name, setting):
+    """What is kept between passes must not be what inference mode made."""
+    model = trunk(name, setting)
+    with torch.inference_mode():
+        model(*given(model, 4))
+    drawn(model, 4)
+    x_BD, bias_BC = given(model, 4)
+    logit_BT, penalty = model(x_BD.requires_grad_(), bias_BC)
+    (logit_BT.sum() + penalty).backward()
+    assert torch.isfinite(x_BD.grad).all()
 
 
 @every_case

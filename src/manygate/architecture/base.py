@@ -101,5 +101,6 @@ class Pick(nn.Module):
         if not self.columns:
             return None
         if x_BD.device not in self._index:
-            self._index[x_BD.device] = torch.tensor(self.columns, device=x_BD.device)
+            with torch.inference_mode(False):  # kept for training, too
+                self._index[x_BD.device] = torch.tensor(self.columns, device=x_BD.device)
         return x_BD.index_select(-1, self._index[x_BD.device])
