@@ -18,7 +18,10 @@ import yaml
 
 from manygate import cli, datasets
 
-COMMANDS = ["demo", "dataset census", "dataset log", "schema", "train", "compare", "evaluate", "predict", "report"]
+COMMANDS = [
+    *("demo", "dataset census", "dataset log", "dataset synthetic", "schema", "train", "compare", "architectures"),
+    *("evaluate", "predict", "report"),
+]
 TINY = "--epochs 1 --experts 2 --expert-hidden 8 --tower-hidden 4 --threads 1 --device cpu --progress none"
 
 

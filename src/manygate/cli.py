@@ -125,6 +125,34 @@ def dataset_log(
     _wrote(datasets.log(out, rows=rows, relatedness=relatedness, seed=seed, overwrite=overwrite), json)
 
 
+@dataset_app.command(name="synthetic")
+def dataset_synthetic(
+    *,
+    out: Annotated[Path, Parameter(help="Folder to write.")],
+    correlation: Annotated[float, Parameter(help="Cosine of the tasks' vectors, -1 to 1.")] = 0.5,
+    rows: Annotated[int, Parameter(help="Rows in all.")] = 10_000,
+    tasks: Annotated[int, Parameter(help="Number of tasks.")] = 2,
+    inputs: Annotated[int, Parameter(help="Number of inputs.")] = 100,
+    scale: Annotated[float, Parameter(help="Length of the tasks' vectors, the paper's c.")] = 1.0,
+    alpha: Annotated[str, Parameter(help="Frequency of each sine, separated by commas.")] = "1,2,3,4,5",
+    beta: Annotated[str | None, Parameter(help="Phase of each sine. Default: pi/4, 2 pi/4, and so on.")] = None,
+    noise_var: Annotated[float, Parameter(help="Variance of the noise.")] = 0.01,
+    seed: Annotated[int, Parameter(help="Seed.")] = 0,
+    overwrite: Annotated[bool, Parameter(help="Replace what is in --out.")] = False,
+    json: Json = False,
+) -> None:
+    """The MMoE paper's synthetic regression tasks (section 3.2), whose relatedness is a number that you choose.
+
+    Example: manygate dataset synthetic --correlation 0.9 --rows 20000 --out p09
+    """
+    from manygate import datasets
+
+    settings = {"correlation": correlation, "rows": rows, "tasks": tasks, "inputs": inputs, "scale": scale, "noise_var": noise_var}
+    phases = None if beta is None else _numbers("--beta", beta)
+    sines = {"alpha": _numbers("--alpha", alpha), "beta": phases}
+    _wrote(datasets.synthetic(out, **settings, **sines, seed=seed, overwrite=overwrite), json)  # type: ignore[arg-type]
+
+
 @app.command
 def schema(
     log: Annotated[str, Parameter(help="A file, folder or glob: Parquet, CSV, Arrow.")],
@@ -340,6 +368,13 @@ def report(
         _print_json({"out": str(target), "headline": headline(document)})
     else:
         print(f"{headline(document)}\nreport {target}")
+
+
+def _numbers(flag: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise InputError(f"{flag}: expected numbers separated by commas, found {text!r}.") from None
 
 
 def _import(module: str | None) -> None:

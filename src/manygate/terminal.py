@@ -67,7 +67,7 @@ def show_comparison(document: dict[str, Any], headline: str) -> None:
         "each task on test, mean over replicas", "task", "architecture", "metric", "mean", "gain and 95 % interval", "verdict"
     )
     for column in (1, 5):
-        table.columns[column].justify = "left"
+        table.columns[column].justify, table.columns[column].no_wrap = "left", True
     for task in document["schema"]["tasks"]:
         for i, (name, result) in enumerate(document["results"].items()):
             found = document["verdicts"].get(name, {}).get(task["name"])

@@ -2,5 +2,6 @@
 
 from manygate.datasets.census import census
 from manygate.datasets.log import log
+from manygate.datasets.synthetic import synthetic
 
-__all__ = ["census", "log"]
+__all__ = ["census", "log", "synthetic"]
