@@ -118,7 +118,7 @@ def machine(threads: int, clock: str) -> dict[str, Any]:
         "capability": torch.backends.cpu.get_cpu_capability(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+        "command": shlex.join([Path(part).name if Path(part).is_absolute() else part for part in (sys.executable, *sys.argv)]),
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
         "load_average": os.getloadavg(),
     }

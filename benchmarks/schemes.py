@@ -351,7 +351,7 @@ def training_cells(options: argparse.Namespace) -> Iterator[Cell]:
             yield cell("ours alone", case, width, rows, contenders(case, width, rows, options, only_ours=True), {"flops": flops})
 
 
-CURVES = {"experts": "MMoE, 2 tasks", "tasks": "MMoE, 8 experts", "levels": "PLE, 2 tasks, 3 own + 2 shared experts a level"}
+CURVES = {"experts": "MMoE, 2 tasks", "tasks": "MMoE, 8 experts", "levels": "PLE, 2 tasks, 3 own + 2 shared"}
 
 
 def curve_cells(options: argparse.Namespace) -> Iterator[Cell]:
