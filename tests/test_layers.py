@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+from reading import agree, nets, rows, shaken, unit_nets
 from torch import Tensor
 
 from manygate.layers import Dropout, Experts, Noise, Norm, Units, glorot, mix, normed
-
-sys.path.insert(0, str(Path(__file__).parent / "architecture"))
-from reading import agree, nets, rows, shaken, unit_nets
 
 
 def drawn_like(stack: Tensor, bound: float) -> None:

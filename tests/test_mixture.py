@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+from reading import GATES, Reading, agree, count, rows, shaken
 from torch import Tensor
 
 from manygate import mixture
@@ -14,9 +12,6 @@ from manygate.errors import InputError
 from manygate.gate import GateSettings
 from manygate.layers import mix
 from manygate.mixture import Group, Mixture
-
-sys.path.insert(0, str(Path(__file__).parent / "architecture"))
-from reading import GATES, Reading, agree, count, rows, shaken
 
 SEES = [(0, 1, 4, 5), (2, 3, 4, 5), range(6)]
 WIDTHS = {
@@ -55,9 +50,9 @@ def test_a_level_is_each_expert_and_each_gate_on_its_own(groups, gate, own, gate
 @pytest.mark.parametrize("norm", [False, True], ids=["relu", "norm"])
 @pytest.mark.parametrize("gate_inputs", [None, 3], ids=["gates read x", "gates read something else"])
 @pytest.mark.parametrize("size", [1, 2, 40])
-@pytest.mark.parametrize("at_most", [0.0, 1.0], ids=["all on all rows", "each on its rows"])
-def test_experts_that_run_only_where_selected_give_the_same(groups, gate, norm, gate_inputs, size, at_most, monkeypatch):
-    monkeypatch.setattr(mixture, "SELECTED_AT_MOST", at_most)
+@pytest.mark.parametrize("worth", [2**60, 0], ids=["all on all rows", "each on its rows"])
+def test_experts_that_run_only_where_selected_give_the_same(groups, gate, norm, gate_inputs, size, worth, monkeypatch):
+    monkeypatch.setattr(mixture, "WORTH_SELECTING", worth)
     level = shaken(Mixture(5, groups, SEES, gate, False, gate_inputs, norm=norm))
     x, given = rows(size, 5), rows(size, 3, seed=2) if gate_inputs else None
     expert_BEH, gate_BGE = level(x, given)
@@ -67,7 +62,7 @@ def test_experts_that_run_only_where_selected_give_the_same(groups, gate, norm, 
     torch.testing.assert_close(gate_BGE, dense_BGE, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(mix(gate_BGE, expert_BEH), mix(dense_BGE, dense_BEH), rtol=1e-12, atol=1e-12)
     left_out = (gate_BGE != 0).any(dim=1).logical_not()
-    assert (expert_BEH[left_out] == 0).all() or at_most == 0
+    assert (expert_BEH[left_out] == 0).all() or worth == 0
     assert left_out.any() or size < 40, "some rows leave some expert out"
 
 
@@ -95,9 +90,9 @@ def test_training_runs_every_expert_on_every_row():
 
 
 @pytest.mark.parametrize("kind", ["topk", "dselect_k"])
-@pytest.mark.parametrize("at_most", [0.0, 1.0])
-def test_selection_under_autocast(kind, at_most, monkeypatch):
-    monkeypatch.setattr(mixture, "SELECTED_AT_MOST", at_most)
+@pytest.mark.parametrize("worth", [2**60, 0])
+def test_selection_under_autocast(kind, worth, monkeypatch):
+    monkeypatch.setattr(mixture, "WORTH_SELECTING", worth)
     level = shaken(Mixture(5, [Group(8, (6, 4))], [range(8)] * 2, GateSettings(kind=kind, k=2))).float()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         expert_BEH, gate_BGE = level(rows(30, 5).float())

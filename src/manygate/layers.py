@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manygate.noise import keep_mask, normal_noise
-from manygate.product import hidden_and_linear
+from manygate.product import hidden_and_linear, side_by_side
 
 
 def glorot(*shape: int, generator: torch.Generator | None = None) -> Tensor:
@@ -171,28 +171,43 @@ class Experts(nn.Module):
         self.deeper = Units(total, hidden[0], hidden[1:] if experts else (), dropout=dropout, norm=norm)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if self.side_by_side == 1:
-            first_BN, linear_BU = self._first(x, self.weight, self.bias)
+        if self.norm is not None:
+            first_BN, linear_BU = self._unbounded(x)
+        elif self.side_by_side > 1 or self.bias is None:
+            first_BN, linear_BU = side_by_side(x if x.ndim == 3 else x.unsqueeze(1), [self.layer()])
         else:
-            axes = (0, 0, None if self.bias is None else 0)
-            first_SBN, linear_SBU = torch.vmap(self._first, axes)(x.transpose(0, 1), self.weight, self.bias)
-            first_BN, linear_BU = first_SBN.transpose(0, 1).flatten(1), linear_SBU.transpose(0, 1).flatten(1)
-        first_BEH = first_BN.unflatten(-1, (self.side_by_side * self.experts, self.hidden[0]))
-        first_BEH = self.dropout(first_BEH if self.norm is None else self.norm(first_BEH))
-        return self.deeper(first_BEH), linear_BU
+            first_BN, linear_BU = hidden_and_linear(x, self.weight, self.bias)
+        return self.rest(first_BN), linear_BU
 
-    def _first(self, x_BD: Tensor, weight_DN: Tensor, bias_N: Tensor | None) -> tuple[Tensor, Tensor]:
-        if bias_N is None:
-            return x_BD.new_empty(len(x_BD), 0), x_BD @ weight_DN
-        if self.norm is None:
-            return hidden_and_linear(x_BD, weight_DN, bias_N)
-        first_BN, linear_BU = (x_BD @ weight_DN).split([self.first_units, weight_DN.shape[-1] - self.first_units], dim=-1)
-        return first_BN + bias_N, linear_BU
+    def layer(self) -> tuple[Tensor, Tensor]:
+        """The first layer's weight (S, D, N) and bias (S, H)."""
+        weight_SDN = self.weight.unsqueeze(0) if self.side_by_side == 1 else self.weight
+        if self.bias is None:
+            return weight_SDN, weight_SDN.new_empty(self.side_by_side, 0)
+        return weight_SDN, self.bias.unsqueeze(0) if self.side_by_side == 1 else self.bias
+
+    def rest(self, first_BN: Tensor) -> Tensor:
+        """What follows the first layer: normalisation, dropout and the deeper layers, expert_BEH."""
+        first_BEH = first_BN.unflatten(-1, (self.side_by_side * self.experts, self.hidden[0]))
+        expert_BEH: Tensor = self.deeper(self.dropout(first_BEH if self.norm is None else self.norm(first_BEH)))
+        return expert_BEH
+
+    def _unbounded(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The first layer without ReLU."""
+        weight_SDN, bias_SH = self.layer()
+        x_SBD = (x if x.ndim == 3 else x.unsqueeze(1)).transpose(0, 1)
+        first_SBH, linear_SBU = (x_SBD @ weight_SDN).split([self.first_units, weight_SDN.shape[-1] - self.first_units], dim=-1)
+        return (first_SBH + bias_SH.unsqueeze(1)).transpose(0, 1).flatten(1), linear_SBU.transpose(0, 1).flatten(1)
 
     def linear(self, x: Tensor) -> Tensor:
         """The linear columns alone, linear_BU."""
         columns = self.weight[..., self.first_units :]
         return x @ columns if self.side_by_side == 1 else (x.transpose(0, 1) @ columns).transpose(0, 1).flatten(1)
+
+    def expert_weights(self) -> int:
+        """Weights of all experts' matrices: what a row that runs through all of them is multiplied by."""
+        first = self.side_by_side * self.first_units * self.weight.shape[-2]
+        return first + sum(weight.numel() for weight in self.deeper.weights)
 
     def one(self, e: int, x_BD: Tensor) -> Tensor:
         """Expert e alone, without dropout: x_BD -> y_BH. Only for one input (S = 1)."""

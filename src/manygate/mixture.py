@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from manygate.errors import InputError
 from manygate.gate import Gates, GateSettings
 from manygate.layers import Experts
+from manygate.product import side_by_side
 
-SELECTED_AT_MOST = 0.6
+WORTH_SELECTING = 2**23
+"""Multiplications to be spared by each expert, on average, for which picking rows out pays."""
 
 
 class Group(NamedTuple):
@@ -113,13 +115,22 @@ class Mixture(nn.Module):
             and not torch.compiler.is_compiling()
         ):
             return self._selected(x, gate_BF)
-        experts, columns = [], []
-        for bank, reader in zip(self._banks(), self.readers, strict=True):
-            expert_BEH, linear_BU = bank(self._read(x, reader))
-            experts.append(expert_BEH)
-            columns.append(linear_BU)
+        experts, columns = self._first(x)
         expert_BEH = experts[0] if len(experts) == 1 else torch.cat(experts, dim=1)
         return expert_BEH, self.gates(self._columns(columns, gate_BF))
+
+    def _first(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Each bank's experts and linear columns; all first layers at once where the banks read x side by side."""
+        banks = self._banks()
+        covered = [s for reader in self.readers for s in reader] == list(range(x.shape[1]))
+        if not self.own_inputs or len(banks) == 1 or not covered or any(bank.norm is not None for bank in banks):
+            pairs = [bank(self._read(x, reader)) for bank, reader in zip(banks, self.readers, strict=True)]
+            return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        hidden_BN, linear_BU = side_by_side(x, [bank.layer() for bank in banks])
+        if not any(bank.hidden[1:] or (self.training and bank.dropout.active) for bank in banks):
+            return [hidden_BN.unflatten(-1, (self.experts, self.output_width))], [linear_BU]
+        parts = hidden_BN.split([bank.side_by_side * bank.first_units for bank in banks], dim=-1)
+        return [bank.rest(part) for bank, part in zip(banks, parts, strict=True)], [linear_BU]
 
     def _banks(self) -> list[Experts]:
         return [bank for bank in self.banks if isinstance(bank, Experts)]
@@ -145,7 +156,8 @@ class Mixture(nn.Module):
         """Each expert runs on the rows that selected it alone; elsewhere its output stays 0, and so is its weight."""
         gate_BGE = self.weights(x_BD, gate_BF)
         chosen_BE = (gate_BGE != 0).any(dim=1)
-        if chosen_BE.float().mean() > SELECTED_AT_MOST:
+        weights = sum(bank.expert_weights() for bank in self._banks())
+        if (~chosen_BE).sum() * weights < WORTH_SELECTING * self.experts**2:
             banks = self._banks()
             return torch.cat([bank(x_BD)[0] for bank in banks], dim=1), gate_BGE
         expert_EBH = x_BD.new_zeros(self.experts, len(x_BD), self.output_width)

@@ -1,12 +1,17 @@
-"""x @ W + b in float32 by oneDNN, which PyTorch carries but does not use for ``@``.
+"""relu(x @ W + b) with linear columns beside it, in float32 by oneDNN, which PyTorch carries but does not use for ``@``.
 
 PyTorch multiplies float32 matrices with MKL, which on AMD processors reaches less than half of what oneDNN does (181 against 384
-GFLOP/s on two cores of an EPYC with AVX-512, measured by ``benchmarks/epoch.py``). The arithmetic is the same float32.
+GFLOP/s on two cores of an EPYC with AVX-512, measured by ``benchmarks/epoch.py``). The arithmetic is the same float32. Beside the
+products, passes over their results are what costs, so there are few: the bias is added within the product, ReLU goes where the
+next layer reads, and the gradients of both parts are written into one matrix.
+
+Shape suffixes: B batch, D input, N = H + U columns of W, of which H hidden and U linear, S inputs side by side.
 """
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,22 +23,47 @@ _ONEDNN = (
     and platform.machine().lower() in ("x86_64", "amd64")
     and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 )
-SMALL = 2**18
-"""Products of fewer multiplications gain nothing: oneDNN takes some 10 microseconds to start."""
+SMALL = 2**23
+"""Products of fewer multiplications are MKL's: oneDNN takes some 50 microseconds to start, and has no batched product."""
 
 
 def hidden_and_linear(x_BD: Tensor, weight_DN: Tensor, bias_H: Tensor) -> tuple[Tensor, Tensor]:
     """One product for a hidden layer and what is linear beside it: ``relu(x @ W[:, :H] + b)`` and ``x @ W[:, H:]``.
 
-    Differentiable, and usable under ``torch.vmap``. Beside the product, passes over its (B, N) result are what costs, so there are
-    few: the bias is added within the product, and the gradients of both parts are written into one matrix.
+    Differentiable, and usable under ``torch.vmap``.
 
     >>> hidden, linear = hidden_and_linear(torch.ones(2, 3), -torch.ones(3, 4), torch.zeros(3))
     >>> hidden.tolist(), linear.tolist()
     ([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]], [[-3.0], [-3.0]])
     """
-    hidden_BH, linear_BG = _HiddenAndLinear.apply(x_BD, weight_DN, bias_H) if _suits(x_BD) else _plain(x_BD, weight_DN, bias_H)
-    return hidden_BH, linear_BG
+    if not _suits(x_BD):
+        return _plain(x_BD, weight_DN, bias_H)
+    hidden_BH, linear_BU = _SideBySide.apply(x_BD.unsqueeze(-2), weight_DN.unsqueeze(0), bias_H.unsqueeze(0))
+    return hidden_BH, linear_BU
+
+
+def side_by_side(x_BSD: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """The same for S inputs, each with a matrix of its own: all hidden units one after the other, and all linear columns.
+
+    ``layers`` are pairs of weights (S_i, D, N_i) and biases (S_i, H_i); the first reads the first S_1 inputs, and so on. The
+    results are (B, sum of S_i H_i) and (B, sum of S_i U_i).
+
+    >>> layers = [(torch.ones(2, 3, 4), torch.zeros(2, 3)), (torch.ones(1, 3, 5), torch.zeros(1, 5))]
+    >>> hidden, linear = side_by_side(torch.ones(7, 3, 3), layers)
+    >>> hidden.shape, linear.shape
+    (torch.Size([7, 11]), torch.Size([7, 2]))
+    """
+    flat = [value for layer in layers for value in layer]
+    if _suits(x_BSD):
+        hidden_BN, linear_BN = _SideBySide.apply(x_BSD, *flat)
+        return hidden_BN, linear_BN
+    hidden, linear = [], []
+    for start, weight_SDN, bias_SH in _placed(flat):
+        x_SBD = x_BSD[:, start : start + len(weight_SDN)].transpose(0, 1)
+        hidden_SBH, linear_SBU = _plain(x_SBD, weight_SDN, bias_SH.unsqueeze(1))
+        hidden.append(hidden_SBH.transpose(0, 1).flatten(1))
+        linear.append(linear_SBU.transpose(0, 1).flatten(1))
+    return torch.cat(hidden, dim=-1), torch.cat(linear, dim=-1)
 
 
 def _suits(x: Tensor) -> bool:
@@ -46,56 +76,112 @@ def _suits(x: Tensor) -> bool:
     )
 
 
-def _plain(x_BD: Tensor, weight_DN: Tensor, bias_H: Tensor) -> tuple[Tensor, Tensor]:
-    width = bias_H.shape[-1]
-    hidden_BH, linear_BG = (x_BD @ weight_DN).split([width, weight_DN.shape[-1] - width], dim=-1)
-    return (hidden_BH + bias_H).relu(), linear_BG
+def _plain(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    width = bias.shape[-1]
+    hidden, linear = (x @ weight).split([width, weight.shape[-1] - width], dim=-1)
+    return (hidden + bias).relu(), linear
 
 
-def _large(x: Tensor, weight: Tensor) -> bool:
-    return x.shape[-2] * weight.shape[-2] * weight.shape[-1] >= SMALL
+def _placed(flat: Sequence[Tensor]) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Each layer's first input, weight and bias; the axis of inputs is the third from the weight's end."""
+    start = 0
+    for weight, bias in zip(flat[::2], flat[1::2], strict=True):
+        yield start, weight, bias
+        start += weight.shape[-3]
 
 
 def _times(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``a @ b.mT + bias`` for matrices (B, K), (N, K) and a bias (N,), or for stacks of them, also stacks of stacks."""
+    """``a @ b.mT + bias`` for stacks (..., B, K), (..., N, K) and a bias (..., N)."""
+    small = a.shape[-2] * a.shape[-1] * b.shape[-2] < SMALL
+    if a.ndim > 2 and a.shape[:-2].numel() == 1:
+        one = _times(a.flatten(0, -3).squeeze(0), b.flatten(0, -3).squeeze(0), None if bias is None else bias.flatten())
+        return one.view(*a.shape[:-1], b.shape[-2])
+    if small:
+        product = a @ b.mT
+        return product if bias is None else product.add_(bias.unsqueeze(-2))
     if a.ndim > 2:
         return torch.stack([_times(a[m], b[m], None if bias is None else bias[m]) for m in range(len(a))])
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
-    return product
+    if a.stride(-1) != 1 and b.stride(-1) != 1 and a.shape[0] > b.shape[0] and bias is None:
+        return _times(b, a).mT.contiguous()  # a weight's gradient: the smaller of both is the one that is transposed
+    linear: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
+    return linear
 
 
-class _HiddenAndLinear(torch.autograd.Function):
+class _SideBySide(torch.autograd.Function):
+    """x (..., B, S, D), weights (..., S_i, D, N_i), biases (..., S_i, H_i) -> hidden and linear (..., B, columns)."""
+
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        width = bias.shape[-1]
-        y = _times(x, weight.mT, F.pad(bias, (0, weight.shape[-1] - width)))
-        return y[..., :width].relu_(), y[..., width:]
+    def forward(x: Tensor, *flat: Tensor) -> tuple[Tensor, Tensor]:
+        sizes = [(weight.shape[-3], weight.shape[-1], bias.shape[-1]) for _, weight, bias in _placed(flat)]
+        if [inputs for inputs, _, _ in sizes] == [1]:  # one product, of which both parts are views
+            weight, bias = flat
+            width = bias.shape[-1]
+            y = _times(x.squeeze(-2), weight.squeeze(-3).mT, F.pad(bias.squeeze(-2), (0, weight.shape[-1] - width)))
+            return y[..., :width].relu_(), y[..., width:]
+        hidden = x.new_empty(*x.shape[:-2], sum(inputs * width for inputs, _, width in sizes))
+        linear = x.new_empty(*x.shape[:-2], sum(inputs * (columns - width) for inputs, columns, width in sizes))
+        for (start, weight, bias), at in zip(_placed(flat), _columns(sizes), strict=True):
+            width = bias.shape[-1]
+            y = _times(_reads(x, start, weight), weight.mT, F.pad(bias, (0, weight.shape[-1] - width)))
+            torch.clamp_min(y[..., :width], 0, out=_part(hidden, at[0], weight, width))
+            _part(linear, at[1], weight, weight.shape[-1] - width).copy_(y[..., width:])
+        return hidden, linear
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(inputs[0], inputs[1], output[0])
+        ctx.save_for_backward(inputs[0], output[0], *inputs[1:])
 
     @staticmethod
-    def backward(ctx: Any, hidden: Tensor, linear: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, positive = ctx.saved_tensors
-        width = positive.shape[-1]
-        gradient = x.new_empty(*x.shape[:-1], weight.shape[-1])
-        torch.ops.aten.threshold_backward.grad_input(hidden, positive, 0, grad_input=gradient[..., :width])
-        gradient[..., width:] = linear
-        return (
-            _times(gradient, weight) if ctx.needs_input_grad[0] else None,
-            _times(x.mT, gradient.mT) if ctx.needs_input_grad[1] else None,
-            gradient[..., :width].sum(dim=-2) if ctx.needs_input_grad[2] else None,
-        )
+    def backward(ctx: Any, hidden_gradient: Tensor, linear_gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, hidden, *flat = ctx.saved_tensors
+        sizes = [(weight.shape[-3], weight.shape[-1], bias.shape[-1]) for _, weight, bias in _placed(flat)]
+        x_gradient = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
+        gradients: list[Tensor | None] = []
+        for place, ((start, weight, bias), at) in enumerate(zip(_placed(flat), _columns(sizes), strict=True)):
+            width, reads = bias.shape[-1], _reads(x, start, weight)
+            gradient = x.new_empty(*reads.shape[:-1], weight.shape[-1])
+            torch.ops.aten.threshold_backward.grad_input(
+                _part(hidden_gradient, at[0], weight, width),
+                _part(hidden, at[0], weight, width),
+                0,
+                grad_input=gradient[..., :width],
+            )
+            gradient[..., width:] = _part(linear_gradient, at[1], weight, weight.shape[-1] - width)
+            if x_gradient is not None:
+                found = _times(gradient, weight)
+                if found.shape[-3] == x.shape[-2] == 1:
+                    x_gradient = found.transpose(-2, -3)
+                else:
+                    _reads(x_gradient, start, weight).copy_(found)
+            wanted = ctx.needs_input_grad[1 + 2 * place], ctx.needs_input_grad[2 + 2 * place]
+            gradients.append(_times(reads.mT, gradient.mT) if wanted[0] else None)
+            gradients.append(gradient[..., :width].sum(dim=-2) if wanted[1] else None)
+        return x_gradient, *gradients
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
-        x, weight, bias = (
+        moved = (
             value.expand(info.batch_size, *value.shape) if axis is None else value.movedim(axis, 0)
             for value, axis in zip(inputs, in_dims, strict=True)
         )
-        if _large(x, weight):
-            hidden, linear = _HiddenAndLinear.apply(x, weight, bias)
-        else:
-            hidden, linear = _plain(x, weight, bias.unsqueeze(1))
+        hidden, linear = _SideBySide.apply(*moved)
         return (hidden, linear), (0, 0)
+
+
+def _columns(sizes: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, int]]:
+    """Where each layer's hidden and linear columns start."""
+    hidden = linear = 0
+    for inputs, columns, width in sizes:
+        yield hidden, linear
+        hidden, linear = hidden + inputs * width, linear + inputs * (columns - width)
+
+
+def _reads(x: Tensor, start: int, weight: Tensor) -> Tensor:
+    """What a layer reads: x (..., B, S, D) -> (..., S_i, B, D)."""
+    return x.narrow(-2, start, weight.shape[-3]).transpose(-2, -3)
+
+
+def _part(columns: Tensor, start: int, weight: Tensor, width: int) -> Tensor:
+    """A layer's columns: (..., B, columns) -> (..., S_i, B, width)."""
+    inputs = weight.shape[-3]
+    return columns.narrow(-1, start, inputs * width).unflatten(-1, (inputs, width)).transpose(-2, -3)

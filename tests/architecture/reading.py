@@ -158,6 +158,8 @@ class Reading:
 
     def __init__(self, level: Mixture, groups: Sequence[int], sees: Sequence[Sequence[int]], settings: GateSettings, own: bool):
         self.settings, self.sees = settings, [list(seen) for seen in sees]
+        made = [*level.gates.sees, *[()] * len(self.sees)]  # a gate that nothing reads is not made, or sees nothing
+        self.blank = [not made[g] for g in range(len(self.sees))]
         self.experts: list[list[Net]] = [[] for _ in groups]
         flat: list[Floats] = []
         for bank, run in zip(level.banks, level.readers, strict=True):
@@ -170,7 +172,7 @@ class Reading:
         if level.gate_weight is not None:
             assert all(part.shape[1] == 0 for part in flat)
             flat = [array(level.gate_weight)]
-        units = [units_of(settings, len(seen)) for seen in self.sees]
+        units = [0 if blank else units_of(settings, len(seen)) for seen, blank in zip(self.sees, self.blank, strict=True)]
         offset = np.zeros(sum(units)) if level.gates.bias is None else array(level.gates.bias)
         self.biases = np.split(offset, np.cumsum(units)[:-1])
         if own and level.gate_weight is None:
@@ -185,6 +187,8 @@ class Reading:
         return x @ self.matrices[g] + self.biases[g] if self.matrices[g].shape[1] else np.zeros(0)
 
     def gate(self, g: int, x: Floats, noise: Floats | float = 0.0) -> Floats:
+        if self.blank[g]:
+            return np.zeros(len(self.sees[g]))
         return gate_weights(self.settings, self.linear(g, x), len(self.sees[g]), noise)
 
     def row(self, g: int, x: Floats, noise: Floats | float = 0.0) -> Floats:

@@ -34,11 +34,12 @@ def adatt(x, model, levels, gate, chosen=()):
         read = Reading(model.levels[j], groups, [range(level.experts)] * units, gate, own=j > 0)
         e = [[net(f[s]) for net in nets] for s, nets in enumerate(read.experts)]
         everything = [output for group in e for output in group]
-        native, new, weights = list(array(model.natives[j].native)), [], []
+        kept = model.natives[j].native
+        native, new, weights = [] if kept is None else list(array(kept)), [], []
         for u in range(units):
             weights.append(read.gate(u, x[list(chosen)] if chosen else f[u]))
             fused = weighted(weights[u], everything)
-            for output in e[u]:
+            for output in [] if read.blank[u] else e[u]:
                 fused = fused + native.pop(0) * output
             new.append(fused)
         assert not native
@@ -68,9 +69,15 @@ def test_forward_with_normalised_experts():
 
 
 def test_native_weights_start_at_the_mean_of_a_unit_s_own_experts():
-    native = Native([2, 0, 4], 6)
-    expected = [[0.5, 0.5, 0, 0, 0, 0], [0] * 6, [0, 0, 0.25, 0.25, 0.25, 0.25]]
+    native = Native([2, 0, 4, 1], [True, True, True])
+    expected = [[0.5, 0.5, 0, 0, 0, 0, 0], [0] * 7, [0, 0, 0.25, 0.25, 0.25, 0.25, 0]]
     assert native().tolist() == expected
+
+
+def test_a_unit_that_nothing_reads_has_no_native_weights():
+    native = Native([2, 2], [False, True])
+    assert native().tolist() == [[0] * 4, [0, 0, 0.5, 0.5]]
+    assert Native([2, 2], [False, False])() == 0.0
 
 
 def test_only_a_unit_s_own_native_weights_are_trained_by_it():

@@ -250,7 +250,6 @@ UNREAD = {
 
 
 @pytest.mark.parametrize("case", UNREAD)
-@pytest.mark.xfail(strict=True, reason="gates that nothing above reads are made, and never trained")
 def test_no_gate_is_made_that_nothing_reads(case, monkeypatch):
     name, settings = UNREAD[case]
     monkeypatch.setitem(SETTINGS, "unread", settings)

@@ -225,7 +225,7 @@ def test_settings_become_levels():
 )
 def test_settings_that_do_not_fit(settings, message):
     with pytest.raises(InputError, match=message) as caught:
-        levels(**settings)
+        PLE(5, levels(**settings))
     assert len(caught.value.problems) == 1
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from manygate.architecture.base import Architecture, Inputs, Pick, gate_settings
-from manygate.architecture.ple import Level, levels_of
+from manygate.architecture.ple import Level, check_experts, levels_of, wiring
 from manygate.config import ModelConfig
 from manygate.gate import GateSettings
 from manygate.layers import mix
@@ -24,7 +24,8 @@ class AdaTT(Architecture):
     output, plus sum_i v_{t,i}^l E_{t,i}^l with learned v. Shared units (``shared_experts`` > 0; the paper's AdaTT, and AdaTT-sp
     without) are fused the same way at every level but the last.
 
-    Departures: v starts at 1/m_t, the mean of a unit's m_t own experts.
+    Departures: v starts at 1/m_t, the mean of a unit's m_t own experts, and is learned for m_t = 1 too; gates have no bias unless
+    asked for.
 
     **Shape**: x_BD -> h_BTH.
 
@@ -44,16 +45,15 @@ class AdaTT(Architecture):
     ):
         super().__init__()
         self.tasks, self.output_width, self.pick = len(levels[0].task_experts), levels[-1].hidden[-1], Pick(gate_columns)
+        check_experts(levels)
         self.levels, self.natives = nn.ModuleList(), nn.ModuleList()
-        for j, level in enumerate(levels):
-            above = any(later.shared_experts for later in levels[j + 1 :])
-            groups = level.groups() if above or level.shared_experts else level.groups()[:-1]
-            units = self.tasks + above
+        sees = [[tuple(range(level.experts))] * (self.tasks + 1) for level in levels]
+        for j, (groups, gates) in enumerate(wiring(levels, sees, own_gate_input=bool(gate_columns))):
             self.levels.append(
                 Mixture(
                     levels[j - 1].hidden[-1] if j else inputs,
                     groups,
-                    sees=[range(level.experts)] * units,
+                    sees=gates,
                     gate=gate,
                     own_inputs=j > 0,
                     gate_inputs=self.pick.width,
@@ -62,7 +62,7 @@ class AdaTT(Architecture):
                     dense=True,
                 )
             )
-            self.natives.append(Native([group.experts for group in groups[:units]], level.experts))
+            self.natives.append(Native([group.experts for group in levels[j].groups()], [bool(seen) for seen in gates]))
 
     @classmethod
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
@@ -96,20 +96,22 @@ class AdaTT(Architecture):
 
 
 class Native(nn.Module):
-    """The weights v of each unit's own experts, as rows over all experts of a level: native_GE."""
+    """The weights v of each unit's own experts as rows over all of a level's, native_GE; zeros where nothing reads a unit."""
 
-    def __init__(self, own: Sequence[int], experts: int):
+    def __init__(self, own: Sequence[int], read: Sequence[bool]):
         super().__init__()
-        self.own, self.experts = tuple(own), experts
-        native, start = torch.empty(sum(own)), 0
-        for count in own:
+        self.experts, self.read = sum(own), tuple(read)
+        self.starts = tuple(sum(own[:u]) for u in range(len(read)))
+        self.counts = tuple(count if wanted else 0 for count, wanted in zip(own, read, strict=False))
+        native, start = torch.empty(sum(self.counts)), 0
+        for count in self.counts:
             native[start : start + count] = 1 / max(count, 1)
             start += count
-        self.native = nn.Parameter(native)
+        self.native = nn.Parameter(native) if len(native) else None
 
-    def forward(self) -> Tensor:
-        rows, start = [], 0
-        for part in self.native.split(list(self.own)):
-            rows.append(nn.functional.pad(part, (start, self.experts - start - len(part))))
-            start += len(part)
+    def forward(self) -> Tensor | float:
+        if self.native is None:
+            return 0.0
+        parts = zip(self.starts, self.native.split(list(self.counts)), strict=True)
+        rows = [nn.functional.pad(part, (start, self.experts - start - len(part))) for start, part in parts]
         return torch.stack(rows)

@@ -36,7 +36,8 @@ class CrossStitch(Architecture):
 
     One T x T matrix a layer (equation 1 of the paper, for T tasks), the same for all its units. It starts near the identity with
     rows that sum to one, is spared weight decay, and learns ``stitch_rate`` times faster than the rest (the paper: 10^2 to 10^3
-    with SGD). Departures: the networks start at random, not from trained single-task networks; embedding tables are shared.
+    with SGD). Departures: the networks start at random, not from trained single-task networks; embedding tables are shared;
+    towers are plain.
 
     **Shape**: x_BD -> h_BTH.
 

@@ -38,7 +38,8 @@ class PEPNet(Architecture):
     relu(O^(l-1) W_t + b_t) (equations 6 to 8). Gradients of the gates reach the prior features but not x through them (stop).
 
     The prior features (the user, the item, the domain) are those named by ``gate_features``; without any, the gates read stop(x)
-    alone.
+    alone. Departures: both kinds of gate have the same prior features (the paper gives EPNet the domain, PPNet user and item), and
+    PPNet has a gate unit for each layer.
 
     **Shape**: x_BD -> h_BTH.
 

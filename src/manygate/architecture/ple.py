@@ -78,16 +78,16 @@ class PLE(Architecture):
         norm: bool = False,
     ):
         super().__init__()
+        check_levels(levels)
         self.tasks, self.output_width, self.pick = len(levels[0].task_experts), levels[-1].hidden[-1], Pick(gate_columns)
         self.levels = nn.ModuleList()
-        for j, level in enumerate(levels):
-            above = any(later.shared_experts for later in levels[j + 1 :])
-            groups = level.groups() if above or level.shared_experts else level.groups()[:-1]
+        sees = [[*level.seen(), tuple(range(level.experts))] for level in levels]
+        for j, (groups, gates) in enumerate(wiring(levels, sees, own_gate_input=bool(gate_columns))):
             self.levels.append(
                 Mixture(
                     levels[j - 1].hidden[-1] if j else inputs,
                     groups,
-                    sees=[*level.seen(), range(level.experts)] if above else level.seen(),
+                    sees=gates,
                     gate=gate,
                     own_inputs=j > 0,
                     gate_inputs=self.pick.width,
@@ -127,6 +127,45 @@ class PLE(Architecture):
         return list(self.parameters())
 
 
+def wiring(
+    levels: Sequence[Level], sees: Sequence[Sequence[tuple[int, ...]]], own_gate_input: bool
+) -> list[tuple[list[Group], list[tuple[int, ...]]]]:
+    """The groups and gates of each level, without what nothing reads.
+
+    A level has a unit for each task and a shared one; ``sees[j][u]`` lists the experts that unit u's gate mixes at level j. What
+    unit u gives is read if it is a task's at the last level, or if unit u of the next level has experts, or a gate that reads it
+    (no ``own_gate_input``), chooses (it sees two experts or more) and is itself read. A task's unit that is not read keeps its
+    place, with a gate that sees nothing; a shared one is left out.
+    """
+    tasks = len(levels[0].task_experts)
+    read = [True] * tasks + [False]
+    wired: list[tuple[list[Group], list[tuple[int, ...]]]] = []
+    for level, seen in zip(reversed(levels), reversed(sees), strict=True):
+        gates = [seen[u] if read[u] else () for u in range(tasks)] + ([seen[tasks]] if read[tasks] else [])
+        groups = level.groups()
+        read = [group.experts > 0 or (not own_gate_input and read[u] and len(seen[u]) > 1) for u, group in enumerate(groups)]
+        wired.append((groups if read[tasks] else groups[:-1], gates))
+    return wired[::-1]
+
+
+def check_levels(levels: Sequence[Level]) -> None:
+    """Raise an :class:`InputError` where a task has no expert to mix."""
+    for j, level in enumerate(levels):
+        lonely = [str(t) for t, seen in enumerate(level.seen()) if not seen]
+        if lonely:
+            raise InputError(
+                f"task_experts, shared_experts: level {j + 1} leaves task {', '.join(lonely)} (counted from 0) without any expert. "
+                "Give it one of its own, or share one."
+            )
+
+
+def check_experts(levels: Sequence[Level]) -> None:
+    """Raise an :class:`InputError` where a level has no expert at all."""
+    for j, level in enumerate(levels):
+        if not level.experts:
+            raise InputError(f"task_experts, shared_experts: level {j + 1} has no expert. Give it at least one.")
+
+
 def levels_of(tasks: int, config: ModelConfig, count: int, shared: int | None = None) -> list[Level]:
     """A run's settings as levels. Half of ``experts`` are shared and the tasks divide the rest, unless the settings say otherwise;
     ``shared`` is the number shared where neither says. A scheme of one level reads the first level's settings.
@@ -142,18 +181,10 @@ def levels_of(tasks: int, config: ModelConfig, count: int, shared: int | None = 
     task_hidden = (
         () if config.task_expert_hidden is None else spread("task_expert_hidden", config.task_expert_hidden, tasks, "task")
     )
-    levels = [
+    return [
         Level(tuple(o), s, tuple(h), tuple(tuple(w) for w in task_hidden))
         for o, s, h in zip(own, shares, config.hidden_of_levels(count), strict=True)
     ]
-    for j, level in enumerate(levels):
-        lonely = [str(t) for t, seen in enumerate(level.seen()) if not seen]
-        if lonely:
-            raise InputError(
-                f"task_experts, shared_experts: level {j + 1} leaves task {', '.join(lonely)} (counted from 0) without any expert. "
-                "Give it one of its own, or share one."
-            )
-    return levels
 
 
 def spread(setting: str, given: Sequence[Value], count: int, what: str) -> tuple[Value, ...]:

@@ -27,7 +27,8 @@ class SluiceNetwork(Architecture):
     layer (equation 4).
 
     alpha and beta start with 0.9 on what is a task's own and on its last layer, in rows that sum to one, and learn ``stitch_rate``
-    times faster than the rest without weight decay, as in Cross-Stitch. Departure: embedding tables are shared.
+    times faster than the rest without weight decay, as in Cross-Stitch. Departures: embedding tables are shared, towers are
+    plain.
 
     **Shape**: x_BD -> h_BTH.
 

@@ -24,8 +24,8 @@ class STEM(Architecture):
     t's gate mixes all experts, and the gradient stops at the experts of the other tasks:
     h_t = sum_{e own or shared} g_t(e) f_e + sum_{e of others} g_t(e) stop(f_e).
 
-    ``inputs`` is the width of one of the T + 1 inputs. Departure: dense numbers, which have no embedding, are the same in all of
-    them.
+    ``inputs`` is the width of one of the T + 1 inputs. Departures: dense numbers, which have no embedding, are the same in all of
+    them; gates of chosen features (``gate_columns``) read the shared embedding.
 
     **Shape**: x_BD with D = (T + 1) inputs, the tasks' own first -> h_BTH.
 
