@@ -157,7 +157,7 @@ class Mixture(nn.Module):
         gate_BGE = self.weights(x_BD, gate_BF)
         chosen_BE = (gate_BGE != 0).any(dim=1)
         weights = sum(bank.expert_weights() for bank in self._banks())
-        if (~chosen_BE).sum() * weights < WORTH_SELECTING * self.experts**2:
+        if int((~chosen_BE).sum()) * weights < WORTH_SELECTING * self.experts**2:
             banks = self._banks()
             return torch.cat([bank(x_BD)[0] for bank in banks], dim=1), gate_BGE
         expert_EBH = x_BD.new_zeros(self.experts, len(x_BD), self.output_width)
