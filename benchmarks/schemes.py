@@ -7,8 +7,9 @@ An environment for it is that of ``epoch.py``; then::
 Timed: forward, loss (binary cross-entropy), backward and Adam on a dense float32 input that is in memory already, with the same
 widths and the same number of tasks; no data loading, no embedding tables, no metrics, no validation. A round times every library
 in every cell, one after the other, and the ratio is taken within the cell and the round, so that a machine that slows down slows
-them all down. PyTorch's threads spin while they wait for each other, so any other busy process costs far more than its share: a
-cell waits for a quiet moment and is repeated when others disturbed it.
+them all down. Within a cell the libraries take turns in short blocks after a warm-up, and the median of the blocks counts.
+PyTorch's threads spin while they wait for each other, so any other busy process costs far more than its share: a cell that
+others disturbed waits for a quiet moment and is repeated.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ from manygate.mixture import Mixture
 from manygate.model import Trunk
 from manygate.tower import BiasTower, Towers
 
+BLOCKS = 5
+"""Measurements of one library in one cell and round, in turn with the others'; their median counts."""
 EXPERTS, HIDDEN, TOWER, RATE, BATCHES = 8, 64, 32, 1e-3, 4
 PEERS = ("torch-rechub", "deepctr-torch")
 BARS = {"small": 2.0, "hard": 3.0, "large": 1.0, "large, geometric mean": 1.25}
@@ -323,14 +326,20 @@ def measure_cell(one: Cell, number: int, options: argparse.Namespace) -> None:
     names = list(one.runners) if number % 2 == 0 else list(one.runners)[::-1]
     tries: list[dict[str, Any]] = []
     while len(tries) < 3 and not (tries and tries[-1]["quiet"]):
-        wait_until_quiet(options.patience, options.clock)
+        if tries:
+            wait_until_quiet(options.patience, options.clock)
         found: dict[str, Any] = {"milliseconds": {}, "others_cores": 0.0, "quiet": True}
-        for name in names:
-            one.runners[name](2)  # caches
-            timing: Timing = timed(lambda name=name: one.runners[name](one.steps[name]), options.clock)[0]
-            found["milliseconds"][name] = 1e3 * timing.seconds / one.steps[name]
-            found["others_cores"] = max(found["others_cores"], timing.others)
-            found["quiet"] &= timing.quiet
+        blocks: dict[str, list[float]] = {name: [] for name in names}
+        for name in names:  # caches, threads and clocks: the first library after a pause would otherwise pay for them
+            one.runners[name](one.steps[name])
+        for block in range(BLOCKS):
+            for name in names[block % len(names) :] + names[: block % len(names)]:
+                steps = math.ceil(one.steps[name] / BLOCKS)
+                timing: Timing = timed(lambda name=name, steps=steps: one.runners[name](steps), options.clock)[0]
+                blocks[name].append(1e3 * timing.seconds / steps)
+                found["others_cores"] = max(found["others_cores"], timing.others if timing.seconds > 0.05 else 0.0)
+                found["quiet"] &= timing.quiet or timing.seconds <= 0.05  # the system's clock has ticks of 0.01 s
+        found["milliseconds"] = {name: statistics.median(times) for name, times in blocks.items()}
         tries.append(found)
     one.rounds.append(min(tries, key=lambda found: found["others_cores"]))
 
