@@ -23,8 +23,8 @@ COMMANDS = {
     "census": "manygate dataset census --group income --data-dir DOWNLOADS --out census\nmanygate compare census "
     "--architectures all --match-parameters 190000 --replicas 3 --epochs 12 --patience 2",
 }
-FOOT = """In each cell: mean over replicas on the test rows, then the paired gain over the task's own model with its 95 % interval (over
-seeds and test rows). **+** and **-** mark verdicts, "helps" and "hurts"; without a mark the interval does not allow to tell.
+FOOT = """In each cell: mean over replicas on the test rows, then the paired gain over the task's own model with its 95 % interval
+(over seeds and test rows). **+** and **-** mark verdicts, "helps" and "hurts"; without a mark the interval does not allow to tell.
 """
 
 
