@@ -89,6 +89,20 @@ def test_a_budget_that_cannot_be_met_is_refused(setting, budget):
         matched(SECTION_5, 2, PAPER.replace(**{setting: budget}))
 
 
+def test_a_budget_too_large_says_so():
+    with pytest.raises(InputError, match=r"within 2%; nearest is [\d,]+.*Choose a smaller budget"):
+        matched(SECTION_5, 2, PAPER.replace(match_parameters=10**12))
+
+
+def test_listed_widths_are_those_that_are_built():
+    config = PAPER.replace(architectures=["shared_bottom", "ple"], lower_hidden=(32,), level_hidden=((16,), (8,)))
+    rows, _ = listing(config, 100, 2)
+    bottom = MultiTaskModel(SECTION_5, 2, config.replace(architecture="shared_bottom")).parameters[
+        "trunk.architecture.bottom.weight"
+    ]
+    assert [row["hidden"] for row in rows] == [str(bottom.shape[-1]), "16/8"]
+
+
 def test_two_budgets_are_one_too_many():
     with pytest.raises(InputError, match="a model has one budget"):
         PAPER.replace(match_parameters=1000, match_flops=1000)

@@ -40,6 +40,8 @@ def test_architectures():
     assert RunConfig().architectures == COMPARED
     assert RunConfig(architectures="all").architectures == ARCHITECTURE_NAMES
     assert RunConfig(architectures="mmoe, ple").architectures == ("mmoe", "ple")
+    assert RunConfig(architectures=" mmoe").architectures == ("mmoe",)
+    assert RunConfig(architectures="all,mmoe,mine:Own").architectures == (*ARCHITECTURE_NAMES, "mine:Own")
     assert RunConfig(architectures="mmoe").architectures == ("mmoe",)
     assert RunConfig(architectures=["mmoe", "mine:Own"]).architectures == ("mmoe", "mine:Own")
 
@@ -50,6 +52,7 @@ def test_architectures():
         ({"experts": 0}, "experts"),
         ({"expert_hidden": -4}, "expert_hidden"),
         ({"expert_hidden": "64,x"}, "expert_hidden"),
+        ({"expert_hidden": 10**20}, "expert_hidden"),
         ({"gate": "soft"}, "gate"),
         ({"temperature": 0}, "temperature"),
         ({"top_k": 0}, "top_k"),

@@ -57,6 +57,20 @@ class Idle(Own):
         self.register_parameter("spare_weight", type(self.bottom.weight)(self.spare.detach()))
 
 
+class Flat(Own):
+    """Gives one vector for all tasks together."""
+
+    def forward(self, x_BD):
+        return self.bottom(x_BD)[0].squeeze(1)
+
+
+class Broken(Own):
+    """Raises."""
+
+    def forward(self, x_BD):
+        raise KeyError("inside")
+
+
 class Wide(Own):
     """Says another width than it gives."""
 
@@ -138,6 +152,22 @@ def test_a_class_inside_a_function_cannot_be_found_again() -> None:
 
     with pytest.raises(mg.InputError, match="at the top of its module"):
         find_architecture(f"{__name__}:{Local.__qualname__}")
+
+
+@pytest.mark.parametrize(("scheme", "problem"), [(Flat, "raises RuntimeError"), (Broken, "raises KeyError: 'inside'")])
+def test_a_scheme_that_fails_is_named_before_training(scheme: type[mg.Architecture], problem: str, folder: Path, log) -> None:
+    with pytest.raises(mg.InputError, match=f"{scheme.__name__}: {problem}.*check_architecture"):
+        mg.Ranker(architecture=scheme, **TINY).fit(log, out="run", progress="none")
+    assert not (folder / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [("mmoe", "give the class itself"), (int, "int is no subclass"), (Unfinished, "Unfinished does not define build, forward")],
+)
+def test_what_is_no_scheme_is_said_so(given, problem: str) -> None:
+    with pytest.raises(AssertionError, match=problem):
+        check_architecture(given)
 
 
 @pytest.mark.parametrize("scheme", [Own, MMoE])

@@ -11,6 +11,7 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch.func import functional_call
 
 from manygate.architecture import Inputs, find_architecture, import_scheme
 from manygate.architecture.shared_bottom import bottom_widths
+from manygate.config import WIDEST as LARGEST_WIDTH
 from manygate.config import RunConfig
 from manygate.data.encode import Input
 from manygate.data.encoded import encode_log, find_schema, open_sources
@@ -47,11 +49,27 @@ def measure(inputs: Sequence[Input], tasks: int, config: RunConfig) -> Size:
     >>> measure([Input("x", "dense", False, units=100)], 2, RunConfig(expert_hidden=16, tower_hidden=8))
     Size(parameters=14818, network_parameters=14818, flops=29824)
     """
-    with torch.device("meta"):
+    with torch.device("meta"), own_faults(config.architecture):
         model = MultiTaskModel(inputs, tasks, config.replace(replicas=1, **_UNMATCHED), "meta", initialise=False)
         network = sum(value.numel() for name, value in model.parameters.items() if member_axis(name) == 0)
         flops = len(model.members) * _flops(model)
     return Size(model.parameter_count(), network, flops)
+
+
+@contextmanager
+def own_faults(name: str) -> Iterator[None]:
+    """What a scheme of the user's own raises is said to be the scheme's."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if ":" not in name:
+            raise
+        raise InputError(
+            f"{name}: raises {type(error).__name__}: {' '.join(str(error).split())[:200]}. Check the class with "
+            "manygate.testing.check_architecture."
+        ) from error
 
 
 _UNMATCHED = {"match_parameters": None, "match_flops": None}
@@ -96,9 +114,13 @@ def matched(inputs: Sequence[Input], tasks: int, config: RunConfig) -> RunConfig
         if error <= TOLERANCE / 4 or (error <= TOLERANCE and candidate.tower_hidden == base.tower_hidden):
             break
     if error > TOLERANCE:
+        nearest = cost(best)
+        advice = "Choose a larger budget" if nearest > budget else "Choose a smaller budget"
+        if nearest == smallest and cost(_scaled(base, 2, 1)) == smallest:
+            advice = "Its size does not follow the settings' widths; leave it out"
         raise InputError(
-            f"{name}: {config.architecture} cannot be given {budget:,} within {TOLERANCE:.0%}; nearest is {cost(best):,}, and its "
-            f"least is {smallest:,}. Choose a larger budget, or other numbers of experts, levels or layers."
+            f"{name}: {config.architecture} cannot be given {budget:,} within {TOLERANCE:.0%}; nearest is {nearest:,}, and its "
+            f"least is {smallest:,} (widths of 1 to {WIDEST:,} are tried). {advice}, or other numbers of experts, levels or layers."
         )
     return best
 
@@ -156,7 +178,7 @@ def _scaled(config: RunConfig, width: int, tower: int | None = None) -> RunConfi
 
 
 def _times(widths: Sequence[int], factor: float) -> tuple[int, ...]:
-    return tuple(max(round(w * factor), 1) for w in widths)
+    return tuple(min(max(round(w * factor), 1), LARGEST_WIDTH) for w in widths)
 
 
 def listing(config: RunConfig, columns: int, labels: int) -> tuple[list[dict[str, Any]], str]:
@@ -187,9 +209,11 @@ def _listed(inputs: Sequence[Input], tasks: int, config: RunConfig) -> dict[str,
     except InputError as error:
         own_problems = [text if config.architecture in text else f"{config.architecture}: {text}" for text in error.problems]
         return {**row, "problem": " ".join(own_problems)}
-    bottom = own.bottom_hidden or bottom_widths(Inputs(_width(inputs)), tasks, own)
-    hidden = bottom if scheme.widths == "bottom_hidden" else own.hidden_of_levels(1)[0]
-    return {**row, "hidden": "-".join(map(str, hidden)), "towers": "-".join(map(str, own.tower_hidden))}
+    width = own.lower_hidden[-1] if own.lower_hidden else _width(inputs)
+    bottom = own.bottom_hidden or bottom_widths(Inputs(width), tasks, own)
+    rows = [bottom] if scheme.widths == "bottom_hidden" else own.level_hidden or [own.expert_hidden]
+    hidden = "/".join("-".join(map(str, widths)) for widths in rows)
+    return {**row, "hidden": hidden, "towers": "-".join(map(str, own.tower_hidden))}
 
 
 def _width(inputs: Sequence[Input]) -> int:

@@ -282,6 +282,8 @@ def architectures(
     given = settings_of(data, model) | {"architectures": names} | ({"log": log} if log is not None else {})
     settings = resolve(config, given)
     rows, title = listing(settings, columns, labels)
+    if all(row["problem"] for row in rows):
+        raise InputError(row["problem"] for row in rows)
     if json:
         _print_json({"inputs": title, "architectures": rows})
     else:

@@ -69,8 +69,11 @@ def _schemes(value: Any) -> Any:
 
 def _scheme_names(value: Any) -> Any:
     """Accept "all", "a,b", ["a", "b"] and classes among them."""
-    value = ARCHITECTURE_NAMES if value == "all" else _schemes(value)
-    return (value,) if isinstance(value, str) else value
+    value = _schemes(value)
+    names = (value.strip(),) if isinstance(value, str) else value
+    if isinstance(names, tuple) and "all" in names:
+        return ARCHITECTURE_NAMES + tuple(name for name in names if name not in (*ARCHITECTURE_NAMES, "all"))
+    return names
 
 
 def _specs(value: Any) -> Any:
@@ -80,11 +83,12 @@ def _specs(value: Any) -> Any:
 
 Specs = Annotated[tuple[str, ...], BeforeValidator(_specs)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
-Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_widths)]
+WIDEST = 65_536
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=WIDEST)], ...], BeforeValidator(_widths)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=0, le=4096)], ...], BeforeValidator(_widths), Field(min_length=1)]
 CountRows = Annotated[tuple[Counts, ...], BeforeValidator(_rows), Field(min_length=1)]
 WidthRows = Annotated[
-    tuple[Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)], ...],
+    tuple[Annotated[tuple[Annotated[int, Field(ge=1, le=WIDEST)], ...], Field(min_length=1)], ...],
     BeforeValidator(_rows),
     Field(min_length=1),
 ]

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from manygate.architecture import find_architecture, import_scheme
-from manygate.budget import matched, measure
+from manygate.budget import matched, measure, own_faults
 from manygate.bundle import load_bundle, save_bundle
 from manygate.config import RunConfig
 from manygate.data.batches import Split
@@ -106,8 +106,12 @@ def _unknown(names: Sequence[str]) -> Iterator[str]:
 
 def _problems(log: EncodedLog, config: RunConfig) -> list[str]:
     """Why an architecture cannot be trained with these settings, if it cannot."""
+    inputs, tasks = log.encoder.inputs(config.dim), len(log.schema.tasks)
     try:
-        check_memory(log, matched(log.encoder.inputs(config.dim), len(log.schema.tasks), config))
+        with own_faults(config.architecture):
+            own = matched(inputs, tasks, config)
+            check_memory(log, own)
+            measure(inputs, tasks, own)
     except InputError as error:
         return [problem if config.architecture in problem else f"{config.architecture}: {problem}" for problem in error.problems]
     return []

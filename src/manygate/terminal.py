@@ -63,11 +63,11 @@ def show_metrics(tasks: dict[str, Any], title: str) -> None:
 
 def show_comparison(document: dict[str, Any], headline: str) -> None:
     """What each task reached and gained, what each architecture cost, and the verdict last, where the eye rests."""
-    table = _grid(
-        "each task on test, mean over replicas", "task", "architecture", "metric", "mean", "gain and 95 % interval", "verdict"
-    )
+    table = _grid("each task on test, mean over replicas", "task", "architecture", "in", "mean", "gain ± 95 %", "verdict")
     for column in (1, 5):
-        table.columns[column].justify, table.columns[column].no_wrap = "left", True
+        table.columns[column].justify = "left"
+    for column in (1, 4, 5):
+        table.columns[column].no_wrap = True
     for task in document["schema"]["tasks"]:
         for i, (name, result) in enumerate(document["results"].items()):
             found = document["verdicts"].get(name, {}).get(task["name"])

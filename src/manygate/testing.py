@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from inspect import isabstract
 
 import torch
 from torch import Tensor
@@ -67,7 +68,12 @@ def check_architecture(scheme: type[Architecture], config: ModelConfig = SMALL, 
     >>> from manygate.architecture import MMoE
     >>> check_architecture(MMoE)
     """
+    assert isinstance(scheme, type), f"give the class itself, not {scheme!r}"
+    assert issubclass(scheme, Architecture), f"{scheme.__name__} is no subclass of manygate.Architecture"
+    assert not isabstract(scheme), f"{scheme.__name__} does not define {', '.join(sorted(scheme.__abstractmethods__))}"
     case = Case(scheme, config, tasks)
+    width = getattr(case.build(), "output_width", None)
+    assert isinstance(width, int), f"output_width is {width!r}, not a whole number; set it in __init__"
     for check in CHECKS:
         check(case)
 
@@ -77,6 +83,7 @@ def gives_a_vector_per_row_and_task(case: Case) -> None:
     model = case.trunk().eval()
     for rows in (1, 2, 33):
         h_BTH = model.architecture(case.rows(rows))
+        assert isinstance(h_BTH, Tensor), f"forward gives {type(h_BTH).__name__}, not a tensor"
         wanted = (rows, case.own_tasks, model.architecture.output_width)
         assert h_BTH.shape == wanted, (
             f"forward gives {tuple(h_BTH.shape)} for {rows} rows, not (rows, tasks, output_width) = {wanted}"

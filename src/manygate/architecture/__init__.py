@@ -59,6 +59,11 @@ def find_architecture(name: str) -> type[Architecture]:
     for part in qualified.split("."):
         found = getattr(found, part, None)
     if not isinstance(found, type) or not issubclass(found, Architecture):
+        if module == "__main__":
+            raise InputError(
+                f"architecture {name!r}: defined in a notebook or a script, and only there. Load it where {qualified} is defined, "
+                "or put the class in a module of its own."
+            )
         raise InputError(
             f"architecture {name!r}: {qualified!r} in {module!r} is no subclass of manygate.Architecture at the top of its module."
         )
@@ -76,7 +81,7 @@ def import_scheme(module: str) -> None:
         import_module(module)
     except ImportError as error:
         raise InputError(f"module {module!r} cannot be imported ({error}). Run in its folder, or install it.") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"module {module!r} cannot be imported: it raises {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(here)
