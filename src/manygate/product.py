@@ -135,7 +135,8 @@ class _SideBySide(torch.autograd.Function):
     def backward(ctx: Any, hidden_gradient: Tensor, linear_gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, hidden, *flat = ctx.saved_tensors
         sizes = [(weight.shape[-3], weight.shape[-1], bias.shape[-1]) for _, weight, bias in _placed(flat)]
-        x_gradient = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
+        single = [inputs for inputs, _, _ in sizes] == [x.shape[-2]] == [1]
+        x_gradient = torch.zeros_like(x) if ctx.needs_input_grad[0] and not single else None
         gradients: list[Tensor | None] = []
         for place, ((start, weight, bias), at) in enumerate(zip(_placed(flat), _columns(sizes), strict=True)):
             width, reads = bias.shape[-1], _reads(x, start, weight)
@@ -147,12 +148,10 @@ class _SideBySide(torch.autograd.Function):
                 grad_input=gradient[..., :width],
             )
             gradient[..., width:] = _part(linear_gradient, at[1], weight, weight.shape[-1] - width)
-            if x_gradient is not None:
-                found = _times(gradient, weight)
-                if found.shape[-3] == x.shape[-2] == 1:
-                    x_gradient = found.transpose(-2, -3)
-                else:
-                    _reads(x_gradient, start, weight).copy_(found)
+            if single and ctx.needs_input_grad[0]:
+                x_gradient = _times(gradient, weight).transpose(-2, -3)
+            elif x_gradient is not None:
+                _reads(x_gradient, start, weight).copy_(_times(gradient, weight))
             wanted = ctx.needs_input_grad[1 + 2 * place], ctx.needs_input_grad[2 + 2 * place]
             gradients.append(_times(reads.mT, gradient.mT) if wanted[0] else None)
             gradients.append(gradient[..., :width].sum(dim=-2) if wanted[1] else None)
