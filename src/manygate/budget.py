@@ -103,7 +103,7 @@ def matched(inputs: Sequence[Input], tasks: int, config: RunConfig) -> RunConfig
         size = measure(inputs, tasks, candidate)
         return size.network_parameters if name == "match_parameters" else size.flops
 
-    base = _with_widths(plain, inputs, tasks)
+    base = _with_widths(plain)
     smallest = cost(_scaled(base, 1, 1))
     width = _largest(lambda w: cost(_scaled(base, w)) <= budget)
     best, error = base, math.inf
@@ -150,7 +150,7 @@ def _largest(fits: Callable[[int], bool], most: int = WIDEST) -> int:
     return low
 
 
-def _with_widths(config: RunConfig, inputs: Sequence[Input], tasks: int) -> RunConfig:
+def _with_widths(config: RunConfig) -> RunConfig:
     """The settings with every width that the scheme has written out, so that it can be scaled."""
     if find_architecture(config.architecture).widths == "expert_hidden" or config.bottom_hidden:
         return config

@@ -55,7 +55,7 @@ class GateKind(nn.Module, ABC):
 
 @final
 class Certain(GateKind):
-    """A gate that sees one expert: its weight is 1, and there is nothing to learn."""
+    """A gate without a choice: of the one expert that it sees the weight is 1; seeing none (nothing reads it) it has no weights."""
 
     @property
     def units(self) -> int:
@@ -65,24 +65,8 @@ class Certain(GateKind):
         return torch.empty(inputs, 0)
 
     def forward(self, linear_BGU: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        gate_BG1 = linear_BGU.new_ones(len(linear_BGU), self.gates, 1)
-        return gate_BG1, gate_BG1.sum(dim=0) if self.training and self.settings.kind == "topk" else None, None
-
-
-@final
-class Blank(GateKind):
-    """A gate that sees nothing, in the place of one that nothing would read: a row of zeros."""
-
-    @property
-    def units(self) -> int:
-        return 0
-
-    def initial(self, inputs: int) -> Tensor:
-        return torch.empty(inputs, 0)
-
-    def forward(self, linear_BGU: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        gate_BG0 = linear_BGU.new_zeros(len(linear_BGU), self.gates, 0)
-        return gate_BG0, gate_BG0.sum(dim=0) if self.training and self.settings.kind == "topk" else None, None
+        gate_BGC = linear_BGU.new_ones(len(linear_BGU), self.gates, self.experts)
+        return gate_BGC, gate_BGC.sum(dim=0) if self.training and self.settings.kind == "topk" else None, None
 
 
 @final
@@ -228,7 +212,7 @@ class Gates(nn.Module):
                 )
         runs = [(count, len(list(gates))) for count, gates in groupby(len(seen) for seen in self.sees)]
         self.kinds = nn.ModuleList(
-            (KINDS[settings.kind] if count > 1 else Certain if count else Blank)(gates, count, settings) for count, gates in runs
+            (KINDS[settings.kind] if count > 1 else Certain)(gates, count, settings) for count, gates in runs
         )
         self.bias = nn.Parameter(torch.zeros(sum(self.units))) if settings.bias and any(self.units) else None
         self.dropout = Dropout(settings.dropout, (len(self.sees), experts))

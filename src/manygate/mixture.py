@@ -122,8 +122,8 @@ class Mixture(nn.Module):
     def _first(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Each bank's experts and linear columns; all first layers at once where the banks read x side by side."""
         banks = self._banks()
-        covered = [s for reader in self.readers for s in reader] == list(range(x.shape[1]))
-        if not self.own_inputs or len(banks) == 1 or not covered or any(bank.norm is not None for bank in banks):
+        apart = not self.own_inputs or len(banks) == 1 or any(bank.norm is not None for bank in banks)
+        if apart or sum(map(len, self.readers)) < x.shape[1]:
             pairs = [bank(self._read(x, reader)) for bank, reader in zip(banks, self.readers, strict=True)]
             return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         hidden_BN, linear_BU = side_by_side(x, [bank.layer() for bank in banks])

@@ -100,7 +100,7 @@ class Native(nn.Module):
 
     def __init__(self, own: Sequence[int], read: Sequence[bool]):
         super().__init__()
-        self.experts, self.read = sum(own), tuple(read)
+        self.experts = sum(own)
         self.starts = tuple(sum(own[:u]) for u in range(len(read)))
         self.counts = tuple(count if wanted else 0 for count, wanted in zip(own, read, strict=False))
         native, start = torch.empty(sum(self.counts)), 0
