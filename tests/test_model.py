@@ -43,6 +43,24 @@ GATES = {
     "lower layers": {"lower_hidden": (6,), "shared_experts": (1,), "task_experts": ((2, 0, 1),)},
 }
 
+OWN = {
+    "own order, own rates": {"replica_data": "order", "replica_rates": (1.0, 0.1), "clip_norm": 0.5},
+    "bootstrap, sparse": {"replica_data": "bootstrap", "sparse_gradients": True, "optimizer": "adam", "clip_norm": 0.5},
+    "bootstrap, own weights, adagrad": {
+        "replica_data": "bootstrap",
+        "replica_weights": ((1.0, 2.0, 0.5), (0.0, 1.0, 3.0)),
+        "replica_rates": (0.5, 1.0),
+        "optimizer": "adagrad",
+    },
+    "own order, own rates, sgd, sparse": {
+        "replica_data": "order",
+        "replica_rates": (0.2, 1.0),
+        "sparse_gradients": True,
+        "optimizer": "sgd",
+        "learning_rate": 0.05,
+    },
+}
+
 
 @pytest.fixture(scope="module")
 def long_log(encoded, log_table, settings) -> EncodedLog:
@@ -67,6 +85,8 @@ ALL += [(name, variant) for variant in VARIANTS for name in ("single_task", "mmo
 
 
 ALL += [(name, variant) for variant in GATES for name in ("mmoe", "ple")]
+ALL += [(name, "own order, own rates") for name in ARCHITECTURE_NAMES]
+ALL += [(name, variant) for variant in OWN for name in ("single_task", "ple", "stem") if (name, variant) not in ALL]
 
 
 @pytest.mark.parametrize(("architecture", "variant"), ALL)
@@ -74,11 +94,11 @@ def test_replicas_equal_serial_runs_after_a_hundred_steps(long_log, trainer, set
     config = settings(
         architecture=architecture, replicas=REPLICAS, seed=4, batch_size=8, epochs=1, dropout=0.2, bias_dropout=0.3,
         learning_rate=3e-3,
-    ).replace(**{**VARIANTS, **GATES}[variant])  # fmt: skip
+    ).replace(**{**VARIANTS, **GATES, **OWN}[variant])  # fmt: skip
     together = hundred_steps(trainer, long_log, config)
     per_replica = len(together.members) // REPLICAS
     for r in range(REPLICAS):
-        alone = hundred_steps(trainer, long_log, config.replace(replicas=1, seed=4 + r))
+        alone = hundred_steps(trainer, long_log, config.of_replicas(r, 1))
         for name, value in together.parameters.items():
             found = value.unflatten(member_axis(name), (REPLICAS, per_replica)).select(member_axis(name), r)
             torch.testing.assert_close(found, alone.parameters[name], rtol=1e-3, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}")

@@ -206,6 +206,49 @@ def test_weights_that_break_in_the_last_step_of_an_epoch_are_named_too(log, trai
         training.fit()
 
 
+@pytest.mark.parametrize("architecture", ["mmoe", "ple", "cross_stitch"])
+def test_a_replica_that_diverges_is_frozen_and_leaves_the_others_as_they_are_to_the_bit(log, trainer, settings, architecture):
+    """Replica 1 breaks at step 12, in the second epoch; the same run in which it does not break is what the others must equal."""
+    config = settings(architecture=architecture, replicas=3, epochs=3, patience=3, dropout=0.1, clip_norm=1.0)
+    runs = {}
+    for breaks in (False, True):
+        training = trainer(log, config)
+        step = training._step
+
+        def maybe_break(batch: Any, training: Trainer = training, step: Any = step, breaks: bool = breaks) -> None:
+            if breaks and training.state.step == 11:
+                with torch.no_grad():
+                    training.model.parameters["trunk.towers.bias"][1] = float("nan")
+            step(batch)
+
+        training._step = maybe_break
+        runs[breaks] = training, training.fit()
+    (whole, whole_state), (broken, state) = runs[False], runs[True]
+    assert state.diverged == [None, 12, None]
+    assert whole_state.diverged == [None] * 3
+    assert state.best_epoch[1] == 1, "it keeps the best weights that it had"
+    for name, value in broken.model.parameters.items():
+        axis = member_axis(name)
+        assert torch.isfinite(value).all()
+        for m in (0, 2):
+            assert torch.equal(value.select(axis, m), whole.model.parameters[name].select(axis, m)), name
+
+
+def test_losses_can_be_counted_from_the_first_step(log, trainer, settings):
+    config = settings(replicas=3, epochs=2, dropout=0.0, optimizer="sgd", learning_rate=1e-2, replica_rates=(1.0, 1e6, 1.0))
+    training = trainer(log, config)
+    with pytest.raises(DivergedError, match="replica 1"):
+        training.fit()
+    counting = trainer(log, config)
+    counting.count_losses = True
+    state = counting.fit()
+    assert [step is None for step in state.diverged] == [True, False, True]
+    assert state.best[1] is None
+    assert all(state.best[m] is not None for m in (0, 2))
+    alone = trainer(log, config.replace(replica_rates=())).fit()
+    assert [state.best[m] for m in (0, 2)] == pytest.approx([alone.best[m] for m in (0, 2)], rel=1e-5)
+
+
 def test_a_watched_metric_that_is_undefined_on_validation_is_named(log_table, log_schema, settings):
     """GAUC needs a group with both classes."""
     table = log_table()

@@ -12,7 +12,7 @@ from manygate.files import to_json, write_text
 from manygate.metrics import interval
 from manygate.progress import Progress
 from manygate.report import write_report
-from manygate.run import Trained, document, finish, train_one
+from manygate.run import Trained, diverged, document, finish, train_one
 
 BASELINE = "single_task"
 
@@ -41,7 +41,7 @@ def compare_run(
         results["baseline"] = BASELINE
         results["verdicts"] = verdicts(log, trained)
     results["best"] = choose(results["valid"], config.monitor)
-    results["data"]["warnings"] += unfinished(trained, config)
+    results["data"]["warnings"] += unfinished(trained, config) + diverged(trained)
     if folder is not None:
         write_text(folder / "schema.yaml", log.schema.to_yaml())
         write_text(folder / "comparison.json", to_json(results))

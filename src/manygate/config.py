@@ -53,6 +53,20 @@ def _rows(value: Any) -> Any:
     return value
 
 
+def _numbers(value: Any) -> Any:
+    """Accept 1, "0.1,1" and [0.1, 1]."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return (value,) if isinstance(value, int | float) else value
+
+
+def _number_rows(value: Any) -> Any:
+    """Accept "1,1/1,2" and [[1, 1], [1, 2]]: rows separated by a slash, numbers by a comma."""
+    if isinstance(value, str):
+        return tuple(_numbers(row) for row in value.split("/"))
+    return value
+
+
 def _names(value: Any) -> Any:
     """Accept "a,b" and ["a", "b"]."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -91,6 +105,10 @@ WidthRows = Annotated[
     tuple[Annotated[tuple[Annotated[int, Field(ge=1, le=WIDEST)], ...], Field(min_length=1)], ...],
     BeforeValidator(_rows),
     Field(min_length=1),
+]
+Factors = Annotated[tuple[Annotated[float, Field(gt=0, le=1e6)], ...], BeforeValidator(_numbers)]
+FactorRows = Annotated[
+    tuple[Annotated[tuple[Annotated[float, Field(ge=0, le=1e6)], ...], Field(min_length=1)], ...], BeforeValidator(_number_rows)
 ]
 LARGEST_SEED = 2**63 - 1
 
@@ -240,6 +258,16 @@ class TrainConfig(_Settings):
     seed: int = Field(
         0, ge=0, le=LARGEST_SEED, description="Replica r has seed + r, so runs with seeds 0 and 1 share all replicas but one."
     )
+    replica_data: Literal["shared", "order", "bootstrap"] = Field(
+        "shared", description="Training rows of a replica: the same for all, its own order of them, or its own bootstrap sample."
+    )
+    replica_rates: Factors = Field(
+        (), description="What the learning rate is multiplied by for each replica, which take them in turn: 0.1,1,10."
+    )
+    replica_weights: FactorRows = Field(
+        (),
+        description="What each task's weight is multiplied by for each replica, which take them in turn: 1,1/1,2 for two tasks.",
+    )
     optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = Field("adamw", description="Optimizer.")
     learning_rate: float = Field(2e-3, gt=0, le=1e6, description="Learning rate.")
     weight_decay: float | None = Field(
@@ -307,6 +335,18 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
     def with_defaults(self, **defaults: Any) -> RunConfig:
         """A copy in which settings that were not given explicitly take other defaults."""
         return self.replace(**{name: value for name, value in defaults.items() if name not in self.model_fields_set})
+
+    def of_replicas(self, first: int, count: int) -> RunConfig:
+        """The settings of ``count`` of the replicas alone, from ``first`` on: their seeds, and what differs between them.
+
+        >>> part = RunConfig(replicas=6, seed=10, replica_rates=(0.1, 1.0)).of_replicas(3, 2)
+        >>> part.seed, part.replicas, part.replica_rates
+        (13, 2, (1.0, 0.1))
+        """
+        chosen = range(first, first + count)
+        own = {name: getattr(self, name) for name in ("replica_rates", "replica_weights")}
+        turns = {name: tuple(values[r % len(values)] for r in chosen) for name, values in own.items() if values}
+        return self.replace(seed=self.seed + first, replicas=count, **turns)
 
     def replace(self, **changes: Any) -> RunConfig:
         """A copy with some settings changed, validated anew."""

@@ -28,8 +28,9 @@ class Embedding(nn.Module):
     With ``copies`` K every id has K vectors, side by side in its row, and x is K inputs one after the other, each of ``width``;
     dense numbers are the same in all of them.
 
-    **Shape**: tables {dim: (V, R, K dim)}, batch of B rows -> x_RBD with D = K width. The order in each of the K: sparse features
-    and bags by width of their embedding, then dense numbers, then null flags.
+    **Shape**: tables {dim: (V, R, K dim)}, batch of B rows -> x_RBD with D = K width; the rows are the same for all replicas, or
+    each one's own (see :class:`manygate.data.batches.Batch`). The order in each of the K: sparse features and bags by width of
+    their embedding, then dense numbers, then null flags.
     """
 
     def __init__(self, inputs: Sequence[Input], chosen: Sequence[Input], copies: int = 1):
@@ -94,7 +95,7 @@ class Embedding(nn.Module):
         for dim in self.dims:
             parts += self._embedded(tables[dim], dim, batch, sparse)
         if len(self.source) or len(self.flags):
-            parts.append(self._numbers(batch.number_BM).unsqueeze(1).expand(replicas, -1, self.copies, -1))
+            parts.append(self._numbers(batch.number_BM).unsqueeze(-2).expand(replicas, -1, self.copies, -1))
         if not parts:
             return batch.number_BM.new_zeros(replicas, len(batch), 0)
         return (torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]).flatten(2)
@@ -116,9 +117,9 @@ class Embedding(nn.Module):
         for feature in self.chosen:
             place = [i.name for i in self.inputs if i.kind == feature.kind].index(feature.name)
             if feature.kind == "sparse":
-                id_BS[hidden_B, place] = 0
+                id_BS[..., hidden_B, place] = 0
             elif feature.kind == "dense":
-                number_BM[hidden_B, place] = float("nan")
+                number_BM[..., hidden_B, place] = float("nan")
         return replace(batch, id_BS=id_BS, number_BM=number_BM)
 
     def _embedded(self, table_VRd: Tensor, dim: int, batch: Batch, sparse: bool) -> list[Tensor]:
@@ -126,27 +127,37 @@ class Embedding(nn.Module):
         columns, offsets = getattr(self, f"columns_{dim}"), getattr(self, f"offsets_{dim}")
         size, replicas = len(batch), table_VRd.shape[1]
         if len(columns):
-            id_BC = batch.id_BS if len(columns) == batch.id_BS.shape[1] else batch.id_BS.index_select(1, columns)
-            row_n = (id_BC.long() + offsets).flatten()
-            vector_BCRKd = look_up(table_VRd, row_n, sparse).view(size, len(columns), replicas, self.copies, dim)
-            parts.append(vector_BCRKd.permute(2, 0, 3, 1, 4).reshape(replicas, size, self.copies, -1))
+            id_BC = batch.id_BS if len(columns) == batch.id_BS.shape[-1] else batch.id_BS.index_select(-1, columns)
+            row_BC = id_BC.long() + offsets
+            if batch.replicas is None:
+                vector_BCRKd = look_up(table_VRd, row_BC.flatten(), sparse).view(size, -1, replicas, self.copies, dim)
+                parts.append(vector_BCRKd.permute(2, 0, 3, 1, 4).reshape(replicas, size, self.copies, -1))
+            else:
+                vector_RBCKd = look_up_own(table_VRd, row_BC.flatten(1), sparse).view(replicas, size, -1, self.copies, dim)
+                parts.append(vector_RBCKd.transpose(2, 3).flatten(3))
         for place, offset, pooling in self.bags[dim]:
             value_n, start = batch.bags[place]
             length_B = start.diff()
-            bag_n = torch.repeat_interleave(torch.arange(size, device=start.device), length_B)
-            vector_nRd = look_up(table_VRd, value_n.long() + offset, sparse)
-            pooled_BRd = vector_nRd.new_zeros(size, replicas, self.copies * dim).index_add(0, bag_n, vector_nRd)
+            bag_n = torch.repeat_interleave(torch.arange(len(length_B), device=start.device), length_B)
+            row_n = value_n.long() + offset
+            if batch.replicas is None:
+                vector_nRd = look_up(table_VRd, row_n, sparse)
+                pooled_BRd = vector_nRd.new_zeros(size, replicas, self.copies * dim).index_add(0, bag_n, vector_nRd)
+            else:
+                vector_nd = look_up_pairs(table_VRd, row_n, bag_n // size, sparse)
+                pooled_Nd = vector_nd.new_zeros(replicas * size, self.copies * dim).index_add(0, bag_n, vector_nd)
+                pooled_BRd, length_B = pooled_Nd.view(replicas, size, -1).transpose(0, 1), length_B.view(replicas, size).t()
             if pooling == "mean":
-                pooled_BRd = pooled_BRd / length_B.clamp(min=1).view(-1, 1, 1)
+                pooled_BRd = pooled_BRd / length_B.clamp(min=1).view(size, -1, 1)
             parts.append(pooled_BRd.transpose(0, 1).unflatten(-1, (self.copies, dim)))
         return parts
 
     def _numbers(self, number_BM: Tensor) -> Tensor:
-        place_BC = number_BM.nan_to_num(nan=0.0).index_select(1, self.source)
+        place_BC = number_BM.nan_to_num(nan=0.0).index_select(-1, self.source)
         parts = [torch.clamp(place_BC - self.shift, self.low, self.high)]
         if len(self.flags):
-            parts.append(number_BM.index_select(1, self.flags).isnan().to(number_BM.dtype))
-        return torch.cat(parts, dim=1)
+            parts.append(number_BM.index_select(-1, self.flags).isnan().to(number_BM.dtype))
+        return torch.cat(parts, dim=-1)
 
 
 def look_up(table_VRd: Tensor, row_n: Tensor, sparse: bool) -> Tensor:
@@ -158,6 +169,35 @@ def look_up(table_VRd: Tensor, row_n: Tensor, sparse: bool) -> Tensor:
         return table_VRd.index_select(0, row_n)
     vector_nRd: Tensor = _SparseLookUp.apply(table_VRd, row_n)
     return vector_nRd
+
+
+def look_up_own(table_VRd: Tensor, row_Rn: Tensor, sparse: bool) -> Tensor:
+    """Each replica's own rows of its own table, (R n, d)."""
+    replica_Rn = torch.arange(len(row_Rn), device=row_Rn.device).unsqueeze(1).expand_as(row_Rn)
+    return look_up_pairs(table_VRd, row_Rn.flatten(), replica_Rn.flatten(), sparse)
+
+
+def look_up_pairs(table_VRd: Tensor, row_n: Tensor, replica_n: Tensor, sparse: bool) -> Tensor:
+    """Rows of some replicas' tables, (n, d). The gradient is sparse if asked, in rows and replicas."""
+    if sparse:
+        vector_nd: Tensor = _SparsePairs.apply(table_VRd, row_n, replica_n)
+        return vector_nd
+    return table_VRd.flatten(0, 1).index_select(0, row_n * table_VRd.shape[1] + replica_n)
+
+
+class _SparsePairs(torch.autograd.Function):
+    """Rows by row and replica, with a sparse gradient of these two dimensions."""
+
+    @staticmethod
+    def forward(ctx: Any, table_VRd: Tensor, row_n: Tensor, replica_n: Tensor) -> Tensor:
+        ctx.save_for_backward(row_n, replica_n)
+        ctx.shape = table_VRd.shape
+        return table_VRd[row_n, replica_n]
+
+    @staticmethod
+    def backward(ctx: Any, gradient_nd: Tensor) -> tuple[Tensor, None, None]:
+        place_2n = torch.stack(ctx.saved_tensors)
+        return torch.sparse_coo_tensor(place_2n, gradient_nd, ctx.shape, check_invariants=False), None, None
 
 
 class _SparseLookUp(torch.autograd.Function):

@@ -176,6 +176,7 @@ class MultiTaskModel:
         if self.trunk.training != (drawn is not None):
             self.trunk.train(drawn is not None)
         count = len(self.members)
+        batch = batch.for_members(count)
         x_MBD = self.embedding(self._tables("embedding"), batch, count, self.sparse)
         bias_MBC = self.bias_embedding(self._tables("bias_embedding"), batch, count, self.sparse)
         state = {name.removeprefix("trunk."): v for name, v in self.parameters.items() if name.startswith("trunk.")}

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-INITIAL, ORDER, DRAWN, HIDDEN_BIAS = 1, 2, 3, 4
-"""Purposes, the first number of every stream's key: initial weights, order of batches, dropout and noise, hidden bias features."""
+INITIAL, ORDER, DRAWN, HIDDEN_BIAS, SAMPLE, SYNTHETIC = 1, 2, 3, 4, 5, 6
+"""Purposes, the first number of every stream's key: initial weights, order of batches, dropout and noise, hidden bias features,
+a replica's own sample of the rows, synthetic rows."""
 
 _LEVELS = 2**16
 

@@ -6,6 +6,7 @@ Everything here acts on each number by itself (or on each replica's gradient by 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,9 +23,20 @@ class Optimizer:
     cost a pass over the whole table.
     """
 
-    def __init__(self, parameters: dict[str, Tensor], config: TrainConfig, sparse: bool, rates: dict[str, float] | None = None):
-        """``rates``: what the learning rate of some parameters is multiplied by."""
+    def __init__(
+        self,
+        parameters: dict[str, Tensor],
+        config: TrainConfig,
+        sparse: bool,
+        rates: dict[str, float] | None = None,
+        members: Sequence[float] = (),
+    ):
+        """``rates``: what the learning rate is multiplied by of some parameters, ``members`` the same of each member."""
         self.config, self.parameters, self.rates = config, parameters, rates or {}
+        self.largest = max(members, default=1.0)
+        device = next(iter(parameters.values())).device
+        alike = all(factor == self.largest for factor in members)
+        self.share_M = None if alike else torch.tensor([factor / self.largest for factor in members], device=device)
         decay = config.weight_decay if config.weight_decay is not None else 0.01 if config.optimizer == "adamw" else 0.0
         tables = [name for name in parameters if member_axis(name) == 1]
         plain = [name for name in parameters if name not in tables and _spared(name)]
@@ -61,13 +73,33 @@ class Optimizer:
 
     def step(self, rate: float) -> None:
         """One update with the gradients at hand, which are then dropped."""
+        before = {} if self.share_M is None else {name: value.detach().clone() for name, value in self.parameters.items()}
         for part in self.parts:
             for group in part.param_groups:
-                group["lr"] = rate * group["rate_scale"]
+                group["lr"] = rate * self.largest * group["rate_scale"]
             with torch.sparse.check_sparse_tensor_invariants(False):  # torch's sparse optimizers warn unless told
                 part.step()
-        for value in self.parameters.values():
+        for name, value in self.parameters.items():
             value.grad = None
+            if name in before:
+                self._shorten(name, value, before[name])
+
+    @torch.no_grad()
+    def _shorten(self, name: str, after: Tensor, before: Tensor) -> None:
+        """Each member goes its share of the way: updates are proportional to the learning rate, and no state depends on it."""
+        assert self.share_M is not None
+        shape = [1] * after.ndim
+        shape[member_axis(name)] = -1
+        torch.lerp(before, after, self.share_M.view(shape), out=after)
+
+    @torch.no_grad()
+    def forget(self, members: Sequence[int]) -> None:
+        """Zero the state of some members."""
+        for part, names in zip(self.parts, self.names, strict=True):
+            for name in names:
+                for slot in part.state[self.parameters[name]].values():
+                    if isinstance(slot, Tensor) and slot.shape == self.parameters[name].shape:
+                        slot.index_fill_(member_axis(name), torch.tensor(members, device=slot.device), 0.0)
 
     def tensors(self) -> dict[str, Tensor]:
         """The optimizer's state as named tensors, for a checkpoint."""
@@ -123,12 +155,18 @@ def learning_rate(config: TrainConfig, step: int, total: int) -> float:
 @torch.no_grad()
 def clip_gradients(parameters: dict[str, Tensor], norm: float) -> None:
     """Scale each member's whole gradient down to ``norm`` where it is longer (Pascanu et al., ICML 2013)."""
-    squares, gradients = [], []
+    squares, gradients, pairs = [], [], []
     for name, parameter in parameters.items():
         if parameter.grad is None:
             continue
         if parameter.grad.is_sparse:
             parameter.grad = parameter.grad.coalesce()
+            if parameter.grad.sparse_dim() == 2:  # each replica's own rows
+                pairs.append(parameter.grad)
+                square_n = parameter.grad.values().square().sum(dim=-1)
+                member_n = parameter.grad.indices()[1]
+                squares.append(square_n.new_zeros(parameter.shape[1]).index_add(0, member_n, square_n))
+                continue
         gradient = parameter.grad.values() if parameter.grad.is_sparse else parameter.grad
         axis = member_axis(name)
         by_member = gradient.reshape(-1, *parameter.shape[1:]) if axis == 1 else gradient
@@ -140,3 +178,5 @@ def clip_gradients(parameters: dict[str, Tensor], norm: float) -> None:
         shape = [1] * gradient.ndim
         shape[axis] = -1
         gradient.mul_(factor_M.view(shape))
+    for pair in pairs:
+        pair.values().mul_(factor_M.index_select(0, pair.indices()[1]).unsqueeze(-1))

@@ -90,10 +90,22 @@ def prepare(
     sources = open_sources(log, config, valid, test)
     schema = find_schema(sources, config, schema)
     parse_monitor(config.monitor, schema.tasks, schema.group is not None)
+    _check_weights(config, schema)
     encoded = encode_log(sources, schema, config)
     check_monitor(config.monitor, schema.tasks, encoded.parts["valid"])
     raise_all(problem for name in chosen for problem in _problems(encoded, config.replace(architecture=name)))
     return encoded
+
+
+def _check_weights(config: RunConfig, schema: Schema) -> None:
+    for row in config.replica_weights:
+        if len(row) != len(schema.tasks):
+            raise InputError(
+                f"replica_weights: {len(row)} numbers in {list(row)}, and {len(schema.tasks)} tasks "
+                f"({', '.join(schema.task_names)}). Give one a task, replicas separated by /."
+            )
+    if config.replica_weights and not all(map(any, config.replica_weights)):
+        raise InputError("replica_weights: a replica whose weights are all zero learns nothing. Give one task more than 0.")
 
 
 def _unknown(names: Sequence[str]) -> Iterator[str]:
@@ -221,6 +233,7 @@ def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress:
         "gates": gate_report(model, splits["test"], tasks),
         "history": state.history,
         "stopped": {"best_epoch": _best_epochs(model, state, log.schema), "reason": state.reason},
+        "diverged": _diverged(model, state),
     }
     return Trained(model, result, logit_RNT, monitor.by_replica(score_M, model.members), state, fingerprint)
 
@@ -231,6 +244,12 @@ def _best_epochs(model: MultiTaskModel, state: State, schema: Schema) -> dict[st
         for t in member.tasks:
             epochs[schema.task_names[t]].append(epoch)
     return epochs
+
+
+def _diverged(model: MultiTaskModel, state: State) -> list[dict[str, int]]:
+    """Replicas of which a model diverged, and the step; they count with the best weights that they had before."""
+    steps = zip(model.members, state.diverged, strict=True)
+    return [{"replica": member.replica, "step": step} for member, step in steps if step is not None]
 
 
 def _finished(folder: Path, fingerprint: str) -> State:
@@ -271,12 +290,24 @@ def document(log: EncodedLog, config: RunConfig, trained: dict[str, Trained], co
     }
 
 
+def diverged(trained: dict[str, Trained]) -> list[str]:
+    """A warning for each architecture of which replicas diverged."""
+    found = {name: one.result["diverged"] for name, one in trained.items() if one.result["diverged"]}
+    return [
+        f"{name}: {len(lost)} model{'s' if len(lost) > 1 else ''} diverged (replica "
+        f"{', '.join(str(one['replica']) for one in lost)}) and count with their best weights from before. "
+        "Try a smaller --learning-rate."
+        for name, lost in found.items()
+    ]
+
+
 def train_run(
     log: EncodedLog, config: RunConfig, folder: Path | None, progress: Progress, command: str = ""
 ) -> tuple[Trained, Any]:
     """Train, evaluate and write a whole run's folder; returns the trained model and its document."""
     trained = train_one(log, config, folder, progress)
     results = document(log, config, {config.architecture: trained}, command)
+    results["data"]["warnings"] += diverged({config.architecture: trained})
     results["valid"] = {config.architecture: interval(trained.valid_score_R)}
     if folder is not None:
         write_text(folder / "schema.yaml", log.schema.to_yaml())

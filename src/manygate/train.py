@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from manygate.checkpoint import load_checkpoint, save_checkpoint
 from manygate.config import RunConfig
-from manygate.data.batches import Batch, Split
+from manygate.data.batches import Batch, Resampled, Source, Split
 from manygate.errors import InputError
 from manygate.evaluate import Monitor, predict
 from manygate.files import write_text
@@ -52,6 +53,8 @@ class State:
     best_epoch: list[int] = field(default_factory=list)
     waited: list[int] = field(default_factory=list)
     stopped: list[bool] = field(default_factory=list)
+    diverged: list[int | None] = field(default_factory=list)
+    """The step at which a member's loss became NaN or infinite."""
     history: list[dict[str, Any]] = field(default_factory=list)
     reason: str = ""
 
@@ -60,6 +63,7 @@ class State:
         self.best_epoch = self.best_epoch or [0] * self.members
         self.waited = self.waited or [0] * self.members
         self.stopped = self.stopped or [False] * self.members
+        self.diverged = self.diverged or [None] * self.members
 
 
 class Trainer:
@@ -67,29 +71,45 @@ class Trainer:
 
     ``fit`` leaves each member's best weights in the model. With a ``folder`` it writes ``metrics.jsonl`` (a line an epoch) and
     ``checkpoints/``, and continues from them.
+
+    A replica that diverges when others do not is frozen: it keeps its best weights, is counted in ``state.diverged``, and the
+    others train on, to the bit as if it had not. Where it has no best weights yet, the run ends with :class:`DivergedError`,
+    unless ``count_losses`` is true; it then keeps its initial weights.
     """
 
     def __init__(
         self,
         model: MultiTaskModel,
         tasks: Sequence[Task],
-        train: Split,
+        train: Source,
         monitor: Monitor,
         config: RunConfig,
         folder: Path | None = None,
         progress: Progress | None = None,
         fingerprint: str = "",
         title: str = "",
+        count_losses: bool = False,
     ):
-        self.model, self.tasks, self.train, self.monitor, self.config = model, tuple(tasks), train, monitor, config
+        self.model, self.tasks, self.monitor, self.config = model, tuple(tasks), monitor, config
+        self.train = self._rows(train)
         self.folder, self.progress, self.fingerprint = folder, progress or Progress(), fingerprint
-        self.title = title or config.architecture
-        self.optimizer = Optimizer(model.parameters, config, model.sparse, model.learning_rates)
+        self.title, self.count_losses = title or config.architecture, count_losses
+        rates = config.replica_rates or (1.0,)
+        members = [rates[member.replica % len(rates)] for member in model.members]
+        self.optimizer = Optimizer(model.parameters, config, model.sparse, model.learning_rates, members)
         self.state = State(len(model.members))
         self.best = {name: value.detach().clone() for name, value in model.parameters.items()}
         self.batches = math.ceil(len(train) / config.batch_size)
         self.total = min(config.epochs * self.batches, config.max_steps or config.epochs * self.batches)
         self._prepare_targets()
+
+    def _rows(self, train: Source) -> Source:
+        """What the replicas see: all the same rows in the same order, or each its own."""
+        mode = self.config.replica_data
+        if mode == "shared" or not isinstance(train, Split):
+            return train
+        seeds = dict.fromkeys(member.seed for member in self.model.members)
+        return Resampled(train, list(seeds), bootstrap=mode == "bootstrap")
 
     def _prepare_targets(self) -> None:
         device = self.model.device
@@ -97,9 +117,12 @@ class Trainer:
         weight = torch.tensor([task.weight for task in self.tasks], dtype=torch.float32)
         chosen = torch.tensor([member.tasks for member in self.model.members])
         self.task_MT = chosen.to(device)
+        self.replica_M = torch.tensor([member.replica for member in self.model.members], device=device)
         if chosen.shape[1] == 1:  # a model of one task has no other to be weighed against
             weight = torch.ones_like(weight)
-        self.binary_MT, self.task_weight_MT = binary[chosen].to(device), weight[chosen].to(device)
+        rows = self.config.replica_weights or ((1.0,) * len(self.tasks),)
+        factor_MT = torch.tensor([[rows[m.replica % len(rows)][t] for t in m.tasks] for m in self.model.members])
+        self.binary_MT, self.task_weight_MT = binary[chosen].to(device), (weight[chosen] * factor_MT).to(device)
         self.loss_sum_MT = torch.zeros(chosen.shape, dtype=torch.float64, device=device)
         self.loss_count_MT = torch.zeros_like(self.loss_sum_MT)
 
@@ -146,16 +169,19 @@ class Trainer:
         drawn = model.draw(len(batch), self.state.step)
         batch = model.hide_bias(batch, self.state.step)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            logit_MBT, penalty_M = model.forward(batch, drawn, stopped=self.state.stopped)
+            logit_MBT, penalty_M = model.forward(batch, drawn, stopped=self._left_out())
         loss_MT = task_losses(logit_MBT, *self._targets(batch), self.binary_MT)
         objective_M = (loss_MT * self.task_weight_MT).sum(dim=1) + penalty_M
-        objective = (objective_M[self._active()] if any(self.state.stopped) else objective_M).sum()
+        objective = self._objective(objective_M)
+        lost: list[int] = []
         if not torch.isfinite(objective):
-            raise self._diverged(loss_MT)
+            lost = self._lose(objective_M, loss_MT)
+            objective = self._objective(objective_M)
         objective.backward()
         if config.clip_norm is not None:
             clip_gradients(model.parameters, config.clip_norm)
         self.optimizer.step(learning_rate(config, self.state.step, self.total))
+        self._freeze(lost)
         present_MT = self._targets(batch)[1].sum(dim=1) > 0
         self.loss_sum_MT += loss_MT.detach() * present_MT
         self.loss_count_MT += present_MT
@@ -164,11 +190,51 @@ class Trainer:
         """Members that still train; what becomes of one that has stopped must not end the run."""
         return ~torch.tensor(self.state.stopped, device=self.model.device)
 
+    def _objective(self, objective_M: Tensor) -> Tensor:
+        """The sum over the members that train. Each has gradients of its own, so that none is moved by another."""
+        return (objective_M[self._active()] if any(self.state.stopped) else objective_M).sum()
+
+    def _left_out(self) -> list[bool]:
+        """Members that need not be computed; one that diverged stays in its place, so that the others' arithmetic is the same."""
+        state = self.state
+        return [stopped and step is None for stopped, step in zip(state.stopped, state.diverged, strict=True)]
+
+    def _lose(self, objective_M: Tensor, loss_MT: Tensor) -> list[int]:
+        """Count the members whose loss is not finite as diverged; raises where that leaves nothing to show."""
+        bad_M = self._active() & ~torch.isfinite(objective_M.detach())
+        lost: list[int] = torch.nonzero(bad_M).flatten().tolist()
+        self._count(lost, self.state.step + 1, lambda: self._diverged(loss_MT))
+        return lost
+
+    def _count(self, lost: list[int], step: int, error: Callable[[], DivergedError]) -> None:
+        state = self.state
+        nothing = any(state.best[m] is None for m in lost) and not self.count_losses
+        alone = all(step is not None or m in lost for m, step in enumerate(state.diverged))
+        if nothing or (alone and not self.count_losses):
+            raise error()
+        for m in lost:
+            state.stopped[m], state.diverged[m] = True, step
+            replica = self.model.members[m].replica
+            self.progress.say(f"{self.title}: replica {replica} diverged at step {step:,} and is frozen; the others go on")
+
+    @torch.no_grad()
+    def _freeze(self, lost: list[int]) -> None:
+        """Give members that diverged their best weights back, and an optimizer without a memory."""
+        if not lost:
+            return
+        for name, value in self.model.parameters.items():
+            for m in lost:
+                value.select(member_axis(name), m).copy_(self.best[name].select(member_axis(name), m))
+        self.optimizer.forget(lost)
+
     def _targets(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Labels and weights as (M or 1, B, T): a model per task reads only its own."""
+        both = (batch.label_BT, batch.weight_BT)
+        label_RBT, weight_RBT = both if batch.replicas else (value.unsqueeze(0) for value in both)
         if self.task_MT.shape[1] == len(self.tasks):
-            return batch.label_BT.unsqueeze(0), batch.weight_BT.unsqueeze(0)
-        label_MB, weight_MB = (value.t().index_select(0, self.task_MT.squeeze(1)) for value in (batch.label_BT, batch.weight_BT))
+            return label_RBT, weight_RBT
+        replica_M = self.replica_M if batch.replicas else torch.zeros_like(self.replica_M)
+        label_MB, weight_MB = (value[replica_M, :, self.task_MT.squeeze(1)] for value in (label_RBT, weight_RBT))
         return label_MB.unsqueeze(-1), weight_MB.unsqueeze(-1)
 
     def _close_epoch(self) -> None:
@@ -189,7 +255,9 @@ class Trainer:
         state.history.append(entry)
         self.loss_sum_MT.zero_()
         self.loss_count_MT.zero_()
-        if all(state.stopped):
+        if all(step is not None for step in state.diverged):
+            state.reason = "every replica diverged"
+        elif all(state.stopped):
             state.reason = f"stopped early, no better validation {config.monitor} for {config.patience} epochs"
         elif state.epoch >= config.epochs or state.step >= self.total:
             state.reason = f"trained for {state.epoch} epochs and {state.step:,} steps"
@@ -235,7 +303,9 @@ class Trainer:
         for m, member in enumerate(self.model.members):
             for t in member.tasks:
                 if not self.state.stopped[m] and not np.isfinite(logit_RNT[member.replica, :, t]).all():
-                    raise self._error(f"the validation logits of task {self.tasks[t].name!r} became NaN or infinite", m, 0)
+                    what = f"the validation logits of task {self.tasks[t].name!r} became NaN or infinite"
+                    self._count([m], self.state.step, partial(self._error, what, m, 0))
+                    self._freeze([m])
 
     def _diverged(self, loss_MT: Tensor) -> DivergedError:
         bad = torch.nonzero(~torch.isfinite(loss_MT.detach()) & self._active().unsqueeze(1))

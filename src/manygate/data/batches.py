@@ -1,21 +1,29 @@
-"""Whole batches, never rows: encoded rows as tensors, gathered in an order that depends on the seed and the epoch alone."""
+"""Whole batches, never rows: encoded rows as tensors, gathered in an order that depends on the seed and the epoch alone.
+
+Shape suffixes: N rows of a split, B rows of a batch, S sparse features, M dense features, T tasks, R replicas.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from manygate.data.encode import Rows
-from manygate.noise import ORDER, stream_seed
+from manygate.noise import ORDER, SAMPLE, stream_seed
 
 
 @dataclass
 class Batch:
-    """One batch on one device. Shapes as in :class:`manygate.data.encode.Rows`; bags are (ids, offsets) of B + 1."""
+    """One batch on one device. Shapes as in :class:`manygate.data.encode.Rows`; bags are (ids, offsets) of B + 1.
+
+    Where each replica has rows of its own, every tensor has an axis R more, the first one, and bags have R B + 1 offsets: those of
+    replica 0 first.
+    """
 
     id_BS: Tensor
     number_BM: Tensor
@@ -24,7 +32,69 @@ class Batch:
     weight_BT: Tensor
 
     def __len__(self) -> int:
-        return len(self.id_BS)
+        """Rows that one replica sees."""
+        return self.label_BT.shape[-2]
+
+    @property
+    def replicas(self) -> int | None:
+        """How many replicas have rows of their own in it; None where all see the same."""
+        return len(self.label_BT) if self.label_BT.ndim == 3 else None
+
+    def for_members(self, members: int) -> Batch:
+        """The batch of M members, where a replica is M / R of them."""
+        if self.replicas is None or self.replicas == members:
+            return self
+        times, size = members // self.replicas, len(self)
+        row_N = torch.arange(self.replicas * size, device=self.label_BT.device).view(-1, size).repeat_interleave(times, dim=0)
+        return replace(
+            self,
+            id_BS=self.id_BS.repeat_interleave(times, dim=0),
+            number_BM=self.number_BM.repeat_interleave(times, dim=0),
+            bags=[_take_bag(value, offset, row_N.flatten()) for value, offset in self.bags],
+        )
+
+
+class Source(Protocol):
+    """Where a training run takes its rows from: a :class:`Split`, or rows that are made as they are needed."""
+
+    def __len__(self) -> int:
+        """Rows of an epoch."""
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """The rows of an epoch in their order."""
+
+    def take(self, row_B: Tensor) -> Batch:
+        """The batch of some of these rows."""
+
+
+class Resampled:
+    """A split of which each replica has an order of its own, or with ``bootstrap`` a sample of its own, drawn with replacement.
+
+    Efron, "Bootstrap Methods: Another Look at the Jackknife", Annals of Statistics 1979. A replica's rows depend on its own seed
+    and not on the other replicas.
+    """
+
+    def __init__(self, split: Split, seeds: Sequence[int], bootstrap: bool = False):
+        self.split, self.seeds, self.bootstrap = split, tuple(seeds), bootstrap
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """Each replica's rows, (N, R)."""
+        columns = [self._own(seed, own, epoch) for own in self.seeds]
+        return torch.stack(columns, dim=1).to(self.split.device)
+
+    def take(self, row_BR: Tensor) -> Batch:
+        return self.split.take(row_BR.t())
+
+    def _own(self, seed: int, own: int, epoch: int) -> Tensor:
+        generator = torch.Generator().manual_seed(stream_seed(ORDER, seed, epoch, own))
+        order_N = torch.randperm(len(self), generator=generator)
+        if not self.bootstrap:
+            return order_N
+        sample = torch.Generator().manual_seed(stream_seed(SAMPLE, seed, own))
+        return torch.randint(len(self), (len(self),), generator=sample)[order_N]
 
 
 class Split:
@@ -52,13 +122,14 @@ class Split:
         return torch.randperm(self.rows, generator=generator).to(self.device)
 
     def take(self, row_B: Tensor) -> Batch:
-        """The batch of the rows given, in the order given."""
+        """The batch of the rows given, in the order given; of rows (R, B), each replica's own."""
+        row_N, shape = row_B.flatten(), row_B.shape
         return Batch(
-            id_BS=self.id_NS.index_select(0, row_B),
-            number_BM=self.number_NM.index_select(0, row_B),
-            bags=[_take_bag(value, offset, row_B) for value, offset in self.bags],
-            label_BT=self.label_NT.index_select(0, row_B),
-            weight_BT=self.weight_NT.index_select(0, row_B),
+            id_BS=self.id_NS.index_select(0, row_N).unflatten(0, shape),
+            number_BM=self.number_NM.index_select(0, row_N).unflatten(0, shape),
+            bags=[_take_bag(value, offset, row_N) for value, offset in self.bags],
+            label_BT=self.label_NT.index_select(0, row_N).unflatten(0, shape),
+            weight_BT=self.weight_NT.index_select(0, row_N).unflatten(0, shape),
         )
 
     def slices(self, size: int) -> Iterator[Batch]:
