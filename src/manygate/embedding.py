@@ -79,6 +79,7 @@ class Embedding(nn.Module):
         }
         for name, tensor in buffers.items():
             self.register_buffer(name, tensor, persistent=False)
+        self.as_they_are = not any(i.unfold for i in dense) and [place for place, _, _ in columns] == list(range(len(position)))
 
     def initial_tables(self) -> dict[int, Tensor]:
         """One replica's tables {dim: (V, K dim)}: normal, but zero in the null and out-of-vocabulary rows of every feature."""
@@ -153,11 +154,12 @@ class Embedding(nn.Module):
         return parts
 
     def _numbers(self, number_BM: Tensor) -> Tensor:
-        place_BC = number_BM.nan_to_num(nan=0.0).index_select(-1, self.source)
-        parts = [torch.clamp(place_BC - self.shift, self.low, self.high)]
-        if len(self.flags):
-            parts.append(number_BM.index_select(-1, self.flags).isnan().to(number_BM.dtype))
-        return torch.cat(parts, dim=-1)
+        place_BC = number_BM.nan_to_num(nan=0.0)
+        if not self.as_they_are:
+            place_BC = torch.clamp(place_BC.index_select(-1, self.source) - self.shift, self.low, self.high)
+        if not len(self.flags):
+            return place_BC
+        return torch.cat([place_BC, number_BM.index_select(-1, self.flags).isnan().to(number_BM.dtype)], dim=-1)
 
 
 def look_up(table_VRd: Tensor, row_n: Tensor, sparse: bool) -> Tensor:

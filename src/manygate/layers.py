@@ -8,6 +8,7 @@ once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -219,4 +220,41 @@ class Experts(nn.Module):
 
 def mix(gate_BGE: Tensor, expert_BEH: Tensor) -> Tensor:
     """Sum of the experts weighted by each gate (MMoE equation 7): h_BGH."""
-    return gate_BGE @ expert_BEH
+    if gate_BGE.shape[-2] > FEW_GATES:
+        return gate_BGE @ expert_BEH
+    h_BGH: Tensor = _Mix.apply(gate_BGE, expert_BEH)
+    return h_BGH
+
+
+FEW_GATES = 4
+"""Up to here the experts' gradient is quicker as a sum of G outer products than as a batch of tiny matrix products."""
+
+
+class _Mix(torch.autograd.Function):
+    """gate (..., G, E) @ expert (..., E, H)."""
+
+    @staticmethod
+    def forward(gate: Tensor, expert: Tensor) -> Tensor:
+        return gate @ expert
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, h_gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        gate, expert = ctx.saved_tensors
+        expert_gradient = None
+        if ctx.needs_input_grad[1]:
+            expert_gradient = gate[..., 0, :, None] * h_gradient[..., 0, None, :]
+            for g in range(1, gate.shape[-2]):
+                expert_gradient.addcmul_(gate[..., g, :, None], h_gradient[..., g, None, :])
+        return h_gradient @ expert.mT if ctx.needs_input_grad[0] else None, expert_gradient
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
+        moved = (
+            value.expand(info.batch_size, *value.shape) if axis is None else value.movedim(axis, 0)
+            for value, axis in zip(inputs, in_dims, strict=True)
+        )
+        return _Mix.apply(*moved), 0

@@ -45,9 +45,9 @@ class Optimizer:
         self.parts: list[torch.optim.Optimizer] = []
         if sparse and tables:
             self._add([(tables, 0.0)], sparse=True)
-            self._add([(plain, 0.0), (decayed, decay)])
         else:
-            self._add([(tables + plain, 0.0), (decayed, decay)])
+            plain = tables + plain
+        self._add([(plain, 0.0), (decayed, decay)] if decay else [(plain + decayed, 0.0)])
 
     def _add(self, groups: list[tuple[list[str], float]], sparse: bool = False) -> None:
         values: list[dict[str, Any]] = []
