@@ -27,6 +27,7 @@ LAYERS = (
     ("optimizer", "evaluate", "bundle", "budget", "testing"),
     ("predict", "scores"),
     ("train",),
+    ("packs",),
     ("run",),
     ("comparison",),
     ("ranker",),

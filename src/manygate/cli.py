@@ -411,8 +411,8 @@ def _settings(
     if resume is not None:
         if log is not None or config is not None or given or out is not None or overwrite:
             raise InputError("--resume continues a run in its own folder, with its own log and settings; leave out all others.")
-        other = "train" if any((resume / name).exists() for name in ("metrics.jsonl", "bundle")) else "compare"
-        known = any((folder / name).exists() for folder in resume.glob("*/") for name in ("metrics.jsonl", "bundle"))
+        other = "train" if any((resume / name).exists() for name in ("metrics.jsonl", "packs", "bundle")) else "compare"
+        known = any((folder / name).exists() for folder in resume.glob("*/") for name in ("metrics.jsonl", "packs", "bundle"))
         if other != verb and (other == "train" or known):
             raise InputError(f"--resume {resume}: a run of manygate {other}. Continue it with: manygate {other} --resume {resume}")
         if not (resume / "config.yaml").is_file():

@@ -258,6 +258,7 @@ class TrainConfig(_Settings):
     seed: int = Field(
         0, ge=0, le=LARGEST_SEED, description="Replica r has seed + r, so runs with seeds 0 and 1 share all replicas but one."
     )
+    pack: int | None = Field(None, ge=1, description="Replicas in one program, the rest after them. Default: as fit in memory.")
     replica_data: Literal["shared", "order", "bootstrap"] = Field(
         "shared", description="Training rows of a replica: the same for all, its own order of them, or its own bootstrap sample."
     )

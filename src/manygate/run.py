@@ -6,7 +6,6 @@ config.yaml   metrics.jsonl   checkpoints/   bundle/   evaluation.json   report.
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -27,8 +26,10 @@ from manygate.data.encoded import EncodedLog, encode_log, find_schema, open_sour
 from manygate.errors import InputError, raise_all
 from manygate.evaluate import Monitor, check_monitor, gate_report, parse_monitor, predict, task_report
 from manygate.files import read_json, to_json, write_text
+from manygate.memory import all_memory
 from manygate.metrics import interval
 from manygate.model import MultiTaskModel
+from manygate.packs import pack_size, train_packs
 from manygate.progress import Progress
 from manygate.report import write_report
 from manygate.schema import Schema
@@ -130,10 +131,10 @@ def _problems(log: EncodedLog, config: RunConfig) -> list[str]:
 
 
 def check_memory(log: EncodedLog, config: RunConfig) -> None:
-    """Refuse a model that cannot fit: its weights, their gradients and the best weights, in float32."""
+    """Refuse a model that cannot fit: all replicas' weights, and one's gradient and best weights beside them, in float32."""
     with torch.device("meta"):
         one = MultiTaskModel(log.encoder.inputs(config.dim), len(log.schema.tasks), config.replace(replicas=1), "meta", False)
-    needed, there = 3 * 4 * one.parameter_count() * config.replicas, _memory(choose_device(config.device))
+    needed, there = 4 * one.parameter_count() * (config.replicas + 2), _memory(choose_device(config.device))
     if needed > there:
         raise InputError(
             f"{config.architecture} with {config.replicas:,} replicas of {one.parameter_count():,} numbers needs at least "
@@ -146,10 +147,7 @@ def _memory(device: torch.device) -> float:
     """Bytes of memory in all; infinite where the system does not say."""
     if device.type == "cuda":
         return float(torch.cuda.get_device_properties(device).total_memory)
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return float("inf")
+    return all_memory()
 
 
 @contextmanager
@@ -218,8 +216,12 @@ def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress:
             folder.mkdir(parents=True, exist_ok=True)
         with _out_of_memory(config):
             own = matched(inputs, len(tasks), config)
-            model = MultiTaskModel(inputs, len(tasks), own, device)
-            state = Trainer(model, tasks, splits["train"], monitor, own, folder, progress, fingerprint).fit()
+
+            def trainer(part: RunConfig, place: Path | None, title: str) -> Trainer:
+                one = MultiTaskModel(inputs, len(tasks), part, device)
+                return Trainer(one, tasks, splits["train"], monitor, part, place, progress, fingerprint, title)
+
+            model, state = train_packs(trainer, own, pack_size(inputs, len(tasks), own, device), folder)
         if folder is not None:
             save_bundle(folder / "bundle", model, log.encoder)
     score_M = np.array([math.nan if best is None else best for best in state.best])
@@ -267,7 +269,8 @@ def finish(folder: Path | None, trained: Trained) -> None:
         return
     write_text(folder / "state.json", to_json({**vars(trained.state), "fingerprint": trained.fingerprint}))
     write_text(folder / "DONE", "")
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    for name in ("checkpoints", "packs"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def document(log: EncodedLog, config: RunConfig, trained: dict[str, Trained], command: str) -> dict[str, Any]:

@@ -334,7 +334,7 @@ class Trainer:
     def _checkpoint(self) -> None:
         if self.folder is None:
             return
-        write_text(self.folder / "metrics.jsonl", "".join(_json_line(entry) for entry in self.state.history))
+        write_history(self.folder, self.state.history)
         tensors = {f"model|{name}": value for name, value in self.model.parameters.items()}
         tensors |= {f"best|{name}": value for name, value in self.best.items()}
         tensors |= {f"optimizer|{name}": value for name, value in self.optimizer.tensors().items()}
@@ -367,6 +367,11 @@ def check_fingerprint(folder: Path | None, saved: str, now: str) -> None:
             f"{folder}: the log or the settings have changed since this run was saved, so it cannot continue. "
             "Start a new one with another --out."
         )
+
+
+def write_history(folder: Path, history: Sequence[dict[str, Any]]) -> None:
+    """``metrics.jsonl``: a line an epoch."""
+    write_text(folder / "metrics.jsonl", "".join(_json_line(entry) for entry in history))
 
 
 def _plain(value_R: np.ndarray) -> list[float | None]:

@@ -1,0 +1,95 @@
+"""Packs: the same replicas, some at a time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+
+from manygate.bundle import load_bundle
+from manygate.data.encode import Input
+from manygate.interrupt import Interrupted
+from manygate.packs import merge_states, pack_size, replica_bytes
+from manygate.progress import Progress
+from manygate.run import train_one, train_run
+from manygate.train import State, Trainer
+
+
+@pytest.fixture(scope="module")
+def log(encoded):
+    return encoded()
+
+
+@pytest.mark.parametrize("architecture", ["ple", "single_task"])
+def test_packs_train_the_replicas_that_one_program_trains(log, settings, tmp_path, architecture):
+    config = settings(
+        architecture=architecture, replicas=5, epochs=3, patience=1, replica_rates=(1.0, 0.3), replica_data="bootstrap"
+    )
+    whole, _ = train_run(log, config, tmp_path / "whole", Progress())
+    parts, _ = train_run(log, config.replace(pack=2), tmp_path / "parts", Progress())
+    assert parts.state.best_epoch == whole.state.best_epoch
+    assert parts.valid_score_R == pytest.approx(whole.valid_score_R, abs=1e-5)
+    for name, value in whole.model.parameters.items():
+        torch.testing.assert_close(parts.model.parameters[name], value, rtol=1e-4, atol=1e-5)
+    saved, _ = load_bundle(tmp_path / "parts" / "bundle", "cpu")
+    assert saved.replicas == 5
+    lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
+    assert [len(json.loads(line)["valid"]["click"]) for line in lines] == [5] * len(lines)
+    assert not (tmp_path / "parts" / "packs").exists(), "what was needed to resume is gone when all is done"
+
+
+def test_a_run_that_was_stopped_loads_the_packs_that_are_done_and_goes_on_in_the_next(log, settings, tmp_path, monkeypatch):
+    config = settings(replicas=6, epochs=2, pack=2)
+    alone = train_one(log, config, tmp_path / "alone", Progress())
+    step, trained = Trainer._step, []
+
+    def stop_in_the_second_pack(self: Trainer, batch: Any) -> None:
+        trained.append(self.model.members[0].seed)
+        if self.model.members[0].seed == 2 and self.state.step == 12:
+            self._checkpoint()
+            raise Interrupted(2, "stopped")
+        step(self, batch)
+
+    monkeypatch.setattr(Trainer, "_step", stop_in_the_second_pack)
+    with pytest.raises(Interrupted):
+        train_one(log, config, tmp_path / "cut", Progress())
+    trained.clear()
+    monkeypatch.setattr(Trainer, "_step", lambda self, batch: (trained.append(self.model.members[0].seed), step(self, batch))[1])
+    monkeypatch.setattr("manygate.run.pack_size", lambda *_: 6)  # more memory than before
+    again = train_one(log, config, tmp_path / "cut", Progress())
+    per_pack = alone.state.step
+    assert trained.count(0) == 0
+    assert trained.count(2) == per_pack - 12
+    assert trained.count(4) == per_pack
+    for name, value in alone.model.parameters.items():
+        assert torch.equal(again.model.parameters[name], value)
+
+
+def test_packs_of_about_the_same_size_that_fit_in_memory(settings, monkeypatch):
+    inputs = [Input("x", "dense", bias=False, units=100)]
+    config = settings(expert_hidden=(16,), tower_hidden=(8,), batch_size=64, dropout=0.0)
+    one = replica_bytes(inputs, 2, config)
+    assert one > 4 * 3 * 1000
+    monkeypatch.setattr("manygate.packs.free_memory", lambda: one * 10.01 / 0.6)
+    device = torch.device("cpu")
+    assert pack_size(inputs, 2, config.replace(replicas=9), device) == 9
+    assert pack_size(inputs, 2, config.replace(replicas=21), device) == 7
+    assert pack_size(inputs, 2, config.replace(replicas=21, pack=4), device) == 4
+    monkeypatch.setattr("manygate.packs.free_memory", lambda: 1.0)
+    assert pack_size(inputs, 2, config.replace(replicas=3), device) == 1
+
+
+def test_a_pack_that_ended_earlier_has_nothing_for_later_epochs():
+    def state(members: int, epochs: int) -> State:
+        history = [
+            {"epoch": e + 1, "step": 5 * e, "train_loss": {"a": [0.5] * members}, "valid": {"a": [float(e)] * members}}
+            for e in range(epochs)
+        ]
+        return State(members, epoch=epochs, step=5 * epochs, best=[1.0] * members, history=history, reason=f"{epochs}")
+
+    whole = merge_states([state(2, 1), state(1, 3)])
+    assert (whole.epoch, whole.reason) == (3, "3")
+    assert [entry["valid"]["a"] for entry in whole.history] == [[0.0, 0.0, 0.0], [None, None, 1.0], [None, None, 2.0]]
+    assert len(whole.best) == 3
