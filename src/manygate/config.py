@@ -280,6 +280,9 @@ class TrainConfig(_Settings):
     batch_size: int = Field(1024, ge=1, description="Rows in a batch.")
     epochs: int = Field(20, ge=1, description="Most passes over the training rows.")
     max_steps: int | None = Field(None, ge=1, description="Most optimizer steps, whatever the epochs.")
+    keep: Literal["best", "last"] = Field(
+        "best", description="Weights to keep: those of the best validation metric, or the last, which patience does not stop."
+    )
     patience: int = Field(3, ge=1, description="Epochs without a better validation metric before a replica stops.")
     monitor: str = Field("mean", description="What validation watches: mean (of all tasks), TASK, or TASK/METRIC.")
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16 uses autocast.")

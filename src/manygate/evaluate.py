@@ -5,14 +5,14 @@ Shape suffixes: R replicas, N rows, T tasks, E experts, M members.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from manygate import metrics
-from manygate.data.batches import Split
+from manygate.data.batches import Batch, Split
 from manygate.data.encode import LabelScale, Rows
 from manygate.errors import InputError, did_you_mean
 from manygate.model import Member, MultiTaskModel
@@ -21,7 +21,7 @@ from manygate.schema import Task
 ROWS_AT_ONCE = 8_192
 
 
-def predict(model: MultiTaskModel, split: Split) -> np.ndarray:
+def predict(model: MultiTaskModel, split: Sliced) -> np.ndarray:
     """Logits of every row, logit_RNT float32."""
     size = max(ROWS_AT_ONCE // len(model.members), 256)
     return np.concatenate([model.logits(batch).float().cpu().numpy() for batch in split.slices(size)], axis=1)
@@ -41,6 +41,27 @@ def outputs(logit_RNT: np.ndarray, tasks: Sequence[Task], labels: dict[str, Labe
 def sigmoid(logit: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-z)) without overflow."""
     return 0.5 * (1.0 + np.tanh(0.5 * logit))
+
+
+class Sliced(Protocol):
+    """Rows to predict."""
+
+    def slices(self, size: int) -> Iterator[Batch]:
+        """All of them in order, ``size`` at a time."""
+
+
+class Watch(Protocol):
+    """What a training run asks after each epoch."""
+
+    @property
+    def split(self) -> Sliced:
+        """Rows to predict."""
+
+    def name(self, task: Task) -> str:
+        """The metric of a task."""
+
+    def __call__(self, logit_RNT: np.ndarray, members: Sequence[Member]) -> tuple[np.ndarray, np.ndarray]:
+        """Metrics (R, T) and one score per member (M,), higher is better."""
 
 
 class Monitor:

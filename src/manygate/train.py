@@ -25,7 +25,7 @@ from manygate.checkpoint import load_checkpoint, save_checkpoint
 from manygate.config import RunConfig
 from manygate.data.batches import Batch, Resampled, Source, Split
 from manygate.errors import InputError
-from manygate.evaluate import Monitor, predict
+from manygate.evaluate import Watch, predict
 from manygate.files import write_text
 from manygate.interrupt import Interrupt, Interrupted
 from manygate.loss import task_losses
@@ -82,7 +82,7 @@ class Trainer:
         model: MultiTaskModel,
         tasks: Sequence[Task],
         train: Source,
-        monitor: Monitor,
+        monitor: Watch,
         config: RunConfig,
         folder: Path | None = None,
         progress: Progress | None = None,
@@ -139,7 +139,7 @@ class Trainer:
         with torch.no_grad():
             for name, value in self.model.parameters.items():
                 value.copy_(self.best[name])
-        self.progress.say(f"{self.title}: {self.state.reason}; best weights restored ({self._best_epochs()})")
+        self.progress.say(f"{self.title}: {self.state.reason}; {self.config.keep} weights kept ({self._best_epochs()})")
         return self.state
 
     def _epoch(self, interrupt: Interrupt) -> None:
@@ -269,11 +269,14 @@ class Trainer:
         return list(value_MT.reshape(self.model.replicas, len(self.tasks)).T)
 
     def _judge(self, m: int, score: float) -> bool:
-        """Whether member m is better than ever; one that has stopped is judged no more."""
+        """Whether to keep member m's weights: better than ever, or the last if asked; one that has stopped is judged no more."""
         state = self.state
         if state.stopped[m]:
             return False
         best = state.best[m]
+        if self.config.keep == "last":
+            state.best[m], state.best_epoch[m] = None if math.isnan(score) else score, state.epoch
+            return True
         if not math.isnan(score) and (best is None or score > best):
             state.best[m], state.best_epoch[m], state.waited[m] = score, state.epoch, 0
             return True

@@ -1,0 +1,109 @@
+"""Synthetic tasks as endless fresh rows: every replica its own vectors, inputs, noise and correlation.
+
+A run has a seed, a correlation and a learning rate. Runs of one seed share their inputs, noise and directions, whatever their
+correlation, learning rate or network, so that differences between them are differences of those alone (common random numbers).
+
+Shape suffixes: R runs, S seeds, P correlations, L learning rates with R = S P L, N rows, B batch, D inputs, K tasks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from manygate.data.batches import Batch
+from manygate.data.encode import Input
+from manygate.datasets.synthetic import Tasks
+from manygate.noise import SYNTHETIC, stream_seed
+
+VECTORS, TRAINING, HELD_OUT = 0, 1, 2
+STEPS_AT_ONCE = 25
+
+
+class Stream:
+    """Fresh training rows for S x P x L runs: seeds outermost, learning rates innermost.
+
+    A :class:`manygate.data.batches.Source`. A row's number is its place in a run's endless stream, so that a run that was stopped
+    goes on with the rows that it would have had.
+
+    >>> stream = Stream(Tasks(inputs=4), seeds=[0, 1], correlations=[0.5, 1.0], rates=3, batch=8, steps=10)
+    >>> batch = stream.take(stream.order(0, 0)[:8])
+    >>> batch.number_BM.shape, batch.label_BT.shape
+    (torch.Size([12, 8, 4]), torch.Size([12, 8, 2]))
+    """
+
+    def __init__(
+        self, tasks: Tasks, seeds: Sequence[int], correlations: Sequence[float], rates: int = 1, batch: int = 64, steps: int = 100
+    ):
+        self.tasks, self.seeds, self.rates, self.batch, self.steps = tasks, tuple(seeds), rates, batch, steps
+        self.correlations = tuple(correlations)
+        drawn = [replace(tasks, correlation=p) for p in correlations]
+        vectors = [[one.vectors(np.random.default_rng(stream_seed(SYNTHETIC, seed, VECTORS))) for one in drawn] for seed in seeds]
+        self.w_SPKD = torch.tensor(np.array(vectors), dtype=torch.float32)
+        self.alpha_M, self.beta_M = torch.tensor(tasks.alpha), torch.tensor(tasks.beta)
+        self._at, self._block = -1, (torch.empty(0), torch.empty(0))
+
+    def __len__(self) -> int:
+        return self.batch * self.steps
+
+    def inputs(self) -> list[Input]:
+        """What the networks read."""
+        return [Input(f"x{d + 1}", "dense", bias=False, units=1) for d in range(self.tasks.inputs)]
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """The rows of an epoch, which come in the order in which they are drawn."""
+        return torch.arange(epoch * len(self), (epoch + 1) * len(self))
+
+    def take(self, row_B: Tensor) -> Batch:
+        block, start = divmod(int(row_B[0]), self.batch * STEPS_AT_ONCE)
+        if block != self._at:
+            self._at, self._block = block, self.draw(self.batch * STEPS_AT_ONCE, TRAINING, block)
+        x_SND, y_RNK = self._block
+        return self._as_batch(x_SND[:, start : start + len(row_B)], y_RNK[:, start : start + len(row_B)])
+
+    def draw(self, rows: int, purpose: int, part: int = 0) -> tuple[Tensor, Tensor]:
+        """Inputs x_SND and labels y_RNK."""
+        size, tasks = self.tasks.inputs, self.tasks.tasks
+        x_SND, noise_SNK = torch.empty(len(self.seeds), rows, size), torch.empty(len(self.seeds), rows, tasks)
+        for s, seed in enumerate(self.seeds):
+            generator = torch.Generator().manual_seed(stream_seed(SYNTHETIC, seed, purpose, part))
+            torch.randn(rows, size, generator=generator, out=x_SND[s])
+            torch.randn(rows, tasks, generator=generator, out=noise_SNK[s])
+        z_SNn = x_SND @ self.w_SPKD.flatten(1, 2).mT
+        z_SPNK = z_SNn.unflatten(-1, (len(self.correlations), tasks)).transpose(1, 2)
+        y_SPNK = z_SPNK + math.sqrt(self.tasks.noise_var) * noise_SNK.unsqueeze(1)
+        for alpha, beta in zip(self.alpha_M, self.beta_M, strict=True):
+            y_SPNK = y_SPNK + torch.sin(alpha * z_SPNK + beta)
+        return x_SND, y_SPNK.flatten(0, 1).repeat_interleave(self.rates, dim=0)
+
+    def _as_batch(self, x_SBD: Tensor, y_RBK: Tensor) -> Batch:
+        x_RBD = x_SBD.repeat_interleave(len(self.correlations) * self.rates, dim=0)
+        no_ids = torch.empty(*x_RBD.shape[:2], 0, dtype=torch.int32)
+        return Batch(no_ids, x_RBD, [], y_RBK, torch.ones_like(y_RBK))
+
+
+class HeldOut:
+    """Rows of the same runs that no training sees; ``part`` tells validation (0) from test (1)."""
+
+    def __init__(self, stream: Stream, rows: int, part: int):
+        self.stream, self.rows, self.part = stream, rows, part
+        self.x_SND, self.y_RNK = stream.draw(rows, HELD_OUT, part)
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def slices(self, size: int) -> Iterator[Batch]:
+        """All rows, ``size`` at a time."""
+        for start in range(0, self.rows, size):
+            stop = start + size
+            yield self.stream._as_batch(self.x_SND[:, start:stop], self.y_RNK[:, start:stop])
+
+    def squared_error(self, prediction_RNK: np.ndarray) -> np.ndarray:
+        """Mean squared error of every run and task, (R, K)."""
+        difference = prediction_RNK.astype(np.float64) - self.y_RNK.numpy()
+        return np.asarray((difference**2).mean(axis=1))

@@ -1,0 +1,241 @@
+"""A sweep: one scheme at every correlation and learning rate, many runs of each, in packs that a stopped study goes on from.
+
+Shape suffixes: R runs of a pack, S seeds, P correlations, L learning rates with R = S P L, T tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from manygate.budget import matched, measure
+from manygate.checkpoint import load_checkpoint
+from manygate.config import RunConfig
+from manygate.datasets.synthetic import Tasks
+from manygate.evaluate import predict
+from manygate.files import read_json, to_json, write_text
+from manygate.model import Member, MultiTaskModel, member_axis
+from manygate.packs import pack_size
+from manygate.progress import Progress
+from manygate.schema import Task
+from manygate.studies.stream import HeldOut, Stream
+from manygate.train import Trainer
+
+VALIDATION, TEST = 0, 1
+QUICKEST = 200
+"""Runs in a program beyond which a run becomes no cheaper (benchmarks/replicas.py)."""
+CONSTANT = 1e-6
+"""A task whose predictions differ by less than this has a dead tower: no unit of it is above zero on any row."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What all sweeps of a study have in common; the paper leaves batch, steps and rows open."""
+
+    tasks: Tasks
+    batch: int = 64
+    steps: int = 3_000
+    steps_an_epoch: int = 100
+    validation_rows: int = 1_000
+    test_rows: int = 4_000
+    first_seed: int = 0
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One scheme, ``runs`` runs of it at each correlation and learning rate."""
+
+    name: str
+    title: str
+    settings: dict[str, Any]
+    correlations: tuple[float, ...]
+    rates: tuple[float, ...]
+    runs: int
+    tasks: int = 2
+
+    def config(self, protocol: Protocol) -> RunConfig:
+        """The settings of a pack, but for its replicas and seed. Adam with its default moments, no decay, no dropout."""
+        base = {
+            "keep": "last",
+            "optimizer": "adam",
+            "weight_decay": 0.0,
+            "dropout": 0.0,
+            "batch_size": protocol.batch,
+            "checkpoint_seconds": 60.0,
+        }
+        epochs = -(-protocol.steps // protocol.steps_an_epoch)
+        base |= {"epochs": epochs, "patience": epochs, "learning_rate": max(self.rates), "device": "cpu"}
+        base |= {"replica_rates": tuple(rate / max(self.rates) for rate in self.rates), "expert_hidden": 16, "tower_hidden": 8}
+        stream = Stream(replace(protocol.tasks, tasks=self.tasks), [0], [0.0])
+        return matched(stream.inputs(), self.tasks, RunConfig.build({**base, **self.settings}))
+
+    def packs(self, protocol: Protocol) -> list[range]:
+        """The seeds of each pack: as many runs as are quick and fit in memory."""
+        config, cells = self.config(protocol), len(self.correlations) * len(self.rates)
+        inputs = Stream(replace(protocol.tasks, tasks=self.tasks), [0], [0.0]).inputs()
+        most = min(pack_size(inputs, self.tasks, config.replace(replicas=self.runs * cells), torch.device("cpu")), QUICKEST)
+        each = -(-self.runs // -(-self.runs // max(most // cells, 1)))
+        last = protocol.first_seed + self.runs
+        return [range(first, min(first + each, last)) for first in range(protocol.first_seed, last, each)]
+
+    def rows(self, protocol: Protocol) -> int:
+        """Training rows of all runs, for progress."""
+        return self.runs * len(self.correlations) * len(self.rates) * protocol.steps * protocol.batch
+
+
+@dataclass
+class Outcome:
+    """What came of a sweep: arrays over (correlation, rate, run), and curves over epochs too."""
+
+    sweep: Sweep
+    parameters: int
+    flops: int
+    steps: list[int]
+    test_PLR: np.ndarray
+    validation_PLR: np.ndarray
+    diverged_PLR: np.ndarray
+    dead_PLR: np.ndarray
+    curve_EPLR: np.ndarray
+    seconds: float = 0.0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def chosen_rate(self, p: int) -> int:
+        """The learning rate of the least mean validation loss; a rate at which a run diverged is not chosen."""
+        mean_L = self.validation_PLR[p].mean(axis=-1)
+        lost_L = self.diverged_PLR[p].any(axis=-1)
+        return int(np.argmin(np.where(lost_L | ~np.isfinite(mean_L), np.inf, mean_L)))
+
+
+class SquaredError:
+    """What validation watches: every run's own rows."""
+
+    def __init__(self, split: HeldOut):
+        self.split = split
+
+    def name(self, task: Task) -> str:
+        return "squared error"
+
+    def __call__(self, logit_RNT: np.ndarray, members: Sequence[Member]) -> tuple[np.ndarray, np.ndarray]:
+        error_RT = self.split.squared_error(logit_RNT)
+        return error_RT, np.array([-error_RT[member.replica, list(member.tasks)].mean() for member in members])
+
+
+class Total(Progress):
+    """Progress over a whole study: one stage, of which every pack's rows are a part; only losses are told one by one."""
+
+    def __init__(self, inner: Progress):
+        self.inner = inner
+
+    def start(self, title: str, total: int, done: int = 0) -> None:
+        """A pack's epoch is no stage of its own."""
+
+    def advance(self, rows: int) -> None:
+        self.inner.advance(rows)
+
+    def say(self, text: str) -> None:
+        if "diverged" in text or "continuing" in text:
+            self.inner.say(text)
+
+
+def run_sweep(sweep: Sweep, protocol: Protocol, folder: Path, progress: Progress) -> Outcome:
+    """Train what is not trained yet; every pack's results lie in ``folder`` once it is done."""
+    parts = []
+    for seeds in sweep.packs(protocol):
+        place = folder / f"{sweep.name}-{seeds.start:04d}-{len(seeds):04d}"
+        if (place / "pack.json").is_file():
+            progress.advance(len(seeds) * sweep.rows(protocol) // sweep.runs)
+        else:
+            place.mkdir(parents=True, exist_ok=True)
+            write_text(place / "pack.json", to_json(_train_pack(sweep, protocol, seeds, place, progress)))
+        parts.append(read_json(place / "pack.json"))
+    return _outcome(sweep, protocol, parts)
+
+
+def _train_pack(sweep: Sweep, protocol: Protocol, seeds: range, place: Path, progress: Progress) -> dict[str, Any]:
+    cells = len(sweep.correlations) * len(sweep.rates)
+    source = replace(protocol.tasks, tasks=sweep.tasks)
+    stream = Stream(source, seeds, sweep.correlations, len(sweep.rates), protocol.batch, protocol.steps_an_epoch)
+    config = sweep.config(protocol).replace(replicas=len(seeds) * cells, max_steps=protocol.steps)
+    model = initial_model(stream, sweep.tasks, config, seeds)
+    held = {part: HeldOut(stream, rows, part) for part, rows in ((0, protocol.validation_rows), (1, protocol.test_rows))}
+    tasks = [Task(name=f"y{k + 1}", kind="regression") for k in range(sweep.tasks)]
+    fingerprint = to_json({"sweep": asdict(sweep), "protocol": asdict(protocol)})
+    trainer = Trainer(
+        model,
+        tasks,
+        stream,
+        SquaredError(held[VALIDATION]),
+        config,
+        place,
+        Total(progress),
+        fingerprint,
+        sweep.title,
+        count_losses=True,
+    )
+    saved = load_checkpoint(place / "checkpoints")
+    progress.advance(config.replicas * protocol.batch * saved[1]["step"] if saved else 0)
+    state = trainer.fit()
+    prediction_RNT = predict(model, held[TEST])
+    curve_ER = np.array([np.mean(_numbers(entry["train_loss"]), axis=0) for entry in state.history])
+    validation_R = np.mean(_numbers(state.history[-1]["valid"]), axis=0)
+    lost_R = np.array(state.diverged, dtype=object).reshape(config.replicas, -1)
+    return {
+        "seconds": state.seconds,
+        "steps": [entry["step"] for entry in state.history],
+        "test": held[TEST].squared_error(prediction_RNT).mean(axis=1).tolist(),
+        "validation": [_known(value) for value in validation_R],
+        "diverged": [any(step is not None for step in steps) for steps in lost_R],
+        "dead": (np.ptp(prediction_RNT, axis=1) < CONSTANT).sum(axis=1).tolist(),
+        "curve": [[_known(value) for value in curve_R] for curve_R in curve_ER],
+    }
+
+
+def _numbers(by_task: dict[str, list[float | None]]) -> np.ndarray:
+    return np.array([[np.nan if value is None else value for value in values] for values in by_task.values()])
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def initial_model(stream: Stream, tasks: int, config: RunConfig, seeds: range) -> MultiTaskModel:
+    """The runs of one seed start from the same weights, whatever their correlation and learning rate."""
+    one_each = config.replace(replicas=len(seeds), seed=seeds.start, replica_rates=())
+    base, times = MultiTaskModel(stream.inputs(), tasks, one_each), config.replicas // len(seeds)
+    model = MultiTaskModel(stream.inputs(), tasks, config.replace(seed=seeds.start), initialise=False)
+    with torch.no_grad():
+        for name, value in model.parameters.items():
+            axis = member_axis(name)
+            by_seed = base.parameters[name].unflatten(axis, (len(seeds), -1))
+            value.copy_(by_seed.repeat_interleave(times, dim=axis).flatten(axis, axis + 1))
+    return model
+
+
+def _outcome(sweep: Sweep, protocol: Protocol, parts: list[dict[str, Any]]) -> Outcome:
+    shape = (-1, len(sweep.correlations), len(sweep.rates))
+
+    def by_cell(name: str) -> np.ndarray:
+        """(P, L, runs)"""
+        values = [np.array(part[name], dtype=np.float64).reshape(shape) for part in parts]
+        return np.moveaxis(np.concatenate(values), 0, -1)
+
+    curves = [np.array(part["curve"], dtype=np.float64).reshape(len(part["curve"]), *shape) for part in parts]
+    source = Stream(replace(protocol.tasks, tasks=sweep.tasks), [0], [0.0])
+    size = measure(source.inputs(), sweep.tasks, sweep.config(protocol))
+    return Outcome(
+        sweep,
+        size.parameters,
+        size.flops,
+        parts[0]["steps"],
+        by_cell("test"),
+        by_cell("validation"),
+        by_cell("diverged") > 0,
+        by_cell("dead"),
+        np.moveaxis(np.concatenate(curves, axis=1), 1, -1),
+        sum(part["seconds"] for part in parts),
+    )
