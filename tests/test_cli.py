@@ -19,7 +19,17 @@ import yaml
 from manygate import cli, datasets
 
 COMMANDS = [
-    *("demo", "dataset census", "dataset log", "dataset synthetic", "schema", "train", "compare", "architectures"),
+    *(
+        "demo",
+        "dataset census",
+        "dataset log",
+        "dataset synthetic",
+        "reproduce mmoe-synthetic",
+        "schema",
+        "train",
+        "compare",
+        "architectures",
+    ),
     *("evaluate", "predict", "report"),
 ]
 TINY = "--epochs 1 --experts 2 --expert-hidden 8 --tower-hidden 4 --threads 1 --device cpu --progress none"
@@ -337,3 +347,30 @@ def test_csv_goes_in_and_out(run: Run, tmp_path: Path) -> None:
     assert run("train log.csv --task click", TINY, "--out runs/csv").code == 0
     assert run("predict runs/csv log.csv --out scores.csv").code == 0
     assert pa_csv.read_csv(tmp_path / "scores.csv").num_rows == 400
+
+
+def test_a_study_from_the_command_line_says_each_claim_and_goes_on_in_its_folder(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    from manygate.datasets.synthetic import Tasks
+    from manygate.studies import mmoe_synthetic
+    from manygate.studies.sweep import Protocol
+
+    small = Protocol(Tasks(inputs=6, alpha=(1.0,), beta=(0.1,)), 8, steps=4, steps_an_epoch=2, validation_rows=20, test_rows=20)
+    monkeypatch.setattr(mmoe_synthetic, "BUDGET", 600)
+    monkeypatch.setattr(mmoe_synthetic, "QUICK", replace(mmoe_synthetic.QUICK, protocol=small, trials=2, trial_rows=50))
+    command = "reproduce mmoe-synthetic --quick --runs 5 --steps 6 --out study --progress none"
+    first = run(command)
+    assert first.code == 0, first.err
+    assert "Both mixtures beat" in first.out
+    assert "report.html" in first.out
+    again = run(command, "--json").json
+    assert again["command"] == "manygate reproduce mmoe-synthetic --quick --runs 5 --steps 6"
+    assert again["plan"]["protocol"]["steps"] == 6
+    other = run(command.replace("--steps 6", "--steps 7"))
+    assert other.code == 2
+    assert "other settings" in other.err
+    assert run(command.replace("--steps 6", "--steps 7"), "--overwrite").code == 0
+    wrong = run("reproduce mmoe-synthetic --runs 2 --steps 0 --threads 0 --seed -1")
+    assert wrong.code == 2
+    assert all(flag in wrong.err for flag in ("--runs 2", "--steps 0", "--threads 0", "--seed -1"))

@@ -30,7 +30,8 @@ LAYERS = (
     ("packs",),
     ("run",),
     ("comparison",),
-    ("ranker",),
+    ("studies",),
+    ("ranker", "reproduce"),
     ("cli", "__init__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
@@ -41,6 +42,7 @@ BESIDE = {
     "data": {"data"},
     "datasets": {"datasets"},
     "report": {"report"},
+    "studies": {"studies"},
     "architecture": {"architecture"},
     "scores": {"predict"},
     "bundle": set(),

@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from manygate.config import COMPARED, RunConfig
 from manygate.errors import InputError
-from manygate.flags import CompareFlags, DataFlags, ModelFlags, TrainFlags, resolve, settings_of
+from manygate.flags import CompareFlags, DataFlags, Json, ModelFlags, ShowProgress, TrainFlags, resolve, settings_of
 from manygate.interrupt import Interrupted
-from manygate.progress import ProgressMode, open_progress
+from manygate.progress import open_progress
+from manygate.reproduce import reproduce_app
 
 EPILOGUE = (
     "Exit codes: 0 done, 1 a fault of manygate (--debug shows the traceback), 2 bad input or settings, 130 stopped by Ctrl-C, "
@@ -37,13 +38,12 @@ app = App(
 )
 dataset_app = App(name="dataset", help="Write a ready-made data set: ordinary Parquet (train, valid, test) and schema.yaml.")
 app.command(dataset_app)
+app.command(reproduce_app)
 
 Data = Annotated[Any, Parameter(name="*", group=Group("Data", sort_key=2))]
 _data = Parameter(name="*", group=Group("Data", sort_key=2))
 _model = Parameter(name="*", group=Group("Model", sort_key=3))
 _training = Parameter(name="*", group=Group("Training", sort_key=4))
-Json = Annotated[bool, Parameter(help="Print one JSON object on stdout; everything else goes to stderr.")]
-ShowProgress = Annotated[ProgressMode, Parameter(help="Bars, plain lines or nothing.")]
 ConfigFile = Annotated[Path | None, Parameter(help="Settings as YAML; flags override them.")]
 Out = Annotated[Path | None, Parameter(help="Folder to write. Default: runs/NAME-N.")]
 Resume = Annotated[Path | None, Parameter(help="Continue the run in this folder, with its own log and settings.")]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
+from cyclopts import Parameter
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from manygate.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from manygate.progress import ProgressMode
 from manygate.schema import read_text, read_yaml
+
+Json = Annotated[bool, Parameter(help="Print one JSON object on stdout; everything else goes to stderr.")]
+ShowProgress = Annotated[ProgressMode, Parameter(help="Bars, plain lines or nothing.")]
 
 
 def _flag_type(annotation: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -46,6 +47,19 @@ def show_schema(schema: Schema) -> None:
         if table.rows:
             _console().print(table)
             _console().print()
+
+
+def show_study(results: dict[str, Any], out: Path) -> None:
+    """Every claim of a study with its verdict, and where the page is."""
+    table = _grid(f"{results['runs']:,} runs, {results['seconds'] / 60:.1f} minutes of training", "claim", "verdict", "where")
+    for column in table.columns:
+        column.justify, column.no_wrap = "left", False
+    for claim in results["claims"]:
+        style = {"reproduced": "bold green", "not reproduced": "bold red", "cannot tell": "dim"}.get(claim["verdict"], "yellow")
+        where = claim["where"] if len(claim["evidence"]) > 1 else ""
+        table.add_row(Text(claim["title"]), Text(claim["verdict"], style=style), Text(where))
+    _console().print(table)
+    print(f"\nThe figures and all numbers: {out / 'report.html'}")
 
 
 def show_metrics(tasks: dict[str, Any], title: str) -> None:

@@ -1,0 +1,160 @@
+"""``results.json`` of the MMoE study as one self-contained HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from manygate.config import ARCHITECTURE_NAMES
+from manygate.files import write_text
+from manygate.report.svg import DASHES, PALETTE, SHAPES, mark
+from manygate.report.view import STYLES
+from manygate.studies import charts
+
+Results = dict[str, Any]
+TOLD = {True: "yes", False: "no", None: "undecided"}
+
+
+def write_page(results: Results, path: Path) -> None:
+    """Render to a file, which is either the whole new page or what was there before."""
+    write_text(path, render(results))
+
+
+def render(results: Results) -> str:
+    """The page; the same results give the same text."""
+    environment = Environment(
+        loader=PackageLoader("manygate", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals.update(dashes=DASHES, shapes=SHAPES, mark=mark, told=TOLD)
+    environment.filters.update(number=_number)
+    parts = {
+        "results": results,
+        "headline": headline(results),
+        "figure_2": Markup(charts.pearson("figure-2", results["figure_2"])),
+        "figure_3": _figure_3(results),
+        "figure_4": _figure_4(results),
+        "figure_5": _figure_5(results),
+        "beyond": _beyond(results),
+        "many": _many(results),
+        "models": [(one["name"], _style(one["architecture"])) for one in results["sweeps"]["compared"]],
+        "protocol": results["plan"]["protocol"],
+    }
+    return environment.get_template("studies/mmoe_synthetic.html.j2").render(parts, palette=PALETTE)
+
+
+def headline(results: Results) -> str:
+    """What came of it, in a sentence."""
+    found = [claim["verdict"] for claim in results["claims"]]
+    held = sum(verdict.startswith("reproduced") for verdict in found)
+    words = {"depends on the learning rate": "depending on the learning rate", "cannot tell": "undecided"}
+    others = [verdict for verdict in dict.fromkeys(found) if not verdict.startswith("reproduced")]
+    rest = ", ".join(f"{found.count(verdict)} {words.get(verdict, verdict)}" for verdict in others)
+    return f"{held} of the paper's {len(found)} claims reproduced by its own protocol" + (f"; {rest}" if rest else "")
+
+
+def _style(architecture: str) -> int:
+    """A scheme's place in the palette, the same as in other reports where it has a fixed one."""
+    if architecture in STYLES:
+        return STYLES[architecture]
+    return len(STYLES) + [name for name in ARCHITECTURE_NAMES if name not in STYLES].index(architecture)
+
+
+def _cell(sweep: Results, correlation: float, rate: float) -> Results:
+    (found,) = [cell for cell in sweep["cells"] if cell["correlation"] == correlation and cell["rate"] == rate]
+    return found
+
+
+def _chosen(sweep: Results, correlation: float) -> Results:
+    return _cell(sweep, correlation, sweep["chosen_rate"][f"{correlation:g}"])
+
+
+def _correlations(sweep: Results) -> list[float]:
+    return list(dict.fromkeys(cell["correlation"] for cell in sweep["cells"]))
+
+
+def _figure_3(results: Results) -> dict[str, Any]:
+    (sweep,) = results["sweeps"]["figure 3"]
+    lines = [
+        charts.Line(f"{cell['correlation']:g}", style, sweep["steps"], cell["curve"]) for style, cell in enumerate(sweep["cells"])
+    ]
+    chart = charts.curves("figure-3", "Training loss of Shared-Bottom 16 by step, at each correlation", lines)
+    return {
+        "chart": Markup(chart),
+        "legend": [(line.name, line.style) for line in lines],
+        "cells": sweep["cells"],
+        "runs": sweep["runs"],
+    }
+
+
+def _figure_4(results: Results) -> list[dict[str, Any]]:
+    compared = results["sweeps"]["compared"]
+    panels = []
+    for place, p in enumerate(_correlations(compared[0])):
+        lines = [charts.Line(one["name"], _style(one["architecture"]), one["steps"], _chosen(one, p)["curve"]) for one in compared]
+        chart = charts.curves(f"figure-4-{place}", f"Training loss by step at correlation {p:g}", lines)
+        panels.append({"correlation": p, "chart": Markup(chart), "rows": [(one["name"], _chosen(one, p)) for one in compared]})
+    return panels
+
+
+def _figure_5(results: Results) -> list[dict[str, Any]]:
+    compared = results["sweeps"]["compared"]
+
+    def losses(one: Results, p: float) -> list[float]:
+        return [value for value in _chosen(one, p)["loss"] if value is not None]
+
+    correlations = _correlations(compared[0])
+    everything = [value for one in compared for p in correlations for value in losses(one, p)]
+    edges = charts.edges(everything)
+    panels = []
+    for place, p in enumerate(correlations):
+        groups = [(one["name"], _style(one["architecture"]), losses(one, p)) for one in compared]
+        chart = charts.histogram(f"figure-5-{place}", f"Final losses of the runs at correlation {p:g}", groups, edges)
+        panels.append({"correlation": p, "chart": Markup(chart)})
+    return panels
+
+
+def _spots(key: str, title: str, sweeps: Sequence[Results], p: float) -> Markup:
+    points = []
+    for one in sweeps:
+        cell = _chosen(one, p)
+        if cell["mean"] is None:
+            continue
+        low, high = cell["ci95"] or (cell["mean"], cell["mean"])
+        quartiles = cell["quartiles"]
+        points.append(charts.Spot(one["architecture"], _style(one["architecture"]), cell["mean"], low, high, *quartiles[1:4]))
+    return Markup(charts.spots(key, title, sorted(points, key=lambda point: point.mean)))
+
+
+def _beyond(results: Results) -> dict[str, Any]:
+    """The paper's three and the others, at the rates chosen for each."""
+    sweeps = [*results["sweeps"]["compared"], *results["sweeps"]["beyond"]]
+    panels = [
+        {"correlation": p, "chart": _spots(f"beyond-{place}", f"Final loss of every scheme at correlation {p:g}", sweeps, p)}
+        for place, p in enumerate(_correlations(sweeps[0]))
+    ]
+    rows = [(one, [_chosen(one, p) for p in _correlations(sweeps[0])]) for one in sweeps]
+    return {"panels": panels, "rows": rows, "correlations": _correlations(sweeps[0])}
+
+
+def _many(results: Results) -> dict[str, Any]:
+    sweeps = results["sweeps"]["many tasks"]
+    correlations = _correlations(sweeps[0])
+    panels = [
+        {
+            "correlation": p,
+            "chart": _spots(f"many-{place}", f"Final loss with {sweeps[0]['tasks']} tasks at correlation {p:g}", sweeps, p),
+        }
+        for place, p in enumerate(correlations)
+    ]
+    return {"panels": panels, "tasks": sweeps[0]["tasks"], "runs": sweeps[0]["runs"]}
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    """A number for the page; a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:.{digits}g}".replace("-", "−")

@@ -1,0 +1,168 @@
+"""The study end to end, small: runs equal serial runs, a killed study goes on, the page follows from the numbers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from manygate.datasets.synthetic import Tasks
+from manygate.errors import InputError
+from manygate.evaluate import predict
+from manygate.interrupt import Interrupted
+from manygate.model import MultiTaskModel
+from manygate.progress import Progress
+from manygate.schema import Task
+from manygate.studies import mmoe_synthetic
+from manygate.studies.mmoe_synthetic import FULL, QUICK, Plan, figure_2, reproduce
+from manygate.studies.page import headline, render
+from manygate.studies.stream import HeldOut, Stream
+from manygate.studies.sweep import Protocol, SquaredError, Sweep, initial_model, run_sweep
+from manygate.train import Trainer
+
+PROTOCOL = Protocol(
+    Tasks(inputs=6, alpha=(1.0, 2.0), beta=(0.1, 0.2)), 8, steps=12, steps_an_epoch=5, validation_rows=30, test_rows=40
+)
+PLAN = Plan(PROTOCOL, runs=5, runs_beyond=5, schemes_beyond=("cross_stitch",), trials=4, trial_rows=200)
+SMALL = {"expert_hidden": 4, "tower_hidden": 3}
+
+
+@pytest.fixture(autouse=True)
+def small_budget(monkeypatch):
+    monkeypatch.setattr(mmoe_synthetic, "BUDGET", 600)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> tuple[Path, dict[str, Any]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mmoe_synthetic, "BUDGET", 600)
+        out = tmp_path_factory.mktemp("study") / "out"
+        return out, reproduce(out, PLAN, Progress(), command="manygate reproduce mmoe-synthetic")
+
+
+@pytest.mark.parametrize("architecture", ["mmoe", "ple", "single_task", "cross_stitch"])
+def test_a_run_of_a_sweep_equals_the_same_run_alone(tmp_path, architecture):
+    """Its own data, correlation and learning rate, among eleven others and by itself."""
+    sweep = Sweep("s", "s", {"architecture": architecture, **SMALL}, (0.0, 1.0), (1e-3, 1e-2), runs=3)
+    found = run_sweep(sweep, PROTOCOL, tmp_path, Progress())
+    assert found.test_PLR.shape == (2, 2, 3)
+    for p, place, run in ((0, 0, 0), (1, 1, 2), (0, 1, 1)):
+        stream = Stream(PROTOCOL.tasks, [run], [sweep.correlations[p]], 1, 8, 5)
+        config = sweep.config(PROTOCOL).replace(
+            replicas=1, seed=run, replica_rates=(), learning_rate=sweep.rates[place], max_steps=12
+        )
+        model = MultiTaskModel(stream.inputs(), 2, config)
+        tasks = [Task(name=name, kind="regression") for name in ("y1", "y2")]
+        Trainer(model, tasks, stream, SquaredError(HeldOut(stream, 30, 0)), config).fit()
+        test = HeldOut(stream, 40, 1)
+        alone = test.squared_error(predict(model, test)).mean()
+        assert found.test_PLR[p, place, run] == pytest.approx(alone, rel=1e-4)
+
+
+def test_runs_of_one_seed_start_alike_whatever_their_rate_and_correlation():
+    sweep = Sweep("s", "s", {"architecture": "mmoe", **SMALL}, (0.0, 0.5, 1.0), (1e-3, 1e-2), runs=2)
+    stream = Stream(PROTOCOL.tasks, range(2), sweep.correlations, 2, 8, 5)
+    model = initial_model(stream, 2, sweep.config(PROTOCOL).replace(replicas=12), range(2))
+    weight = model.parameters["trunk.towers.weight"].detach()
+    for r in range(12):
+        assert torch.equal(weight[r], weight[6 * (r // 6)])
+    assert not torch.equal(weight[0], weight[6])
+
+
+def test_curves_and_final_losses_are_those_of_the_last_step(tmp_path):
+    sweep = Sweep("s", "s", {"architecture": "shared_bottom", "bottom_hidden": 4, **SMALL}, (0.5,), (1e-2,), runs=4)
+    found = run_sweep(sweep, PROTOCOL, tmp_path, Progress())
+    assert found.steps == [5, 10, 12]
+    assert found.curve_EPLR.shape == (3, 1, 1, 4)
+    assert found.validation_PLR.shape == (1, 1, 4)
+    longer = run_sweep(sweep, replace(PROTOCOL, steps=200), tmp_path / "longer", Progress())
+    assert (longer.test_PLR < found.test_PLR).all(), "it learns"
+    assert longer.curve_EPLR[-1].mean() == pytest.approx(longer.test_PLR.mean(), rel=0.35)
+
+
+def test_dead_towers_are_counted(tmp_path, monkeypatch):
+    draw = MultiTaskModel._initial
+
+    def dead(self: MultiTaskModel, member: Any) -> Any:
+        values = draw(self, member)
+        if member.seed == 1:
+            values["trunk.towers.hidden.biases.0"][0] = -1e6  # one of two towers
+        return values
+
+    monkeypatch.setattr(MultiTaskModel, "_initial", dead)
+    sweep = Sweep("s", "s", {"architecture": "mmoe", **SMALL}, (0.5,), (1e-3,), runs=3)
+    assert run_sweep(sweep, PROTOCOL, tmp_path, Progress()).dead_PLR.ravel().tolist() == [0, 1, 0]
+
+
+def test_a_study_that_was_stopped_goes_on_and_ends_as_if_it_had_not(study, tmp_path, monkeypatch):
+    step, count = Trainer._step, 0
+
+    def stop(self: Trainer, batch: Any) -> None:
+        nonlocal count
+        count += 1
+        step(self, batch)
+        if count == 30:
+            self.state.batch, self.state.step = self.state.batch + 1, self.state.step + 1
+            self._checkpoint()
+            raise Interrupted(2, "stopped")
+
+    monkeypatch.setattr(Trainer, "_step", stop)
+    with pytest.raises(Interrupted):
+        reproduce(tmp_path / "cut", PLAN, Progress())
+    again = reproduce(tmp_path / "cut", PLAN, Progress(), command="manygate reproduce mmoe-synthetic")
+    assert without_times(again) == without_times(study[1])
+
+
+def without_times(results: dict[str, Any]) -> Any:
+    return json.loads(json.dumps(results), object_hook=lambda tree: {name: tree[name] for name in tree if name != "seconds"})
+
+
+def test_figure_2_lies_on_the_closed_form():
+    points = figure_2(replace(PLAN, trials=30, trial_rows=2_000))
+    assert [point["cosine"] for point in points] == [round(0.1 * i, 1) for i in range(11)]
+    assert max(abs(point["standard_errors_off"]) for point in points) < 4
+    assert all(point["sd"] > 0 for point in points)
+
+
+def test_the_page_shows_every_claim_every_number_and_needs_no_network(study):
+    out, results = study
+    page = (out / "report.html").read_text()
+    assert page == render(results)
+    assert "http" not in page.replace("http-equiv", "")
+    assert "nan" not in page.replace("finance", "")
+    for claim in results["claims"]:
+        assert claim["title"].replace("'", "&#39;") in page
+    assert page.count("<figure>") == 1 + 1 + 3 + 3 + 3 + 2
+    assert headline(results).startswith(tuple("0123456789"))
+    saved = json.loads((out / "results.json").read_text())
+    assert saved["runs"] == sum(len(cell["loss"]) for group in saved["sweeps"].values() for one in group for cell in one["cells"])
+    assert len(saved["sweeps"]["compared"][0]["cells"]) == 9
+
+
+def test_other_folders_and_other_plans_are_refused(study, tmp_path):
+    out, _ = study
+    with pytest.raises(InputError, match="holds a study with other settings"):
+        reproduce(out, replace(PLAN, runs=6), Progress())
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds no study"):
+        reproduce(tmp_path, PLAN, Progress())
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_the_papers_models_have_the_papers_sizes():
+    sizes = {}
+    for sweep in FULL.sweeps()["compared"]:
+        config = sweep.config(FULL.protocol)
+        stream = Stream(FULL.protocol.tasks, [0], [0.5])
+        sizes[sweep.name] = MultiTaskModel(stream.inputs(), 2, config.replace(replicas=1, replica_rates=())).parameter_count()
+        assert config.learning_rate * np.array(config.replica_rates) == pytest.approx([1e-4, 1e-3, 1e-2])
+        assert (config.optimizer, config.weight_decay, config.dropout, config.gate_bias) == ("adam", 0.0, 0.0, False)
+    assert sizes == {"shared_bottom": 13_255, "omoe": 14_018, "mmoe": 14_818}
+    runs = sum(s.runs * len(s.correlations) * len(s.rates) for s in FULL.sweeps()["compared"])
+    assert runs == 200 * 3 * 3 * 3
+    assert QUICK.runs < FULL.runs
