@@ -1,138 +1,335 @@
-"""What R replicas in one program cost, for R = 1, 2, 4, 8, 16: the small MMoE of the paper's section 5, and the MMoE on census.
+"""What R replicas in one program cost: the MMoE paper's models on its synthetic data, and the MMoE on census.
 
-Manygate alone is needed::
+An environment for it is that of ``epoch.py``; then::
 
-    manygate dataset census --data-dir downloads --out census
-    python benchmarks/replicas.py --data census
+    .bench/bin/python benchmarks/replicas.py --data census
 
-The trainers for all R live side by side and take turns, a short burst of training steps each, round after round; the cost of R is
-the ratio of its burst to that of R = 1 in the same round.
+Part 1, section 5 of Ma et al. 2018 (100 inputs, batch 64, Adam, float32): training steps of all replicas a second, the drawing of
+fresh rows included, against R; beside a plain loop over ``nn.Module`` models, and beside the trainers of torch-rechub 0.9.0 and
+DeepCTR-Torch 0.3.0 with their MMoE on rows that were drawn before. Part 2, census: a replica among 16 against a lone one at batch
+256, in float32 and bf16, and a seed at batch 1024 against a seed with torch-rechub's trainer.
+
+What is compared takes turns, round after round, and every ratio is taken within a round.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from measure import add_machine_options, machine, machine_lines, shown, spread, timed, wait_until_quiet, write_results
+from epoch import Columns, fit_rechub, silence, warm_up
+from epoch import settings as census_settings
+from measure import add_machine_options, gigaflops, machine, machine_lines, shown, spread, timed, wait_until_quiet, write_results
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
+import manygate as mg
 from manygate.config import RunConfig
 from manygate.data.batches import Split
-from manygate.data.encode import Input, Rows
-from manygate.evaluate import Monitor
+from manygate.datasets.synthetic import Tasks
+from manygate.evaluate import Monitor, predict, task_report
 from manygate.model import MultiTaskModel
 from manygate.run import prepare
 from manygate.schema import Task
+from manygate.studies.stream import TRAINING, HeldOut, Stream
+from manygate.studies.sweep import SquaredError
 from manygate.train import Trainer
 
-REPLICAS = (1, 2, 4, 8, 16)
+REPLICAS = (1, 10, 25, 50, 100, 200)
+BATCH, RATE = 64, 1e-2
+BARS = {"plain loop": 12.0, "peers": 20.0, "packs": 1.15, "peak": 0.35, "float32": 0.7, "bf16": 0.5, "seed": 8.0}
+PAPER = {"mmoe": {}, "omoe": {}, "shared_bottom": {"bottom_hidden": 113}}
 
 
-class Burst:
-    """A trainer and some steps of it."""
+class Ours:
+    """A trainer of R replicas on the paper's data, each with rows of its own; a call is some steps."""
 
-    def __init__(self, inputs: list[Input], tasks: list[Task], rows: Rows, config: RunConfig, steps: int):
-        train = Split(rows)
-        model = MultiTaskModel(inputs, len(tasks), config)
-        self.trainer = Trainer(model, tasks, train, Monitor("mean", tasks, rows, train), config)
-        self.order, self.size, self.steps, self.at = train.order(0, 0), config.batch_size, steps, 0
+    def __init__(self, architecture: str, replicas: int, batch: int = BATCH, width: int = 16, threads: int = 2):
+        config = RunConfig(
+            architecture=architecture, expert_hidden=(width,), tower_hidden=(8,), dropout=0.0, optimizer="adam",
+            learning_rate=RATE, batch_size=batch, replicas=replicas, **PAPER[architecture],
+        )  # fmt: skip
+        stream = Stream(Tasks(), range(replicas), [0.5], 1, batch, 1000)
+        tasks = [Task(name=name, kind="regression") for name in ("y1", "y2")]
+        self.trainer = Trainer(
+            MultiTaskModel(stream.inputs(), 2, config), tasks, stream, SquaredError(HeldOut(stream, 1, 0)), config
+        )
+        self.replicas, self.batch, self.at = replicas, batch, 0
 
-    def __call__(self) -> None:
-        for _ in range(self.steps):
-            start = self.at * self.size
-            self.trainer._step(self.trainer.train.take(self.order[start : start + self.size]))
-            self.at = (self.at + 1) % (len(self.order) // self.size)
-
-
-def small(replicas: int) -> Burst:
-    """Section 5 of Ma et al. 2018: 100 numbers in, 8 experts of 16 units, towers of 8, two tasks; batch 64."""
-    config = RunConfig(expert_hidden=(16,), tower_hidden=(8,), dropout=0.0, optimizer="adam", batch_size=64, replicas=replicas)
-    random, count = np.random.default_rng(0), 64 * 200
-    number_NM = random.standard_normal((count, 100)).astype(np.float32)
-    label_NT = (random.random((count, 2)) < 0.5).astype(np.float32)
-    rows = Rows(np.zeros((count, 0), np.int32), number_NM, [], label_NT, np.ones((count, 2), np.float32), None)
-    inputs = [Input(f"x{m}", "dense", bias=False, units=1) for m in range(100)]
-    return Burst(inputs, [Task(name="a"), Task(name="b")], rows, config, steps=max(64 // replicas, 8))
+    def __call__(self, steps: int) -> None:
+        for _ in range(steps):
+            rows = torch.arange(self.at * self.batch, (self.at + 1) * self.batch)
+            self.trainer._step(self.trainer.train.take(rows))
+            self.at += 1
 
 
-def census(replicas: int, data: str, dropout: float) -> Burst:
-    """8 experts of 64 units, towers of 32, embeddings of 8; batch 1024; numbers encoded as shipped (piecewise-linear)."""
-    config = RunConfig(expert_hidden=(64,), tower_hidden=(32,), dropout=dropout, optimizer="adam", replicas=replicas)
-    log = prepare(data, config)
-    return Burst(log.encoder.inputs(config.dim), list(log.schema.tasks), log.parts["train"], config, steps=max(16 // replicas, 2))
+class PlainMMoE(nn.Module):
+    """Section 5's MMoE as most would write it: a module an expert, a gate and a tower."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.experts = nn.ModuleList(nn.Sequential(nn.Linear(100, 16), nn.ReLU()) for _ in range(8))
+        self.gates = nn.ModuleList(nn.Linear(100, 8, bias=False) for _ in range(2))
+        self.towers = nn.ModuleList(nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 1)) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        expert = torch.stack([expert(x) for expert in self.experts], dim=1)
+        mixed = [(gate(x).softmax(dim=-1).unsqueeze(-1) * expert).sum(dim=1) for gate in self.gates]
+        return torch.cat([tower(h) for tower, h in zip(self.towers, mixed, strict=True)], dim=-1)
 
 
-def costs(bursts: dict[int, Burst], options: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of a step of each R in each round, and the cost of R against R = 1."""
-    rounds: list[dict[int, float]] = []
-    noise: list[float] = []
-    for burst in bursts.values():
-        burst()
-    for index in range(options.rounds):
-        if index % 10 == 0:
-            wait_until_quiet(options.patience, options.clock)
-        found, others = {}, 0.0
-        for replicas, burst in list(bursts.items())[:: 1 if index % 2 == 0 else -1]:
-            timing, _ = timed(burst, options.clock)
-            found[replicas], others = timing.seconds / burst.steps, max(others, timing.others)
-        rounds.append(found)
-        noise.append(others)
-    calm = np.argsort(noise, kind="stable")[: max(len(rounds) // 2, 1)]  # the half of the rounds that others disturbed least
-    counted = [rounds[index] for index in calm]
+class PlainLoop:
+    """Replica after replica: a module, an optimizer and a stream of its own for each; four are enough to time one."""
+
+    def __init__(self, replicas: int = 4):
+        self.streams = [Stream(Tasks(), [seed], [0.5], 1, BATCH, 1000) for seed in range(replicas)]
+        self.models = [PlainMMoE() for _ in range(replicas)]
+        self.optimizers = [torch.optim.Adam(model.parameters(), lr=RATE) for model in self.models]
+        self.replicas, self.at = replicas, 0
+
+    def __call__(self, steps: int) -> None:
+        for _ in range(steps):
+            for model, optimizer, stream in zip(self.models, self.optimizers, self.streams, strict=True):
+                batch = stream.take(torch.arange(self.at * BATCH, (self.at + 1) * BATCH))
+                loss = (model(batch.number_BM[0]) - batch.label_BT[0]).square().mean(dim=0).sum()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            self.at += 1
+
+
+def rechub_steps(steps: int) -> float:
+    """Seconds of a training step of torch-rechub's trainer, with its MMoE."""
+    from torch_rechub.basic.features import DenseFeature
+    from torch_rechub.models.multi_task import MMOE
+    from torch_rechub.trainers import MTLTrainer
+    from torch_rechub.utils.data import DataGenerator
+
+    x_ND, y_NK = drawn(steps * BATCH)
+    columns = {f"x{d}": np.ascontiguousarray(x_ND[:, d]) for d in range(100)}
+    features = [DenseFeature(name) for name in columns]
+    loader, _, _ = DataGenerator(columns, y_NK).generate_dataloader(columns, y_NK, columns, y_NK, batch_size=BATCH)
+    model = MMOE(features, ["regression"] * 2, 8, {"dims": [16]}, [{"dims": [8]}] * 2)
+    with tempfile.TemporaryDirectory() as folder, silence():
+        trainer = MTLTrainer(model, ["regression"] * 2, optimizer_params={"lr": RATE}, n_epoch=1, model_path=folder)
+        began = time.perf_counter()
+        trainer.train_one_epoch(loader)
+        return (time.perf_counter() - began) / steps
+
+
+def deepctr_steps(steps: int) -> float:
+    """Seconds of a training step of DeepCTR-Torch's ``fit``, with its MMoE."""
+    from deepctr_torch.inputs import DenseFeat
+    from deepctr_torch.models import MMOE
+
+    x_ND, y_NK = drawn(steps * BATCH)
+    columns = {f"x{d}": x_ND[:, d] for d in range(100)}
+    model = MMOE(
+        [DenseFeat(name, 1) for name in columns], num_experts=8, expert_dnn_hidden_units=(16,), gate_dnn_hidden_units=(),
+        tower_dnn_hidden_units=(8,), task_types=["regression"] * 2, task_names=["y1", "y2"], l2_reg_embedding=0, l2_reg_linear=0,
+    )  # fmt: skip
+    model.compile(torch.optim.Adam(model.parameters(), RATE), ["mse"] * 2)
+    with silence():
+        began = time.perf_counter()
+        model.fit(columns, y_NK, batch_size=BATCH, epochs=1, verbose=0)
+        return (time.perf_counter() - began) / steps
+
+
+def drawn(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    x_SND, y_RNK = Stream(Tasks(), [0], [0.5]).draw(rows, TRAINING)
+    return x_SND[0].numpy(), y_RNK[0].numpy()
+
+
+def flops_of_a_step() -> float:
+    """Of the matrix products of section 5's MMoE, forward and backward, one replica, one batch."""
+    model, x = PlainMMoE(), torch.zeros(BATCH, 100)
+    with FlopCounterMode(display=False) as counter:
+        model(x).sum().backward()
+    return float(counter.get_total_flops())
+
+
+def per_step(work: Callable[[int], Any], replicas: int, steps: int) -> float:
+    """Microseconds of a step of one replica."""
+    began = time.perf_counter()
+    work(steps)
+    return 1e6 * (time.perf_counter() - began) / (steps * replicas)
+
+
+def paper_part(options: argparse.Namespace) -> dict[str, Any]:
+    """Microseconds a replica-step, ratios, share of the peak."""
+    ours = {r: Ours("mmoe", r) for r in REPLICAS}
+    others = {name: Ours(name, 200) for name in ("omoe", "shared_bottom")}
+    shapes = {f"batch {b}, experts of {w}": Ours("mmoe", 50, b, w) for b, w in ((16, 16), (256, 16), (64, 64))}
+    fifties, plain = [Ours("mmoe", 50) for _ in range(4)], PlainLoop()
+    for run in (*ours.values(), *others.values(), *shapes.values(), *fifties, plain):
+        run(4)
+    rounds: list[dict[str, Any]] = []
+    for _ in range(options.rounds):
+        wait_until_quiet(options.patience, options.clock)
+        one: dict[str, Any] = {"ours": {r: per_step(run, r, max(1500 // r, 8)) for r, run in ours.items()}}
+        one["other models, R = 200"] = {name: per_step(run, 200, 8) for name, run in others.items()}
+        one["other shapes, R = 50"] = {name: per_step(run, 50, 16) for name, run in shapes.items()}
+        one["plain loop"] = per_step(plain, plain.replicas, 60)
+        one["torch-rechub"], one["deepctr-torch"] = 1e6 * rechub_steps(150), 1e6 * deepctr_steps(150)
+        packs = [(per_step(ours[200], 200, 8), sum(per_step(run, 200, 8) for run in fifties)) for _ in range(3)]
+        one["200 against 4 x 50"] = float(np.median([whole / parts for whole, parts in packs]))
+        square = torch.randn(2048, 2048)
+        one["peak"] = gigaflops(2.0 * 2048**3, lambda square=square: square @ square, "wall", 6)
+        rounds.append(one)
+        print({name: value for name, value in one.items() if name != "other models, R = 200"}, flush=True)
+    flops = flops_of_a_step()
+    best = [min(one["ours"].values()) for one in rounds]
+    fastest_peer = [min(one["torch-rechub"], one["deepctr-torch"]) for one in rounds]
     return {
-        "rounds": len(rounds),
-        "others_cores": {"counted": float(np.mean([noise[index] for index in calm])), "all": float(np.mean(noise))},
-        "milliseconds": {r: spread([1e3 * one[r] for one in counted]) for r in bursts},
-        "cost": {r: spread([one[r] / one[1] for one in counted]) for r in bursts},
-        "cost_all_rounds": {r: spread([one[r] / one[1] for one in rounds]) for r in bursts},
+        "rounds": rounds,
+        "flops": flops,
+        "microseconds": {r: spread([one["ours"][r] for one in rounds]) for r in REPLICAS},
+        "other": {
+            name: spread([one[part][name] for one in rounds])
+            for part in ("other models, R = 200", "other shapes, R = 50")
+            for name in rounds[0][part]
+        },
+        "beside": {name: spread([one[name] for one in rounds]) for name in ("plain loop", "torch-rechub", "deepctr-torch")},
+        "times the plain loop": spread([one["plain loop"] / b for one, b in zip(rounds, best, strict=True)]),
+        "times the fastest peer": spread([peer / b for peer, b in zip(fastest_peer, best, strict=True)]),
+        "200 against 4 x 50": spread([one["200 against 4 x 50"] for one in rounds]),
+        "share of the peak": spread([1e-3 * flops / b / one["peak"] for one, b in zip(rounds, best, strict=True)]),
     }
 
 
+class Census:
+    """A trainer of R replicas on census."""
+
+    def __init__(self, options: argparse.Namespace, replicas: int, batch: int, precision: str):
+        config = RunConfig.build(
+            {**census_settings(options, 0), "batch_size": batch, "replicas": replicas, "precision": precision, "epochs": 1}
+        )
+        self.log = prepare(str(options.data), config)
+        splits = {part: Split(rows) for part, rows in self.log.parts.items()}
+        self.tasks, self.test = self.log.schema.tasks, splits["test"]
+        self.model = MultiTaskModel(self.log.encoder.inputs(config.dim), len(self.tasks), config)
+        monitor = Monitor("mean", self.tasks, self.log.parts["valid"], splits["valid"])
+        self.trainer = Trainer(self.model, self.tasks, splits["train"], monitor, config)
+        self.order, self.batch, self.replicas, self.at = splits["train"].order(0, 0), batch, replicas, 0
+
+    def __call__(self, steps: int) -> None:
+        for _ in range(steps):
+            self.trainer._step(self.trainer.train.take(self.order[self.at * self.batch : (self.at + 1) * self.batch]))
+            self.at = (self.at + 1) % (len(self.order) // self.batch)
+
+    def auc(self) -> list[float]:
+        """Mean test AUC of each task after one epoch."""
+        self.trainer.fit()
+        report = task_report(predict(self.model, self.test), self.log.parts["test"], self.tasks, self.log.encoder.labels)
+        return [report[task.name]["metrics"]["auc"]["mean"] for task in self.tasks]
+
+
+def census_part(options: argparse.Namespace) -> dict[str, Any]:
+    """A replica among 16 against a lone one at batch 256; a seed at batch 1024 against torch-rechub's."""
+    runs = {(r, precision): Census(options, r, 256, precision) for r in (1, 16) for precision in ("float32", "bf16")}
+    for run in runs.values():
+        run(4)
+    rounds: list[dict[str, Any]] = []
+    for _ in range(options.rounds):
+        wait_until_quiet(options.patience, options.clock)
+        took = {key: per_step(run, key[0], 40 if key[0] == 1 else 6) for key, run in runs.items()}
+        rounds.append(
+            {
+                "lone": took[1, "float32"],
+                "float32": took[16, "float32"] / took[1, "float32"],
+                "bf16": took[16, "bf16"] / took[1, "float32"],
+                "bf16 against lone bf16": took[16, "bf16"] / took[1, "bf16"],
+            }
+        )
+        print(rounds[-1], flush=True)
+    found: dict[str, Any] = {name: spread([one[name] for one in rounds]) for name in rounds[0]}
+    found["auc"] = {precision: Census(options, 16, 256, precision).auc() for precision in ("float32", "bf16")}
+    found["seeds"] = [seed_costs(options) for _ in range(options.seed_rounds)]
+    found["seed"] = spread([one["torch-rechub"] / one["manygate"] for one in found["seeds"]])
+    return found
+
+
+def seed_costs(options: argparse.Namespace) -> dict[str, float]:
+    """Seconds a seed at batch 1024, end to end: one epoch in ``fit``, R = 16 of ours and one of torch-rechub's."""
+    log = prepare(str(options.data), RunConfig.build(census_settings(options, 0)))
+    columns = {part: Columns(log, rows) for part, rows in log.parts.items()}
+    wait_until_quiet(options.patience, options.clock)
+    with tempfile.TemporaryDirectory() as folder:
+        ranker = mg.Ranker(**{**census_settings(options, 0), "replicas": 16})
+        ours, _ = timed(lambda: ranker.fit(options.data, out=Path(folder) / "run", progress="none"), options.clock)
+    peer, _, _ = fit_rechub(options, columns, 0)
+    found = {"manygate": ours.seconds / 16, "torch-rechub": peer.seconds}
+    print(found, flush=True)
+    return found
+
+
 def markdown(document: dict[str, Any]) -> list[str]:
-    lines = ["# The cost of R replicas in one program", "", *machine_lines(document["machine"])]
-    lines += ["* A step is one batch of training: rows gathered, forward, backward, Adam. Median (minimum to maximum) of the half"]
-    lines[-1] += " of the rounds that others disturbed least; the cost is taken within a round."
-    for name, one in document["models"].items():
-        lines += ["", f"## {name}", ""]
-        noise = one["others_cores"]
-        lines += [f"{one['rounds']} rounds; others used {noise['counted']:.2f} cores in those counted, {noise['all']:.2f} in all."]
-        lines += [
-            "",
-            "| R | ms a step | ms a replica-step | cost against R = 1 | cheaper than R serial runs by | cost, all rounds |",
-        ]
-        lines += ["|---|---|---|---|---|---|"]
-        for replicas, step in one["milliseconds"].items():
-            cost = one["cost"][replicas]
-            lines.append(
-                f"| {replicas} | {shown(step, '.3f')} | {step['median'] / replicas:.3f} | {shown(cost)} | "
-                f"{replicas / cost['median']:.2f} | {shown(one['cost_all_rounds'][replicas])} |"
-            )
+    lines = ["# The cost of R replicas in one program", "", *machine_lines(document["machine"]), ""]
+    if "paper" in document:
+        lines += _paper_lines(document["paper"])
+    if "census" in document:
+        lines += _census_lines(document["census"])
     return lines
+
+
+def _paper_lines(one: dict[str, Any]) -> list[str]:
+    lines = ["## Section 5 of the MMoE paper: 100 inputs, 8 experts x 16, towers 8, batch 64, Adam, float32", ""]
+    lines += [
+        f"{len(one['rounds'])} rounds; median (minimum to maximum). The drawing of fresh rows is included, but for the peers.",
+        "",
+    ]
+    lines += ["| | µs a replica-step | replica-steps a second |", "|---|---|---|"]
+    rows = {f"Manygate, MMoE, R = {r}": value for r, value in one["microseconds"].items()}
+    rows |= {f"Manygate, {name}": value for name, value in one["other"].items()} | one["beside"]
+    lines += [f"| {name} | {shown(value, '.1f')} | {1e6 / value['median']:,.0f} |" for name, value in rows.items()]
+    peak = spread([r["peak"] for r in one["rounds"]])
+    lines += ["", f"* Times the plain loop (bar {BARS['plain loop']:g}): {shown(one['times the plain loop'], '.1f')}"]
+    lines += [f"* Times the fastest peer's trainer (bar {BARS['peers']:g}): {shown(one['times the fastest peer'], '.1f')}"]
+    lines += [f"* R = 200 against four packs of 50, time (bar {BARS['packs']:g}): {shown(one['200 against 4 x 50'])}"]
+    lines += [
+        f"* Share of the matrix-product peak ({shown(peak, '.0f')} GFLOP/s for 2048 x 2048 x 2048; {one['flops'] / 1e6:.2f} MFLOP "
+        f"a replica-step; bar {BARS['peak']:.0%}): {shown(one['share of the peak'], '.1%')}",
+        "",
+    ]
+    return lines
+
+
+def _census_lines(one: dict[str, Any]) -> list[str]:
+    lines = ["## Census: 8 experts x 64, towers 32, embeddings of 8", "", "At batch 256, a step of a replica among 16:", ""]
+    lines += [f"* float32, against a lone one in float32 (bar {BARS['float32']:g}): {shown(one['float32'])}"]
+    lines += [f"* bf16, against a lone one in float32 (bar {BARS['bf16']:g}): {shown(one['bf16'])}"]
+    lines += [f"* bf16, against a lone one in bf16: {shown(one['bf16 against lone bf16'])}"]
+    told = "; ".join(f"{name} {', '.join(f'{value:.4f}' for value in values)}" for name, values in one["auc"].items())
+    lines += [f"* Mean test AUC of the 16 after one epoch: {told}", ""]
+    lines += ["At batch 1024, seconds a seed for one epoch in `fit`, end to end, R = 16 of ours, one of torch-rechub's:", ""]
+    lines += [f"* {seed['manygate']:.2f} against {seed['torch-rechub']:.2f}" for seed in one["seeds"]]
+    return [*lines, f"* torch-rechub's over ours (bar {BARS['seed']:g}): {shown(one['seed'])}", ""]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="folder written by: manygate dataset census --group income --out DIR")
-    parser.add_argument("--dropout", type=float, default=0.0, help="of the census model")
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed-rounds", type=int, default=2)
+    parser.add_argument("--only", choices=("paper", "census"))
     add_machine_options(parser, "replicas")
     options = parser.parse_args()
-    options.threads = 1 if options.clock == "cpu" else options.threads
+    options.epochs, options.encoding = 1, "piecewise"
     torch.set_num_threads(options.threads)
-    document: dict[str, Any] = {"benchmark": "replicas", "machine": machine(options.threads, options.clock), "models": {}}
+    document: dict[str, Any] = {"benchmark": "replicas", "machine": machine(options.threads, options.clock)}
     document["settings"] = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
-    models = {
-        "Small: 100 numbers, 8 experts x 16, towers 8, batch 64": {r: small(r) for r in REPLICAS},
-        "Census: 8 experts x 64, towers 32, embeddings 8, batch 1024": {
-            r: census(r, options.data, options.dropout) for r in REPLICAS
-        },
-    }
-    for name, bursts in models.items():
-        document["models"][name] = costs(bursts, options)
+    warm_up(options)
+    if options.only != "census":
+        document["paper"] = paper_part(options)
+    if options.only != "paper":
+        document["census"] = census_part(options)
     document["machine"]["load_average_after"] = os.getloadavg()
     write_results(options.results, options.name, document, markdown(document))
 
