@@ -7,7 +7,7 @@ import torch
 from reading import agree, nets, rows, shaken, unit_nets
 from torch import Tensor
 
-from manygate.layers import Dropout, Experts, Noise, Norm, Units, glorot, mix, normed
+from manygate.layers import Dropout, Experts, Noise, Norm, Units, glorot, mix
 
 
 def drawn_like(stack: Tensor, bound: float) -> None:
@@ -103,7 +103,7 @@ def test_norm_looks_at_one_row_and_unit_at_a_time():
     other[2, 1] = x_BNH[2, 1]
     assert torch.equal(norm(other)[2, 1], y_BNH[2, 1])
     for n in range(3):
-        torch.testing.assert_close(normed(norm, n, x_BNH[:, n]), y_BNH[:, n])
+        torch.testing.assert_close(norm.one(n, x_BNH[:, n]), y_BNH[:, n])
     x = x_BNH[2, 1]
     z = (x - x.mean()) / (x.var(correction=0) + 1e-5).sqrt() * norm.gain[1] + norm.bias[1]
     torch.testing.assert_close(y_BNH[2, 1], z / (1 + (-z).exp()))

@@ -87,6 +87,10 @@ class Norm(nn.Module):
     def forward(self, x_BNH: Tensor) -> Tensor:
         return F.silu(F.layer_norm(x_BNH, x_BNH.shape[-1:]) * self.gain + self.bias)
 
+    def one(self, n: int, x_BH: Tensor) -> Tensor:
+        """What becomes of the output of unit n alone."""
+        return F.silu(F.layer_norm(x_BH, x_BH.shape[-1:]) * self.gain[n] + self.bias[n])
+
 
 class Units(nn.Module):
     """N MLPs side by side, each reading its own input: one batched product per layer, ReLU after each.
@@ -117,13 +121,8 @@ class Units(nn.Module):
         for index, (weight_NHK, bias_N1K) in enumerate(zip(self.weights, self.biases, strict=True)):
             x_BH = torch.addmm(bias_N1K[n], x_BH, weight_NHK[n])
             last = index == len(self.weights) - 1
-            x_BH = normed(self.norm, n, x_BH) if last and self.norm is not None else x_BH.relu()
+            x_BH = self.norm.one(n, x_BH) if last and self.norm is not None else x_BH.relu()
         return x_BH
-
-
-def normed(norm: Norm, n: int, x_BH: Tensor) -> Tensor:
-    """What ``norm`` makes of the output of its unit n alone."""
-    return F.silu(F.layer_norm(x_BH, x_BH.shape[-1:]) * norm.gain[n] + norm.bias[n])
 
 
 class Experts(nn.Module):
@@ -215,7 +214,7 @@ class Experts(nn.Module):
         assert self.bias is not None
         columns = slice(e * self.hidden[0], (e + 1) * self.hidden[0])
         first_BH = torch.addmm(self.bias[columns], x_BD, self.weight[:, columns])
-        return self.deeper.one(e, first_BH.relu() if self.norm is None else normed(self.norm, e, first_BH))
+        return self.deeper.one(e, first_BH.relu() if self.norm is None else self.norm.one(e, first_BH))
 
 
 def mix(gate_BGE: Tensor, expert_BEH: Tensor) -> Tensor:

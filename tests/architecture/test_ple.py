@@ -7,7 +7,7 @@ import torch
 from reading import GATES, Reading, agree, rows, shaken, weighted
 
 from manygate.architecture import CGC, PLE, Level, MMoE
-from manygate.architecture.ple import levels_of
+from manygate.architecture.level import levels_of
 from manygate.config import ModelConfig
 from manygate.errors import InputError
 from manygate.gate import GateSettings

@@ -12,11 +12,12 @@ from manygate.architecture.cgc import CGC
 from manygate.architecture.cross_stitch import CrossStitch
 from manygate.architecture.customized_sharing import CustomizedSharing
 from manygate.architecture.l2_constrained import L2Constrained
+from manygate.architecture.level import Level
 from manygate.architecture.ml_mmoe import MLMMoE
 from manygate.architecture.mmoe import MMoE
 from manygate.architecture.omoe import OMoE
 from manygate.architecture.pepnet import PEPNet
-from manygate.architecture.ple import PLE, Level
+from manygate.architecture.ple import PLE
 from manygate.architecture.shared_bottom import SharedBottom
 from manygate.architecture.single_task import SingleTask
 from manygate.architecture.sluice_network import SluiceNetwork

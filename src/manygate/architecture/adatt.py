@@ -8,12 +8,11 @@ from typing import Self, final
 import torch
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture, Inputs, Pick, gate_settings
-from manygate.architecture.ple import Level, check_experts, levels_of, wiring
+from manygate.architecture.base import Architecture, Inputs, Pick, gated
+from manygate.architecture.level import Level, check_experts, levels_of, mixtures
 from manygate.config import ModelConfig
 from manygate.gate import GateSettings
 from manygate.layers import mix
-from manygate.mixture import Mixture
 
 
 @final
@@ -46,34 +45,17 @@ class AdaTT(Architecture):
         super().__init__()
         self.tasks, self.output_width, self.pick = len(levels[0].task_experts), levels[-1].hidden[-1], Pick(gate_columns)
         check_experts(levels)
-        self.levels, self.natives = nn.ModuleList(), nn.ModuleList()
         sees = [[tuple(range(level.experts))] * (self.tasks + 1) for level in levels]
-        for j, (groups, gates) in enumerate(wiring(levels, sees, own_gate_input=bool(gate_columns))):
-            self.levels.append(
-                Mixture(
-                    levels[j - 1].hidden[-1] if j else inputs,
-                    groups,
-                    sees=gates,
-                    gate=gate,
-                    own_inputs=j > 0,
-                    gate_inputs=self.pick.width,
-                    dropout=dropout,
-                    norm=norm,
-                    dense=True,
-                )
-            )
-            self.natives.append(Native([group.experts for group in levels[j].groups()], [bool(seen) for seen in gates]))
+        fused = mixtures(inputs, levels, sees, gate, self.pick.width, dropout, norm, dense=True)
+        self.levels = nn.ModuleList(fused)
+        self.natives = nn.ModuleList(
+            Native([group.experts for group in level.groups()], [bool(seen) for seen in mixture.gates.sees])
+            for level, mixture in zip(levels, fused, strict=True)
+        )
 
     @classmethod
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
-        return cls(
-            inputs.width,
-            levels_of(tasks, config, config.levels, shared=0),
-            gate_settings(config),
-            inputs.gate_columns,
-            config.dropout,
-            config.expert_norm,
-        )
+        return cls(inputs.width, levels_of(tasks, config, config.levels, shared=0), **gated(inputs, config))
 
     def _run(self, x_BD: Tensor) -> tuple[Tensor, list[Tensor]]:
         """f_t^L of every task, and the tasks' gates of every level."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,16 @@ class Architecture(nn.Module, ABC):
     def learning_rates(self) -> dict[str, float]:
         """Multipliers of the learning rate, by parameter name; 1 for those not named."""
         return {}
+
+
+def gated(inputs: Inputs, config: ModelConfig) -> dict[str, Any]:
+    """What every scheme with experts and gates takes from a run's settings, as arguments."""
+    return {
+        "gate": gate_settings(config),
+        "gate_columns": inputs.gate_columns,
+        "dropout": config.dropout,
+        "norm": config.expert_norm,
+    }
 
 
 def gate_settings(config: ModelConfig) -> GateSettings:

@@ -6,8 +6,9 @@ from typing import Self, final
 
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture, Inputs, gate_settings
-from manygate.architecture.ple import PLE, Level, levels_of
+from manygate.architecture.base import Architecture, Inputs, gated
+from manygate.architecture.level import Level, levels_of
+from manygate.architecture.ple import PLE
 from manygate.config import ModelConfig
 from manygate.gate import GateSettings
 
@@ -42,7 +43,7 @@ class CGC(Architecture):
     @classmethod
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
         (level,) = levels_of(tasks, config, 1)
-        return cls(inputs.width, level, gate_settings(config), inputs.gate_columns, config.dropout, config.expert_norm)
+        return cls(inputs.width, level, **gated(inputs, config))
 
     def forward(self, x_BD: Tensor) -> Tensor:
         h_BTH: Tensor = self.ple(x_BD)

@@ -8,7 +8,7 @@ from typing import Literal, Self, final
 import torch
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture, Inputs, Pick, gate_settings
+from manygate.architecture.base import Architecture, Inputs, Pick, gated
 from manygate.config import ModelConfig
 from manygate.gate import GateSettings
 from manygate.layers import mix
@@ -66,17 +66,8 @@ class MLMMoE(Architecture):
 
     @classmethod
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
-        return cls(
-            inputs.width,
-            tasks,
-            config.experts,
-            config.hidden_of_levels(),
-            config.ml_gate_input,
-            gate_settings(config),
-            inputs.gate_columns,
-            config.dropout,
-            config.expert_norm,
-        )
+        widths, gate_input = config.hidden_of_levels(), config.ml_gate_input
+        return cls(inputs.width, tasks, config.experts, widths, gate_input, **gated(inputs, config))
 
     def _run(self, x_BD: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The last level's outputs and every level's gates."""

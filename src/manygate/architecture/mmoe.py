@@ -7,7 +7,7 @@ from typing import Self, final
 
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture, Inputs, Pick, gate_settings
+from manygate.architecture.base import Architecture, Inputs, Pick, gated
 from manygate.config import ModelConfig
 from manygate.gate import GateSettings
 from manygate.layers import mix
@@ -55,16 +55,7 @@ class MMoE(Architecture):
 
     @classmethod
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
-        return cls(
-            inputs.width,
-            tasks,
-            config.experts,
-            config.expert_hidden,
-            gate_settings(config),
-            inputs.gate_columns,
-            config.dropout,
-            config.expert_norm,
-        )
+        return cls(inputs.width, tasks, config.experts, config.expert_hidden, **gated(inputs, config))
 
     def forward(self, x_BD: Tensor) -> Tensor:
         expert_BEH, gate_BTE = self.level(x_BD, self.pick(x_BD))

@@ -7,8 +7,8 @@ from typing import ClassVar, Self, final
 import torch
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture, Inputs, Pick, gate_settings
-from manygate.architecture.ple import Level, levels_of
+from manygate.architecture.base import Architecture, Inputs, Pick, gated
+from manygate.architecture.level import Level, levels_of
 from manygate.config import ModelConfig
 from manygate.errors import InputError
 from manygate.gate import GateSettings
@@ -64,7 +64,7 @@ class STEM(Architecture):
     @classmethod
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
         (level,) = levels_of(tasks, config, 1)
-        return cls(inputs.width, level, gate_settings(config), inputs.gate_columns, config.dropout, config.expert_norm)
+        return cls(inputs.width, level, **gated(inputs, config))
 
     def _level(self, x_BD: Tensor) -> tuple[Tensor, Tensor]:
         x_BSD = x_BD.unflatten(-1, (self.tasks + 1, self.width))
