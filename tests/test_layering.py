@@ -31,7 +31,8 @@ LAYERS = (
     ("run",),
     ("comparison",),
     ("studies",),
-    ("ranker", "reproduce"),
+    ("ranker",),
+    ("commands",),
     ("cli", "__init__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
@@ -43,6 +44,7 @@ BESIDE = {
     "datasets": {"datasets"},
     "report": {"report"},
     "studies": {"studies"},
+    "commands": {"commands"},
     "architecture": {"architecture"},
     "scores": {"predict"},
     "bundle": set(),

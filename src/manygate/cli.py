@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json as json_module
 import shlex
 import signal
 import sys
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Group, Parameter
 from pydantic import ValidationError
 
+from manygate.commands.dataset import dataset_app
+from manygate.commands.reproduce import reproduce_app
 from manygate.config import COMPARED, RunConfig
 from manygate.errors import InputError
-from manygate.flags import CompareFlags, DataFlags, Json, ModelFlags, ShowProgress, TrainFlags, resolve, settings_of
+from manygate.flags import CompareFlags, DataFlags, Json, ModelFlags, ShowProgress, TrainFlags, print_json, resolve, settings_of
 from manygate.interrupt import Interrupted
 from manygate.progress import open_progress
-from manygate.reproduce import reproduce_app
 
 EPILOGUE = (
     "Exit codes: 0 done, 1 a fault of manygate (--debug shows the traceback), 2 bad input or settings, 130 stopped by Ctrl-C, "
@@ -36,7 +36,6 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # Interrupted is one, and has an exit code and a remedy of its own
 )
-dataset_app = App(name="dataset", help="Write a ready-made data set: ordinary Parquet (train, valid, test) and schema.yaml.")
 app.command(dataset_app)
 app.command(reproduce_app)
 
@@ -87,72 +86,6 @@ def demo(
     _compare(log, config, out, json, show, f"manygate demo --out {shlex.quote(str(out))} --rows {rows} --replicas {replicas}")
 
 
-@dataset_app.command(name="census")
-def dataset_census(
-    *,
-    out: Annotated[Path, Parameter(help="Folder to write.")],
-    group: Annotated[Literal["income", "education"], Parameter(help="Main task; the other is never_married.")] = "income",
-    data_dir: Annotated[Path | None, Parameter(help="Folder with the two UCI files. Default: download them.")] = None,
-    seed: Annotated[int, Parameter(help="Seed of the validation/test split.")] = 0,
-    overwrite: Annotated[bool, Parameter(help="Replace what is in --out.")] = False,
-    json: Json = False,
-) -> None:
-    """UCI Census-Income (KDD), as the MMoE paper uses it (section 6.3): 38 inputs, two tasks.
-
-    Example: manygate dataset census --group income --data-dir downloads --out census
-    """
-    from manygate import datasets
-
-    _wrote(datasets.census(group, out, data_dir=data_dir, seed=seed, overwrite=overwrite), json)
-
-
-@dataset_app.command(name="log")
-def dataset_log(
-    *,
-    out: Annotated[Path, Parameter(help="Folder to write.")],
-    rows: Annotated[int, Parameter(help="Impressions.")] = 100_000,
-    relatedness: Annotated[float, Parameter(help="Cosine between click's and each other task's preferences, -1 to 1.")] = 0.5,
-    seed: Annotated[int, Parameter(help="Seed.")] = 0,
-    overwrite: Annotated[bool, Parameter(help="Replace what is in --out.")] = False,
-    json: Json = False,
-) -> None:
-    """A seeded impression log with click, like, watch_time and buy, and the true probabilities beside it.
-
-    Example: manygate dataset log --rows 200000 --relatedness -0.5 --out log
-    """
-    from manygate import datasets
-
-    _wrote(datasets.log(out, rows=rows, relatedness=relatedness, seed=seed, overwrite=overwrite), json)
-
-
-@dataset_app.command(name="synthetic")
-def dataset_synthetic(
-    *,
-    out: Annotated[Path, Parameter(help="Folder to write.")],
-    correlation: Annotated[float, Parameter(help="Cosine of the tasks' vectors, -1 to 1.")] = 0.5,
-    rows: Annotated[int, Parameter(help="Rows in all.")] = 10_000,
-    tasks: Annotated[int, Parameter(help="Number of tasks.")] = 2,
-    inputs: Annotated[int, Parameter(help="Number of inputs.")] = 100,
-    scale: Annotated[float, Parameter(help="Length of the tasks' vectors, the paper's c.")] = 1.0,
-    alpha: Annotated[str, Parameter(help="Frequency of each sine, separated by commas.")] = "1,2,3,4,5",
-    beta: Annotated[str | None, Parameter(help="Phase of each sine. Default: pi/4, 2 pi/4, and so on.")] = None,
-    noise_var: Annotated[float, Parameter(help="Variance of the noise.")] = 0.01,
-    seed: Annotated[int, Parameter(help="Seed.")] = 0,
-    overwrite: Annotated[bool, Parameter(help="Replace what is in --out.")] = False,
-    json: Json = False,
-) -> None:
-    """The MMoE paper's synthetic regression tasks (section 3.2), whose relatedness is a number that you choose.
-
-    Example: manygate dataset synthetic --correlation 0.9 --rows 20000 --out p09
-    """
-    from manygate import datasets
-
-    settings = {"correlation": correlation, "rows": rows, "tasks": tasks, "inputs": inputs, "scale": scale, "noise_var": noise_var}
-    phases = None if beta is None else _numbers("--beta", beta)
-    sines = {"alpha": _numbers("--alpha", alpha), "beta": phases}
-    _wrote(datasets.synthetic(out, **settings, **sines, seed=seed, overwrite=overwrite), json)  # type: ignore[arg-type]
-
-
 @app.command
 def schema(
     log: Annotated[str, Parameter(help="A file, folder or glob: Parquet, CSV, Arrow.")],
@@ -183,7 +116,7 @@ def schema(
         write_text(out, found.to_yaml())
         print(f"wrote {out}", file=sys.stderr)
     if json:
-        _print_json(found.model_dump(mode="json"))
+        print_json(found.model_dump(mode="json"))
     else:
         show_schema(found)
 
@@ -217,7 +150,7 @@ def train(
     open_folder(folder, settings, resume is not None, overwrite)
     _, document = _stoppable("train", folder, lambda: train_run(log_rows, settings, folder, open_progress(progress), _command()))
     if json:
-        _print_json(document)
+        print_json(document)
     else:
         result = document["results"][settings.architecture]
         show_metrics(result["tasks"], f"{settings.architecture} on test, {result['replicas']} replicas")
@@ -285,7 +218,7 @@ def architectures(
     if all(row["problem"] for row in rows):
         raise InputError(row["problem"] for row in rows)
     if json:
-        _print_json({"inputs": title, "architectures": rows})
+        print_json({"inputs": title, "architectures": rows})
     else:
         show_architectures(rows, title)
 
@@ -310,7 +243,7 @@ def evaluate(
     _import(import_)
     report = Ranker.load(run, device).evaluate(log)
     if json:
-        _print_json(report)
+        print_json(report)
     else:
         show_metrics(report["tasks"], f"{report['log']}: {report['rows']:,} rows, {report['replicas']} replicas")
 
@@ -339,7 +272,7 @@ def predict(
     ranker = Ranker.load(run, device)
     rows = write_scores(ranker.model, ranker.encoder, log, out, keep, overwrite)
     if json:
-        _print_json({"out": str(out), "rows": rows, "tasks": list(ranker.schema.task_names)})
+        print_json({"out": str(out), "rows": rows, "tasks": list(ranker.schema.task_names)})
     else:
         print(f"wrote {rows:,} rows to {out}: {', '.join([*keep, *ranker.schema.task_names])}")
 
@@ -367,16 +300,9 @@ def report(
         raise InputError(f"{found}: not the results of a run, or of another version of manygate. Restore it, or run again.")
     write_report(document, target)
     if json:
-        _print_json({"out": str(target), "headline": headline(document)})
+        print_json({"out": str(target), "headline": headline(document)})
     else:
         print(f"{headline(document)}\nreport {target}")
-
-
-def _numbers(flag: str, text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise InputError(f"{flag}: expected numbers separated by commas, found {text!r}.") from None
 
 
 def _import(module: str | None) -> None:
@@ -393,7 +319,7 @@ def _compare(log: Any, settings: RunConfig, folder: Path, json: bool, progress: 
 
     document = _stoppable("compare", folder, lambda: compare_run(log, settings, folder, progress, command))
     if json:
-        _print_json(document)
+        print_json(document)
     else:
         show_comparison(document, headline(document))
         print(f"report {folder / 'report.html'}")
@@ -442,17 +368,6 @@ def _free_folder(verb: str) -> Path:
 
 def _command() -> str:
     return shlex.join(["manygate", *(argument for argument in sys.argv[1:] if argument != "--debug")])
-
-
-def _wrote(path: Path, json: bool) -> None:
-    if json:
-        _print_json({"out": str(path)})
-    else:
-        print(f"wrote {path}. Next: manygate compare {shlex.quote(str(path))}")
-
-
-def _print_json(tree: Any) -> None:
-    print(json_module.dumps(tree, ensure_ascii=False, allow_nan=False))
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -45,6 +46,11 @@ DataFlags = _flags(DataConfig, "DataFlags")
 ModelFlags = _flags(ModelConfig, "ModelFlags")
 TrainFlags = _flags(TrainConfig, "TrainFlags")
 CompareFlags = _flags(TrainConfig, "CompareFlags", replicas=8)
+
+
+def print_json(tree: Any) -> None:
+    """One JSON object on stdout."""
+    print(json_module.dumps(tree, ensure_ascii=False, allow_nan=False))
 
 
 def settings_of(*groups: BaseModel | None) -> dict[str, Any]:

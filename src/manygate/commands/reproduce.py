@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from manygate.errors import raise_all
-from manygate.flags import Json, ShowProgress
+from manygate.flags import Json, ShowProgress, print_json
 from manygate.interrupt import Interrupted
 from manygate.progress import open_progress
 
@@ -57,7 +56,7 @@ def mmoe_synthetic(
     except Interrupted as stop:
         raise Interrupted(stop.signal, f"{stop.resume} The same command goes on from there.") from None
     if json:
-        print(json_module.dumps(results, ensure_ascii=False, allow_nan=False))
+        print_json(results)
     else:
         show_study(results, out)
 
