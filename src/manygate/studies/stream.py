@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -70,10 +71,14 @@ class Stream:
         """Inputs x_SND and labels y_RNK."""
         size, tasks = self.tasks.inputs, self.tasks.tasks
         x_SND, noise_SNK = torch.empty(len(self.seeds), rows, size), torch.empty(len(self.seeds), rows, tasks)
-        for s, seed in enumerate(self.seeds):
-            generator = torch.Generator().manual_seed(stream_seed(SYNTHETIC, seed, purpose, part))
+
+        def one(s: int) -> None:
+            generator = torch.Generator().manual_seed(stream_seed(SYNTHETIC, self.seeds[s], purpose, part))
             torch.randn(rows, size, generator=generator, out=x_SND[s])
             torch.randn(rows, tasks, generator=generator, out=noise_SNK[s])
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # a generator draws on one core
+            list(threads.map(one, range(len(self.seeds))))
         z_SNn = x_SND @ self.w_SPKD.flatten(1, 2).mT
         z_SPNK = z_SNn.unflatten(-1, (len(self.correlations), tasks)).transpose(1, 2)
         y_SPNK = z_SPNK + math.sqrt(self.tasks.noise_var) * noise_SNK.unsqueeze(1)
