@@ -39,9 +39,17 @@ class Stream:
     """
 
     def __init__(
-        self, tasks: Tasks, seeds: Sequence[int], correlations: Sequence[float], rates: int = 1, batch: int = 64, steps: int = 100
+        self,
+        tasks: Tasks,
+        seeds: Sequence[int],
+        correlations: Sequence[float],
+        rates: int = 1,
+        batch: int = 64,
+        steps: int = 100,
+        device: torch.device | str = "cpu",
     ):
         self.tasks, self.seeds, self.rates, self.batch, self.steps = tasks, tuple(seeds), rates, batch, steps
+        self.device = torch.device(device)
         self.correlations = tuple(correlations)
         drawn = [replace(tasks, correlation=p) for p in correlations]
         vectors = [[one.vectors(np.random.default_rng(stream_seed(SYNTHETIC, seed, VECTORS))) for one in drawn] for seed in seeds]
@@ -87,8 +95,9 @@ class Stream:
         return x_SND, y_SPNK.flatten(0, 1).repeat_interleave(self.rates, dim=0)
 
     def _as_batch(self, x_SBD: Tensor, y_RBK: Tensor) -> Batch:
-        x_RBD = x_SBD.repeat_interleave(len(self.correlations) * self.rates, dim=0)
-        no_ids = torch.empty(*x_RBD.shape[:2], 0, dtype=torch.int32)
+        x_RBD = x_SBD.to(self.device).repeat_interleave(len(self.correlations) * self.rates, dim=0)
+        no_ids = torch.empty(*x_RBD.shape[:2], 0, dtype=torch.int32, device=self.device)
+        y_RBK = y_RBK.to(self.device)
         return Batch(no_ids, x_RBD, [], y_RBK, torch.ones_like(y_RBK))
 
 

@@ -22,6 +22,7 @@ from manygate.files import read_json, to_json, write_text
 from manygate.model import Member, MultiTaskModel, member_axis
 from manygate.packs import pack_size
 from manygate.progress import Progress
+from manygate.run import choose_device
 from manygate.schema import Task
 from manygate.studies.stream import HeldOut, Stream
 from manygate.train import Trainer
@@ -69,7 +70,7 @@ class Sweep:
             "checkpoint_seconds": 60.0,
         }
         epochs = -(-protocol.steps // protocol.steps_an_epoch)
-        base |= {"epochs": epochs, "patience": epochs, "learning_rate": max(self.rates), "device": "cpu"}
+        base |= {"epochs": epochs, "patience": epochs, "learning_rate": max(self.rates), "device": "auto"}
         base |= {"replica_rates": tuple(rate / max(self.rates) for rate in self.rates), "expert_hidden": 16, "tower_hidden": 8}
         stream = Stream(replace(protocol.tasks, tasks=self.tasks), [0], [0.0])
         return matched(stream.inputs(), self.tasks, RunConfig.build({**base, **self.settings}))
@@ -78,7 +79,7 @@ class Sweep:
         """The seeds of each pack: as many runs as are quick and fit in memory."""
         config, cells = self.config(protocol), len(self.correlations) * len(self.rates)
         inputs = Stream(replace(protocol.tasks, tasks=self.tasks), [0], [0.0]).inputs()
-        most = min(pack_size(inputs, self.tasks, config.replace(replicas=self.runs * cells), torch.device("cpu")), QUICKEST)
+        most = min(pack_size(inputs, self.tasks, config.replace(replicas=self.runs * cells), choose_device("auto")), QUICKEST)
         each = -(-self.runs // -(-self.runs // max(most // cells, 1)))
         last = protocol.first_seed + self.runs
         return [range(first, min(first + each, last)) for first in range(protocol.first_seed, last, each)]
@@ -159,7 +160,8 @@ def run_sweep(sweep: Sweep, protocol: Protocol, folder: Path, progress: Progress
 def _train_pack(sweep: Sweep, protocol: Protocol, seeds: range, place: Path, progress: Progress) -> dict[str, Any]:
     cells = len(sweep.correlations) * len(sweep.rates)
     source = replace(protocol.tasks, tasks=sweep.tasks)
-    stream = Stream(source, seeds, sweep.correlations, len(sweep.rates), protocol.batch, protocol.steps_an_epoch)
+    rates, device = len(sweep.rates), choose_device("auto")
+    stream = Stream(source, seeds, sweep.correlations, rates, protocol.batch, protocol.steps_an_epoch, device)
     config = sweep.config(protocol).replace(replicas=len(seeds) * cells, max_steps=protocol.steps)
     model = initial_model(stream, sweep.tasks, config, seeds)
     held = {part: HeldOut(stream, rows, part) for part, rows in ((0, protocol.validation_rows), (1, protocol.test_rows))}
@@ -206,8 +208,8 @@ def _known(value: float) -> float | None:
 def initial_model(stream: Stream, tasks: int, config: RunConfig, seeds: range) -> MultiTaskModel:
     """The runs of one seed start from the same weights, whatever their correlation and learning rate."""
     one_each = config.replace(replicas=len(seeds), seed=seeds.start, replica_rates=())
-    base, times = MultiTaskModel(stream.inputs(), tasks, one_each), config.replicas // len(seeds)
-    model = MultiTaskModel(stream.inputs(), tasks, config.replace(seed=seeds.start), initialise=False)
+    base, times = MultiTaskModel(stream.inputs(), tasks, one_each, stream.device), config.replicas // len(seeds)
+    model = MultiTaskModel(stream.inputs(), tasks, config.replace(seed=seeds.start), stream.device, initialise=False)
     with torch.no_grad():
         for name, value in model.parameters.items():
             axis = member_axis(name)
