@@ -33,7 +33,7 @@ def mmoe_synthetic(
     json: Json = False,
     progress: ShowProgress = "auto",
 ) -> None:
-    """The synthetic study of MMoE (Ma et al., KDD 2018, sections 3 and 5): figures 2 to 5, every claim with a verdict.
+    """The synthetic study of MMoE (Ma et al., KDD 2018, sections 3 and 5): figures 2 to 5, claims and verdicts.
 
     Writes report.html and results.json. Stop it whenever you like: the same command goes on where it was.
 

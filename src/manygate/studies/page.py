@@ -14,9 +14,16 @@ from manygate.files import write_text
 from manygate.report.svg import DASHES, PALETTE, SHAPES, mark
 from manygate.report.view import STYLES
 from manygate.studies import charts
+from manygate.studies.claims import ALIKE, FALLING, LARGER, SMALLER
 
 Results = dict[str, Any]
 TOLD = {True: "yes", False: "no", None: "undecided"}
+CHOICES = {
+    f"{1 - ALIKE:g} to {1 + ALIKE:g}": "means so near are “almost no difference” and “little influence”; more is “obvious”",
+    f"{SMALLER:g}": "a gap of at most this share of another is “much smaller”",
+    f"{LARGER:g}": "a standard deviation this many times another is “much larger”, one within the factor “similar”",
+    f"{FALLING:.0%}": "a mean loss that fell by more over the last sixth of the steps is “still learning”",
+}
 
 
 def write_page(results: Results, path: Path) -> None:
@@ -41,6 +48,7 @@ def render(results: Results) -> str:
         "beyond": _beyond(results),
         "many": _many(results),
         "models": [(one["name"], _style(one["architecture"])) for one in results["sweeps"]["compared"]],
+        "choices": CHOICES,
         "protocol": results["plan"]["protocol"],
     }
     return environment.get_template("studies/mmoe_synthetic.html.j2").render(parts, palette=PALETTE)
@@ -49,11 +57,10 @@ def render(results: Results) -> str:
 def headline(results: Results) -> str:
     """What came of it, in a sentence."""
     found = [claim["verdict"] for claim in results["claims"]]
-    held = sum(verdict.startswith("reproduced") for verdict in found)
     words = {"depends on the learning rate": "depending on the learning rate", "cannot tell": "undecided"}
-    others = [verdict for verdict in dict.fromkeys(found) if not verdict.startswith("reproduced")]
-    rest = ", ".join(f"{found.count(verdict)} {words.get(verdict, verdict)}" for verdict in others)
-    return f"{held} of the paper's {len(found)} claims reproduced by its own protocol" + (f"; {rest}" if rest else "")
+    others = [verdict for verdict in dict.fromkeys(found) if verdict != "reproduced"]
+    rest = "".join(f", {found.count(verdict)} {words.get(verdict, verdict)}" for verdict in others)
+    return f"Of {len(found)} claims of the paper, {found.count('reproduced')} reproduced{rest}"
 
 
 def _style(architecture: str) -> int:

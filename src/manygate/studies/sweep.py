@@ -6,7 +6,7 @@ Shape suffixes: R runs of a pack, S seeds, P correlations, L learning rates with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,11 @@ from manygate.datasets.synthetic import Tasks
 from manygate.evaluate import predict
 from manygate.files import read_json, to_json, write_text
 from manygate.model import Member, MultiTaskModel, member_axis
-from manygate.packs import pack_size
 from manygate.progress import Progress
 from manygate.run import choose_device
 from manygate.schema import Task
 from manygate.studies.stream import HeldOut, Stream
-from manygate.train import Trainer
+from manygate.train import Trainer, check_fingerprint
 
 VALIDATION, TEST = 0, 1
 QUICKEST = 200
@@ -76,11 +75,9 @@ class Sweep:
         return matched(stream.inputs(), self.tasks, RunConfig.build({**base, **self.settings}))
 
     def packs(self, protocol: Protocol) -> list[range]:
-        """The seeds of each pack: as many runs as are quick and fit in memory."""
-        config, cells = self.config(protocol), len(self.correlations) * len(self.rates)
-        inputs = Stream(replace(protocol.tasks, tasks=self.tasks), [0], [0.0]).inputs()
-        most = min(pack_size(inputs, self.tasks, config.replace(replicas=self.runs * cells), choose_device("auto")), QUICKEST)
-        each = -(-self.runs // -(-self.runs // max(most // cells, 1)))
+        """The seeds of each pack, whatever the memory, so that a study goes on anywhere; a run of these models takes a megabyte."""
+        cells = len(self.correlations) * len(self.rates)
+        each = -(-self.runs // -(-self.runs // max(QUICKEST // cells, 1)))
         last = protocol.first_seed + self.runs
         return [range(first, min(first + each, last)) for first in range(protocol.first_seed, last, each)]
 
@@ -91,25 +88,36 @@ class Sweep:
 
 @dataclass
 class Outcome:
-    """What came of a sweep: arrays over (correlation, rate, run), and curves over epochs too."""
+    """What came of a sweep: arrays over (correlation, rate, run), test losses over tasks, and curves over epochs too."""
 
     sweep: Sweep
     parameters: int
     flops: int
     steps: list[int]
-    test_PLR: np.ndarray
+    test_PLRT: np.ndarray
     validation_PLR: np.ndarray
     diverged_PLR: np.ndarray
     dead_PLR: np.ndarray
     curve_EPLR: np.ndarray
-    seconds: float = 0.0
-    extra: dict[str, Any] = field(default_factory=dict)
+    seconds: float
+    widths: dict[str, Any]
+
+    def losses(self, p: int, place: int, task: int | None = None) -> np.ndarray:
+        """Every run's final loss on test rows, the mean of its tasks or of one; NaN where it diverged."""
+        loss_RT = self.test_PLRT[p, place]
+        loss_R = loss_RT.mean(axis=-1) if task is None else loss_RT[:, task]
+        return np.where(self.diverged_PLR[p, place], np.nan, loss_R)
+
+    def final_losses(self, place: int = 0) -> np.ndarray:
+        """The same at every correlation, (P, runs)."""
+        return np.stack([self.losses(p, place) for p in range(len(self.sweep.correlations))])
 
     def chosen_rate(self, p: int) -> int:
-        """The learning rate of the least mean validation loss; a rate at which a run diverged is not chosen."""
-        mean_L = self.validation_PLR[p].mean(axis=-1)
-        lost_L = self.diverged_PLR[p].any(axis=-1)
-        return int(np.argmin(np.where(lost_L | ~np.isfinite(mean_L), np.inf, mean_L)))
+        """The learning rate at which the fewest runs diverged and, among those, the mean validation loss of the rest is least."""
+        validation_LR = np.where(self.diverged_PLR[p], np.nan, self.validation_PLR[p])
+        mean_L = [values.mean() if values.size else np.inf for values in (one[np.isfinite(one)] for one in validation_LR)]
+        lost_L = self.diverged_PLR[p].sum(axis=-1)
+        return min(range(len(mean_L)), key=lambda place: (lost_L[place], mean_L[place]))
 
 
 class SquaredError:
@@ -149,6 +157,7 @@ def run_sweep(sweep: Sweep, protocol: Protocol, folder: Path, progress: Progress
     for seeds in sweep.packs(protocol):
         place = folder / f"{sweep.name}-{seeds.start:04d}-{len(seeds):04d}"
         if (place / "pack.json").is_file():
+            check_fingerprint(place, read_json(place / "pack.json")["fingerprint"], _fingerprint(sweep, protocol))
             progress.advance(len(seeds) * sweep.rows(protocol) // sweep.runs)
         else:
             place.mkdir(parents=True, exist_ok=True)
@@ -166,7 +175,7 @@ def _train_pack(sweep: Sweep, protocol: Protocol, seeds: range, place: Path, pro
     model = initial_model(stream, sweep.tasks, config, seeds)
     held = {part: HeldOut(stream, rows, part) for part, rows in ((0, protocol.validation_rows), (1, protocol.test_rows))}
     tasks = [Task(name=f"y{k + 1}", kind="regression") for k in range(sweep.tasks)]
-    fingerprint = to_json({"sweep": asdict(sweep), "protocol": asdict(protocol)})
+    fingerprint = _fingerprint(sweep, protocol)
     trainer = Trainer(
         model,
         tasks,
@@ -187,14 +196,20 @@ def _train_pack(sweep: Sweep, protocol: Protocol, seeds: range, place: Path, pro
     validation_R = np.mean(_numbers(state.history[-1]["valid"]), axis=0)
     lost_R = np.array(state.diverged, dtype=object).reshape(config.replicas, -1)
     return {
+        "fingerprint": fingerprint,
+        "device": device.type,
         "seconds": state.seconds,
         "steps": [entry["step"] for entry in state.history],
-        "test": held[TEST].squared_error(prediction_RNT).mean(axis=1).tolist(),
+        "test": [[_known(value) for value in error_T] for error_T in held[TEST].squared_error(prediction_RNT)],
         "validation": [_known(value) for value in validation_R],
         "diverged": [any(step is not None for step in steps) for steps in lost_R],
         "dead": (np.ptp(prediction_RNT, axis=1) < CONSTANT).sum(axis=1).tolist(),
         "curve": [[_known(value) for value in curve_R] for curve_R in curve_ER],
     }
+
+
+def _fingerprint(sweep: Sweep, protocol: Protocol) -> str:
+    return to_json({"sweep": asdict(sweep), "protocol": asdict(protocol)})
 
 
 def _numbers(by_task: dict[str, list[float | None]]) -> np.ndarray:
@@ -226,18 +241,21 @@ def _outcome(sweep: Sweep, protocol: Protocol, parts: list[dict[str, Any]]) -> O
         values = [np.array(part[name], dtype=np.float64).reshape(shape) for part in parts]
         return np.moveaxis(np.concatenate(values), 0, -1)
 
+    tests = [np.array(part["test"], dtype=np.float64).reshape(*shape, sweep.tasks) for part in parts]
     curves = [np.array(part["curve"], dtype=np.float64).reshape(len(part["curve"]), *shape) for part in parts]
     source = Stream(replace(protocol.tasks, tasks=sweep.tasks), [0], [0.0])
-    size = measure(source.inputs(), sweep.tasks, sweep.config(protocol))
+    config = sweep.config(protocol)
+    size = measure(source.inputs(), sweep.tasks, config)
     return Outcome(
         sweep,
         size.parameters,
         size.flops,
         parts[0]["steps"],
-        by_cell("test"),
+        np.moveaxis(np.concatenate(tests), 0, -2),
         by_cell("validation"),
         by_cell("diverged") > 0,
         by_cell("dead"),
         np.moveaxis(np.concatenate(curves, axis=1), 1, -1),
         sum(part["seconds"] for part in parts),
+        {name: list(getattr(config, name) or ()) for name in ("expert_hidden", "bottom_hidden", "tower_hidden")},
     )
