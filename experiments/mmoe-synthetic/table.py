@@ -41,12 +41,8 @@ def lines(results: dict[str, Any]) -> list[str]:
         steps=protocol["steps"],
         batch=protocol["batch"],
     ).rstrip("\n")
-    claims = [f"| {one['title']} | {one['section']} | {one['verdict']} | {_where(one)} |" for one in results["claims"]]
+    claims = [f"| {one['title']} | {one['section']} | {one['verdict']} | {one['where']} |" for one in results["claims"]]
     return [head, *claims, "", *_losses(results), "", *_figure_3(results), "", *_beyond(results), ""]
-
-
-def _where(claim: dict[str, Any]) -> str:
-    return claim["where"] if len(claim["evidence"]) > 1 else ""
 
 
 def _losses(results: dict[str, Any]) -> list[str]:

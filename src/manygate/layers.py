@@ -219,7 +219,8 @@ class Experts(nn.Module):
 
 def mix(gate_BGE: Tensor, expert_BEH: Tensor) -> Tensor:
     """Sum of the experts weighted by each gate (MMoE equation 7): h_BGH."""
-    if gate_BGE.shape[-2] > FEW_GATES:
+    device = expert_BEH.device.type
+    if gate_BGE.shape[-2] > FEW_GATES or device == "meta" or torch.is_autocast_enabled(device) or torch.compiler.is_compiling():
         return gate_BGE @ expert_BEH
     h_BGH: Tensor = _Mix.apply(gate_BGE, expert_BEH)
     return h_BGH

@@ -56,8 +56,7 @@ def show_study(results: dict[str, Any], out: Path) -> None:
         column.justify, column.no_wrap = "left", False
     for claim in results["claims"]:
         style = {"reproduced": "bold green", "not reproduced": "bold red", "cannot tell": "dim"}.get(claim["verdict"], "yellow")
-        where = claim["where"] if len(claim["evidence"]) > 1 else ""
-        table.add_row(Text(claim["title"]), Text(claim["verdict"], style=style), Text(where))
+        table.add_row(Text(claim["title"]), Text(claim["verdict"], style=style), Text(claim["where"]))
     _console().print(table)
     print(f"\nThe figures and all numbers: {out / 'report.html'}")
 

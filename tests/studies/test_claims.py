@@ -92,18 +92,18 @@ def mixtures_win(told: dict[str, Outcome]) -> Any:
 
 def test_the_verdict_is_that_of_the_chosen_rates_and_says_where_it_turns():
     told = outcomes(PAPER)
-    assert mixtures_win(told).where == "holds at the chosen rates (0.01), 0.001"
+    assert mixtures_win(told).where == "holds at the chosen rates, 0.01 and 0.001"
     told["shared_bottom"].test_PLRT[:, 0] = 0.5 * told["mmoe"].test_PLRT[:, 0]  # at 0.001 it is far better
     turned = mixtures_win(told)
     assert turned.verdict == "depends on the learning rate"
-    assert turned.where == "holds at the chosen rates (0.01); does not hold at 0.001"
+    assert turned.where == "holds at the chosen rates, 0.01; does not hold at 0.001"
     told["omoe"].curve_EPLR[:, 1, 0] = np.linspace(2.0, 1.0, 6)[:, None]  # still falling there: it decides nothing
     learning = mixtures_win(told)
     assert learning.verdict == "reproduced"
-    assert learning.where == "holds at the chosen rates (0.01); does not hold at 0.001 (still learning)"
+    assert learning.where == "holds at the chosen rates, 0.01; does not hold at 0.001 (still learning)"
     for one in told.values():
         one.validation_PLR[:, 0] = -1.0  # now validation chooses 0.001
-    assert mixtures_win(told).where == "holds at 0.01; does not hold at the chosen rates (0.001)"
+    assert mixtures_win(told).where == "holds at 0.01; does not hold at the chosen rates, 0.001 (still learning)"
 
 
 def test_undecided_elsewhere_changes_no_verdict():

@@ -114,7 +114,7 @@ class Claim:
         for holds, word in ((True, "holds"), (False, "does not hold"), (None, "undecided")):
             names = [one.setting for one in self.evidence if one.holds is holds]
             if names:
-                parts.append(f"{word} at {', '.join(names)}")
+                parts.append(f"{word} at {' and '.join(names)}")
         return "; ".join(parts)
 
 
@@ -295,8 +295,9 @@ def _settings(outcomes: Mapping[str, Outcome]) -> list[tuple[str, Losses]]:
     """The chosen rates first, then each common rate that is not the same thing."""
     rates = outcomes["mmoe"].sweep.rates
     chosen = {one.sweep.rates[one.chosen_rate(p)] for one in outcomes.values() for p in range(len(one.sweep.correlations))}
-    first = f"the chosen rates ({', '.join(f'{rate:g}' for rate in sorted(chosen))})"
-    settings = [(first, Losses(outcomes, None))]
+    losses = Losses(outcomes, None)
+    named = _named(", ".join(f"{rate:g}" for rate in sorted(chosen)), losses.learned())
+    settings = [(f"the chosen rates, {named}", losses)]
     for rate in reversed(rates):
         if chosen != {rate}:
             losses = Losses(outcomes, rate)
