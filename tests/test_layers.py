@@ -151,6 +151,20 @@ def test_dropout_comes_after_every_layer(hidden):
         assert not torch.equal(found[3, 1], plain[3, 1]), f"layer {number}"
 
 
+@pytest.mark.parametrize("gates", [1, 3, 6])
+@pytest.mark.parametrize("many", [0, 10**9])
+def test_gradients_of_a_mixture_whatever_it_is_computed_by(monkeypatch, gates, many):
+    """Few or many gates, few or many numbers, alone and for several replicas: all are gate^T d and d expert^T."""
+    monkeypatch.setattr("manygate.layers.MANY_NUMBERS", many)
+    random = torch.Generator().manual_seed(0)
+    gate_RBGE, expert_RBEH, d_RBGH = (torch.randn(2, 5, *shape, generator=random) for shape in ((gates, 4), (4, 3), (gates, 3)))
+    for function, take in ((mix, lambda value: value[0]), (torch.vmap(mix), lambda value: value)):
+        gate, expert, d = (take(value).clone().requires_grad_() for value in (gate_RBGE, expert_RBEH, d_RBGH))
+        (function(gate, expert) * d.detach()).sum().backward()
+        torch.testing.assert_close(gate.grad, d.detach() @ expert.detach().mT)
+        torch.testing.assert_close(expert.grad, gate.detach().mT @ d.detach())
+
+
 def test_mix_is_a_weighted_sum():
     gate_BGE, expert_BEH = rows(12, 3).view(4, 3, 3), rows(12, 5).view(4, 3, 5)
     for b in range(4):

@@ -226,8 +226,9 @@ def mix(gate_BGE: Tensor, expert_BEH: Tensor) -> Tensor:
     return h_BGH
 
 
-FEW_GATES = 4
-"""Up to here the experts' gradient is quicker as a sum of G outer products than as a batch of tiny matrix products."""
+FEW_GATES, MANY_NUMBERS = 4, 2**18
+"""For so few gates and so many numbers the experts' gradient is quicker as a sum of G outer products than as a batch of tiny
+matrix products."""
 
 
 class _Mix(torch.autograd.Function):
@@ -245,7 +246,9 @@ class _Mix(torch.autograd.Function):
     def backward(ctx: Any, h_gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         gate, expert = ctx.saved_tensors
         expert_gradient = None
-        if ctx.needs_input_grad[1]:
+        if ctx.needs_input_grad[1] and expert.numel() < MANY_NUMBERS:
+            expert_gradient = gate.mT @ h_gradient
+        elif ctx.needs_input_grad[1]:
             expert_gradient = gate[..., 0, :, None] * h_gradient[..., 0, None, :]
             for g in range(1, gate.shape[-2]):
                 expert_gradient.addcmul_(gate[..., g, :, None], h_gradient[..., g, None, :])

@@ -55,6 +55,9 @@ def test_label_correlations_are_those_of_the_closed_form():
 def test_rows_are_fresh_without_end_and_the_same_whoever_asks(stream):
     batches = [stream.take(stream.order(0, epoch)[i * 8 : (i + 1) * 8]) for epoch in range(4) for i in range(10)]
     seen = torch.cat([batch.number_BM[0] for batch in batches])
+    single = Stream(TASKS, [3], CORRELATIONS[:1], 1, 8, 10)
+    rows = [single.take(single.order(0, epoch)[i * 8 : (i + 1) * 8]).number_BM[0].clone() for epoch in range(4) for i in range(10)]
+    assert torch.equal(torch.cat(rows), seen)
     assert len(torch.unique(seen, dim=0)) == len(seen) == 4 * 80
     alone = Stream(TASKS, [4], CORRELATIONS[2:], 1, 8, 10)
     again = alone.take(alone.order(0, 3)[16:24])

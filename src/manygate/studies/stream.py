@@ -69,16 +69,18 @@ class Stream:
         return torch.arange(epoch * len(self), (epoch + 1) * len(self))
 
     def take(self, row_B: Tensor) -> Batch:
+        """The batch of some rows; its numbers are overwritten when the next block of rows is drawn."""
         block, start = divmod(int(row_B[0]), self.batch * STEPS_AT_ONCE)
         if block != self._at:
-            self._at, self._block = block, self.draw(self.batch * STEPS_AT_ONCE, TRAINING, block)
+            self._at, self._block = block, self.draw(self.batch * STEPS_AT_ONCE, TRAINING, block, self._block[0])
         x_SND, y_RNK = self._block
         return self._as_batch(x_SND[:, start : start + len(row_B)], y_RNK[:, start : start + len(row_B)])
 
-    def draw(self, rows: int, purpose: int, part: int = 0) -> tuple[Tensor, Tensor]:
-        """Inputs x_SND and labels y_RNK."""
+    def draw(self, rows: int, purpose: int, part: int = 0, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Inputs x_SND and labels y_RNK; the inputs in the ``memory`` of earlier ones, if given and of the same shape."""
         size, tasks = self.tasks.inputs, self.tasks.tasks
-        x_SND, noise_SNK = torch.empty(len(self.seeds), rows, size), torch.empty(len(self.seeds), rows, tasks)
+        x_SND = memory if memory is not None and memory.ndim == 3 else torch.empty(len(self.seeds), rows, size)
+        noise_SNK = torch.empty(len(self.seeds), rows, tasks)
 
         def one(s: int) -> None:
             generator = torch.Generator().manual_seed(stream_seed(SYNTHETIC, self.seeds[s], purpose, part))
@@ -95,7 +97,8 @@ class Stream:
         return x_SND, y_SPNK.flatten(0, 1).repeat_interleave(self.rates, dim=0)
 
     def _as_batch(self, x_SBD: Tensor, y_RBK: Tensor) -> Batch:
-        x_RBD = x_SBD.to(self.device).repeat_interleave(len(self.correlations) * self.rates, dim=0)
+        times, x_RBD = len(self.correlations) * self.rates, x_SBD.to(self.device)
+        x_RBD = x_RBD if times == 1 else x_RBD.repeat_interleave(times, dim=0)
         no_ids = torch.empty(*x_RBD.shape[:2], 0, dtype=torch.int32, device=self.device)
         y_RBK = y_RBK.to(self.device)
         return Batch(no_ids, x_RBD, [], y_RBK, torch.ones_like(y_RBK))
