@@ -164,7 +164,7 @@ def _scaled(config: RunConfig, width: int, tower: int | None = None) -> RunConfi
     rows = [config.bottom_hidden or ()] if field == "bottom_hidden" else list(config.level_hidden or [config.expert_hidden])
     factor = width / rows[0][0]
     if field == "bottom_hidden":
-        step = config.subspaces if config.architecture == "sluice_network" else 1
+        step = find_architecture(config.architecture).width_step(config)
         changes["bottom_hidden"] = tuple(step * w for w in _times(rows[0], factor))
     elif config.level_hidden is not None:
         changes["level_hidden"] = tuple(_times(row, factor) for row in rows)

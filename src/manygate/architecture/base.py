@@ -45,6 +45,11 @@ class Architecture(nn.Module, ABC):
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
         """Make the scheme for T tasks from a run's settings. Raises :class:`InputError` for settings that do not fit."""
 
+    @classmethod
+    def width_step(cls, config: ModelConfig) -> int:
+        """What hidden widths must be multiples of."""
+        return 1
+
     @abstractmethod
     def forward(self, x_BD: Tensor) -> Tensor:
         """x_BD -> h_BTH: what each task's tower reads."""

@@ -62,6 +62,10 @@ class SluiceNetwork(Architecture):
         self.beta = nn.Parameter(last_first(len(hidden)).expand(tasks, -1).clone())
 
     @classmethod
+    def width_step(cls, config: ModelConfig) -> int:
+        return config.subspaces
+
+    @classmethod
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
         hidden = bottom_widths(inputs, tasks, config)
         if config.bottom_hidden is None:  # matched widths are what they are: take the nearest that fits
