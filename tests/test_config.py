@@ -112,3 +112,30 @@ def test_lower_layers_lie_under_the_scheme():
     model = MultiTaskModel(NUMBERS, 2, RunConfig(lower_hidden=(7, 5), expert_hidden=4, experts=3))
     assert model.parameters["trunk.lower.weight"].shape == (1, 13, 7)
     assert model.parameters["trunk.architecture.level.banks.0.weight"].shape == (1, 5, 3 * 4 + 2 * 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "rows"),
+    [
+        ("1,1/1,2", ((1.0, 1.0), (1.0, 2.0))),
+        ("1,2", ((1.0, 2.0),)),
+        ([1, 2], ((1.0, 2.0),)),
+        ([[1, 2], "3,4"], ((1.0, 2.0), (3.0, 4.0))),
+        ("", ()),
+        ([], ()),
+    ],
+)
+def test_weights_of_replicas_as_text_and_as_lists(given, rows):
+    assert RunConfig.build({"replica_weights": given}).replica_weights == rows
+
+
+@pytest.mark.parametrize("given", ["1,,2", "1,2,", ",1", "x", "nan", "inf", "0", "-1", True, [True], [1, "x"]])
+def test_rates_of_replicas_that_are_no_positive_numbers_are_refused(given):
+    with pytest.raises(InputError, match="replica_rates"):
+        RunConfig.build({"replica_rates": given})
+
+
+@pytest.mark.parametrize("given", ["1,,2", "/", "1,2/", [[1, True]], [True, 1], "1,x", "1,-1"])
+def test_weights_of_replicas_with_gaps_or_truths_are_refused(given):
+    with pytest.raises(InputError, match="replica_weights"):
+        RunConfig.build({"replica_weights": given})

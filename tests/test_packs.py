@@ -10,11 +10,12 @@ import torch
 
 from manygate.bundle import load_bundle
 from manygate.data.encode import Input
+from manygate.errors import InputError
 from manygate.interrupt import Interrupted
 from manygate.packs import merge_states, pack_size, replica_bytes
 from manygate.progress import Progress
 from manygate.run import train_one, train_run
-from manygate.train import State, Trainer
+from manygate.train import DivergedError, State, Trainer
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +94,49 @@ def test_a_pack_that_ended_earlier_has_nothing_for_later_epochs():
     assert (whole.epoch, whole.reason) == (3, "3")
     assert [entry["valid"]["a"] for entry in whole.history] == [[0.0, 0.0, 0.0], [None, None, 1.0], [None, None, 2.0]]
     assert len(whole.best) == 3
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_pack_of_which_all_diverge_is_counted_like_the_others(log, settings, tmp_path, monkeypatch, size):
+    """Whether a run survives must not hang on how many fit in memory."""
+    step = Trainer._step
+
+    def break_odd(self: Trainer, batch: Any) -> None:
+        for m, member in enumerate(self.model.members):
+            if member.seed % 2 and self.state.epoch == 1:
+                with torch.no_grad():
+                    self.model.parameters["trunk.towers.bias"][m] = float("nan")
+        step(self, batch)
+
+    monkeypatch.setattr(Trainer, "_step", break_odd)
+    said: list[str] = []
+    progress = Progress()
+    progress.say = said.append  # type: ignore[method-assign]
+    found, document = train_run(log, settings(replicas=4, epochs=3, seed=0, pack=size), tmp_path / "run", progress)
+    assert [step is not None for step in found.state.diverged] == [False, True, False, True]
+    assert [one["replica"] for one in document["results"]["mmoe"]["diverged"]] == [1, 3]
+    assert any("2 models diverged (replica 1, 3)" in warning for warning in document["data"]["warnings"])
+    assert [text.split(": ")[1][:9] for text in said if "is frozen" in text] == ["replica 1", "replica 3"]
+    assert not any("nan" in text for text in said)
+
+
+def test_a_run_of_which_every_replica_diverged_ends_with_an_error(log, settings, tmp_path, monkeypatch):
+    step = Trainer._step
+
+    def break_all(self: Trainer, batch: Any) -> None:
+        if self.state.epoch == 1:
+            with torch.no_grad():
+                self.model.parameters["trunk.towers.bias"][:] = float("nan")
+        step(self, batch)
+
+    monkeypatch.setattr(Trainer, "_step", break_all)
+    with pytest.raises(DivergedError):
+        train_one(log, settings(replicas=2, epochs=3, pack=1), tmp_path / "run", Progress())
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"size": 0}', '{"size": "x"}', '{"size": -2}', '{"size": 99}', '{"size": true}'])
+def test_a_damaged_size_of_packs_is_named(log, settings, tmp_path, content):
+    (tmp_path / "packs").mkdir()
+    (tmp_path / "packs" / "size.json").write_text(content)
+    with pytest.raises(InputError, match=r"size\.json: not the size of a pack of this run"):
+        train_one(log, settings(replicas=2, epochs=1, pack=1), tmp_path, Progress())

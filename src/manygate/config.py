@@ -54,17 +54,20 @@ def _rows(value: Any) -> Any:
 
 
 def _numbers(value: Any) -> Any:
-    """Accept 1, "0.1,1" and [0.1, 1]."""
+    """Accept 1, "0.1,1" and [0.1, 1]; no gaps, and no true for 1."""
     if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return (value,) if isinstance(value, int | float) else value
+        return tuple(part.strip() for part in value.split(",")) if value.strip() else ()
+    value = (value,) if isinstance(value, int | float) else value
+    return tuple(str(v) if isinstance(v, bool) else v for v in value) if isinstance(value, list | tuple) else value
 
 
 def _number_rows(value: Any) -> Any:
-    """Accept "1,1/1,2" and [[1, 1], [1, 2]]: rows separated by a slash, numbers by a comma."""
+    """Accept "1,1/1,2" and [[1, 1], [1, 2]]: rows separated by a slash, numbers by a comma; and a single row, [1, 2]."""
     if isinstance(value, str):
-        return tuple(_numbers(row) for row in value.split("/"))
-    return value
+        return tuple(_numbers(row) for row in value.split("/")) if value.strip() else ()
+    if isinstance(value, list | tuple) and value and all(isinstance(part, int | float) for part in value):
+        return (_numbers(value),)
+    return tuple(map(_numbers, value)) if isinstance(value, list | tuple) else value
 
 
 def _names(value: Any) -> Any:

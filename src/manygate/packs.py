@@ -16,10 +16,11 @@ from torch.func import functional_call
 
 from manygate.config import RunConfig
 from manygate.data.encode import Input
+from manygate.errors import InputError
 from manygate.files import read_json, to_json, write_text
 from manygate.memory import free_memory
 from manygate.model import MultiTaskModel, member_axis
-from manygate.train import State, Trainer, write_history
+from manygate.train import DivergedError, State, Trainer, write_history
 
 SHARE = 0.6
 """Of the free memory, what a pack may take."""
@@ -28,28 +29,31 @@ COPIES = 7
 
 
 def train_packs(
-    train: Callable[[RunConfig, Path | None, str], Trainer], config: RunConfig, size: int, folder: Path | None
+    train: Callable[[RunConfig, Path | None, str, int], Trainer], config: RunConfig, size: int, folder: Path | None
 ) -> tuple[MultiTaskModel, State]:
     """Train all replicas, at most ``size`` at once; returns the model of all of them and their state.
 
-    ``train`` makes the trainer of some of the replicas from their settings, their folder and their title.
+    ``train`` makes the trainer of some of the replicas from their settings, their folder, their title and the number of the first.
+    Raises :class:`DivergedError` where every replica of every pack diverged.
     """
     size = _as_before(folder, size, config.replicas)
     starts = range(0, config.replicas, size)
     if len(starts) == 1:
-        trainer = train(config, folder, config.architecture)
+        trainer = train(config, folder, config.architecture, 0)
         return trainer.model, trainer.fit()
     models, states = [], []
     for first in starts:
         count = min(size, config.replicas - first)
-        own = folder / "packs" / f"{first:06d}" if folder else None
+        own = folder / "packs" / f"{first:06d}-{count:06d}" if folder else None
         if own is not None:
             own.mkdir(parents=True, exist_ok=True)
-        title = f"{config.architecture} replicas {first}-{first + count - 1} of {config.replicas}"
-        trainer = train(config.of_replicas(first, count), own, title)
+        chosen = f"replica {first}" if count == 1 else f"replicas {first} to {first + count - 1}"
+        trainer = train(config.of_replicas(first, count), own, f"{config.architecture} {chosen} of {config.replicas}", first)
         states.append(trainer.fit())
         models.append(trainer.model)
     state = merge_states(states)
+    if all(step is not None for step in state.diverged):
+        raise DivergedError(f"{config.architecture}: every replica diverged. Try a smaller --learning-rate, or --clip-norm 1.")
     if folder is not None:
         write_history(folder, state.history)
     return merge_models(models, config), state
@@ -67,7 +71,11 @@ def _as_before(folder: Path | None, size: int, replicas: int) -> int:
             note.parent.mkdir(parents=True, exist_ok=True)
             write_text(note, to_json({"size": size}))
         return size
-    return int(read_json(note)["size"])
+    saved = read_json(note)
+    before = saved.get("size") if isinstance(saved, dict) else None
+    if not isinstance(before, int) or isinstance(before, bool) or not 1 <= before <= replicas:
+        raise InputError(f"{note}: not the size of a pack of this run. Restore it, or train again with another --out.")
+    return before
 
 
 def merge_models(models: Sequence[MultiTaskModel], config: RunConfig) -> MultiTaskModel:

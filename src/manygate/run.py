@@ -99,6 +99,11 @@ def prepare(
 
 
 def _check_weights(config: RunConfig, schema: Schema) -> None:
+    for name in ("replica_rates", "replica_weights"):
+        count = len(getattr(config, name))
+        if count > config.replicas:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag}: {count} given, and --replicas is {config.replicas}. Give no more than there are replicas.")
     for row in config.replica_weights:
         if len(row) != len(schema.tasks):
             raise InputError(
@@ -217,9 +222,12 @@ def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress:
         with _out_of_memory(config):
             own = matched(inputs, len(tasks), config)
 
-            def trainer(part: RunConfig, place: Path | None, title: str) -> Trainer:
-                one = MultiTaskModel(inputs, len(tasks), part, device)
-                return Trainer(one, tasks, splits["train"], monitor, part, place, progress, fingerprint, title)
+            def trainer(part: RunConfig, place: Path | None, title: str, first: int) -> Trainer:
+                one, whole = MultiTaskModel(inputs, len(tasks), part, device), part.replicas == own.replicas
+                train = splits["train"]
+                return Trainer(
+                    one, tasks, train, monitor, part, place, progress, fingerprint, title, first_replica=first, whole=whole
+                )
 
             model, state = train_packs(trainer, own, pack_size(inputs, len(tasks), own, device), folder)
         if folder is not None:

@@ -89,11 +89,15 @@ class Trainer:
         fingerprint: str = "",
         title: str = "",
         count_losses: bool = False,
+        first_replica: int = 0,
+        whole: bool = True,
     ):
+        """``first_replica`` is the number of its first replica in the run, ``whole`` whether there are no others."""
         self.model, self.tasks, self.monitor, self.config = model, tuple(tasks), monitor, config
         self.train = self._rows(train)
         self.folder, self.progress, self.fingerprint = folder, progress or Progress(), fingerprint
         self.title, self.count_losses = title or config.architecture, count_losses
+        self.first_replica, self.whole = first_replica, whole
         rates = config.replica_rates or (1.0,)
         members = [rates[member.replica % len(rates)] for member in model.members]
         self.optimizer = Optimizer(model.parameters, config, model.sparse, model.learning_rates, members)
@@ -209,13 +213,17 @@ class Trainer:
     def _count(self, lost: list[int], step: int, error: Callable[[], DivergedError]) -> None:
         state = self.state
         nothing = any(state.best[m] is None for m in lost) and not self.count_losses
-        alone = all(step is not None or m in lost for m, step in enumerate(state.diverged))
+        alone = self.whole and all(step is not None or m in lost for m, step in enumerate(state.diverged))
         if nothing or (alone and not self.count_losses):
             raise error()
         for m in lost:
             state.stopped[m], state.diverged[m] = True, step
-            replica = self.model.members[m].replica
+            replica = self._replica(m)
             self.progress.say(f"{self.title}: replica {replica} diverged at step {step:,} and is frozen; the others go on")
+
+    def _replica(self, m: int) -> int:
+        """A member's replica, as the run counts them."""
+        return self.first_replica + self.model.members[m].replica
 
     @torch.no_grad()
     def _freeze(self, lost: list[int]) -> None:
@@ -292,8 +300,11 @@ class Trainer:
                 self.best[name].select(axis, m).copy_(value.select(axis, m))
 
     def _report(self, metric_RT: np.ndarray, improved: bool) -> None:
-        parts = [f"{task.name} {self.monitor.name(task)} {metric_RT[:, t].mean():.4f}" for t, task in enumerate(self.tasks)]
-        spread = f" (mean of {self.model.replicas} replicas)" if self.model.replicas > 1 else ""
+        known_RT = metric_RT[np.isfinite(metric_RT).any(axis=1)]  # but for the replicas that diverged
+        if not len(known_RT):
+            return
+        parts = [f"{task.name} {self.monitor.name(task)} {known_RT[:, t].mean():.4f}" for t, task in enumerate(self.tasks)]
+        spread = f" (mean of {len(known_RT)} replicas)" if self.model.replicas > 1 else ""
         mark = " *" if improved else ""
         self.progress.say(f"{self.title} epoch {self.state.epoch}: validation {', '.join(parts)}{spread}{mark}")
 
@@ -325,9 +336,17 @@ class Trainer:
         place = f" in {self.folder / 'checkpoints'}" if self.folder and state.epoch else ""
         return DivergedError(
             f"{self.title}: {what} in epoch {state.epoch + 1}, batch {state.batch + ahead} of {self.batches} "
-            f"(step {state.step + ahead}), replica {self.model.members[m].replica}. {safe}{place}. "
-            f"Try a smaller --learning-rate (now {self.config.learning_rate:g}), or --clip-norm 1."
+            f"(step {state.step + ahead}), replica {self._replica(m)}. {safe}{place}. "
+            f"Try a smaller --learning-rate (now {self.config.learning_rate:g}{self._factor(m)}), or --clip-norm 1."
         )
+
+    def _factor(self, m: int) -> str:
+        """What ``replica_rates`` makes of a member's learning rate, in words."""
+        rates = self.config.replica_rates
+        if not rates:
+            return ""
+        factor = rates[self.model.members[m].replica % len(rates)]
+        return f", times {factor:g} by --replica-rates for this replica"
 
     def _how_to_resume(self) -> str:
         if self.folder is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,39 @@ def test_packs_of_another_protocol_are_not_taken_for_this_ones(tmp_path):
     run_sweep(sweep, PROTOCOL, tmp_path, Progress())
     with pytest.raises(InputError, match="cannot continue"):
         run_sweep(sweep, replace(PROTOCOL, steps=13), tmp_path, Progress())
+
+
+@pytest.mark.parametrize("content", [b"{}", b"[]", b"{", b"\xff\xfe", b'{"test": [], "seconds": 1}'])
+def test_a_damaged_pack_is_named_with_its_remedy(tmp_path, content):
+    sweep = Sweep("s", "s", {"architecture": "mmoe", **SMALL}, (0.5,), (1e-3,), runs=3)
+    whole = run_sweep(sweep, PROTOCOL, tmp_path, Progress())
+    pack = tmp_path / "s-0000-0003" / "pack.json"
+    pack.write_bytes(content)
+    with pytest.raises(InputError, match=r"pack\.json: damaged. Remove this file"):
+        run_sweep(sweep, PROTOCOL, tmp_path, Progress())
+    pack.unlink()
+    again = run_sweep(sweep, PROTOCOL, tmp_path, Progress())
+    assert (again.test_PLRT == whole.test_PLRT).all(), "judged again from the checkpoint"
+
+
+@pytest.mark.parametrize("content", [b'{"plan": 1}', b"", b"\xff", b"[]"])
+def test_a_folder_with_another_plan_is_never_overwritten(tmp_path, content):
+    (tmp_path / "plan.json").write_bytes(content)
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds no study"):
+        reproduce(tmp_path, PLAN, Progress(), overwrite=True)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+    assert (tmp_path / "plan.json").read_bytes() == content
+
+
+def test_overwriting_a_study_removes_what_a_study_writes_and_follows_links(study, tmp_path):
+    shutil.copytree(study[0], tmp_path / "real")
+    (tmp_path / "real" / "mine.txt").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    changed = replace(PLAN, protocol=replace(PROTOCOL, steps=6))
+    results = reproduce(tmp_path / "link", changed, Progress(), overwrite=True)
+    assert results["plan"]["protocol"]["steps"] == 6
+    assert (tmp_path / "real" / "mine.txt").read_text() == "mine"
 
 
 def test_the_papers_models_have_the_papers_sizes():

@@ -18,7 +18,7 @@ import numpy as np
 
 from manygate.datasets.synthetic import Tasks
 from manygate.errors import InputError
-from manygate.files import to_json, write_text
+from manygate.files import read_json, to_json, write_text
 from manygate.metrics import interval, t_quantile_975
 from manygate.noise import SYNTHETIC, stream_seed
 from manygate.progress import Progress
@@ -118,14 +118,17 @@ def _plan(plan: Plan) -> dict[str, Any]:
 def _open(out: Path, plan: Plan, overwrite: bool) -> None:
     """Make the folder, or see that what is there is the same study."""
     note, wanted = out / "plan.json", to_json(_plan(plan))
-    if overwrite and note.is_file():
-        shutil.rmtree(out)
-    if note.is_file() and note.read_text(encoding="utf-8") != wanted:
+    overwritten = overwrite and _is_plan(note)
+    if overwritten:
+        for name in ("plan.json", "results.json", "report.html"):
+            (out / name).unlink(missing_ok=True)
+        shutil.rmtree(out / "packs", ignore_errors=True)
+    if _is_plan(note) and note.read_text(encoding="utf-8") != wanted:
         raise InputError(
             f"--out {out}: holds a study with other settings (plan.json). Choose another --out, or add --overwrite to start anew."
         )
-    if not note.is_file():
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not _is_plan(note):
+        if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not overwritten)):
             raise InputError(f"--out {out} exists and holds no study. Choose another --out.")
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -133,6 +136,15 @@ def _open(out: Path, plan: Plan, overwrite: bool) -> None:
             raise InputError(f"--out {out}: cannot be written ({error.strerror}). Choose another --out.") from None
         write_text(note, wanted)
     (out / "packs").mkdir(exist_ok=True)
+
+
+def _is_plan(note: Path) -> bool:
+    """Whether a file is the plan of a study."""
+    try:
+        found = read_json(note) if note.is_file() else None
+    except ValueError:
+        return False
+    return isinstance(found, dict) and {"protocol", "sweeps", "trials"} <= set(found)
 
 
 def figure_2(plan: Plan) -> list[dict[str, Any]]:

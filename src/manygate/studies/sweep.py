@@ -17,6 +17,7 @@ from manygate.budget import matched, measure
 from manygate.checkpoint import load_checkpoint
 from manygate.config import RunConfig
 from manygate.datasets.synthetic import Tasks
+from manygate.errors import InputError
 from manygate.evaluate import predict
 from manygate.files import read_json, to_json, write_text
 from manygate.model import Member, MultiTaskModel, member_axis
@@ -157,12 +158,12 @@ def run_sweep(sweep: Sweep, protocol: Protocol, folder: Path, progress: Progress
     for seeds in sweep.packs(protocol):
         place = folder / f"{sweep.name}-{seeds.start:04d}-{len(seeds):04d}"
         if (place / "pack.json").is_file():
-            check_fingerprint(place, read_json(place / "pack.json")["fingerprint"], _fingerprint(sweep, protocol))
+            check_fingerprint(place, _saved(place)["fingerprint"], _fingerprint(sweep, protocol))
             progress.advance(len(seeds) * sweep.rows(protocol) // sweep.runs)
         else:
             place.mkdir(parents=True, exist_ok=True)
             write_text(place / "pack.json", to_json(_train_pack(sweep, protocol, seeds, place, progress)))
-        parts.append(read_json(place / "pack.json"))
+        parts.append(_saved(place))
     return _outcome(sweep, protocol, parts)
 
 
@@ -206,6 +207,25 @@ def _train_pack(sweep: Sweep, protocol: Protocol, seeds: range, place: Path, pro
         "dead": (np.ptp(prediction_RNT, axis=1) < CONSTANT).sum(axis=1).tolist(),
         "curve": [[_known(value) for value in curve_R] for curve_R in curve_ER],
     }
+
+
+BY_RUN = {"test", "validation", "diverged", "dead"}
+PACK = BY_RUN | {"fingerprint", "device", "seconds", "steps", "curve"}
+
+
+def _saved(place: Path) -> dict[str, Any]:
+    """The results of a pack that is done. Raises :class:`InputError` when they are not whole."""
+    try:
+        part = read_json(place / "pack.json")
+        whole = isinstance(part, dict) and set(part) == PACK and len({len(part[name]) for name in BY_RUN}) == 1
+    except (ValueError, TypeError):
+        whole = False
+    if not whole:
+        raise InputError(
+            f"{place / 'pack.json'}: damaged. Remove this file and run again: the pack's runs are judged again from its checkpoint."
+        )
+    found: dict[str, Any] = part
+    return found
 
 
 def _fingerprint(sweep: Sweep, protocol: Protocol) -> str:
