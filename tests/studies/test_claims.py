@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ PAPER = {
     "omoe": {0.5: (0.29, 0.04), 0.9: (0.24, 0.03), 1.0: (0.20, 0.02)},
     "mmoe": {0.5: (0.204, 0.02), 0.9: (0.2, 0.02), 1.0: (0.195, 0.02)},
 }
+THREE_AT_FIRST = np.array([3.0, 1.0]).reshape(1, -1, 1, 1)
 FIGURE_3 = {0.0: (0.9, 0.1), 0.5: (0.8, 0.1), 1.0: (0.5, 0.1)}
 
 
@@ -97,13 +99,15 @@ def test_the_verdict_is_that_of_the_chosen_rates_and_says_where_it_turns():
     turned = mixtures_win(told)
     assert turned.verdict == "depends on the learning rate"
     assert turned.where == "holds at the chosen rates, 0.01; does not hold at 0.001"
+    far = mixtures_win({**told, "mmoe": dataclasses.replace(told["mmoe"], test_PLRT=told["mmoe"].test_PLRT * THREE_AT_FIRST)})
+    assert far.where == "holds at the chosen rates, 0.01; does not hold at 0.001 (unfinished)"
     told["omoe"].curve_EPLR[:, 1, 0] = np.linspace(2.0, 1.0, 6)[:, None]  # still falling there: it decides nothing
     learning = mixtures_win(told)
     assert learning.verdict == "reproduced"
-    assert learning.where == "holds at the chosen rates, 0.01; does not hold at 0.001 (still learning)"
+    assert learning.where == "holds at the chosen rates, 0.01; does not hold at 0.001 (unfinished)"
     for one in told.values():
         one.validation_PLR[:, 0] = -1.0  # now validation chooses 0.001
-    assert mixtures_win(told).where == "holds at 0.01; does not hold at the chosen rates, 0.001 (still learning)"
+    assert mixtures_win(told).where == "holds at 0.01 (unfinished); does not hold at the chosen rates, 0.001 (unfinished)"
 
 
 def test_undecided_elsewhere_changes_no_verdict():

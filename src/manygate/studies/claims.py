@@ -31,7 +31,9 @@ LARGER = 1.5
 LEAST = 0.05
 """The quantile that stands for the lowest losses: the least of n runs alone would fall with n."""
 FALLING = 0.05
-"""A mean training loss that fell by more than this share over the last sixth of the steps is still being learned."""
+"""A mean training loss that fell by more than this share over the last sixth of the steps has not come to rest."""
+FAR = 2.0
+"""A learning rate whose mean loss is more than so many times that of the chosen one is not learned to the end, or never will be."""
 NAMES = ("shared_bottom", "omoe", "mmoe")
 
 Statistic = Callable[[list[np.ndarray]], np.ndarray]
@@ -53,12 +55,16 @@ class Losses:
         return outcome.chosen_rate(p) if self.rate is None else outcome.sweep.rates.index(self.rate)
 
     def learned(self) -> bool:
-        """Whether the mean curves of all three models, at all correlations, have come to rest."""
+        """Whether all three models, at all correlations, have come to rest, and near what they reach at the chosen rates."""
         return all(
-            at_rest(outcome.curve_EPLR[:, p, self._place(outcome, p)])
+            at_rest(outcome.curve_EPLR[:, p, self._place(outcome, p)]) and self._near(outcome, p)
             for outcome in self.outcomes.values()
             for p in range(len(outcome.sweep.correlations))
         )
+
+    def _near(self, outcome: Outcome, p: int) -> bool:
+        own, best = (outcome.losses(p, place) for place in (self._place(outcome, p), outcome.chosen_rate(p)))
+        return bool(np.isfinite(own).any() and np.nanmean(own) <= FAR * np.nanmean(best))
 
 
 class Finding(NamedTuple):
@@ -306,13 +312,13 @@ def _settings(outcomes: Mapping[str, Outcome]) -> list[tuple[str, Losses]]:
 
 
 def _named(setting: str, learned: bool) -> str:
-    return setting if learned else f"{setting} (still learning)"
+    return setting if learned else f"{setting} (unfinished)"
 
 
 def at_rest(curve_ER: np.ndarray) -> bool:
     """Whether the mean training loss of some runs hardly fell over the last sixth of the epochs."""
-    curve_E = np.nanmean(curve_ER, axis=-1)
-    return bool(curve_E[-1] >= (1 - FALLING) * curve_E[-1 - max(len(curve_E) // 6, 1)]) if len(curve_E) > 1 else False
+    curve_E, sixth = np.nanmean(curve_ER, axis=-1), -(-len(curve_ER) // 6)
+    return bool(len(curve_E) > sixth and curve_E[-1] >= (1 - FALLING) * curve_E[-1 - sixth])
 
 
 def _trend(correlations: Sequence[float], loss_PR: np.ndarray) -> list[Finding]:

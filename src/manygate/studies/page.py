@@ -14,7 +14,7 @@ from manygate.files import write_text
 from manygate.report.svg import DASHES, PALETTE, SHAPES, mark
 from manygate.report.view import STYLES
 from manygate.studies import charts
-from manygate.studies.claims import ALIKE, FALLING, LARGER, SMALLER
+from manygate.studies.claims import ALIKE, FALLING, FAR, LARGER, SMALLER
 
 Results = dict[str, Any]
 TOLD = {True: "yes", False: "no", None: "undecided"}
@@ -22,7 +22,8 @@ CHOICES = {
     f"{1 - ALIKE:g} to {1 + ALIKE:g}": "means so near are “almost no difference” and “little influence”; more is “obvious”",
     f"{SMALLER:g}": "a gap of at most this share of another is “much smaller”",
     f"{LARGER:g}": "a standard deviation this many times another is “much larger”, one within the factor “similar”",
-    f"{FALLING:.0%}": "a mean loss that fell by more over the last sixth of the steps is “still learning”",
+    f"{FALLING:.0%}": "a setting is “unfinished” where a mean loss fell by more over the last sixth of the steps",
+    f"{FAR:g}": "or where a mean loss is more than so many times that at the chosen rates",
 }
 
 
