@@ -24,8 +24,8 @@ which holds the final loss of every run; `report.html` is the page that the comm
 
 The verdict is that of the chosen rates: the learning rate of the least mean validation loss for each model and correlation. The
 other settings give all models the same rate. How each claim is tested, and every comparison with its interval and bounds, is in
-`results.json` and on the page. *Unfinished*: losses were still falling there after {steps:,} steps, or far above those of the chosen
-rates; "final" is after so many steps.
+`results.json` and on the page. *Unfinished*: losses were still falling there after {steps:,} steps, or far above those of the
+chosen rates; "final" is after so many steps.
 
 | the paper says | section | verdict | where |
 |---|---|---|---|
