@@ -50,6 +50,7 @@ def render(results: Results) -> str:
         "many": _many(results),
         "models": [(one["name"], _style(one["architecture"])) for one in results["sweeps"]["compared"]],
         "choices": CHOICES,
+        "edge": _edge(results),
         "protocol": results["plan"]["protocol"],
     }
     return environment.get_template("studies/mmoe_synthetic.html.j2").render(parts, palette=PALETTE)
@@ -78,6 +79,14 @@ def _cell(sweep: Results, correlation: float, rate: float) -> Results:
 
 def _chosen(sweep: Results, correlation: float) -> Results:
     return _cell(sweep, correlation, sweep["chosen_rate"][f"{correlation:g}"])
+
+
+def _edge(results: Results) -> float | None:
+    """The end of the grid of learning rates, where all three models chose it at every correlation."""
+    compared = results["sweeps"]["compared"]
+    rates = [cell["rate"] for cell in compared[0]["cells"]]
+    chosen = {rate for one in compared for rate in one["chosen_rate"].values()}
+    return next((edge for edge in (min(rates), max(rates)) if chosen == {edge}), None)
 
 
 def _correlations(sweep: Results) -> list[float]:
