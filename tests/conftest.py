@@ -20,9 +20,9 @@ from manygate.data.batches import Batch, Split
 from manygate.data.encode import Input
 from manygate.data.encoded import EncodedLog, encode_log, open_sources
 from manygate.evaluate import Monitor
-from manygate.funnel import Funnel
 from manygate.model import MultiTaskModel
 from manygate.schema import Feature, Schema, Task
+from manygate.targets import Targets
 from manygate.train import Trainer
 
 TINY = {
@@ -117,7 +117,7 @@ def _trainer(log: EncodedLog, config: RunConfig, folder: Any = None, progress: A
         folder.mkdir(exist_ok=True)
     tasks = log.schema.tasks
     splits = {part: Split(rows, groups=any(task.loss == "pairwise" for task in tasks)) for part, rows in log.parts.items()}
-    model = MultiTaskModel(log.encoder.inputs(config.dim), len(tasks), config, funnel=Funnel.of(tasks))
+    model = MultiTaskModel(log.encoder.inputs(config.dim), len(tasks), config, targets=Targets.of(tasks, log.encoder.labels))
     monitor = Monitor(config.monitor, tasks, log.parts["valid"], splits["valid"], log.encoder.labels)
     return Trainer(model, tasks, splits["train"], monitor, config, folder, progress, fingerprint)
 

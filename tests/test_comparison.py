@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from manygate.comparison import choose, compare_run, measures, verdicts
-from manygate.data.encode import LabelScale, Rows
+from manygate.data.encode import Rows
 from manygate.data.encoded import EncodedLog
+from manygate.data.labels import LabelScale
 from manygate.interrupt import Interrupted
 from manygate.metrics import interval
 from manygate.progress import Progress

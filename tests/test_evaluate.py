@@ -10,7 +10,8 @@ from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
 from manygate import evaluate, metrics
 from manygate.data.batches import Split
-from manygate.data.encode import LabelScale, Rows
+from manygate.data.encode import Rows
+from manygate.data.labels import LabelScale
 from manygate.errors import InputError
 from manygate.evaluate import Monitor, gains, gate_report, measured, outputs, parse_monitor, predict, sigmoid, task_report
 from manygate.model import Member, MultiTaskModel

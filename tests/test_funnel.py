@@ -11,13 +11,14 @@ from torch import Tensor
 
 from manygate.config import RunConfig
 from manygate.errors import InputError
-from manygate.funnel import Funnel, FunnelLosses, conditional_logits, joint_cross_entropy, joint_labels
+from manygate.funnel import FunnelLosses, conditional_logits, joint_cross_entropy, joint_labels
 from manygate.loss import Losses
 from manygate.schema import Feature, Schema, Task, validated
+from manygate.targets import Targets
 from manygate.tower import Towers
 
 TASKS = (Task(name="buy", after="cart"), Task(name="click"), Task(name="cart", after="click"), Task(name="like"))
-FUNNEL = Funnel.of(TASKS)
+TARGETS = Targets.of(TASKS)
 BUY, CLICK, CART, LIKE = range(4)
 WAYS = ("conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr")
 
@@ -38,7 +39,7 @@ def rows(count: int = 40, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def losses(way: str, **settings: float) -> FunnelLosses:
-    return FunnelLosses(Losses(TASKS, torch.arange(4).unsqueeze(0)), FUNNEL, RunConfig(funnel=way, **settings))
+    return FunnelLosses(Losses(TASKS, torch.arange(4).unsqueeze(0)), TARGETS, RunConfig(funnel=way, **settings))
 
 
 def sigmoid(z: float) -> float:
@@ -160,7 +161,7 @@ def test_an_imputation_does_not_run_away_where_the_propensity_is_below_the_floor
     label[:, :5, 0] = 1
     weight[:, 5:, 1] = 0
     tasks = (Task(name="click"), Task(name="buy", after="click"))
-    of = FunnelLosses(Losses(tasks, torch.tensor([[0, 1]])), Funnel.of(tasks), RunConfig(funnel="escm2_dr", escm2_joint_weight=0))
+    of = FunnelLosses(Losses(tasks, torch.tensor([[0, 1]])), Targets.of(tasks), RunConfig(funnel="escm2_dr", escm2_joint_weight=0))
     imputed = torch.zeros((), requires_grad=True)
     fixed = torch.tensor([-5.3, -1.0]).expand(1, 1000, 2)
     optimizer = torch.optim.Adam([imputed], lr=0.05)
@@ -187,7 +188,7 @@ def test_inverse_propensities_give_the_risk_on_all_rows():
 
     def of(way: str) -> float:
         config = RunConfig(funnel=way, escm2_joint_weight=0.0, propensity_floor=1e-3)
-        return FunnelLosses(Losses(tasks, torch.tensor([[0, 1]])), Funnel.of(tasks), config)(output, label, weight)[0][0, 1].item()
+        return FunnelLosses(Losses(tasks, torch.tensor([[0, 1]])), Targets.of(tasks), config)(output, label, weight)[0][0, 1].item()
 
     assert of("escm2_ipw") == pytest.approx(everywhere, abs=0.01)
     assert abs(of("conditional") - everywhere) > 0.05
@@ -198,7 +199,7 @@ def test_a_regression_after_a_click_keeps_its_own_loss():
     label, weight = torch.tensor([[[1.0, 0.5], [0.0, 0.0]]]), torch.tensor([[[1.0, 1.0], [1.0, 0.0]]])
     output = torch.tensor([[[0.0, 1.5], [0.0, 7.0]]])
     subject = {
-        way: FunnelLosses(Losses(tasks, torch.tensor([[0, 1]])), Funnel.of(tasks), RunConfig(funnel=way)) for way in WAYS[:4]
+        way: FunnelLosses(Losses(tasks, torch.tensor([[0, 1]])), Targets.of(tasks), RunConfig(funnel=way)) for way in WAYS[:4]
     }
     assert [of(output, label, weight)[0][0, 1].item() for of in subject.values()] == pytest.approx([1.0, 1.0, 1.0, 1.0])
     uneven = torch.tensor([[[math.log(3), 1.5], [0.0, 7.0]]])  # P(click) = 3/4 where it happened
@@ -223,14 +224,14 @@ def test_conditional_logits_undo_the_product():
     joint = p.clone()
     joint[..., CART] = p[..., CART] * p[..., CLICK]
     joint[..., BUY] = p[..., BUY] * joint[..., CART]
-    torch.testing.assert_close(conditional_logits(torch.logit(joint), FUNNEL), own, rtol=1e-3, atol=1e-4)
-    above = conditional_logits(torch.tensor([[[9.0, -9.0, 9.0, 0.0]]]), FUNNEL)
+    torch.testing.assert_close(conditional_logits(torch.logit(joint), TARGETS), own, rtol=1e-3, atol=1e-4)
+    above = conditional_logits(torch.tensor([[[9.0, -9.0, 9.0, 0.0]]]), TARGETS)
     assert torch.isfinite(above).all(), "a later step likelier than an earlier one is capped"
 
 
 def test_joint_labels_keep_what_is_unknown_unknown():
     label, weight = rows()
-    joint, known = joint_labels(label, weight, FUNNEL.steps)
+    joint, known = joint_labels(label, weight, TARGETS.steps)
     clicked, carted = label[..., CLICK] == 1, label[..., CART] == 1
     unknown = clicked & (weight[..., CART] == 0)
     assert unknown.any()

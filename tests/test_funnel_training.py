@@ -98,7 +98,7 @@ def test_without_steps_the_funnel_setting_changes_nothing(encoded, trainer, sett
     assert np.array_equal(*found)
 
 
-@pytest.mark.parametrize("loss", ["huber", "log", "quantile"])
+@pytest.mark.parametrize("loss", ["huber", "log", "quantile", "ordinal"])
 @pytest.mark.parametrize("architecture", ["shared_bottom", "single_task"])
 def test_watch_time_is_learned_by_every_loss(encoded, log_schema, trainer, settings, loss, architecture):
     tasks = (Task(name="click"), Task(name="watch", kind="regression", where="click == 1", loss=loss))

@@ -19,8 +19,10 @@ FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path i
 LAYERS = (
     ("errors", "interrupt", "progress", "noise", "memory", "product"),
     ("schema", "metrics", "pareto", "files", "layers"),
-    ("config", "checkpoint", "gate", "loss", "ranking", "calibration", "fusion", "paired"),
+    ("config", "checkpoint", "gate", "ranking", "calibration", "fusion", "paired"),
     ("data", "datasets", "report", "transfer"),
+    ("ordinal", "targets"),
+    ("loss",),
     ("flags", "terminal", "recommendation", "embedding", "tower", "mixture", "funnel"),
     ("architecture", "weighting"),
     ("model",),

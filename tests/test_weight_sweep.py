@@ -10,7 +10,8 @@ import pytest
 
 from manygate.comparison import compare_run, crossed
 from manygate.config import RunConfig
-from manygate.data.encode import LabelScale, Rows
+from manygate.data.encode import Rows
+from manygate.data.labels import LabelScale
 from manygate.errors import InputError
 from manygate.pareto import weight_vectors
 from manygate.progress import Progress

@@ -26,8 +26,8 @@ from manygate.data.encode import Input
 from manygate.data.encoded import encode_log, find_schema, open_sources
 from manygate.embedding import Embedding
 from manygate.errors import InputError
-from manygate.funnel import Funnel
 from manygate.model import MultiTaskModel, member_axis
+from manygate.targets import Targets
 
 TOLERANCE = 0.02
 ROWS = 64
@@ -44,14 +44,14 @@ class Size:
     flops: int
 
 
-def measure(inputs: Sequence[Input], tasks: int, config: RunConfig, funnel: Funnel | None = None) -> Size:
+def measure(inputs: Sequence[Input], tasks: int, config: RunConfig, targets: Targets | None = None) -> Size:
     """The size of a run's model, without making it: tensors that have a shape and no memory.
 
     >>> measure([Input("x", "dense", False, units=100)], 2, RunConfig(expert_hidden=16, tower_hidden=8))
     Size(parameters=14818, network_parameters=14818, flops=29824)
     """
     with torch.device("meta"), own_faults(config.architecture):
-        model = MultiTaskModel(inputs, tasks, config.replace(replicas=1, **_UNMATCHED), "meta", False, funnel)
+        model = MultiTaskModel(inputs, tasks, config.replace(replicas=1, **_UNMATCHED), "meta", False, targets)
         network = sum(value.numel() for name, value in model.parameters.items() if member_axis(name) == 0)
         flops = len(model.members) * _flops(model)
     return Size(model.parameter_count(), network, flops)
@@ -89,7 +89,7 @@ def _flops(model: MultiTaskModel) -> int:
     return round(counter.get_total_flops() / ROWS)
 
 
-def matched(inputs: Sequence[Input], tasks: int, config: RunConfig, funnel: Funnel | None = None) -> RunConfig:
+def matched(inputs: Sequence[Input], tasks: int, config: RunConfig, targets: Targets | None = None) -> RunConfig:
     """The settings with widths that meet ``match_parameters`` or ``match_flops`` within 2 %; unchanged where neither is set.
 
     The hidden widths of the experts (or bottoms) are scaled together. Where one unit more is too coarse a step, the towers' widths
@@ -101,7 +101,7 @@ def matched(inputs: Sequence[Input], tasks: int, config: RunConfig, funnel: Funn
     plain = config.replace(**_UNMATCHED)
 
     def cost(candidate: RunConfig) -> int:
-        size = measure(inputs, tasks, candidate, funnel)
+        size = measure(inputs, tasks, candidate, targets)
         return size.network_parameters if name == "match_parameters" else size.flops
 
     base = _with_widths(plain)

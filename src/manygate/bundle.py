@@ -21,14 +21,15 @@ from safetensors.torch import load_file, save_file
 
 from manygate.calibration import CALIBRATION_FILE, Calibration
 from manygate.config import RunConfig
-from manygate.data.encode import Encoder, LabelScale, Vocabulary
+from manygate.data.encode import Encoder, Vocabulary
+from manygate.data.labels import LabelScale
 from manygate.data.scale import Scale
 from manygate.errors import InputError, raise_all
 from manygate.files import check_manifest, read_json, to_json, write_folder, write_manifest, write_text
-from manygate.funnel import Funnel
 from manygate.fusion import FUSION_FILE, Fusion
 from manygate.model import MultiTaskModel
 from manygate.schema import Schema, validated
+from manygate.targets import Targets
 
 BUNDLE_VERSION = ENCODER_VERSION = 1
 _FILES = ("model.safetensors", "config.yaml", "schema.json", "encoder.json")
@@ -85,7 +86,7 @@ def load_bundle(path: str | Path, device: str = "cpu") -> tuple[MultiTaskModel, 
     with _reading(folder / "encoder.json"):
         encoder = _read_encoder(folder, schema)
         inputs = encoder.inputs(config.dim)
-    model = MultiTaskModel(inputs, len(schema.tasks), config, device, False, Funnel.of(schema.tasks))
+    model = MultiTaskModel(inputs, len(schema.tasks), config, device, False, Targets.of(schema.tasks, encoder.labels))
     with _reading(folder / "model.safetensors"):
         tensors = load_file(folder / "model.safetensors")
     expected = {name: tuple(value.shape) for name, value in model.parameters.items()}

@@ -14,11 +14,12 @@ import torch
 from manygate import metrics, paired
 from manygate.calibration import Calibration, fit_calibrator
 from manygate.data.batches import Batch, Split
-from manygate.data.encode import LabelScale, Rows
+from manygate.data.encode import Rows
+from manygate.data.labels import LabelScale
 from manygate.errors import InputError, did_you_mean, raise_all
-from manygate.funnel import Funnel
 from manygate.model import Member, MultiTaskModel
 from manygate.schema import Task, joint_name
+from manygate.targets import Targets
 
 ROWS_AT_ONCE = 8_192
 
@@ -211,7 +212,7 @@ def _joint_reports(
     output_RNT: np.ndarray, label_NT: np.ndarray, weight_NT: np.ndarray, tasks: Sequence[Task], group_N: np.ndarray | None
 ) -> dict[int, dict[str, Any]]:
     """Of each task after another the metrics of what is expected on any row, on all rows of the funnel's first step."""
-    steps, reports = Funnel.of(tasks).steps, {}
+    steps, reports = Targets.of(tasks).steps, {}
     joint_RNT, joint_label_NT, joint_weight_NT = joint_outputs(output_RNT, steps), label_NT.copy(), weight_NT.copy()
     for t, after in steps:
         happened_N = joint_label_NT[:, after] == 1

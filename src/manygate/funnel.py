@@ -22,46 +22,16 @@ A regression has no joint probability: ``esmm`` and ``aitm`` train it by its con
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from manygate.config import RunConfig
-from manygate.data.encode import funnel_order
 from manygate.loss import Losses, weighted_mean
-from manygate.schema import Task
+from manygate.targets import Targets
 
 LARGEST_CONDITIONAL = 1 - 1e-6
-
-
-@dataclass(frozen=True)
-class Funnel:
-    """Which tasks come after which.
-
-    >>> Funnel.of([Task(name="buy", after="click"), Task(name="click")])
-    Funnel(steps=((0, 1),), binary=(True, True))
-    """
-
-    steps: tuple[tuple[int, int], ...] = ()
-    """(task, the task it comes after), the first steps first."""
-    binary: tuple[bool, ...] = ()
-
-    @classmethod
-    def of(cls, tasks: Sequence[Task]) -> Funnel:
-        """The funnel that the tasks declare; one without steps where none comes after another."""
-        names = [task.name for task in tasks]
-        parents = [names.index(task.after) if task.after is not None else None for task in tasks]
-        return cls(tuple(funnel_order(parents)), tuple(task.kind == "binary" for task in tasks))
-
-    def heads(self, way: str) -> tuple[int, ...]:
-        """The tasks whose loss a further tower imputes."""
-        return tuple(t for t, _ in self.steps) if way == "escm2_dr" else ()
-
-    def transfers(self, way: str) -> tuple[tuple[int, int], ...]:
-        """The steps over which towers hand on what they know."""
-        return self.steps if way == "aitm" else ()
 
 
 def joint_labels(label_MBT: Tensor, weight_MBT: Tensor, steps: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
@@ -91,15 +61,15 @@ def joint_cross_entropy(log_p: Tensor, label: Tensor) -> Tensor:
     return -label * log_p - (1 - label) * log_not
 
 
-def conditional_logits(logit_MBT: Tensor, funnel: Funnel) -> Tensor:
+def conditional_logits(logit_MBT: Tensor, targets: Targets) -> Tensor:
     """AITM's joint logits as the conditional ones: of p_t / p_after, which is capped a little below 1.
 
-    >>> conditional_logits(torch.logit(torch.tensor([[[0.5, 0.1]]])), Funnel(((1, 0),), (True, True))).sigmoid()
+    >>> conditional_logits(torch.logit(torch.tensor([[[0.5, 0.1]]])), Targets(((1, 0),), (True, True))).sigmoid()
     tensor([[[0.5000, 0.2000]]])
     """
     logits = list(logit_MBT.unbind(-1))
-    for t, after in funnel.steps:
-        if funnel.binary[t]:
+    for t, after in targets.steps:
+        if targets.binary[t]:
             log_p = F.logsigmoid(logit_MBT[..., t].float()) - F.logsigmoid(logit_MBT[..., after].float())
             p = log_p.exp().clamp(max=LARGEST_CONDITIONAL)
             logits[t] = log_p.clamp(max=0) - torch.log1p(-p)
@@ -112,21 +82,21 @@ class FunnelLosses:
     The model's outputs beyond the T-th are the imputed losses of ``escm2_dr``, one per task that comes after another.
     """
 
-    def __init__(self, losses: Losses, funnel: Funnel, config: RunConfig):
-        self.losses, self.steps, self.config = losses, funnel.steps, config
+    def __init__(self, losses: Losses, targets: Targets, config: RunConfig):
+        self.losses, self.steps, self.config = losses, targets.steps, config
         self.tasks = losses.tasks
 
     def __call__(
         self, output_MBO: Tensor, label_MBT: Tensor, weight_MBT: Tensor, group_MB: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        logit_MBT = output_MBO[..., : len(self.tasks)].float()
-        loss_MT = self.losses(logit_MBT, label_MBT, weight_MBT, group_MB)
+        loss_MT = self.losses(output_MBO, label_MBT, weight_MBT, group_MB)
         present_MT = (weight_MBT.sum(dim=1) > 0).expand_as(loss_MT)
         if self.config.funnel == "conditional" or not self.steps:
             return loss_MT, present_MT
         joint_label, joint_weight = joint_labels(label_MBT, weight_MBT, self.steps)
+        logit_MBT = output_MBO[..., : len(self.tasks)].float()
         log_p = self._joint_log_probabilities(logit_MBT)
-        row_MBT = self.losses.rows(logit_MBT, label_MBT)
+        row_MBT = self.losses.rows(output_MBO, label_MBT)
         losses, present = list(loss_MT.unbind(-1)), list(present_MT.unbind(-1))
         for j, (t, after) in enumerate(self.steps):
             joint = _Joint(log_p[t], joint_label[..., t], joint_weight[..., t])

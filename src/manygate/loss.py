@@ -1,6 +1,6 @@
 """Per-task losses on logits, masked.
 
-Shape suffixes: M members (1 where all see the same rows), B batch, T tasks of a member, P pairs of rows.
+Shape suffixes: M members (1 where all see the same rows), B batch, T tasks of a member, O outputs of a model, P pairs of rows.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from manygate.ordinal import Ordinals
 from manygate.schema import Task
 
 
@@ -27,15 +28,17 @@ class Losses:
       et al., ICML 2005; the combination: Li et al., "Click-through Prediction for Advertising in Twitter Timeline", KDD 2015).
     - ``squared``, ``huber`` (linear beyond one standard deviation), ``quantile`` (Koenker & Bassett 1978): of the standardised
       label; ``log``: squared error of the standardised log(1 + label).
+    - ``ordinal``: cross-entropies of exceeding each of the label's cuts (:mod:`manygate.ordinal`).
 
     >>> losses = Losses([Task(name="click")], torch.tensor([[0]]))
     >>> losses(torch.tensor([[[0.0], [5.0]]]), torch.tensor([[[1.0], [0.0]]]), torch.tensor([[[1.0], [0.0]]]))
     tensor([[0.6931]])
     """
 
-    def __init__(self, tasks: Sequence[Task], task_MT: Tensor):
-        """``task_MT``: which tasks a member has."""
-        self.tasks, self.task_MT = tuple(tasks), task_MT
+    def __init__(self, tasks: Sequence[Task], task_MT: Tensor, ordinal: Ordinals | None = None):
+        """``task_MT``: which tasks a member has; ``ordinal``: where a model's outputs hold what ordinal tasks need."""
+        self.tasks, self.task_MT, self.ordinal = tuple(tasks), task_MT, ordinal
+        self.tasks_M = task_MT.tolist()
         self.used = dict.fromkeys(task.trained_by for task in tasks)
         self.is_MT = {name: self._of([task.trained_by == name for task in tasks]) for name in self.used}
         self.quantile_MT = self._of([task.quantile for task in tasks])
@@ -43,21 +46,24 @@ class Losses:
     def _of(self, values: Sequence[float | bool]) -> Tensor:
         return torch.tensor(values, device=self.task_MT.device)[self.task_MT]
 
-    def __call__(self, logit_MBT: Tensor, label_MBT: Tensor, weight_MBT: Tensor, group_MB: Tensor | None = None) -> Tensor:
-        """loss_MT; ``group_MB`` is needed by pairwise losses."""
-        loss_MT = weighted_mean(self.rows(logit_MBT, label_MBT), weight_MBT)
+    def __call__(self, output_MBO: Tensor, label_MBT: Tensor, weight_MBT: Tensor, group_MB: Tensor | None = None) -> Tensor:
+        """loss_MT of the outputs, whose first T columns are the tasks' logits; ``group_MB`` is needed by pairwise losses."""
+        loss_MT = weighted_mean(self.rows(output_MBO, label_MBT), weight_MBT)
         if "pairwise" in self.used and group_MB is not None:
-            pairs_MT = pairwise(logit_MBT, label_MBT, weight_MBT, group_MB)
+            pairs_MT = pairwise(output_MBO[..., : label_MBT.shape[-1]], label_MBT, weight_MBT, group_MB)
             return torch.where(self.is_MT["pairwise"], (loss_MT + pairs_MT) / 2, loss_MT)
         return loss_MT
 
-    def rows(self, logit_MBT: Tensor, label_MBT: Tensor) -> Tensor:
+    def rows(self, output_MBO: Tensor, label_MBT: Tensor) -> Tensor:
         """The loss of every row, label and member; of a pairwise loss the part that rows have alone."""
-        logit_MBT = logit_MBT.float()
-        if len(self.used) == 1:
-            return self._rows(next(iter(self.used)), logit_MBT, label_MBT)
+        logit_MBT, names = output_MBO[..., : label_MBT.shape[-1]].float(), [name for name in self.used if name != "ordinal"]
+        if len(self.used) == len(names) == 1:
+            return self._rows(names[0], logit_MBT, label_MBT)
         found = torch.zeros_like(logit_MBT)
-        for name in self.used:  # another kind's logits are put to 0: their loss might overflow
+        if "ordinal" in self.used:
+            assert self.ordinal is not None
+            found = self.ordinal.rows(output_MBO, label_MBT, self.tasks_M)
+        for name in names:  # another kind's logits are put to 0: their loss might overflow
             is_M1T = self.is_MT[name].unsqueeze(1)
             found = self._rows(name, logit_MBT.where(is_M1T, 0.0), label_MBT).where(is_M1T, found)
         return found

@@ -22,10 +22,12 @@ from manygate.data.batches import Batch
 from manygate.data.encode import Input
 from manygate.embedding import Embedding
 from manygate.errors import InputError, did_you_mean
-from manygate.funnel import Funnel, conditional_logits
+from manygate.funnel import conditional_logits
 from manygate.gate import Gates
 from manygate.layers import Drawn, Experts
 from manygate.noise import DRAWN, HIDDEN_BIAS, INITIAL, keep_mask, stream_seed
+from manygate.ordinal import Ordinals, Thresholds
+from manygate.targets import Targets
 from manygate.tower import BiasTower, Towers
 
 
@@ -42,12 +44,20 @@ class Trunk(nn.Module):
     """Lower layers that all tasks share (if any), architecture and towers of one model.
 
     **Shape**: x_BD, bias_BC -> output_BO and the scheme's penalty; with ``gates=True`` the gate weights instead. Outputs are the
-    tasks' logits, then those of further towers (see :class:`manygate.tower.Towers`).
+    tasks' logits, then those of further towers (see :class:`manygate.tower.Towers`), then the further logits of ordinal tasks.
     """
 
-    def __init__(self, architecture: Architecture, towers: Towers, bias_tower: BiasTower, lower: Experts | None = None):
+    def __init__(
+        self,
+        architecture: Architecture,
+        towers: Towers,
+        bias_tower: BiasTower,
+        lower: Experts | None = None,
+        thresholds: Thresholds | None = None,
+    ):
         super().__init__()
         self.lower, self.architecture, self.towers, self.bias_tower = lower, architecture, towers, bias_tower
+        self.thresholds = thresholds
 
     def forward(self, x_BD: Tensor, bias_BC: Tensor, gates: bool = False) -> tuple[Tensor, ...]:
         if self.lower is not None:
@@ -57,6 +67,8 @@ class Trunk(nn.Module):
         output_BO = self.towers(self.architecture(x_BD))
         if bias_BC.shape[-1]:
             output_BO = output_BO + self.bias_tower(bias_BC)
+        if self.thresholds is not None:
+            output_BO = torch.cat([output_BO, self.thresholds(output_BO)], dim=-1)
         return output_BO, self.architecture.penalty(self.towers)
 
 
@@ -74,11 +86,14 @@ class MultiTaskModel:
         config: RunConfig,
         device: torch.device | str = "cpu",
         initialise: bool = True,
-        funnel: Funnel | None = None,
+        targets: Targets | None = None,
     ):
         self.inputs, self.tasks, self.config, self.device = tuple(inputs), tasks, config, torch.device(device)
         self.scheme = scheme = find_architecture(config.architecture)
-        self.funnel = Funnel() if funnel is None or scheme.one_model_per_task else funnel
+        targets = targets or Targets()
+        self.targets = targets.alone() if scheme.one_model_per_task else targets
+        own_tasks, heads = 1 if scheme.one_model_per_task else tasks, self.targets.heads(config.funnel)
+        self.ordinals = Ordinals(self.targets.levels, own_tasks, own_tasks + len(heads))
         own = [(t,) for t in range(tasks)] if scheme.one_model_per_task else [tuple(range(tasks))]
         self.members = tuple(Member(r, config.seed_of(r), t) for r in range(config.replicas) for t in own)
         self.embedding = Embedding(
@@ -106,9 +121,10 @@ class MultiTaskModel:
             lower = Experts(width, 1, config.lower_hidden, dropout=config.dropout)
             width = config.lower_hidden[-1]
         architecture = self.scheme.build(Inputs(width, self._gate_columns()), self.tasks, config)
-        heads, steps = self.funnel.heads(config.funnel), self.funnel.transfers(config.funnel)
+        heads, steps = self.targets.heads(config.funnel), self.targets.transfers(config.funnel)
         towers = Towers(own_tasks, architecture.output_width, config.tower_hidden, config.dropout, heads, steps)
-        return Trunk(architecture, towers, BiasTower(own_tasks + len(heads), self.bias_embedding.width), lower)
+        thresholds = Thresholds(self.ordinals.cuts) if self.ordinals.cuts else None
+        return Trunk(architecture, towers, BiasTower(own_tasks + len(heads), self.bias_embedding.width), lower, thresholds)
 
     def _gate_columns(self) -> tuple[int, ...]:
         """Where the features lie that the gates read; empty where they read what the experts read."""
@@ -221,11 +237,14 @@ class MultiTaskModel:
         """Logits as (R, B, T), without dropout; of a task after another, given that this has happened."""
         return self.by_replica(self.read(self.forward(batch)[0]))
 
-    def read(self, output_MBO: Tensor) -> Tensor:
-        """The logits among a trunk's outputs: those of the tasks, each given that the task before it has happened."""
-        if self.funnel.transfers(self.config.funnel):
-            output_MBO = conditional_logits(output_MBO, self.funnel)
-        return output_MBO[..., : len(self.members[0].tasks)]
+    def read(self, output_MBO: Tensor, tasks_M: Sequence[Sequence[int]] = ()) -> Tensor:
+        """The tasks' logits, given that the task before has happened, from a trunk's outputs; of ordinal tasks the expected label.
+
+        ``tasks_M`` are the tasks of the members whose outputs these are; all members' unless given.
+        """
+        if self.targets.transfers(self.config.funnel):
+            output_MBO = conditional_logits(output_MBO, self.targets)
+        return self.ordinals.read(output_MBO, tasks_M or [member.tasks for member in self.members])
 
     def by_replica(self, value_MBT: Tensor) -> Tensor:
         """(M, B, tasks of a member) -> (R, B, T)."""

@@ -129,7 +129,7 @@ class Optimizer:
             part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
 
 
-_SPARED = {"bias", "biases", "gain", "stitch", "alpha", "beta", "native", "weighting"}
+_SPARED = {"bias", "biases", "gain", "stitch", "alpha", "beta", "native", "weighting", "gap"}
 
 
 def _spared(name: str) -> bool:

@@ -18,9 +18,9 @@ from manygate.config import RunConfig
 from manygate.data.encode import Input
 from manygate.errors import InputError
 from manygate.files import read_json, to_json, write_text
-from manygate.funnel import Funnel
 from manygate.memory import free_memory
 from manygate.model import MultiTaskModel, member_axis
+from manygate.targets import Targets
 from manygate.train import DivergedError, State, Trainer, write_history
 from manygate.weighting import WEIGHTINGS
 
@@ -85,7 +85,7 @@ def _as_before(folder: Path | None, size: int, replicas: int) -> int:
 def merge_models(models: Sequence[MultiTaskModel], config: RunConfig) -> MultiTaskModel:
     """One model of all packs' replicas, in their order."""
     first = models[0]
-    whole = MultiTaskModel(first.inputs, first.tasks, config, first.device, False, first.funnel)
+    whole = MultiTaskModel(first.inputs, first.tasks, config, first.device, False, first.targets)
     with torch.no_grad():
         for name, value in whole.parameters.items():
             value.copy_(torch.cat([model.parameters[name] for model in models], dim=member_axis(name)))
@@ -121,15 +121,15 @@ def _merged(entries: Sequence[dict[str, Any]], longest: dict[str, Any]) -> dict[
     return {**longest, **parts, "gates": entries[0].get("gates", [])}
 
 
-def pack_size(inputs: Sequence[Input], tasks: int, config: RunConfig, device: torch.device, funnel: Funnel | None = None) -> int:
+def pack_size(inputs: Sequence[Input], tasks: int, config: RunConfig, device: torch.device, targets: Targets | None = None) -> int:
     """How many replicas to train at once: ``pack``, else as many as fit in memory, in packs of about the same size."""
     free = float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else free_memory()
-    most = config.pack or int(max(min(SHARE * free / replica_bytes(inputs, tasks, config, funnel), config.replicas), 1))
+    most = config.pack or int(max(min(SHARE * free / replica_bytes(inputs, tasks, config, targets), config.replicas), 1))
     packs = -(-config.replicas // most)
     return -(-config.replicas // packs)
 
 
-def replica_bytes(inputs: Sequence[Input], tasks: int, config: RunConfig, funnel: Funnel | None = None) -> int:
+def replica_bytes(inputs: Sequence[Input], tasks: int, config: RunConfig, targets: Targets | None = None) -> int:
     """About what a replica takes while it trains: its parameters' copies, and what a step keeps for its gradients, twice.
 
     Found on tensors that have a shape and no memory.
@@ -137,7 +137,7 @@ def replica_bytes(inputs: Sequence[Input], tasks: int, config: RunConfig, funnel
     alone = {"replica_seeds": (), "replica_rates": (), "replica_weights": ()}
     one = config.replace(replicas=1, match_parameters=None, match_flops=None, **alone)
     with torch.device("meta"):
-        model = MultiTaskModel(inputs, tasks, one, "meta", False, funnel)
+        model = MultiTaskModel(inputs, tasks, one, "meta", False, targets)
         trunk = model.trunk.eval()
         x_BD = torch.empty(config.batch_size, model.embedding.copies * model.embedding.width, requires_grad=True)
         bias_BC = torch.empty(config.batch_size, model.bias_embedding.width)

@@ -18,10 +18,10 @@ from manygate.data.encoded import open_sources
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError, raise_all
 from manygate.evaluate import joint_outputs, outputs, predict, task_labels, task_report
-from manygate.funnel import Funnel
 from manygate.fusion import Fusion
 from manygate.fusion_search import Judged, judge_fusion
 from manygate.model import MultiTaskModel
+from manygate.targets import Targets
 
 
 def score_table(
@@ -76,7 +76,7 @@ def prediction_columns(logit_RBT: np.ndarray, encoder: Encoder, calibration: Cal
         mean_BT = output_RBT.mean(axis=0)
         columns = calibration.apply({name: mean_BT[:, t] for t, name in enumerate(schema.task_names)})
         output_RBT = np.stack([columns[name] for name in schema.task_names], axis=1)[None]
-    joint_RBT = joint_outputs(output_RBT, Funnel.of(schema.tasks).steps)
+    joint_RBT = joint_outputs(output_RBT, Targets.of(schema.tasks).steps)
     found = {name: output_RBT[..., t].mean(axis=0) for t, name in enumerate(schema.task_names)}
     return found | {name: joint_RBT[..., t].mean(axis=0) for t, name in enumerate(schema.joint_names) if name}
 

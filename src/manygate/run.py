@@ -28,7 +28,6 @@ from manygate.data.encoded import EncodedLog, encode_log, find_schema, open_sour
 from manygate.errors import InputError, raise_all
 from manygate.evaluate import Monitor, check_monitor, fit_calibration, gate_report, parse_monitor, predict, task_report
 from manygate.files import read_json, to_json, write_text
-from manygate.funnel import Funnel
 from manygate.inspection.look import look_at_run
 from manygate.memory import all_memory
 from manygate.metrics import interval
@@ -37,6 +36,7 @@ from manygate.packs import pack_size, train_packs
 from manygate.progress import Progress
 from manygate.report import write_report
 from manygate.schema import Schema
+from manygate.targets import Targets
 from manygate.train import State, Trainer, check_fingerprint
 from manygate.weighting import check_weighting
 
@@ -150,12 +150,12 @@ def _unknown(names: Sequence[str]) -> Iterator[str]:
 
 def _problems(log: EncodedLog, config: RunConfig) -> list[str]:
     """Why an architecture cannot be trained with these settings, if it cannot."""
-    inputs, tasks, funnel = log.encoder.inputs(config.dim), len(log.schema.tasks), Funnel.of(log.schema.tasks)
+    inputs, tasks, targets = log.encoder.inputs(config.dim), len(log.schema.tasks), Targets.of(log.schema.tasks, log.encoder.labels)
     try:
         with own_faults(config.architecture):
-            own = matched(inputs, tasks, config, funnel)
+            own = matched(inputs, tasks, config, targets)
             check_memory(log, own)
-            measure(inputs, tasks, own, funnel)
+            measure(inputs, tasks, own, targets)
     except InputError as error:
         return [problem if config.architecture in problem else f"{config.architecture}: {problem}" for problem in error.problems]
     return []
@@ -234,7 +234,7 @@ def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress:
     The caller calls :func:`finish` when all that it writes there is written.
     """
     device = choose_device(config.device)
-    tasks, funnel = log.schema.tasks, Funnel.of(log.schema.tasks)
+    tasks, targets = log.schema.tasks, Targets.of(log.schema.tasks, log.encoder.labels)
     in_groups = any(task.trained_by == "pairwise" for task in tasks)
     splits = {part: Split(rows, device, in_groups and part == "train") for part, rows in log.parts.items()}
     monitor = Monitor(config.monitor, tasks, log.parts["valid"], splits["valid"], log.encoder.labels)
@@ -249,16 +249,16 @@ def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         with _out_of_memory(config):
-            own = matched(inputs, len(tasks), config, funnel)
+            own = matched(inputs, len(tasks), config, targets)
 
             def trainer(part: RunConfig, place: Path | None, title: str, first: int) -> Trainer:
-                one, train = MultiTaskModel(inputs, len(tasks), part, device, True, funnel), splits["train"]
+                one, train = MultiTaskModel(inputs, len(tasks), part, device, True, targets), splits["train"]
                 whole = part.replicas == own.replicas
                 return Trainer(
                     one, tasks, train, monitor, part, place, progress, fingerprint, title, first_replica=first, whole=whole
                 )
 
-            model, state = train_packs(trainer, own, pack_size(inputs, len(tasks), own, device, funnel), folder)
+            model, state = train_packs(trainer, own, pack_size(inputs, len(tasks), own, device, targets), folder)
         calibration = _calibration(model, log, splits["valid"], config.calibration)
         if folder is not None:
             save_bundle(folder / "bundle", model, log.encoder, calibration)
@@ -267,7 +267,7 @@ def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress:
     result = {
         "architecture": config.architecture,
         "weighting": config.weighting,
-        **asdict(measure(inputs, len(tasks), model.config, funnel)),
+        **asdict(measure(inputs, len(tasks), model.config, targets)),
         "widths": {name: getattr(model.config, name) for name in WIDTHS},
         "seconds": round(state.seconds, 3),
         "replicas": model.replicas,

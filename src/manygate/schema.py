@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from manygate.errors import InputError, did_you_mean, raise_all
 
 OPERATORS = ("==", "!=", ">=", "<=", ">", "<")
-LOSSES = {"binary": ("cross_entropy", "pairwise"), "regression": ("squared", "huber", "log", "quantile")}
+LOSSES = {"binary": ("cross_entropy", "pairwise"), "regression": ("squared", "huber", "log", "quantile", "ordinal")}
 """What each kind of task can be trained by; the first unless told otherwise."""
 _CLAUSE = re.compile(r"^\s*(?P<column>.+?)\s*(?P<operator>==|!=|>=|<=|>|<)\s*(?P<value>.+?)\s*$")
 
@@ -127,10 +127,11 @@ class Task(_Frozen):
     label: str | None = Field(None, description="Column of the label; the task's name where absent.")
     where: str | None = Field(None, description="Sample space, for example 'click == 1'.")
     after: str | None = Field(None, description="The binary task that must have happened first: 'click' for a purchase.")
-    loss: Literal["cross_entropy", "pairwise", "squared", "huber", "log", "quantile"] | None = Field(
+    loss: Literal["cross_entropy", "pairwise", "squared", "huber", "log", "quantile", "ordinal"] | None = Field(
         None, description="What it is trained by. Default: cross_entropy for binary tasks, squared for regression."
     )
-    quantile: float = Field(0.5, gt=0, lt=1, description="The quantile that --loss quantile predicts.")
+    quantile: float = Field(0.5, gt=0, lt=1, description="The quantile that the loss quantile predicts.")
+    levels: int = Field(10, ge=2, le=100, description="Into how many levels the loss ordinal cuts the label, at most.")
     weight: float = Field(1.0, ge=0, le=1e6, description="Weight of this task's loss.")
     decay: float = Field(
         1.0,
@@ -149,6 +150,8 @@ class Task(_Frozen):
             )
         if self.quantile != 0.5 and self.loss != "quantile":
             problems.append(f"task {self.name!r}: quantile is for the loss quantile. Add loss=quantile, or leave it out.")
+        if self.levels != 10 and self.loss != "ordinal":
+            problems.append(f"task {self.name!r}: levels are for the loss ordinal. Add loss=ordinal, or leave them out.")
         raise_all(problems)
         if self.where is not None:
             parse_where(self.where)

@@ -132,7 +132,7 @@ class Trainer:
             weight = torch.ones_like(weight)
         rows = self.config.replica_weights or ((1.0,) * len(self.tasks),)
         factor_MT = torch.tensor([[rows[m.replica % len(rows)][t] for t in m.tasks] for m in self.model.members])
-        self.losses = FunnelLosses(Losses(self.tasks, self.task_MT), self.model.funnel, self.config)
+        self.losses = FunnelLosses(Losses(self.tasks, self.task_MT, self.model.ordinals), self.model.targets, self.config)
         decay = torch.tensor([task.decay for task in self.tasks], dtype=torch.float32)
         binary = torch.tensor([task.kind == "binary" for task in self.tasks])
         weight_MT, decay_MT, binary_MT = (value.to(device) for value in (weight[chosen] * factor_MT, decay[chosen], binary[chosen]))

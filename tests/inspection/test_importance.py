@@ -109,7 +109,8 @@ def test_verdicts_at_their_edges():
 
 
 def test_labels_of_noise_are_told_from_labels_with_a_signal():
-    from manygate.data.encode import LabelScale, Rows
+    from manygate.data.encode import Rows
+    from manygate.data.labels import LabelScale
     from manygate.schema import Task
 
     random = np.random.default_rng(0)

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from manygate.config import DataConfig
 from manygate.data.column import as_ids, as_numbers, beyond_range, fits, sample_space, type_problem
 from manygate.data.hashing import stable_hash
+from manygate.data.labels import LabelScale, LabelStatistics
 from manygate.data.scale import NumberSample, Scale, fit_scale
 from manygate.errors import InputError, raise_all
 from manygate.schema import Feature, Schema, Task
@@ -117,31 +118,6 @@ class Vocabulary:
         if ids.null_count:
             row_N[pc.is_null(ids).to_numpy(zero_copy_only=False)] = NULL_ROW
         return row_N
-
-
-@dataclass
-class LabelScale:
-    """Mean and standard deviation of a regression label, or of its log(1 + label), over training rows; (0, 1) for a binary task.
-
-    >>> scale = LabelScale(mean=1.0, sd=2.0, log=True)
-    >>> float(scale.decode(scale.encode(np.array(7.0))).round(6))
-    7.0
-    """
-
-    mean: float = 0.0
-    sd: float = 1.0
-    log: bool = False
-
-    def encode(self, label: np.ndarray) -> np.ndarray:
-        """Labels as models see them."""
-        with np.errstate(invalid="ignore", divide="ignore"):  # masked labels are whatever they are
-            value = np.log1p(label) if self.log else label
-        return np.asarray((value - self.mean) / self.sd)
-
-    def decode(self, value: np.ndarray) -> np.ndarray:
-        """What a model says, in the label's unit; with ``log`` the exponential of a mean of logarithms, so nearer to a median."""
-        value = value * self.sd + self.mean
-        return np.expm1(np.minimum(value, 80.0)) if self.log else value
 
 
 @dataclass
@@ -358,7 +334,7 @@ def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str,
     counters = {f.name: _Counter() for f in schema.features if f.kind != "dense" and f.vocabulary == "ids"}
     dense = [f.name for f in schema.features if f.kind == "dense"]
     sample = NumberSample(len(dense), seed)
-    labels = _LabelMoments(schema)
+    labels = LabelStatistics(schema, seed)
     nulls: dict[str, int] = dict.fromkeys(schema.feature_names, 0)
     types: dict[str, pa.DataType] = {}
     count, early = 0, np.zeros(len(schema.tasks), dtype=np.int64)
@@ -418,41 +394,3 @@ def _fitted_types(schema: Schema, batch: pa.RecordBatch, place: str) -> dict[str
         )
     raise_all(problem for problem in found if problem is not None)
     return types
-
-
-class _LabelMoments:
-    """Weighted mean and standard deviation of each regression label over a stream.
-
-    Batches are merged by their means and squared deviations (Chan, Golub & LeVeque 1983): a sum of squares would lose the spread of
-    a label far from zero, a time say.
-    """
-
-    def __init__(self, schema: Schema):
-        self.tasks = schema.tasks
-        self.total_T, self.mean_T, self.square_T = (np.zeros(len(schema.tasks)) for _ in range(3))
-
-    def add(self, label_BT: np.ndarray, weight_BT: np.ndarray) -> None:
-        logged = [t for t, task in enumerate(self.tasks) if task.trained_by == "log"]
-        label_BT = label_BT.copy()
-        label_BT[:, logged] = np.log1p(label_BT[:, logged])
-        with np.errstate(over="ignore", invalid="ignore"):
-            total_T = weight_BT.sum(axis=0)
-            mean_T = (weight_BT * label_BT).sum(axis=0) / np.where(total_T > 0, total_T, 1.0)
-            square_T = (weight_BT * (label_BT - mean_T) ** 2).sum(axis=0)
-            both_T, apart_T = self.total_T + total_T, mean_T - self.mean_T
-            share_T = total_T / np.where(both_T > 0, both_T, 1.0)
-            self.square_T += square_T + apart_T**2 * self.total_T * share_T
-            self.mean_T += apart_T * share_T
-            self.total_T = both_T
-
-    def scales(self, place: str) -> dict[str, LabelScale]:
-        scales = {}
-        for t, task in enumerate(self.tasks):
-            if task.kind == "binary" or self.total_T[t] == 0:
-                scales[task.name] = LabelScale()
-                continue
-            mean, sd = self.mean_T[t], np.sqrt(self.square_T[t] / self.total_T[t])
-            if not (np.isfinite(mean) and np.isfinite(sd)):
-                raise InputError(f"{place}: label {task.column!r} of task {task.name!r} is too large to average; rescale it.")
-            scales[task.name] = LabelScale(float(mean), float(sd) or 1.0, task.trained_by == "log")
-        return scales

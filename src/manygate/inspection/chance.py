@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from manygate import metrics
-from manygate.data.encode import LabelScale, Rows
+from manygate.data.encode import Rows
+from manygate.data.labels import LabelScale
 from manygate.evaluate import outputs
 from manygate.inspection.importance import judge
 from manygate.inspection.thresholds import CHANCE_ERRORS, TELLING_ERROR

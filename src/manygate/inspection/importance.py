@@ -18,7 +18,8 @@ from torch import Tensor
 
 from manygate import metrics
 from manygate.data.batches import Batch, Split
-from manygate.data.encode import Input, LabelScale, Rows
+from manygate.data.encode import Input, Rows
+from manygate.data.labels import LabelScale
 from manygate.evaluate import outputs, predict
 from manygate.model import MultiTaskModel
 from manygate.noise import stream_seed

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from manygate.data.batches import Split
-from manygate.data.encode import Encoder, LabelScale, Rows
+from manygate.data.encode import Encoder, Rows
+from manygate.data.labels import LabelScale
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.inspection.chance import chance_report
 from manygate.inspection.gates import one_gate, total_variation

@@ -68,7 +68,7 @@ def gradient_batches(split: Split, size: int) -> list[Batch]:
 def losses_of(model: MultiTaskModel, tasks: Sequence[Task]) -> FunnelLosses:
     """What the model was trained by."""
     own = torch.arange(len(tasks), device=model.device).unsqueeze(0)
-    return FunnelLosses(Losses(tasks, own), model.funnel, model.config)
+    return FunnelLosses(Losses(tasks, own, model.ordinals), model.targets, model.config)
 
 
 def losses(model: MultiTaskModel, values: Values, batch: Batch, x_BD: Tensor, bias_BC: Tensor, by: FunnelLosses) -> Tensor:

@@ -62,7 +62,7 @@ def survey(model: MultiTaskModel, m: int, split: Split, tasks: Sequence[str]) ->
     with watching(model.trunk) as take:
         for batch in split.slices(ROWS_AT_ONCE):
             x_BD, bias_BC = read_inputs(model, values, batch)
-            logits.append(model.read(run_trunk(model, values, x_BD, bias_BC)[0]))
+            logits.append(model.read(run_trunk(model, values, x_BD, bias_BC)[0].unsqueeze(0), [member.tasks]).squeeze(0))
             seen = take()
             for name, hidden_BEH in seen.hidden.items():
                 if ".gates." not in name:
