@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import manygate as mg
 from manygate.architecture import MMoE, find_architecture
@@ -77,6 +78,20 @@ class Wide(Own):
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self.output_width += 1
+
+
+class Apart(Own):
+    """Names a layer that one task alone reads."""
+
+    def __init__(self, inputs: int, tasks: int, hidden: tuple[int, ...]):
+        super().__init__(inputs, tasks, hidden)
+        self.last = Experts(inputs, 1, hidden)
+
+    def forward(self, x_BD):
+        return torch.cat([super().forward(x_BD)[:, 1:], self.last(x_BD)[0]], dim=1)
+
+    def shared_layer(self):
+        return self.bottom
 
 
 @pytest.fixture
@@ -177,7 +192,12 @@ def test_sound_schemes_pass_every_check(scheme: type[mg.Architecture]) -> None:
 
 @pytest.mark.parametrize(
     ("scheme", "problem"),
-    [(Leaky, "changes with the other rows"), (Idle, "spare_weight is not used"), (Wide, "forward gives")],
+    [
+        (Leaky, "changes with the other rows"),
+        (Idle, "spare_weight is not used"),
+        (Wide, "forward gives"),
+        (Apart, r"the tasks \[2\] do not read"),
+    ],
 )
 def test_faults_are_found(scheme: type[mg.Architecture], problem: str) -> None:
     with pytest.raises(AssertionError, match=problem):

@@ -144,6 +144,10 @@ def test_a_damaged_size_of_packs_is_named(log, settings, tmp_path, content):
 
 def test_gradients_of_every_task_take_memory(settings):
     inputs = [Input("x", "dense", bias=False, units=100)]
-    config = settings(batch_size=64)
+    config = settings(batch_size=64, experts=5, expert_hidden=(8,))
     fixed, reading = (replica_bytes(inputs, 3, config.replace(weighting=name)) for name in ("fixed", "gradnorm"))
-    assert reading - fixed == 4 * 2 * 3 * 64 * 100  # twice three gradients at x, in float32
+    assert reading - fixed == 4 * 2 * 3 * 64 * 5 * 8  # twice three gradients at the experts' outputs, in float32
+    fixed, reading = (
+        replica_bytes(inputs, 3, config.replace(weighting=name, architecture="l2_constrained")) for name in ("fixed", "gradnorm")
+    )
+    assert reading - fixed == 4 * 2 * 3 * 64 * 100, "at x"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,10 +41,15 @@ class Member:
     tasks: tuple[int, ...]
 
 
+Trunks = Callable[[dict[str, Tensor], Tensor, Tensor], tuple[Tensor, ...]]
+"""One member's parameters, x_BD and bias_BC -> what its trunk gives."""
+
+
 class Trunk(nn.Module):
     """Lower layers that all tasks share (if any), architecture and towers of one model.
 
-    **Shape**: x_BD, bias_BC -> output_BO and the scheme's penalty; with ``gates=True`` the gate weights instead. Outputs are the
+    **Shape**: x_BD, bias_BC -> output_BO and the scheme's penalty, and with ``shared=True`` what the shared layer gave; with
+    ``gates=True`` the gate weights instead. Outputs are the
     tasks' logits, then those of further towers (see :class:`manygate.tower.Towers`), then the further logits of ordinal tasks.
     """
 
@@ -59,7 +65,9 @@ class Trunk(nn.Module):
         self.lower, self.architecture, self.towers, self.bias_tower = lower, architecture, towers, bias_tower
         self.thresholds = thresholds
 
-    def forward(self, x_BD: Tensor, bias_BC: Tensor, gates: bool = False) -> tuple[Tensor, ...]:
+    def forward(self, x_BD: Tensor, bias_BC: Tensor, gates: bool = False, shared: bool = False) -> tuple[Tensor, ...]:
+        if shared:
+            return self._with_shared(x_BD, bias_BC)
         if self.lower is not None:
             x_BD = self.lower(x_BD)[0].squeeze(1)
         if gates:
@@ -70,6 +78,20 @@ class Trunk(nn.Module):
         if self.thresholds is not None:
             output_BO = torch.cat([output_BO, self.thresholds(output_BO)], dim=-1)
         return output_BO, self.architecture.penalty(self.towers)
+
+    def shared_layer(self) -> nn.Module | None:
+        """The last module whose output every task reads; None where that is x itself."""
+        return self.architecture.shared_layer() or self.lower
+
+    def _with_shared(self, x_BD: Tensor, bias_BC: Tensor) -> tuple[Tensor, ...]:
+        layer, heard = self.shared_layer(), []
+        assert layer is not None
+
+        def hear(_: nn.Module, __: Any, output: Tensor | tuple[Tensor, ...]) -> None:
+            heard.append(output if isinstance(output, Tensor) else output[0])
+
+        with layer.register_forward_hook(hear):
+            return *self(x_BD, bias_BC), heard[0]
 
 
 class MultiTaskModel:
@@ -194,40 +216,52 @@ class MultiTaskModel:
         drawn: dict[str, Tensor] | None = None,
         gates: bool = False,
         stopped: Sequence[bool] = (),
-        cut: Callable[[Tensor], Tensor] | None = None,
+        shared: bool = False,
     ) -> tuple[Tensor, ...]:
         """Outputs (M, B, O) and penalties (M,); ``drawn`` given (see :meth:`draw`) means training.
 
         Outputs are logits of a member's tasks, then those of further towers (see :class:`manygate.tower.Towers`). Members that have
-        ``stopped`` are left out; their results are zeros. ``cut`` gives what the trunk reads in place of x_MBD.
+        ``stopped`` are left out; their results are zeros. With ``shared`` the shared representation comes third, as a part of the
+        graph: that of the members which are not left out, (M, B, ...), or (B, ...) of one member.
         """
         if self.trunk.training != (drawn is not None):
             self.trunk.train(drawn is not None)
         count = len(self.members)
         batch = batch.for_members(count)
         x_MBD = self.embedding(self._tables("embedding"), batch, count, self.sparse)
-        x_MBD = x_MBD if cut is None else cut(x_MBD)
         bias_MBC = self.bias_embedding(self._tables("bias_embedding"), batch, count, self.sparse)
         state = {name.removeprefix("trunk."): v for name, v in self.parameters.items() if name.startswith("trunk.")}
         state |= drawn or {}
+        listen = shared and self.trunk.shared_layer() is not None
+        if shared and not x_MBD.requires_grad:
+            x_MBD = x_MBD.requires_grad_()
 
         def one(values: dict[str, Tensor], x_BD: Tensor, bias_BC: Tensor) -> tuple[Tensor, ...]:
-            result: tuple[Tensor, ...] = functional_call(self.trunk, values, (x_BD, bias_BC, gates), tie_weights=False)
+            result: tuple[Tensor, ...] = functional_call(self.trunk, values, (x_BD, bias_BC, gates, listen), tie_weights=False)
             return result
 
-        if count == 1:
-            single = {name: value.squeeze(0) for name, value in state.items()}
-            return tuple(value.unsqueeze(0) for value in one(single, x_MBD.squeeze(0), bias_MBC.squeeze(0)))
-        if self.scheme_selects and drawn is None:  # how many rows an expert gets depends on the data
+        if self.scheme_selects and drawn is None and count > 1:  # how many rows an expert gets depends on the data
             members = [one({n: v[m] for n, v in state.items()}, x_MBD[m], bias_MBC[m]) for m in range(count)]
             return tuple(torch.stack(values) for values in zip(*members, strict=True))
+        values, heard = self._for_members(one, (state, x_MBD, bias_MBC), stopped, listen)
+        return *values, *(heard if listen or not shared else (x_MBD,))
+
+    def _for_members(
+        self, one: Trunks, inputs: tuple[dict[str, Tensor], Tensor, Tensor], stopped: Sequence[bool], listen: bool
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """What ``one`` gives for every member, zeros for those left out; apart, as it is, the representation it ends with."""
+        state, x_MBD, bias_MBC = inputs
+        if (count := len(self.members)) == 1:
+            single = {name: value.squeeze(0) for name, value in state.items()}
+            values, heard = split_off(one(single, x_MBD.squeeze(0), bias_MBC.squeeze(0)), listen)
+            return tuple(value.unsqueeze(0) for value in values), heard
         if not any(stopped) or all(stopped):
-            result: tuple[Tensor, ...] = torch.vmap(one)(state, x_MBD, bias_MBC)
-            return result
+            return split_off(torch.vmap(one)(*inputs), listen)
         going = torch.tensor([m for m in range(count) if not stopped[m]], device=self.device)
         state = {name: value.index_select(0, going) for name, value in state.items()}
-        result = torch.vmap(one)(state, x_MBD.index_select(0, going), bias_MBC.index_select(0, going))
-        return tuple(value.new_zeros(count, *value.shape[1:]).index_copy(0, going, value) for value in result)
+        found = torch.vmap(one)(state, x_MBD.index_select(0, going), bias_MBC.index_select(0, going))
+        values, heard = split_off(found, listen)
+        return tuple(value.new_zeros(count, *value.shape[1:]).index_copy(0, going, value) for value in values), heard
 
     def _tables(self, owner: str) -> dict[int, Tensor]:
         return {int(n.rpartition(".")[2]): v for n, v in self.parameters.items() if n.startswith(f"{owner}.")}
@@ -255,6 +289,11 @@ class MultiTaskModel:
     def gates(self, batch: Batch) -> tuple[Tensor, ...]:
         """Gate weights (R, B, T, E) of each level; empty for a scheme without gates."""
         return self.forward(batch, gates=True)
+
+
+def split_off(values: tuple[Tensor, ...], last: bool) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """All values and none, or all but the last and that one."""
+    return (values[:-1], values[-1:]) if last else (values, ())
 
 
 def member_axis(name: str) -> int:

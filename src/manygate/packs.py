@@ -147,8 +147,9 @@ def replica_bytes(inputs: Sequence[Input], tasks: int, config: RunConfig, target
             kept.append(value.numel())
             return value
 
+        listen = trunk.shared_layer() is not None
         with torch.autograd.graph.saved_tensors_hooks(count, lambda value: value):
-            values: tuple[Tensor, ...] = functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC))
-    inputs_kept = 1 + (tasks if WEIGHTINGS[config.weighting].reads_gradients else 0)
-    rows = sum(kept) + sum(value.numel() for value in values) + inputs_kept * x_BD.numel()
+            values: tuple[Tensor, ...] = functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC, False, listen))
+    shared = (values[2] if listen else x_BD).numel() * (tasks if WEIGHTINGS[config.weighting].reads_gradients else 0)
+    rows = sum(kept) + sum(value.numel() for value in values[:2]) + x_BD.numel() + shared
     return 4 * (COPIES * model.parameter_count() + 2 * len(model.members) * rows)

@@ -22,6 +22,7 @@ from manygate.gate import Gates
 from manygate.layers import Drawn
 from manygate.model import Trunk
 from manygate.tower import BiasTower, Towers
+from manygate.weighting.shared import gramian
 
 SMALL = ModelConfig(experts=4, expert_hidden=(6,), bottom_hidden=(8,), tower_hidden=(5,), dropout=0.0)
 WIDTH, BIAS, ROWS = 7, 2, 24
@@ -175,6 +176,33 @@ def shared_parameters_are_its_own(case: Case) -> None:
     assert not unknown, f"learning_rates names {sorted(unknown)}, which are no parameters of the scheme"
 
 
+def every_task_reads_the_shared_layer(case: Case) -> None:
+    """Where there is a ``shared_layer``, each task's gradient at its output is there, and among replicas what it is alone."""
+    models = [case.trunk(seed).train() for seed in (0, 10)]
+    if models[0].shared_layer() is None:
+        return
+    for model in models:
+        _drawn(model, ROWS)
+    values = [{name: value.detach().requires_grad_() for name, value in model.named_parameters()} for model in models]
+    bias_BC = case.bias()
+
+    def outputs(values: dict[str, Tensor], x_BD: Tensor) -> tuple[Tensor, Tensor]:
+        logit_BT, _, shared_B = functional_call(models[0], values, (x_BD, bias_BC, False, True))
+        return logit_BT.square().sum(dim=0), shared_B
+
+    alone = []
+    for own in values:
+        loss_T, shared_B = outputs(own, case.rows())
+        assert isinstance(shared_B, Tensor), f"shared_layer gives {type(shared_B).__name__}, not a tensor, alone or first"
+        assert len(shared_B) == ROWS, f"shared_layer gives {tuple(shared_B.shape)}, not (rows, ...)"
+        alone.append(gramian(loss_T.unsqueeze(0), shared_B)[0])
+        unread = [t for t, length in enumerate(alone[-1].diagonal()) if length == 0]
+        assert not unread, f"the tasks {unread} do not read what shared_layer gives; choose a layer below, or return None"
+    stacked = {name: torch.stack([own[name].detach() for own in values]).requires_grad_() for name in values[0]}
+    together = gramian(*torch.vmap(outputs)(stacked, torch.stack([case.rows()] * 2)))
+    torch.testing.assert_close(together, torch.stack(alone), rtol=1e-3, atol=1e-5)
+
+
 def bf16_stays_near(case: Case) -> None:
     """Under autocast to bf16 the logits stay near those of float32, and gates still sum to one."""
     model, x_BD = case.trunk().eval(), case.rows()
@@ -196,6 +224,7 @@ CHECKS: tuple[Callable[[Case], None], ...] = (
     gates_are_shares,
     replicas_run_as_one,
     shared_parameters_are_its_own,
+    every_task_reads_the_shared_layer,
     bf16_stays_near,
 )
 

@@ -36,7 +36,7 @@ from manygate.model import MultiTaskModel, member_axis
 from manygate.optimizer import Optimizer, clip_gradients, learning_rate
 from manygate.progress import Progress
 from manygate.schema import Task
-from manygate.weighting import Given, Seen, SharedGradients, build_weighting
+from manygate.weighting import Given, Seen, build_weighting, gramian
 
 GATE_ROWS = 512
 """Validation rows over which each epoch's mean gate weights are noted, of the first replica alone: under 1 % of an epoch."""
@@ -183,9 +183,9 @@ class Trainer:
         model, config = self.model, self.config
         drawn = model.draw(len(batch), self.state.step)
         batch = model.hide_bias(batch, self.state.step)
-        shared = SharedGradients() if self.weighting.reads(self.state.step) else None
-        loss_MT, present_MT, penalty_M = self._losses(batch, drawn, shared)
-        gramian_MTT = shared.gramian(loss_MT) if shared else None
+        reads = self.weighting.reads(self.state.step)
+        loss_MT, present_MT, penalty_M, shared = self._losses(batch, drawn, reads)
+        gramian_MTT = None if shared is None else self._gramian(loss_MT, shared)
         counts_MT = present_MT & (self.weighting.given.weight_MT > 0)
         seen = Seen(self.state.step, self.state.epoch, counts_MT, self._active(), gramian_MTT)
         objective_M = self.weighting.objective(loss_MT, seen) + penalty_M
@@ -194,10 +194,7 @@ class Trainer:
         if not torch.isfinite(objective):
             lost = self._lose(objective_M, loss_MT)
             objective = self._objective(objective_M)
-        if shared is None:
-            objective.backward()
-        else:
-            shared.backward(objective, self.weighting.weight_MT, penalty_M, self._active(), model.parameters)
+        objective.backward()
         if config.clip_norm is not None:
             clip_gradients(model.parameters, config.clip_norm)
         self.optimizer.step(learning_rate(config, self.state.step, self.total))
@@ -209,14 +206,20 @@ class Trainer:
         self.weight_sum_MT += self.weighting.weight_MT * present_MT
         self.loss_count_MT += present_MT
 
-    def _losses(
-        self, batch: Batch, drawn: dict[str, Tensor], shared: SharedGradients | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """loss_MT, which of the tasks have rows in the batch, and penalty_M."""
+    def _losses(self, batch: Batch, drawn: dict[str, Tensor], shared: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """loss_MT, which of the tasks have rows in the batch, penalty_M, and the shared representation where asked for."""
         with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            cut = shared.cut if shared else None
-            output_MBO, penalty_M = self.model.forward(batch, drawn, stopped=self._left_out(), cut=cut)
-        return *self.losses(output_MBO, *self._targets(batch)), penalty_M
+            output_MBO, penalty_M, *found = self.model.forward(batch, drawn, stopped=self._left_out(), shared=shared)
+        return *self.losses(output_MBO, *self._targets(batch)), penalty_M, found[0] if found else None
+
+    def _gramian(self, loss_MT: Tensor, shared: Tensor) -> Tensor:
+        """gramian_MTT; zeros of members that are left out."""
+        going = torch.tensor([not out for out in self._left_out()], device=loss_MT.device)
+        if going.all() or not going.any() or len(shared) == len(loss_MT):
+            return gramian(loss_MT, shared)
+        found_MTT = loss_MT.new_zeros(*loss_MT.shape, loss_MT.shape[1])
+        found_MTT[going] = gramian(loss_MT[going], shared)
+        return found_MTT
 
     def _active(self) -> Tensor:
         """Members that still train; what becomes of one that has stopped must not end the run."""

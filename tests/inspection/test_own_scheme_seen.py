@@ -45,7 +45,7 @@ def test_a_scheme_of_plain_layers_is_inspected(log_table, log_schema):
     parts = {layer["part"]: layer["networks"] for layer in document["dead"]["layers"]}
     assert set(parts) == {"active", "towers"}
     assert parts["active"][0]["units"] == 4 * 6
-    assert {one["layer"] for one in document["conflict"]} == {"shared representation", "embeddings", "body"}
+    assert {one["layer"] for one in document["conflict"]} == {"input", "embeddings", "body"}
     assert document["affinity"], "no gate is shared: two tasks have nothing in common there"
     assert document["importance"][0]["task"] == "click"
     assert document["experts"] == [], "what its experts are cannot be known"

@@ -73,6 +73,9 @@ class AdaTT(Architecture):
         with torch.no_grad():
             return tuple(self._run(x_BD)[1])
 
+    def shared_layer(self) -> nn.Module:
+        return self.levels[0]
+
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())
 

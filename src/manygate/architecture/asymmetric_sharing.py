@@ -68,5 +68,8 @@ class AsymmetricSharing(Architecture):
             reads_TT = reads_TT / reads_TT.sum(dim=1, keepdim=True)
         return reads_TT @ bottom_BTH
 
+    def shared_layer(self) -> nn.Module:
+        return self.bottoms
+
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())

@@ -62,6 +62,13 @@ class Architecture(nn.Module, ABC):
     def shared_parameters(self) -> list[nn.Parameter]:
         """Parameters that more than one task trains."""
 
+    def shared_layer(self) -> nn.Module | None:
+        """The last module whose output (B, ...), alone or first of a tuple, every task reads: the shared representation.
+
+        None where the tasks share parameters or embeddings but no units; the input x is then what they share.
+        """
+        return None
+
     def penalty(self, towers: Towers) -> Tensor:
         """A term to add to the loss, of the last forward pass: by default what the gates ask for, and zero without any."""
         total = next(towers.parameters()).new_zeros(())

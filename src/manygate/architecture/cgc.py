@@ -52,5 +52,8 @@ class CGC(Architecture):
     def gates(self, x_BD: Tensor) -> tuple[Tensor, ...]:
         return self.ple.gates(x_BD)
 
+    def shared_layer(self) -> nn.Module | None:
+        return self.ple.shared_layer()
+
     def shared_parameters(self) -> list[nn.Parameter]:
         return self.ple.shared_parameters()

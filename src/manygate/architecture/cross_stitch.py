@@ -67,6 +67,9 @@ class CrossStitch(Architecture):
             h_BTH = stitch_TT @ layer(h_BTH)
         return h_BTH
 
+    def shared_layer(self) -> nn.Module:
+        return self.first
+
     def shared_parameters(self) -> list[nn.Parameter]:
         """Through the stitches every task trains every network."""
         return list(self.parameters())

@@ -53,6 +53,9 @@ class CustomizedSharing(Architecture):
             return torch.cat([own_BTH, shared_B1H.expand_as(own_BTH)], dim=-1)
         return own_BTH + shared_B1H if self.fusion == "sum" else (own_BTH + shared_B1H) / 2
 
+    def shared_layer(self) -> nn.Module:
+        return self.bottoms
+
     def shared_parameters(self) -> list[nn.Parameter]:
         """All bottoms are stacked, so the tasks' own ones are among them."""
         return list(self.parameters())

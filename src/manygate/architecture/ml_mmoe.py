@@ -87,5 +87,8 @@ class MLMMoE(Architecture):
         with torch.no_grad():
             return (self._run(x_BD)[1][-1],)
 
+    def shared_layer(self) -> nn.Module:
+        return self.levels[0]
+
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())

@@ -64,5 +64,8 @@ class MMoE(Architecture):
     def gates(self, x_BD: Tensor) -> tuple[Tensor, ...]:
         return (self.level.weights(x_BD, self.pick(x_BD)),)
 
+    def shared_layer(self) -> nn.Module:
+        return self.level
+
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())

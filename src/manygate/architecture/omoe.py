@@ -59,5 +59,8 @@ class OMoE(Architecture):
     def gates(self, x_BD: Tensor) -> tuple[Tensor, ...]:
         return (self.level.weights(x_BD, self.pick(x_BD)).expand(-1, self.tasks, -1),)
 
+    def shared_layer(self) -> nn.Module:
+        return self.level
+
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())

@@ -69,5 +69,8 @@ class PLE(Architecture):
         with torch.no_grad():
             return tuple(self._run(x_BD)[1])
 
+    def shared_layer(self) -> nn.Module:
+        return self.levels[0]
+
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())

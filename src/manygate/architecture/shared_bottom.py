@@ -67,5 +67,8 @@ class SharedBottom(Architecture):
         h_B1H, _ = self.bottom(x_BD)
         return h_B1H.expand(-1, self.tasks, -1)
 
+    def shared_layer(self) -> nn.Module:
+        return self.bottom
+
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())

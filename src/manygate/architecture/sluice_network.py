@@ -83,6 +83,9 @@ class SluiceNetwork(Architecture):
         part_BNP = h_BTH.unflatten(-1, (self.subspaces, -1)).flatten(1, 2)
         return (alpha_NN @ part_BNP).unflatten(1, (self.tasks, self.subspaces)).flatten(2)
 
+    def shared_layer(self) -> nn.Module:
+        return self.first
+
     def shared_parameters(self) -> list[nn.Parameter]:
         """Through alpha every task trains every network."""
         return list(self.parameters())

@@ -82,6 +82,9 @@ class STEM(Architecture):
         with torch.no_grad():
             return (self._level(x_BD)[1],)
 
+    def shared_layer(self) -> nn.Module:
+        return self.level
+
     def shared_parameters(self) -> list[nn.Parameter]:
         """Those of the shared experts; a bank that holds shared and own experts counts as shared."""
         return list(self.level.banks[-1].parameters())

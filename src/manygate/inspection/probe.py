@@ -60,7 +60,7 @@ def first_replicas(model: MultiTaskModel, count: int) -> MultiTaskModel:
 
 
 def read_inputs(model: MultiTaskModel, values: Values, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The shared representation x_BD of a batch, and the bias inputs bias_BC."""
+    """The trunk's input x_BD of a batch, and the bias inputs bias_BC."""
     x_1BD = model.embedding(_tables(values, "embedding"), batch, 1, model.sparse)
     bias_1BC = model.bias_embedding(_tables(values, "bias_embedding"), batch, 1, model.sparse)
     return x_1BD.squeeze(0), bias_1BC.squeeze(0)

@@ -1,6 +1,6 @@
 """Where tasks pull: conflict of their gradients by layer, and what a step for one task does to the others.
 
-Shape suffixes: B rows, T tasks, D shared representation.
+Shape suffixes: B rows, T tasks, D input of the trunk.
 
 Both are taken without dropout, on batches of the rows looked at, which are best rows that training did not see: at the end of
 training the tasks' gradients over its own rows add up to about zero, so that two tasks always disagree there.
@@ -28,11 +28,11 @@ BATCHES = 16
 STEP = 0.001
 """Length of the look-ahead step, as a share of the length of all shared parameters."""
 
-X = "shared representation"
+X = "input"
 Layers = dict[str, list[str]]
 """Names of parameters by layer."""
 Gradients = dict[str, list[Tensor]]
-"""By parameter (and ``x``, the shared representation), the gradient of each task's loss; of tables sparse where the model's are."""
+"""By parameter (and ``x``, the trunk's input), the gradient of each task's loss; of tables sparse where the model's are."""
 
 
 def shared_layers(model: MultiTaskModel) -> Layers:

@@ -117,7 +117,7 @@ def conflict(document: Document) -> View | None:
     if not found:
         return None
     layers = list(dict.fromkeys(one["layer"] for one in found))
-    layers.sort(key=lambda layer: layer != "shared representation")
+    layers.sort(key=lambda layer: layer != "input")
     cells = {(tuple(one["tasks"]), one["layer"]): one for one in found}
     top = max(0.2, *(abs(one["mean"]) for one in found))
     rows = []

@@ -48,7 +48,7 @@ class Weighting(ABC):
     """
 
     reads_gradients: ClassVar[bool] = False
-    """True when each task's gradient at the shared representation is needed: one more pass through the trunk for each task."""
+    """True when each task's gradient at the shared representation is needed: a pass from the losses to there for each task."""
 
     looks_again: ClassVar[bool] = False
     """True when :meth:`look` is to be given the same batch's losses after the update: one more forward pass."""

@@ -21,7 +21,7 @@ class GradNorm(Weighting):
     sum_k |G_k - mean(G) r_k^alpha|, its second part held constant, is sign(G_k - mean(G) r_k^alpha) n_k: v takes one step against
     it, and is renormalised to sum T (algorithm 1). ``gradnorm_alpha`` is alpha.
 
-    Departures: n_k is the norm of the loss's gradient at the shared representation, not at the last shared layer's weights; the
+    Departures: n_k is the norm of the loss's gradient at the last shared layer's output, not at its weights; the
     step is plain gradient descent at rate 0.025 with the norms divided by their mean, so that it does not hang on the batch's size
     or the losses' scale. L_k(first) is the loss of the first batch that has the task. Tasks without rows in a batch are left
     out of its step. The fixed weight multiplies v.

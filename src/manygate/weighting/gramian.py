@@ -14,7 +14,7 @@ from manygate.weighting.base import Given, Seen, Weighting
 
 INSTALL = "pip install 'manygate[balance]'"
 LARGEST = 100.0
-"""Bound of a weight: what balances a vanishing gradient at x would be too much for the task's own tower."""
+"""Bound of a weight: what balances a vanishing gradient there would be too much for the task's own tower."""
 
 
 class GramianWeighting(Weighting):
