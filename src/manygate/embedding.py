@@ -154,7 +154,7 @@ class Embedding(nn.Module):
         return parts
 
     def _numbers(self, number_BM: Tensor) -> Tensor:
-        place_BC = number_BM.nan_to_num(nan=0.0)
+        place_BC = number_BM.nan_to_num(nan=0.0) if len(self.flags) else number_BM  # nothing without a flag is ever null
         if not self.as_they_are:
             place_BC = torch.clamp(place_BC.index_select(-1, self.source) - self.shift, self.low, self.high)
         if not len(self.flags):

@@ -117,7 +117,8 @@ class _SideBySide(torch.autograd.Function):
             weight, bias = flat
             width = bias.shape[-1]
             y = _times(x.squeeze(-2), weight.squeeze(-3).mT, F.pad(bias.squeeze(-2), (0, weight.shape[-1] - width)))
-            return y[..., :width].relu_(), y[..., width:]
+            hidden = y[..., :width]  # what mixes it wants its rows side by side
+            return hidden.clamp_min(0) if width < weight.shape[-1] else hidden.relu_(), y[..., width:]
         hidden = x.new_empty(*x.shape[:-2], sum(inputs * width for inputs, _, width in sizes))
         linear = x.new_empty(*x.shape[:-2], sum(inputs * (columns - width) for inputs, columns, width in sizes))
         for (start, weight, bias), at in zip(_placed(flat), _columns(sizes), strict=True):

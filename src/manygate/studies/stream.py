@@ -82,13 +82,15 @@ class Stream:
         x_SND = memory if memory is not None and memory.ndim == 3 else torch.empty(len(self.seeds), rows, size)
         noise_SNK = torch.empty(len(self.seeds), rows, tasks)
 
-        def one(s: int) -> None:
-            generator = torch.Generator().manual_seed(stream_seed(SYNTHETIC, self.seeds[s], purpose, part))
-            torch.randn(rows, size, generator=generator, out=x_SND[s])
-            torch.randn(rows, tasks, generator=generator, out=noise_SNK[s])
+        def some(first: int) -> None:
+            for s in range(first, len(self.seeds), threads):
+                generator = torch.Generator().manual_seed(stream_seed(SYNTHETIC, self.seeds[s], purpose, part))
+                torch.randn(rows, size, generator=generator, out=x_SND[s])
+                torch.randn(rows, tasks, generator=generator, out=noise_SNK[s])
 
-        with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # a generator draws on one core
-            list(threads.map(one, range(len(self.seeds))))
+        threads = torch.get_num_threads()
+        with ThreadPoolExecutor(threads) as pool:  # a generator draws on one core
+            list(pool.map(some, range(threads)))
         z_SNn = x_SND @ self.w_SPKD.flatten(1, 2).mT
         z_SPNK = z_SNn.unflatten(-1, (len(self.correlations), tasks)).transpose(1, 2)
         y_SPNK = z_SPNK + math.sqrt(self.tasks.noise_var) * noise_SNK.unsqueeze(1)
