@@ -56,6 +56,7 @@ class Stream:
         self.w_SPKD = torch.tensor(np.array(vectors), dtype=torch.float32)
         self.alpha_M, self.beta_M = torch.tensor(tasks.alpha), torch.tensor(tasks.beta)
         self._at, self._block = -1, (torch.empty(0), torch.empty(0))
+        self._memory = torch.empty(0)
 
     def __len__(self) -> int:
         return self.batch * self.steps
@@ -72,25 +73,32 @@ class Stream:
         """The batch of some rows; its numbers are overwritten when the next block of rows is drawn."""
         block, start = divmod(int(row_B[0]), self.batch * STEPS_AT_ONCE)
         if block != self._at:
-            self._at, self._block = block, self.draw(self.batch * STEPS_AT_ONCE, TRAINING, block, self._block[0])
+            rows = self.batch * STEPS_AT_ONCE
+            if not len(self._memory):
+                self._memory = self._room(rows)
+            self._at, self._block = block, self.draw(rows, TRAINING, block, self._memory)
         x_SND, y_RNK = self._block
         return self._as_batch(x_SND[:, start : start + len(row_B)], y_RNK[:, start : start + len(row_B)])
 
+    def _room(self, rows: int) -> Tensor:
+        """Memory for the inputs of some rows and, behind them, their noise."""
+        return torch.empty(len(self.seeds), rows * (self.tasks.inputs + self.tasks.tasks))
+
     def draw(self, rows: int, purpose: int, part: int = 0, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Inputs x_SND and labels y_RNK; the inputs in the ``memory`` of earlier ones, if given and of the same shape."""
-        size, tasks = self.tasks.inputs, self.tasks.tasks
-        x_SND = memory if memory is not None and memory.ndim == 3 else torch.empty(len(self.seeds), rows, size)
-        noise_SNK = torch.empty(len(self.seeds), rows, tasks)
+        """Inputs x_SND and labels y_RNK; the inputs lie in the ``memory`` if given."""
+        drawn_SX = self._room(rows) if memory is None else memory
+        seeds, tasks, threads = self.seeds, self.tasks.tasks, torch.get_num_threads()
 
         def some(first: int) -> None:
-            for s in range(first, len(self.seeds), threads):
-                generator = torch.Generator().manual_seed(stream_seed(SYNTHETIC, self.seeds[s], purpose, part))
-                torch.randn(rows, size, generator=generator, out=x_SND[s])
-                torch.randn(rows, tasks, generator=generator, out=noise_SNK[s])
+            for s in range(first, len(seeds), threads):
+                generator = torch.Generator().manual_seed(stream_seed(SYNTHETIC, seeds[s], purpose, part))
+                torch.randn(drawn_SX.shape[1], generator=generator, out=drawn_SX[s])
 
-        threads = torch.get_num_threads()
         with ThreadPoolExecutor(threads) as pool:  # a generator draws on one core
             list(pool.map(some, range(threads)))
+        x_SND, noise_SNK = (
+            part_SX.unflatten(1, (rows, -1)) for part_SX in drawn_SX.split([rows * self.tasks.inputs, rows * tasks], dim=1)
+        )
         z_SNn = x_SND @ self.w_SPKD.flatten(1, 2).mT
         z_SPNK = z_SNn.unflatten(-1, (len(self.correlations), tasks)).transpose(1, 2)
         y_SPNK = z_SPNK + math.sqrt(self.tasks.noise_var) * noise_SNK.unsqueeze(1)
