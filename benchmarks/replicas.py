@@ -306,9 +306,9 @@ def _paper_lines(one: dict[str, Any]) -> list[str]:
     lines += [f"* R = 200 against four packs of 50, time (bar {BARS['packs']:g}): {shown(one['200 against 4 x 50'])}"]
     share, flops = one["share of the peak"], {name: f"{count / 1e6:.2f} MFLOP" for name, count in one["flops"].items()}
     lines += [
-        f"* Share of the matrix-product peak ({shown(peak, '.0f')} GFLOP/s for `a @ a` of 2048 x 2048; bar {BARS['peak']:.0%}), at the "
-        f"quickest R: {shown(share['usual'], '.1%')} by the usual count of training (forward three times: {flops['usual']} a "
-        f"replica-step); {shown(share['done'], '.1%')} of what is done, which leaves out the gradient of the input ({flops['done']})",
+        f"* Share of the matrix-product peak ({shown(peak, '.0f')} GFLOP/s for `a @ a` of 2048 x 2048; bar {BARS['peak']:.0%}), "
+        f"at the quickest R: {shown(share['usual'], '.1%')} by the usual count of training (forward three times: {flops['usual']} "
+        f"a replica-step); {shown(share['done'], '.1%')} of what is done, without the gradient of the input ({flops['done']})",
         "",
     ]
     return lines
