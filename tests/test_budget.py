@@ -29,7 +29,7 @@ def test_the_papers_models():
 
 
 def test_flops_of_mmoe_by_hand():
-    first, mixed, towers = 100 * (8 * 16 + 2 * 8), 2 * 8 * 16, 2 * 16 * 8
+    first, mixed, towers = 100 * (8 * 16 + 2 * 8), 2 * 8 * 16, 2 * (16 * 8 + 8)
     assert measure(SECTION_5, 2, PAPER).flops == 2 * (first + mixed + towers)
 
 

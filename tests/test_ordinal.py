@@ -11,12 +11,17 @@ import torch
 
 from manygate import Ranker
 from manygate.bundle import load_bundle, save_bundle
+from manygate.config import DataConfig, RunConfig
+from manygate.data.batches import Batch
+from manygate.data.encode import Input, fit_encoder
 from manygate.data.levels import Levels
 from manygate.errors import InputError
 from manygate.evaluate import predict
 from manygate.loss import Losses
+from manygate.model import MultiTaskModel
 from manygate.ordinal import Ordinals, Thresholds, expected_label, ordinal_loss
-from manygate.schema import Task
+from manygate.schema import Feature, Schema, Task
+from manygate.targets import Targets
 
 LEVELS = (None, Levels((0.0, 1.0, 2.5), (-1.0, 0.5, 2.0, 4.0)), Levels((-0.5,), (-1.0, 1.0)))
 TASKS = (
@@ -139,6 +144,49 @@ def test_replicas_equal_serial_runs(encoded, log_schema, trainer, settings, arch
         alone = trainer(log, settings(architecture=architecture, epochs=2, **seeds))
         alone.fit()
         np.testing.assert_allclose(predict(alone.model, alone.monitor.split)[0], logits[r], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["mmoe", "single_task"])
+def test_before_training_all_levels_are_equally_likely(architecture):
+    """Of each task its own, however many another has."""
+    inputs = [Input("x", "dense", False, units=3)]
+    tens = Levels(tuple(np.arange(9.0)), tuple(np.arange(10.0)))
+    targets = Targets(binary=(True, False, False), levels=(None, LEVELS[1], tens))
+    model = MultiTaskModel(inputs, 3, RunConfig(architecture=architecture, replicas=2, dropout=0.0), targets=targets)
+    with torch.no_grad():
+        model.parameters["trunk.towers.weight"].zero_()
+    batch = Batch(torch.zeros(1, 0, dtype=torch.int32), torch.zeros(1, 1), [], torch.zeros(1, 3), torch.ones(1, 3))
+    found_RT = model.logits(batch)[:, 0]
+    assert found_RT[0].tolist() == pytest.approx([0.0, np.mean(LEVELS[1].means), 4.5], abs=1e-5)
+    assert torch.equal(found_RT[0], found_RT[1])
+
+
+def test_members_of_the_same_task_are_read_together():
+    rng = np.random.default_rng(2)
+    tasks_M = [(0,), (1,), (2,), (0,), (1,), (2,)]
+    output = torch.tensor(rng.normal(size=(6, 4, 3))).float()
+    ordinals = Ordinals(LEVELS, own_tasks=1, first=1)
+    one_by_one = torch.cat([ordinals.read(output[m : m + 1], [tasks_M[m]]) for m in range(6)])
+    assert torch.equal(ordinals.read(output, tasks_M), one_by_one)
+
+
+def test_rare_labels_are_all_in_the_sample_and_count_by_weight(monkeypatch):
+    monkeypatch.setattr("manygate.data.scale.SAMPLE_ROWS", 50)
+    schema = Schema(
+        tasks=(Task(name="click"), Task(name="watch", kind="regression", loss="ordinal", levels=2)),
+        features=(Feature(name="x", kind="dense"),),
+        weight="w",
+    )
+    label = np.array([float(i) for i in range(20)])
+    watch = pa.array([label[i // 100] if i % 100 == 0 else None for i in range(2000)])
+    weight = np.array([3.0 if i // 100 >= 15 else 1.0 for i in range(2000)])
+    table = pa.table({"click": np.arange(2000) % 2, "watch": watch, "x": np.arange(2000.0), "w": weight})
+    scale = fit_encoder(schema, DataConfig(), [("log", batch) for batch in table.to_batches(300)]).labels["watch"]
+    own = np.where(label >= 15, 3.0, 1.0)
+    cut = label[np.searchsorted(np.cumsum(own), own.sum() / 2)]
+    assert scale.decode(np.array(scale.levels.cuts)) == pytest.approx([cut])
+    low, high = (np.average(label[inside], weights=own[inside]) for inside in (label <= cut, label > cut))
+    assert scale.decode(np.array(scale.levels.means)) == pytest.approx([low, high])
 
 
 def test_levels_without_an_ordinal_loss_are_refused():

@@ -94,6 +94,49 @@ class Apart(Own):
         return self.bottom
 
 
+class Named(Own):
+    """Names what is no layer of its own."""
+
+    def shared_layer(self):
+        return "bottom"
+
+
+class Never(Own):
+    """Names a layer that no pass calls."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.idle = torch.nn.Identity()
+
+    def shared_layer(self):
+        return self.idle
+
+
+class Twice(Own):
+    """Calls its shared layer twice."""
+
+    def forward(self, x_BD):
+        return super().forward(x_BD) + super().forward(-x_BD)
+
+    def shared_layer(self):
+        return self.bottom
+
+
+class Detached(Own):
+    """Names a layer without a gradient."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.ears = torch.nn.Identity()
+
+    def forward(self, x_BD):
+        self.ears(x_BD.detach())
+        return super().forward(x_BD)
+
+    def shared_layer(self):
+        return self.ears
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder with the guide's module in it, not imported yet."""
@@ -159,6 +202,22 @@ def test_a_bundle_does_not_import_what_it_names(folder: Path, log) -> None:
 def test_names_that_lead_nowhere(folder: Path, log, name: str, problem: str) -> None:
     with pytest.raises(mg.InputError, match=re.escape(problem)):
         mg.Ranker(architecture=name, **TINY).fit(log, progress="none")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "problem"),
+    [
+        (Named, "gives 'bottom', which is no module of the scheme"),
+        (Never, "calls 0 times, not once"),
+        (Twice, "calls 2 times, not once"),
+        (Detached, "has no gradient"),
+    ],
+)
+def test_a_false_shared_layer_is_named_before_training(scheme, problem, log) -> None:
+    with pytest.raises(mg.InputError, match=f"{scheme.__name__}.shared_layer .*{problem}"):
+        mg.Ranker(task=["click"], architecture=scheme, epochs=1).fit(log, progress="none")
+    with pytest.raises((mg.InputError, AssertionError), match=problem):
+        check_architecture(scheme)
 
 
 def test_a_class_inside_a_function_cannot_be_found_again() -> None:

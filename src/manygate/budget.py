@@ -48,7 +48,7 @@ def measure(inputs: Sequence[Input], tasks: int, config: RunConfig, targets: Tar
     """The size of a run's model, without making it: tensors that have a shape and no memory.
 
     >>> measure([Input("x", "dense", False, units=100)], 2, RunConfig(expert_hidden=16, tower_hidden=8))
-    Size(parameters=14818, network_parameters=14818, flops=29824)
+    Size(parameters=14818, network_parameters=14818, flops=29856)
     """
     with torch.device("meta"), own_faults(config.architecture):
         model = MultiTaskModel(inputs, tasks, config.replace(replicas=1, **_UNMATCHED), "meta", False, targets)
@@ -86,6 +86,11 @@ def _flops(model: MultiTaskModel) -> int:
     bias_BC = torch.empty(ROWS, model.bias_embedding.width)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC))
+    if trunk.shared_layer() is not None:  # a false one is named before training
+        *_, shared = functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC, False, True))
+        if not shared.requires_grad:
+            name = type(trunk.architecture).__name__
+            raise InputError(f"{name}.shared_layer names a module whose output has no gradient; it is what tasks read.")
     return round(counter.get_total_flops() / ROWS)
 
 

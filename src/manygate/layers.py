@@ -276,7 +276,8 @@ def weighted_sums(gate: Tensor, expert: Tensor) -> Tensor:
     >>> weighted_sums(torch.tensor([[0.25, 0.75]]), torch.tensor([[4.0, 8.0], [0.0, 4.0]]))
     tensor([[1., 5.]])
     """
-    if not (X86 and gate.device.type == "cpu" and gate.dtype == expert.dtype == torch.float32 and gate.numel()):
+    suits = X86 and gate.device.type == "cpu" and gate.dtype == expert.dtype == torch.float32
+    if not (suits and gate.numel() and gate.shape[:-2] == expert.shape[:-2]):
         return gate @ expert
     index, start = _bags(expert.shape[:-2].numel(), *gate.shape[-2:])
     table = expert.reshape(-1, expert.shape[-1])

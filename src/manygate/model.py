@@ -81,17 +81,34 @@ class Trunk(nn.Module):
 
     def shared_layer(self) -> nn.Module | None:
         """The last module whose output every task reads; None where that is x itself."""
-        return self.architecture.shared_layer() or self.lower
+        layer: Any = self.architecture.shared_layer()
+        if layer is not None and not any(layer is module for module in self.architecture.modules()):
+            raise InputError(f"{self._name}.shared_layer gives {layer!r}, which is no module of the scheme. Return one, or None.")
+        return self.lower if layer is None else layer
+
+    def shared_units(self) -> tuple[int, ...] | None:
+        """Of its networks side by side, those that more than one task trains; None for all."""
+        return self.architecture.shared_units() if self.architecture.shared_layer() is not None else None
 
     def _with_shared(self, x_BD: Tensor, bias_BC: Tensor) -> tuple[Tensor, ...]:
-        layer, heard = self.shared_layer(), []
+        layer = self.shared_layer()
+        heard: list[Any] = []
         assert layer is not None
 
         def hear(_: nn.Module, __: Any, output: Tensor | tuple[Tensor, ...]) -> None:
             heard.append(output if isinstance(output, Tensor) else output[0])
 
         with layer.register_forward_hook(hear):
-            return *self(x_BD, bias_BC), heard[0]
+            result = self(x_BD, bias_BC)
+        if len(heard) != 1:
+            raise InputError(f"{self._name}.shared_layer names a module that a pass calls {len(heard)} times, not once.")
+        if not isinstance(heard[0], Tensor):
+            raise InputError(f"{self._name}.shared_layer names a module that gives {type(heard[0]).__name__}, not a tensor.")
+        return *result, heard[0]
+
+    @property
+    def _name(self) -> str:
+        return type(self.architecture).__name__
 
 
 class MultiTaskModel:
@@ -182,6 +199,8 @@ class MultiTaskModel:
                 f"bias_embedding.{dim}": torch.zeros_like(table) for dim, table in self.bias_embedding.initial_tables().items()
             }
             values |= {f"trunk.{name}": value.detach() for name, value in self._new_trunk().named_parameters()}
+            if self.ordinals.levels:
+                self.ordinals.begin(values["trunk.thresholds.gap"], values["trunk.towers.bias"], member.tasks)
         return values
 
     @property
@@ -233,7 +252,7 @@ class MultiTaskModel:
         state = {name.removeprefix("trunk."): v for name, v in self.parameters.items() if name.startswith("trunk.")}
         state |= drawn or {}
         listen = shared and self.trunk.shared_layer() is not None
-        if shared and not x_MBD.requires_grad:
+        if shared and not listen and not x_MBD.requires_grad:
             x_MBD = x_MBD.requires_grad_()
 
         def one(values: dict[str, Tensor], x_BD: Tensor, bias_BC: Tensor) -> tuple[Tensor, ...]:

@@ -18,6 +18,7 @@ Shape suffixes: M members, B batch, T tasks, K cuts of a task, G = K - 1 gaps be
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -25,6 +26,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manygate.data.levels import Levels
+
+Members = slice | list[int]
+By = Callable[[Tensor, Members, int, Levels], Tensor]
+"""Logits z_MBK of some members, which they are, column and levels of the task -> what takes the column's place."""
 
 
 class Thresholds(nn.Module):
@@ -96,10 +101,19 @@ class Ordinals:
             self.starts[t] = first
             first += count - 1 if own_tasks > 1 else 0
 
+    def begin(self, gap_G: Tensor, bias_O: Tensor, tasks: Sequence[int]) -> None:
+        """Put a member's first values in place: before it has learnt, its levels are equally likely."""
+        for column, t in enumerate(tasks):
+            if t in self.levels:
+                cuts = len(self.levels[t].cuts)
+                bias_O[column] = math.log(cuts)  # the logit of cuts / (cuts + 1)
+                if len(tasks) == 1:
+                    gap_G[: cuts - 1] = equal_gaps(cuts)
+
     def rows(self, output_MBO: Tensor, label_MBT: Tensor, tasks_M: Sequence[Sequence[int]]) -> Tensor:
         """The loss of every row, member and task; 0 of tasks that are not ordinal. ``tasks_M`` are the tasks of each member."""
 
-        def loss(z_MBK: Tensor, where: slice, column: int, levels: Levels) -> Tensor:
+        def loss(z_MBK: Tensor, where: Members, column: int, levels: Levels) -> Tensor:
             return ordinal_loss(z_MBK, label_MBT[where if len(label_MBT) > 1 else slice(None), :, column], levels)
 
         zero_MBT = torch.zeros_like(output_MBO[..., : label_MBT.shape[-1]], dtype=torch.float32)
@@ -110,27 +124,26 @@ class Ordinals:
         logit_MBT = output_MBO[..., : len(tasks_M[0])]
         return self._replaced(logit_MBT, output_MBO, tasks_M, lambda z_MBK, _where, _column, levels: expected_label(z_MBK, levels))
 
-    def _replaced(
-        self,
-        value_MBT: Tensor,
-        output_MBO: Tensor,
-        tasks_M: Sequence[Sequence[int]],
-        by: Callable[[Tensor, slice, int, Levels], Tensor],
-    ) -> Tensor:
+    def _replaced(self, value_MBT: Tensor, output_MBO: Tensor, tasks_M: Sequence[Sequence[int]], by: By) -> Tensor:
         """``value_MBT`` with the columns of ordinal tasks replaced."""
         if not self.levels:
             return value_MBT
-        alike = len(tasks_M[0]) > 1 or len(tasks_M) == 1
-        groups = [slice(None)] if alike else [slice(m, m + 1) for m in range(len(tasks_M))]
-        parts = []
-        for where, own in zip(groups, tasks_M, strict=False):
-            columns = list(value_MBT[where].unbind(-1))
-            for column, t in enumerate(own):
-                if t in self.levels:
-                    z_MBK = self._exceeding(output_MBO[where], column, t)
-                    columns[column] = by(z_MBK, where, column, self.levels[t])
-            parts.append(torch.stack(columns, dim=-1))
-        return torch.cat(parts)
+        groups: dict[tuple[int, ...], list[int]] = {}  # a model per task has members with other tasks
+        for m, own in enumerate(tasks_M):
+            groups.setdefault(tuple(own), []).append(m)
+        if len(groups) == 1:
+            return self._columns(value_MBT, output_MBO, slice(None), tasks_M[0], by)
+        parts = [self._columns(value_MBT[where], output_MBO[where], where, own, by) for own, where in groups.items()]
+        order = torch.tensor([m for where in groups.values() for m in where], device=value_MBT.device)
+        return torch.cat(parts).index_select(0, order.argsort())
+
+    def _columns(self, value_mBT: Tensor, output_mBO: Tensor, where: Members, own: Sequence[int], by: By) -> Tensor:
+        """``value_mBT`` of members with the same tasks, with the columns of ordinal ones replaced."""
+        columns = list(value_mBT.unbind(-1))
+        for column, t in enumerate(own):
+            if t in self.levels:
+                columns[column] = by(self._exceeding(output_mBO, column, t), where, column, self.levels[t])
+        return torch.stack(columns, dim=-1)
 
     def _exceeding(self, output_MBO: Tensor, column: int, t: int) -> Tensor:
         """Logits z_MBK of exceeding each cut of a task."""

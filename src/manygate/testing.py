@@ -184,7 +184,7 @@ def every_task_reads_the_shared_layer(case: Case) -> None:
     for model in models:
         _drawn(model, ROWS)
     values = [{name: value.detach().requires_grad_() for name, value in model.named_parameters()} for model in models]
-    bias_BC = case.bias()
+    bias_BC, units = case.bias(), models[0].shared_units()
 
     def outputs(values: dict[str, Tensor], x_BD: Tensor) -> tuple[Tensor, Tensor]:
         logit_BT, _, shared_B = functional_call(models[0], values, (x_BD, bias_BC, False, True))
@@ -194,12 +194,13 @@ def every_task_reads_the_shared_layer(case: Case) -> None:
     for own in values:
         loss_T, shared_B = outputs(own, case.rows())
         assert isinstance(shared_B, Tensor), f"shared_layer gives {type(shared_B).__name__}, not a tensor, alone or first"
+        assert shared_B.requires_grad, "shared_layer gives what has no gradient"
         assert len(shared_B) == ROWS, f"shared_layer gives {tuple(shared_B.shape)}, not (rows, ...)"
-        alone.append(gramian(loss_T.unsqueeze(0), shared_B)[0])
+        alone.append(gramian(loss_T.unsqueeze(0), shared_B, units)[0])
         unread = [t for t, length in enumerate(alone[-1].diagonal()) if length == 0]
         assert not unread, f"the tasks {unread} do not read what shared_layer gives; choose a layer below, or return None"
     stacked = {name: torch.stack([own[name].detach() for own in values]).requires_grad_() for name in values[0]}
-    together = gramian(*torch.vmap(outputs)(stacked, torch.stack([case.rows()] * 2)))
+    together = gramian(*torch.vmap(outputs)(stacked, torch.stack([case.rows()] * 2)), units)
     torch.testing.assert_close(together, torch.stack(alone), rtol=1e-3, atol=1e-5)
 
 

@@ -49,6 +49,9 @@ class Towers(nn.Module):
         q_BOK = self.hidden(h_BOH)
         if self.transfer is not None:
             q_BOK = self.transfer(q_BOK)
+        device = q_BOK.device.type
+        if device != "meta" and torch.is_autocast_enabled(device):  # logits stay float32
+            return (q_BOK * self.weight).sum(dim=-1) + self.bias
         return (q_BOK.transpose(0, 1) @ self.weight.unsqueeze(-1)).squeeze(-1).t() + self.bias
 
 

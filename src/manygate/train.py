@@ -134,7 +134,7 @@ class Trainer:
         factor_MT = torch.tensor([[rows[m.replica % len(rows)][t] for t in m.tasks] for m in self.model.members])
         self.losses = FunnelLosses(Losses(self.tasks, self.task_MT, self.model.ordinals), self.model.targets, self.config)
         decay = torch.tensor([task.decay for task in self.tasks], dtype=torch.float32)
-        binary = torch.tensor([task.kind == "binary" for task in self.tasks])
+        binary = torch.tensor([task.kind == "binary" or task.trained_by == "ordinal" for task in self.tasks])
         weight_MT, decay_MT, binary_MT = (value.to(device) for value in (weight[chosen] * factor_MT, decay[chosen], binary[chosen]))
         keys = [(member.seed, *member.tasks) for member in self.model.members]
         self.weighting = build_weighting(Given(weight_MT, decay_MT, binary_MT, keys, self.config))
@@ -214,11 +214,12 @@ class Trainer:
 
     def _gramian(self, loss_MT: Tensor, shared: Tensor) -> Tensor:
         """gramian_MTT; zeros of members that are left out."""
+        units = self.model.trunk.shared_units()
         going = torch.tensor([not out for out in self._left_out()], device=loss_MT.device)
         if going.all() or not going.any() or len(shared) == len(loss_MT):
-            return gramian(loss_MT, shared)
+            return gramian(loss_MT, shared, units)
         found_MTT = loss_MT.new_zeros(*loss_MT.shape, loss_MT.shape[1])
-        found_MTT[going] = gramian(loss_MT[going], shared)
+        found_MTT[going] = gramian(loss_MT[going], shared, units)
         return found_MTT
 
     def _active(self) -> Tensor:

@@ -74,7 +74,7 @@ class AdaTT(Architecture):
             return tuple(self._run(x_BD)[1])
 
     def shared_layer(self) -> nn.Module:
-        return self.levels[0]
+        return self.levels[-1]
 
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())

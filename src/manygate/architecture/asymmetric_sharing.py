@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self, final
 import torch
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture, Inputs
+from manygate.architecture.base import Architecture, Inputs, of_several
 from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import ModelConfig
 from manygate.errors import InputError
@@ -70,6 +70,9 @@ class AsymmetricSharing(Architecture):
 
     def shared_layer(self) -> nn.Module:
         return self.bottoms
+
+    def shared_units(self) -> tuple[int, ...]:
+        return of_several(self.reads)
 
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())

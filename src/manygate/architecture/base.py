@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -69,6 +71,10 @@ class Architecture(nn.Module, ABC):
         """
         return None
 
+    def shared_units(self) -> tuple[int, ...] | None:
+        """Of a shared layer with E networks side by side, (B, E, H), those that more than one task trains; None for all."""
+        return None
+
     def penalty(self, towers: Towers) -> Tensor:
         """A term to add to the loss, of the last forward pass: by default what the gates ask for, and zero without any."""
         total = next(towers.parameters()).new_zeros(())
@@ -80,6 +86,16 @@ class Architecture(nn.Module, ABC):
     def learning_rates(self) -> dict[str, float]:
         """Multipliers of the learning rate, by parameter name; 1 for those not named."""
         return {}
+
+
+def of_several(reads: Iterable[Iterable[int]]) -> tuple[int, ...]:
+    """What more than one task reads.
+
+    >>> of_several([(0, 2, 3), (1, 2, 3)])
+    (2, 3)
+    """
+    counts = Counter(unit for own in reads for unit in set(own))
+    return tuple(sorted(unit for unit, count in counts.items() if count > 1))
 
 
 def gated(inputs: Inputs, config: ModelConfig) -> dict[str, Any]:

@@ -55,5 +55,8 @@ class CGC(Architecture):
     def shared_layer(self) -> nn.Module | None:
         return self.ple.shared_layer()
 
+    def shared_units(self) -> tuple[int, ...]:
+        return self.ple.shared_units()
+
     def shared_parameters(self) -> list[nn.Parameter]:
         return self.ple.shared_parameters()

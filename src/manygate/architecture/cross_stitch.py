@@ -68,7 +68,7 @@ class CrossStitch(Architecture):
         return h_BTH
 
     def shared_layer(self) -> nn.Module:
-        return self.first
+        return self.later[-1] if len(self.later) else self.first
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Through the stitches every task trains every network."""

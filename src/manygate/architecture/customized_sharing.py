@@ -56,6 +56,9 @@ class CustomizedSharing(Architecture):
     def shared_layer(self) -> nn.Module:
         return self.bottoms
 
+    def shared_units(self) -> tuple[int, ...]:
+        return (self.tasks,)
+
     def shared_parameters(self) -> list[nn.Parameter]:
         """All bottoms are stacked, so the tasks' own ones are among them."""
         return list(self.parameters())

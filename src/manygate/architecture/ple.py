@@ -8,7 +8,7 @@ from typing import Self, final
 import torch
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture, Inputs, Pick, gated
+from manygate.architecture.base import Architecture, Inputs, Pick, gated, of_several
 from manygate.architecture.level import Level, check_levels, levels_of, mixtures
 from manygate.config import ModelConfig
 from manygate.gate import GateSettings
@@ -46,6 +46,7 @@ class PLE(Architecture):
         super().__init__()
         check_levels(levels)
         self.tasks, self.output_width, self.pick = len(levels[0].task_experts), levels[-1].hidden[-1], Pick(gate_columns)
+        self.seen = levels[-1].seen()
         sees = [[*level.seen(), tuple(range(level.experts))] for level in levels]
         self.levels = nn.ModuleList(mixtures(inputs, levels, sees, gate, self.pick.width, dropout, norm))
 
@@ -69,8 +70,11 @@ class PLE(Architecture):
         with torch.no_grad():
             return tuple(self._run(x_BD)[1])
 
-    def shared_layer(self) -> nn.Module:
-        return self.levels[0]
+    def shared_layer(self) -> nn.Module | None:
+        return self.levels[-1] if self.shared_units() else None
+
+    def shared_units(self) -> tuple[int, ...]:
+        return of_several(self.seen)
 
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())

@@ -84,6 +84,7 @@ class SluiceNetwork(Architecture):
         return (alpha_NN @ part_BNP).unflatten(1, (self.tasks, self.subspaces)).flatten(2)
 
     def shared_layer(self) -> nn.Module:
+        """The first layer: the tasks read those above both directly and through each other."""
         return self.first
 
     def shared_parameters(self) -> list[nn.Parameter]:

@@ -7,7 +7,7 @@ from typing import ClassVar, Self, final
 import torch
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture, Inputs, Pick, gated
+from manygate.architecture.base import Architecture, Inputs, Pick, gated, of_several
 from manygate.architecture.level import Level, levels_of
 from manygate.config import ModelConfig
 from manygate.errors import InputError
@@ -84,6 +84,9 @@ class STEM(Architecture):
 
     def shared_layer(self) -> nn.Module:
         return self.level
+
+    def shared_units(self) -> tuple[int, ...]:
+        return of_several(self.wiring.seen())
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Those of the shared experts; a bank that holds shared and own experts counts as shared."""

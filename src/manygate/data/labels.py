@@ -52,13 +52,14 @@ class LabelStatistics:
     def __init__(self, schema: Schema, seed: int):
         self.tasks = schema.tasks
         self.ordinal = [t for t, task in enumerate(self.tasks) if task.trained_by == "ordinal"]
-        self.sample = NumberSample(len(self.ordinal), seed)
+        self.samples = {t: NumberSample(2, seed) for t in self.ordinal}  # labels and their weights
         self.total_T, self.mean_T, self.square_T = (np.zeros(len(schema.tasks)) for _ in range(3))
 
     def add(self, label_BT: np.ndarray, weight_BT: np.ndarray) -> None:
         """Add a batch's labels, as they stand, and weights."""
-        if self.ordinal:
-            self.sample.add(np.where(weight_BT[:, self.ordinal] > 0, label_BT[:, self.ordinal], np.nan))
+        for t, sample in self.samples.items():
+            known_B = weight_BT[:, t] > 0
+            sample.add(np.stack([label_BT[known_B, t], weight_BT[known_B, t]], axis=1))
         logged = [t for t, task in enumerate(self.tasks) if task.trained_by == "log"]
         label_BT = label_BT.copy()
         label_BT[:, logged] = np.log1p(label_BT[:, logged])
@@ -84,6 +85,7 @@ class LabelStatistics:
                 raise InputError(f"{place}: label {task.column!r} of task {task.name!r} is too large to average; rescale it.")
             scale = LabelScale(float(mean), float(sd) or 1.0, task.trained_by == "log")
             if t in self.ordinal:
-                scale.levels = fit_levels(scale.encode(self.sample.finite(self.ordinal.index(t))), task.levels)
+                label_N, weight_N = self.samples[t].rows.T
+                scale.levels = fit_levels(scale.encode(label_N), task.levels, weight_N)
             scales[task.name] = scale
         return scales

@@ -14,15 +14,15 @@ import numpy as np
 class Levels:
     """K cuts make K + 1 levels: level k holds the labels above cut k and not above cut k + 1.
 
-    ``cuts`` (K) and ``means`` (K + 1), the mean training label of each level, are in the unit that models see.
+    ``cuts`` (K) and ``means`` (K + 1), the weighted mean training label of each level, are in the unit that models see.
     """
 
     cuts: tuple[float, ...]
     means: tuple[float, ...]
 
 
-def fit_levels(label_N: np.ndarray, most: int) -> Levels:
-    """At most ``most`` levels of about equal mass, or one for each value where there are no more values than that.
+def fit_levels(label_N: np.ndarray, most: int, weight_N: np.ndarray | None = None) -> Levels:
+    """At most ``most`` levels of about equal weight, or one for each value where there are no more values than that.
 
     A label of one value has one cut, which none exceeds.
 
@@ -31,14 +31,19 @@ def fit_levels(label_N: np.ndarray, most: int) -> Levels:
     >>> fit_levels(np.arange(100.0), most=4)
     Levels(cuts=(24.0, 49.0, 74.0), means=(12.0, 37.0, 62.0, 87.0))
     """
+    assert len(label_N), "a task without labels is refused before"
+    weight_N = np.ones(len(label_N)) if weight_N is None else weight_N
     value_V = np.unique(label_N)
     if len(value_V) == 1:
         return Levels((float(value_V[0]),), (float(value_V[0]),) * 2)
     cut_K = value_V[:-1]
     if len(value_V) > most:
-        cut_K = np.unique(np.quantile(label_N, np.arange(1, most) / most, method="inverted_cdf"))
+        order = np.argsort(label_N, kind="stable")
+        below_N = np.cumsum(weight_N[order])
+        at = np.searchsorted(below_N, np.arange(1, most) / most * below_N[-1] * (1 - 1e-12))
+        cut_K = np.unique(label_N[order][at])
         cut_K = cut_K[cut_K < value_V[-1]]
         cut_K = cut_K if len(cut_K) else value_V[-2:-1]
     level_N = np.searchsorted(cut_K, label_N, side="left")
-    mean_K1 = np.bincount(level_N, label_N) / np.bincount(level_N)
+    mean_K1 = np.bincount(level_N, label_N * weight_N) / np.bincount(level_N, weight_N)
     return Levels(tuple(cut_K.tolist()), tuple(mean_K1.tolist()))

@@ -15,7 +15,10 @@ from manygate.config import TrainConfig
 
 @dataclass(frozen=True)
 class Given:
-    """What a run's tasks and settings say: fixed weights, decays and kinds, (M, T) each, and a stream's key for each member."""
+    """What a run's tasks and settings say.
+
+    Fixed weights, decays and whether the loss is a cross-entropy, (M, T) each, and a stream's key for each member.
+    """
 
     weight_MT: Tensor
     decay_MT: Tensor
