@@ -149,6 +149,15 @@ def test_separable_rows_do_not_diverge(method: str) -> None:
     assert after[0] < 0.05 < 0.95 < after[-1]
 
 
+def test_what_isotonic_gives_way_to_keeps_the_order() -> None:
+    """Here the line of Platt falls."""
+    label, predicted = np.array([0.0, 1.0, 0.0, 0.0, 1.0]), np.array([0.75, 0.375, 0.375, 0.375, 0.375])
+    assert fit_calibrator("platt", label, predicted).numbers["a"] < 0
+    found = fit_calibrator("isotonic", label, predicted)
+    assert found.method == "temperature"
+    assert (np.diff(found.apply(np.linspace(0, 1, 50))) >= 0).all()
+
+
 @pytest.mark.parametrize("method", FITTED)
 @given(data=st.data())
 def test_any_rows_give_a_sound_calibrator(method: str, data: st.DataObject) -> None:

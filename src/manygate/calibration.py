@@ -110,7 +110,8 @@ def fit_calibrator(method: str, label_N: ArrayLike, probability_N: ArrayLike, we
     """Fit one calibrator. ``label_N`` holds 0 and 1; rows of weight 0 are left out.
 
     Where isotonic regression has so few blocks that the lines between them lose log loss on the very rows of the fit, Platt's two
-    numbers are fitted instead. Raises :class:`InputError` for an unknown method, labels of one class, or numbers not finite.
+    numbers are fitted instead, or a temperature where these would turn the order round. Raises :class:`InputError` for an unknown
+    method, labels of one class, or numbers not finite.
 
     >>> fit_calibrator("isotonic", [0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4]).apply([0.25]).round(2).tolist()
     [0.5]
@@ -126,7 +127,8 @@ def fit_calibrator(method: str, label_N: ArrayLike, probability_N: ArrayLike, we
         raise InputError(f"calibration needs rows of both classes; {found}. Give more rows.")
     fitted = Calibrator(method, _FITS[method](label, probability, weight / weight.mean()))
     if method == "isotonic" and log_loss(label, fitted.apply(probability), weight) > log_loss(label, probability, weight):
-        return fit_calibrator("platt", label, probability, weight)  # too few rows for the lines between its blocks
+        platt = fit_calibrator("platt", label, probability, weight)  # too few rows for the lines between the blocks
+        return platt if platt.numbers["a"] > 0 else fit_calibrator("temperature", label, probability, weight)
     return fitted
 
 
