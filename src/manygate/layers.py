@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from manygate.noise import keep_mask, normal_noise
-from manygate.product import hidden_and_linear, side_by_side
+from manygate.product import hidden_and_linear, members_first, side_by_side
 
 
 def glorot(*shape: int, generator: torch.Generator | None = None) -> Tensor:
@@ -260,11 +260,7 @@ class _Mix(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
-        moved = (
-            value.expand(info.batch_size, *value.shape) if axis is None else value.movedim(axis, 0)
-            for value, axis in zip(inputs, in_dims, strict=True)
-        )
-        return _Mix.apply(*moved), 0
+        return _Mix.apply(*members_first(info, in_dims, inputs)), 0
 
 
 def weighted_sums(gate: Tensor, expert: Tensor) -> Tensor:

@@ -160,12 +160,16 @@ class _SideBySide(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
-        moved = (
-            value.expand(info.batch_size, *value.shape) if axis is None else value.movedim(axis, 0)
-            for value, axis in zip(inputs, in_dims, strict=True)
-        )
-        hidden, linear = _SideBySide.apply(*moved)
+        hidden, linear = _SideBySide.apply(*members_first(info, in_dims, inputs))
         return (hidden, linear), (0, 0)
+
+
+def members_first(info: Any, in_dims: Sequence[int | None], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """What a function gets for all members of ``torch.vmap`` at once: each input with the members' axis first."""
+    return [
+        value.expand(info.batch_size, *value.shape) if axis is None else value.movedim(axis, 0)
+        for value, axis in zip(inputs, in_dims, strict=True)
+    ]
 
 
 def _asked(ctx: Any) -> list[bool]:
