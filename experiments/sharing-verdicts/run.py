@@ -46,7 +46,7 @@ QUESTIONS: dict[str, dict[str, Any]] = {
         },
         "seeds": range(7300, 7310),
     },
-    "related": {"log": {"rows": 100_000, "relatedness": 1.0}, "settings": NARROW, "seeds": range(7000, 7010)},
+    "related": {"log": {"rows": 150_000, "relatedness": 1.0}, "settings": NARROW, "seeds": range(7010, 7020)},
     "little": {
         "log": {"rows": 1_500, "relatedness": 0.5},
         "tasks": ("click", "like"),
