@@ -37,7 +37,8 @@ SETTINGS = """
 SEEDS = """
 The settings were chosen on the pilot seeds {pilots} and on the seeds of earlier tries (below). The ten seeds that count were
 not looked at before. Of 100,000 rows (`related`: 150,000) 30 % are for training and 60 % for the test: evaluating is cheap, and
-intervals are what is tested. Ids seen less than 1,000 times share a row (`min_count`), so that networks learn from features and do not overfit.
+intervals are what is tested. Ids seen less than 1,000 times share a row (`min_count`), so that networks learn from features
+and do not overfit.
 
 In `conflict` the budgets are not equal: a hidden layer of 6 units is what each task has for itself in separate models, what all
 four share in `shared_bottom`, and what each of MMoE's 16 experts is. So a shared bottom has a quarter of the room that separate
