@@ -86,11 +86,6 @@ def _flops(model: MultiTaskModel) -> int:
     bias_BC = torch.empty(ROWS, model.bias_embedding.width)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC))
-    if trunk.shared_layer() is not None:  # a false one is named before training
-        *_, shared = functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC, False, True))
-        if not shared.requires_grad:
-            name = type(trunk.architecture).__name__
-            raise InputError(f"{name}.shared_layer names a module whose output has no gradient; it is what tasks read.")
     return round(counter.get_total_flops() / ROWS)
 
 

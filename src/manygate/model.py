@@ -49,8 +49,8 @@ class Trunk(nn.Module):
     """Lower layers that all tasks share (if any), architecture and towers of one model.
 
     **Shape**: x_BD, bias_BC -> output_BO and the scheme's penalty, and with ``shared=True`` what the shared layer gave; with
-    ``gates=True`` the gate weights instead. Outputs are the
-    tasks' logits, then those of further towers (see :class:`manygate.tower.Towers`), then the further logits of ordinal tasks.
+    ``gates=True`` the gate weights instead. Outputs are the tasks' logits, then those of further towers (see
+    :class:`manygate.tower.Towers`), then the further logits of ordinal tasks.
     """
 
     def __init__(

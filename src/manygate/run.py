@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.func import functional_call
 
 from manygate.architecture import find_architecture, import_scheme
 from manygate.budget import matched, measure, own_faults
@@ -24,6 +25,7 @@ from manygate.bundle import find_bundle, load_bundle, save_bundle
 from manygate.calibration import Calibration, read_calibration
 from manygate.config import RunConfig
 from manygate.data.batches import Split
+from manygate.data.encode import Input
 from manygate.data.encoded import EncodedLog, encode_log, find_schema, open_sources
 from manygate.errors import InputError, raise_all
 from manygate.evaluate import Monitor, check_monitor, fit_calibration, gate_report, parse_monitor, predict, task_report
@@ -156,9 +158,25 @@ def _problems(log: EncodedLog, config: RunConfig) -> list[str]:
             own = matched(inputs, tasks, config, targets)
             check_memory(log, own)
             measure(inputs, tasks, own, targets)
+            check_shared_layer(inputs, tasks, own)
     except InputError as error:
         return [problem if config.architecture in problem else f"{config.architecture}: {problem}" for problem in error.problems]
     return []
+
+
+def check_shared_layer(inputs: Sequence[Input], tasks: int, config: RunConfig) -> None:
+    """Refuse a ``shared_layer`` at which no gradient could be read."""
+    with torch.device("meta"):
+        model = MultiTaskModel(inputs, tasks, config.replace(replicas=1), "meta", False)
+        x_BD = torch.empty(2, model.embedding.copies * model.embedding.width)
+        bias_BC = torch.empty(2, model.bias_embedding.width)
+    trunk = model.trunk.eval()
+    if trunk.shared_layer() is None:
+        return
+    *_, shared = functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC, False, True))
+    if not shared.requires_grad:
+        name = type(trunk.architecture).__name__
+        raise InputError(f"{name}.shared_layer names a module whose output has no gradient; it is what tasks read.")
 
 
 def check_memory(log: EncodedLog, config: RunConfig) -> None:
