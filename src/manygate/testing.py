@@ -22,7 +22,7 @@ from manygate.gate import Gates
 from manygate.layers import Drawn
 from manygate.model import Trunk
 from manygate.tower import BiasTower, Towers
-from manygate.weighting.shared import gramian
+from manygate.weighting.shared import shared_gramian
 
 SMALL = ModelConfig(experts=4, expert_hidden=(6,), bottom_hidden=(8,), tower_hidden=(5,), dropout=0.0)
 WIDTH, BIAS, ROWS = 7, 2, 24
@@ -196,11 +196,11 @@ def every_task_reads_the_shared_layer(case: Case) -> None:
         assert isinstance(shared_B, Tensor), f"shared_layer gives {type(shared_B).__name__}, not a tensor, alone or first"
         assert shared_B.requires_grad, "shared_layer gives what has no gradient"
         assert len(shared_B) == ROWS, f"shared_layer gives {tuple(shared_B.shape)}, not (rows, ...)"
-        alone.append(gramian(loss_T.unsqueeze(0), shared_B, units)[0])
+        alone.append(shared_gramian(loss_T.unsqueeze(0), shared_B, units)[0])
         unread = [t for t, length in enumerate(alone[-1].diagonal()) if length == 0]
         assert not unread, f"the tasks {unread} do not read what shared_layer gives; choose a layer below, or return None"
     stacked = {name: torch.stack([own[name].detach() for own in values]).requires_grad_() for name in values[0]}
-    together = gramian(*torch.vmap(outputs)(stacked, torch.stack([case.rows()] * 2)), units)
+    together = shared_gramian(*torch.vmap(outputs)(stacked, torch.stack([case.rows()] * 2)), units)
     torch.testing.assert_close(together, torch.stack(alone), rtol=1e-3, atol=1e-5)
 
 

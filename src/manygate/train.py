@@ -36,7 +36,7 @@ from manygate.model import MultiTaskModel, member_axis
 from manygate.optimizer import Optimizer, clip_gradients, learning_rate
 from manygate.progress import Progress
 from manygate.schema import Task
-from manygate.weighting import Given, Seen, build_weighting, gramian
+from manygate.weighting import Given, Seen, build_weighting, shared_gramian
 
 GATE_ROWS = 512
 """Validation rows over which each epoch's mean gate weights are noted, of the first replica alone: under 1 % of an epoch."""
@@ -217,9 +217,9 @@ class Trainer:
         units = self.model.trunk.shared_units()
         going = torch.tensor([not out for out in self._left_out()], device=loss_MT.device)
         if going.all() or not going.any() or len(shared) == len(loss_MT):
-            return gramian(loss_MT, shared, units)
+            return shared_gramian(loss_MT, shared, units)
         found_MTT = loss_MT.new_zeros(*loss_MT.shape, loss_MT.shape[1])
-        found_MTT[going] = gramian(loss_MT[going], shared, units)
+        found_MTT[going] = shared_gramian(loss_MT[going], shared, units)
         return found_MTT
 
     def _active(self) -> Tensor:

@@ -21,7 +21,7 @@ from manygate.progress import Progress
 from manygate.run import finish, train_one
 from manygate.schema import Feature, Schema, Task
 from manygate.train import Trainer
-from manygate.weighting import WEIGHTINGS, Given, Seen, Weighting, build_weighting, gramian
+from manygate.weighting import WEIGHTINGS, Given, Seen, Weighting, build_weighting, shared_gramian
 
 ALL = tuple(WEIGHTINGS)
 BALANCING = tuple(name for name, weighting in WEIGHTINGS.items() if weighting.reads_gradients)
@@ -267,7 +267,7 @@ def test_weights_are_kept_between_readings_and_by_a_resumed_run(log, trainer, se
     """With one reading in three, steps 1 and 2 weigh as step 0 found, and the passes for the gradients are spared."""
     config = settings(weighting=name, balance_every=3, epochs=2, replicas=2)
     calls: list[int] = []
-    monkeypatch.setattr("manygate.train.gramian", lambda *arguments: (calls.append(1), gramian(*arguments))[1])
+    monkeypatch.setattr("manygate.train.shared_gramian", lambda *arguments: (calls.append(1), shared_gramian(*arguments))[1])
     straight = trainer(log, config)
     straight.fit()
     assert len(calls) == 6, "18 steps"

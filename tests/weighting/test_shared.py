@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from manygate.architecture import ARCHITECTURES
-from manygate.weighting import gramian
+from manygate.weighting import shared_gramian
 
 
 def read(run, rows: int = 24):
@@ -64,4 +64,4 @@ def test_lower_layers_are_what_a_scheme_without_shared_units_shares(encoded, tra
     run = trainer(encoded(), settings(architecture="l2_constrained", lower_hidden=(7, 5)))
     _, loss_MT, shared, _ = read(run)
     assert shared.shape == (24, 1, 5)
-    assert gramian(loss_MT, shared).shape == (1, 3, 3)
+    assert shared_gramian(loss_MT, shared).shape == (1, 3, 3)

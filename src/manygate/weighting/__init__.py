@@ -20,7 +20,7 @@ from manygate.weighting.nash_mtl import NashMTL
 from manygate.weighting.pcgrad import PCGrad
 from manygate.weighting.random import RandomWeights
 from manygate.weighting.schedule import Schedule
-from manygate.weighting.shared import gramian
+from manygate.weighting.shared import shared_gramian
 from manygate.weighting.uncertainty import Uncertainty
 from manygate.weighting.upgrad import UPGrad
 
@@ -60,4 +60,4 @@ def build_weighting(given: Given) -> Weighting:
     return WEIGHTINGS[name](given)
 
 
-__all__ = ["WEIGHTINGS", "Given", "Seen", "Weighting", "build_weighting", "check_weighting", "gramian"]
+__all__ = ["WEIGHTINGS", "Given", "Seen", "Weighting", "build_weighting", "check_weighting", "shared_gramian"]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 
-def gramian(loss_MT: Tensor, shared: Tensor, units: Sequence[int] | None = None) -> Tensor:
+def shared_gramian(loss_MT: Tensor, shared: Tensor, units: Sequence[int] | None = None) -> Tensor:
     """gramian_MTT of the losses' gradients at a representation ``shared``, (M, B, ...) or, for M = 1, (B, ...).
 
     ``units`` are those that count of its last axis but one; None for all.
@@ -20,7 +20,7 @@ def gramian(loss_MT: Tensor, shared: Tensor, units: Sequence[int] | None = None)
     Members are independent, so the sum of their losses gives each its own gradient.
 
     >>> z = torch.tensor([[1.0, 2.0]], requires_grad=True)
-    >>> gramian(torch.stack([z.sum(dim=1), (z * z).sum(dim=1)], dim=1), z)
+    >>> shared_gramian(torch.stack([z.sum(dim=1), (z * z).sum(dim=1)], dim=1), z)
     tensor([[[ 2.,  6.],
              [ 6., 20.]]])
     """
