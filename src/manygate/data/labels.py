@@ -51,8 +51,8 @@ class LabelStatistics:
 
     def __init__(self, schema: Schema, seed: int):
         self.tasks = schema.tasks
-        self.ordinal = [t for t, task in enumerate(self.tasks) if task.trained_by == "ordinal"]
-        self.samples = {t: NumberSample(2, seed) for t in self.ordinal}  # labels and their weights
+        ordinal = (t for t, task in enumerate(self.tasks) if task.trained_by == "ordinal")
+        self.samples = {t: NumberSample(2, seed) for t in ordinal}  # labels and their weights
         self.total_T, self.mean_T, self.square_T = (np.zeros(len(schema.tasks)) for _ in range(3))
 
     def add(self, label_BT: np.ndarray, weight_BT: np.ndarray) -> None:
@@ -84,7 +84,7 @@ class LabelStatistics:
             if not (np.isfinite(mean) and np.isfinite(sd)):
                 raise InputError(f"{place}: label {task.column!r} of task {task.name!r} is too large to average; rescale it.")
             scale = LabelScale(float(mean), float(sd) or 1.0, task.trained_by == "log")
-            if t in self.ordinal:
+            if t in self.samples:
                 label_N, weight_N = self.samples[t].rows.T
                 scale.levels = fit_levels(scale.encode(label_N), task.levels, weight_N)
             scales[task.name] = scale
