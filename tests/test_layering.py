@@ -17,7 +17,7 @@ FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path i
 
 # Lowest first. A module imports from its own line and from the lines above it, and never from below.
 LAYERS = (
-    ("errors", "interrupt", "progress", "noise", "memory", "product"),
+    ("errors", "interrupt", "progress", "noise", "memory", "product", "recording"),
     ("schema", "metrics", "pareto", "files", "layers"),
     ("config", "checkpoint", "gate", "ranking", "calibration", "fusion", "paired"),
     ("data", "datasets", "report", "transfer"),

@@ -243,14 +243,35 @@ class MultiTaskModel:
         ``stopped`` are left out; their results are zeros. With ``shared`` the shared representation comes third, as a part of the
         graph: that of the members which are not left out, (M, B, ...), or (B, ...) of one member.
         """
-        if self.trunk.training != (drawn is not None):
-            self.trunk.train(drawn is not None)
+        x_MBD, bias_MBC = self.embed(batch)
+        return self.run(self.trunk_values(drawn), x_MBD, bias_MBC, drawn is not None, gates, stopped, shared)
+
+    def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Inputs (M, B, D) and bias inputs (M, B, C) of every member."""
         count = len(self.members)
         batch = batch.for_members(count)
         x_MBD = self.embedding(self._tables("embedding"), batch, count, self.sparse)
-        bias_MBC = self.bias_embedding(self._tables("bias_embedding"), batch, count, self.sparse)
-        state = {name.removeprefix("trunk."): v for name, v in self.parameters.items() if name.startswith("trunk.")}
-        state |= drawn or {}
+        return x_MBD, self.bias_embedding(self._tables("bias_embedding"), batch, count, self.sparse)
+
+    def trunk_values(self, drawn: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """All members' parameters of the trunk, and what was drawn for them."""
+        values = {name.removeprefix("trunk."): v for name, v in self.parameters.items() if name.startswith("trunk.")}
+        return values | (drawn or {})
+
+    def run(
+        self,
+        state: dict[str, Tensor],
+        x_MBD: Tensor,
+        bias_MBC: Tensor,
+        training: bool,
+        gates: bool = False,
+        stopped: Sequence[bool] = (),
+        shared: bool = False,
+    ) -> tuple[Tensor, ...]:
+        """What :meth:`forward` gives, of inputs: all tensors that it depends on are arguments."""
+        if self.trunk.training != training:
+            self.trunk.train(training)
+        count = len(self.members)
         listen = shared and self.trunk.shared_layer() is not None
         if shared and not listen and not x_MBD.requires_grad:
             x_MBD = x_MBD.requires_grad_()
@@ -259,7 +280,7 @@ class MultiTaskModel:
             result: tuple[Tensor, ...] = functional_call(self.trunk, values, (x_BD, bias_BC, gates, listen), tie_weights=False)
             return result
 
-        if self.scheme_selects and drawn is None and count > 1:  # how many rows an expert gets depends on the data
+        if self.scheme_selects and not training and count > 1:  # how many rows an expert gets depends on the data
             members = [one({n: v[m] for n, v in state.items()}, x_MBD[m], bias_MBC[m]) for m in range(count)]
             return tuple(torch.stack(values) for values in zip(*members, strict=True))
         values, heard = self._for_members(one, (state, x_MBD, bias_MBC), stopped, listen)

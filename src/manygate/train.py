@@ -35,6 +35,7 @@ from manygate.memory import keep_freed_memory
 from manygate.model import MultiTaskModel, member_axis
 from manygate.optimizer import Optimizer, clip_gradients, learning_rate
 from manygate.progress import Progress
+from manygate.recording import Recorder
 from manygate.schema import Task
 from manygate.weighting import Given, Seen, build_weighting, shared_gramian
 
@@ -113,6 +114,8 @@ class Trainer:
         self._prepare_targets()
         trained = {**model.parameters, **self.weighting.parameters}
         self.optimizer = Optimizer(trained, config, model.sparse, model.learning_rates, members)
+        self.recorder = Recorder(self._pass, list(model.trunk_values()))
+        self.records = model.device.type == "cpu" and ":" not in config.architecture
 
     def _rows(self, train: Source) -> Source:
         """What the replicas see: all the same rows in the same order, or each its own."""
@@ -208,9 +211,23 @@ class Trainer:
 
     def _losses(self, batch: Batch, drawn: dict[str, Tensor], shared: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """loss_MT, which of the tasks have rows in the batch, penalty_M, and the shared representation where asked for."""
+        x_MBD, bias_MBC = self.model.embed(batch)
+        label_MBT, weight_MBT, group_MB = self._targets(batch)
+        values = self.model.trunk_values(drawn) | {"x": x_MBD, "bias": bias_MBC, "label": label_MBT, "weight": weight_MBT}
+        if group_MB is not None:
+            values["group"] = group_MB
+        call = self._pass if shared or not self.records else self.recorder
+        loss_MT, present_MT, penalty_M, *found = call(values, tuple(self._left_out()), shared)
+        return loss_MT, present_MT, penalty_M, found[0] if found else None
+
+    def _pass(self, values: dict[str, Tensor], left_out: tuple[bool, ...], shared: bool) -> tuple[Tensor, ...]:
+        """The trunk and the losses, a function of its arguments alone."""
+        state = dict(values)
+        x_MBD, bias_MBC, label_MBT, weight_MBT = (state.pop(name) for name in ("x", "bias", "label", "weight"))
+        group_MB = state.pop("group", None)
         with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            output_MBO, penalty_M, *found = self.model.forward(batch, drawn, stopped=self._left_out(), shared=shared)
-        return *self.losses(output_MBO, *self._targets(batch)), penalty_M, found[0] if found else None
+            output_MBO, penalty_M, *found = self.model.run(state, x_MBD, bias_MBC, True, stopped=left_out, shared=shared)
+        return *self.losses(output_MBO, label_MBT, weight_MBT, group_MB), penalty_M, *found
 
     def _gramian(self, loss_MT: Tensor, shared: Tensor) -> Tensor:
         """gramian_MTT; zeros of members that are left out."""
