@@ -53,6 +53,7 @@ from manygate.layers import Experts, glorot
 from manygate.loss import Losses
 from manygate.mixture import Mixture
 from manygate.model import Trunk
+from manygate.recording import Recorder
 from manygate.schema import Task
 from manygate.tower import BiasTower, Towers
 
@@ -68,7 +69,8 @@ INSIDE = {
     "gradient of its own (`--input-gradient` asks for one, as embeddings below would); batches are in memory and take turns. "
     "Regularisation is not timed: both peers' `fit` walk all modules or weights for it in each step, even at zero.",
     "manygate": "`manygate.model.Trunk` (scheme and towers), the loss of the trainer (`manygate.loss.Losses`, on logits, with row "
-    "weights) and the scheme's penalty; `torch.optim.Adam(fused=True)`, which the library uses. Settings as below, dropout 0.",
+    "weights) and the scheme's penalty, recorded after two steps as the trainer does (`manygate.recording.Recorder`); "
+    "`torch.optim.Adam(fused=True)`, which the library uses. Settings as below, dropout 0.",
     "torch-rechub": "Its model, unmodified, given one `DenseFeature` of width D (no embedding table; it costs a `cat` of one "
     "tensor); the loss of `MTLTrainer`: mean over tasks of `BCELoss` on probabilities. Adam as its trainer makes it, and with "
     "`fused=True` as the second figure.",
@@ -218,12 +220,21 @@ class Step:
         self.no_bias, self.ones = torch.zeros(len(batches[0][0]), 0), torch.ones(1, *batches[0][1].shape)
         self.losses = Losses([Task(name=f"t{t}") for t in range(tasks)], torch.arange(tasks).unsqueeze(0))
         self.optimizer = torch.optim.Adam(model.parameters(), lr=RATE, **({"fused": True} if fused else {}))
+        self.parameters = dict(model.named_parameters())
+        self.recorder = Recorder(self.ours, list(self.parameters))
+
+    def ours(self, values: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """What the trainer records of a step."""
+        state = dict(values)
+        x, y, ones = (state.pop(name) for name in ("x", "label", "weight"))
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.library == BF16):
+            logit_BT, penalty = functional_call(self.model, state, (x, self.no_bias), tie_weights=False)
+        return self.losses(logit_BT.unsqueeze(0), y.unsqueeze(0), ones), penalty
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         if self.library in (OURS, BF16):
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.library == BF16):
-                logit_BT, penalty = self.model(x, self.no_bias)
-                return self.losses(logit_BT.unsqueeze(0), y.unsqueeze(0), self.ones).sum() + penalty
+            loss_MT, penalty = self.recorder({**self.parameters, "x": x, "label": y, "weight": self.ones})
+            return loss_MT.sum() + penalty
         if self.library == "torch-rechub":
             output = self.model({"x": x})
             return sum(F.binary_cross_entropy(output[:, t], y[:, t]) for t in range(y.shape[1])) / y.shape[1]
