@@ -97,11 +97,11 @@ class Norm(nn.Module):
 
 
 class Units(nn.Module):
-    """N MLPs side by side, each reading its own input: one batched product per layer, ReLU after each.
+    """N MLPs side by side, each reading its own input, or all the same: one product per layer, ReLU after each.
 
     With ``norm`` the last layer ends in :class:`Norm` and not in ReLU.
 
-    **Shape**: x_BNH -> y_BNK, with K the last width (H when there is no layer).
+    **Shape**: x_BNH, or x_B1H that all N read -> y_BNK, with K the last width (without any layer, x itself).
     """
 
     def __init__(self, units: int, inputs: int, hidden: Sequence[int], dropout: float = 0.0, norm: bool = False):
@@ -115,6 +115,10 @@ class Units(nn.Module):
 
     def forward(self, x_BNH: Tensor) -> Tensor:
         for weight_NHK, bias_N1K, dropout in zip(self.weights, self.biases, self.dropouts, strict=True):
+            if x_BNH.shape[1] == 1 and self.norm is None:  # all N matrices side by side are one
+                y_BN, _ = hidden_and_linear(x_BNH.squeeze(1), weight_NHK.transpose(0, 1).flatten(1), bias_N1K.flatten())
+                x_BNH = dropout(y_BN.unflatten(-1, bias_N1K.shape[::2]))
+                continue
             y_BNK = (x_BNH.transpose(0, 1) @ weight_NHK + bias_N1K).transpose(0, 1)
             last = weight_NHK is self.weights[-1]
             x_BNH = dropout(self.norm(y_BNK) if last and self.norm is not None else y_BNK.relu())

@@ -18,7 +18,7 @@ class Towers(nn.Module):
 
     Further towers may read the representations of some tasks (``heads``), and towers may hand on what they know (``steps``).
 
-    **Shape**: h_BTH -> output_BO: the tasks' logits, then the further towers' outputs.
+    **Shape**: h_BTH, or h_B1H that all towers read -> output_BO: the tasks' logits, then the further towers' outputs.
 
     >>> towers = Towers(tasks=2, inputs=16, hidden=(8,))
     >>> towers(torch.zeros(4, 2, 16)).shape, sum(p.numel() for p in towers.parameters())
@@ -45,10 +45,10 @@ class Towers(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, h_BTH: Tensor) -> Tensor:
-        h_BOH = h_BTH if len(self.read) == h_BTH.shape[1] else torch.stack([h_BTH[:, t] for t in self.read], dim=1)
-        q_BOK = self.hidden(h_BOH)
+        alike = h_BTH.shape[1] in (1, len(self.read))
+        q_BOK = self.hidden(h_BTH if alike else torch.stack([h_BTH[:, t] for t in self.read], dim=1))
         if self.transfer is not None:
-            q_BOK = self.transfer(q_BOK)
+            q_BOK = self.transfer(q_BOK.expand(-1, len(self.read), -1))
         device = q_BOK.device.type
         if device != "meta" and torch.is_autocast_enabled(device):  # logits stay float32
             return (q_BOK * self.weight).sum(dim=-1) + self.bias

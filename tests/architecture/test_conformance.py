@@ -76,6 +76,10 @@ CASES = [(name, setting) for name in ARCHITECTURES for setting in SETTINGS if fi
 every_case = pytest.mark.parametrize(("name", "setting"), CASES)
 
 
+ONE_FOR_ALL = ("shared_bottom", "omoe")
+"""Schemes that give one representation, which all towers read."""
+
+
 def tasks_of(scheme: Architecture) -> int:
     return 1 if scheme.one_model_per_task else TASKS
 
@@ -107,7 +111,7 @@ def test_output_shape(name, setting):
     scheme = build(name, setting).eval()
     for rows in (1, 2, 33):
         h_BTH = scheme(draw(rows, inputs_of(scheme)))
-        assert h_BTH.shape == (rows, tasks_of(scheme), scheme.output_width)
+        assert h_BTH.shape == (rows, 1 if name in ONE_FOR_ALL else tasks_of(scheme), scheme.output_width)
         assert h_BTH.dtype == torch.float32
         assert torch.isfinite(h_BTH).all()
     penalty = scheme.penalty(Towers(tasks_of(scheme), scheme.output_width, ()))
@@ -120,7 +124,8 @@ def test_output_shape(name, setting):
 def test_any_number_of_tasks(name, tasks):
     scheme = build(name, tasks=tasks).eval()
     h_BTH = scheme(draw(4, inputs_of(scheme, tasks)))
-    assert h_BTH.shape == (4, 1 if scheme.one_model_per_task else tasks, scheme.output_width)
+    assert h_BTH.shape == (4, 1 if scheme.one_model_per_task or name in ONE_FOR_ALL else tasks, scheme.output_width)
+    assert Towers(tasks, scheme.output_width, (3,))(h_BTH).shape == (4, tasks) or scheme.one_model_per_task
     for gate_BTE in scheme.gates(draw(4, inputs_of(scheme, tasks))):
         assert gate_BTE.shape[:2] == (4, tasks)
 

@@ -47,9 +47,9 @@ def test_omoe_is_equation_5(hidden, gate, norm, tasks):
     h_BTH, (gate_BTE,) = model(x_BD), model.gates(x_BD)
     for b, x in enumerate(x_BD.numpy()):
         g = reading.row(0, x[[0, 3]])
+        agree(h_BTH[b], [weighted(g, [f(x) for f in reading.experts[0]])])
         for t in range(tasks):
             agree(gate_BTE[b, t], g)
-            agree(h_BTH[b, t], weighted(g, [f(x) for f in reading.experts[0]]))
 
 
 @pytest.mark.parametrize("hidden", [(), (3,), (4, 3)])
@@ -57,6 +57,22 @@ def test_towers_of_any_depth_and_none(hidden):
     towers = shaken(Towers(2, 6, hidden))
     h_BTH = rows(12, 6).view(6, 2, 6)
     agree(towers(h_BTH), [[tower(h_BTH[b, t].numpy(), towers, t) for t in range(2)] for b in range(6)])
+
+
+@pytest.mark.parametrize("hidden", [(), (3,), (4, 3)])
+@pytest.mark.parametrize("more", [{}, {"heads": (1,)}, {"heads": (0,), "steps": [(1, 0)]}], ids=["plain", "heads", "steps"])
+def test_towers_that_all_read_one_representation(hidden, more):
+    """As if each had it to itself: outputs, and the gradients of what is read and of every weight."""
+    towers = shaken(Towers(2, 6, hidden, **more))
+    found = []
+    for copies in (1, 2):
+        h_B1H = rows(5, 6).view(5, 1, 6).requires_grad_()
+        output_BO = towers(h_B1H.expand(-1, copies, -1).clone())
+        (output_BO * rows(5, output_BO.shape[1], seed=2)).sum().backward()
+        found.append([output_BO, h_B1H.grad, *(value.grad for value in towers.parameters())])
+        towers.zero_grad()
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +116,7 @@ def test_with_equal_gates_it_is_omoe_and_the_gradients_of_its_gates_add_up_to_om
         many.bias.copy_(one.bias)
         many.deeper.load_state_dict(one.deeper.state_dict())
     x_BD, target = rows(10, 5), rows(10, 3 * hidden[-1], seed=3).view(10, 3, hidden[-1])
-    torch.testing.assert_close(mmoe(x_BD), omoe(x_BD), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(mmoe(x_BD), omoe(x_BD).expand(-1, 3, -1), rtol=1e-12, atol=1e-12)
     for model in (mmoe, omoe):
         (model(x_BD) - target).square().sum().backward()
     gates = many.weight.grad[:, units:].view(5, 3, 4)
@@ -119,7 +135,7 @@ def test_with_one_expert_it_is_a_shared_bottom(scheme, hidden):
     state = {key.replace("level.banks.0.", "bottom."): value for key, value in mixture.state_dict().items()}
     bottom.load_state_dict(state)
     x_BD = rows(10, 5).float()
-    assert torch.equal(mixture(x_BD), bottom(x_BD))
+    assert torch.equal(mixture(x_BD), bottom(x_BD).expand_as(mixture(x_BD)))
     assert (mixture.gates(x_BD)[0] == 1).all()
     assert count(mixture) == count(bottom)
 

@@ -18,11 +18,11 @@ from manygate.mixture import Group, Mixture
 class OMoE(Architecture):
     """One-gate Mixture-of-Experts: y_k = h_k(f(x)), f(x) = sum_i g(x)_i f_i(x), g(x) = softmax(W_g x).
 
-    **Shape**: x_BD -> h_BTH, the same h for every task. Departures as in :class:`manygate.architecture.MMoE`.
+    **Shape**: x_BD -> h_B1H, the same h for every task. Departures as in :class:`manygate.architecture.MMoE`.
 
     >>> import torch
     >>> OMoE(inputs=100, tasks=2, experts=8, hidden=(16,))(torch.zeros(4, 100)).shape
-    torch.Size([4, 2, 16])
+    torch.Size([4, 1, 16])
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class OMoE(Architecture):
 
     def forward(self, x_BD: Tensor) -> Tensor:
         expert_BEH, gate_B1E = self.level(x_BD, self.pick(x_BD))
-        return mix(gate_B1E, expert_BEH).expand(-1, self.tasks, -1)
+        return mix(gate_B1E, expert_BEH)
 
     def gates(self, x_BD: Tensor) -> tuple[Tensor, ...]:
         return (self.level.weights(x_BD, self.pick(x_BD)).expand(-1, self.tasks, -1),)

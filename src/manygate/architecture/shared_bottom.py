@@ -45,18 +45,18 @@ def bottom_widths(inputs: Inputs, tasks: int, config: ModelConfig) -> tuple[int,
 class SharedBottom(Architecture):
     """y_k = h_k(f(x)): one bottom network f, read by every task's tower.
 
-    **Shape**: x_BD -> h_BTH, the same h for every task. Departure of the default settings: dropout after every layer of f.
+    **Shape**: x_BD -> h_B1H, the same h for every task. Departure of the default settings: dropout after every layer of f.
 
     >>> import torch
     >>> SharedBottom(inputs=100, tasks=2, hidden=(113,))(torch.zeros(4, 100)).shape
-    torch.Size([4, 2, 113])
+    torch.Size([4, 1, 113])
     """
 
     widths: ClassVar[str] = "bottom_hidden"
 
     def __init__(self, inputs: int, tasks: int, hidden: Sequence[int], dropout: float = 0.0):
         super().__init__()
-        self.tasks, self.output_width = tasks, hidden[-1]
+        self.output_width = hidden[-1]
         self.bottom = Experts(inputs, 1, hidden, dropout=dropout)
 
     @classmethod
@@ -65,7 +65,7 @@ class SharedBottom(Architecture):
 
     def forward(self, x_BD: Tensor) -> Tensor:
         h_B1H, _ = self.bottom(x_BD)
-        return h_B1H.expand(-1, self.tasks, -1)
+        return h_B1H
 
     def shared_layer(self) -> nn.Module:
         return self.bottom
