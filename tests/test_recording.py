@@ -116,6 +116,13 @@ def test_what_writes_into_what_it_is_given_is_not_recorded() -> None:
     assert record(writes, values(0)) is None
 
 
+def test_what_takes_much_memory_is_not_recorded(monkeypatch) -> None:
+    """Its products of 6 by 3 take 72 bytes each."""
+    for bound, fits in ((71, False), (150, False), (2000, True)):
+        monkeypatch.setattr("manygate.recording.LARGEST", bound)
+        assert (record(with_constant, values(0)) is not None) == fits
+
+
 def test_what_is_not_a_number_equals_nothing_and_is_not_recorded() -> None:
     given = values(0)
     given["x"][0] = torch.nan
@@ -270,22 +277,30 @@ def test_a_replica_that_breaks_is_frozen_under_a_recording_too(log, trainer, set
 class Own(mg.Architecture):
     """x itself, for every task."""
 
-    def __init__(self, inputs: int, tasks: int):
+    def __init__(self, inputs: int):
         super().__init__()
-        self.tasks, self.output_width = tasks, inputs
+        self.output_width = inputs
 
     @classmethod
     def build(cls, inputs: Any, tasks: int, config: Any) -> Any:
-        return cls(inputs.width, tasks)
+        return cls(inputs.width)
 
     def forward(self, x_BD: Tensor) -> Tensor:
-        return x_BD.unsqueeze(1).expand(-1, self.tasks, -1)
+        return x_BD.unsqueeze(1)
 
     def shared_parameters(self) -> list[torch.nn.Parameter]:
         return []
 
 
-def test_a_scheme_of_the_users_own_is_not_recorded_since_python_may_decide_in_it(log, trainer, settings) -> None:
-    training = trainer(log, settings(architecture=f"{__name__}:Own"))
-    training.fit()
-    assert not training.recorder.recordings
+class Recordable(Own):
+    """The same, whose steps Python does not decide."""
+
+    recordable = True
+
+
+def test_a_scheme_of_the_users_own_is_recorded_where_it_says_so(log, trainer, settings) -> None:
+    """Python may decide in it from call to call."""
+    for scheme in (Own, Recordable):
+        training = trainer(log, settings(architecture=f"{__name__}:{scheme.__name__}"))
+        training.fit()
+        assert bool(training.recorder.recordings) == scheme.recordable

@@ -116,14 +116,14 @@ class _SideBySide(torch.autograd.Function):
         if [inputs for inputs, _, _ in sizes] == [1]:  # one product, of which both parts are views
             weight, bias = flat
             width = bias.shape[-1]
-            y = _times(x.squeeze(-2), weight.squeeze(-3).mT, F.pad(bias.squeeze(-2), (0, weight.shape[-1] - width)))
+            y = _times(x.squeeze(-2), weight.squeeze(-3).mT, _padded(bias.squeeze(-2), weight))
             hidden = y[..., :width]  # what mixes it wants its rows side by side
             return hidden.clamp_min(0) if width < weight.shape[-1] else hidden.relu_(), y[..., width:]
         hidden = x.new_empty(*x.shape[:-2], sum(inputs * width for inputs, _, width in sizes))
         linear = x.new_empty(*x.shape[:-2], sum(inputs * (columns - width) for inputs, columns, width in sizes))
         for (start, weight, bias), at in zip(_placed(flat), _columns(sizes), strict=True):
             width = bias.shape[-1]
-            y = _times(_reads(x, start, weight), weight.mT, F.pad(bias, (0, weight.shape[-1] - width)))
+            y = _times(_reads(x, start, weight), weight.mT, _padded(bias, weight))
             torch.clamp_min(y[..., :width], 0, out=_part(hidden, at[0], weight, width))
             _part(linear, at[1], weight, weight.shape[-1] - width).copy_(y[..., width:])
         return hidden, linear
@@ -162,6 +162,12 @@ class _SideBySide(torch.autograd.Function):
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
         hidden, linear = _SideBySide.apply(*members_first(info, in_dims, inputs))
         return (hidden, linear), (0, 0)
+
+
+def _padded(bias: Tensor, weight: Tensor) -> Tensor:
+    """The bias, and zeros for the linear columns."""
+    linear = weight.shape[-1] - bias.shape[-1]
+    return F.pad(bias, (0, linear)) if linear else bias
 
 
 def members_first(info: Any, in_dims: Sequence[int | None], inputs: Sequence[Tensor]) -> list[Tensor]:

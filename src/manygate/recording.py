@@ -7,7 +7,8 @@ at. The two lists become two plain Python functions, which call the same kernels
 results are the same to the bit; a recording is kept only if it shows that on the tensors that it was made from.
 
 A recording cannot follow what the numbers decide: a function that reads a value into Python, makes a tensor whose shape depends on
-values or draws random numbers is never recorded and runs as it is. Nor can it follow what Python alone decides from call to call.
+values or draws random numbers is never recorded and runs as it is, and so does one that takes much memory. Nor can a recording follow
+what Python alone decides from call to call.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ Values = dict[str, Tensor]
 Kernels = Callable[..., tuple[Tensor | None, ...]]
 EAGER_CALLS = 2
 """Calls with the same shapes before one is recorded: what the first ones make and keep (caches) is no part of a step."""
+LARGEST = 2**29
+"""Bytes of memory that a function may use for itself. A recording holds all of it at once; where kernels take long, it gains nothing."""
 
 
 class Recorder:
@@ -210,6 +213,7 @@ class Tape(TorchDispatchMode):
         self.calls: list[Call] = []
         self.roots: list[Tensor] = []
         self.given: set[int] = set()
+        self.used = 0
         self._views: dict[int, View] = {}
         self._alive: list[Tensor] = []
 
@@ -265,7 +269,12 @@ class Tape(TorchDispatchMode):
         """Note a result; the root that it is, if it is one."""
         if value is not None and home is not None:
             self._place(value, home)
-        return -1 if value is None or home is not None else self._root(value).root
+        if value is None or home is not None:
+            return -1
+        self.used += value.nbytes
+        if self.used > LARGEST:
+            raise UnrecordableError("it takes too much memory")
+        return self._root(value).root
 
     def function(self, calls: Sequence[Call], given: Sequence[int], results: Sequence[View | None]) -> Kernels:
         """The calls as a Python function of the roots given; other roots that no call made are constants."""

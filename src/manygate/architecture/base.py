@@ -37,6 +37,10 @@ class Architecture(nn.Module, ABC):
     """True when each task has embeddings of its own beside the shared ones: x_BD is then T + 1 inputs of width D / (T + 1), one
     after the other, the shared one last."""
 
+    recordable: ClassVar[bool] = False
+    """Of a scheme of your own, that ``forward`` depends on x, its parameters and what it draws alone, and on nothing that Python counts
+    or changes: its training steps are then recorded (:mod:`manygate.recording`), as those of the schemes here are."""
+
     widths: ClassVar[str] = "expert_hidden"
     """The setting that matching budgets changes: ``expert_hidden`` or ``bottom_hidden``."""
 
@@ -54,7 +58,7 @@ class Architecture(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x_BD: Tensor) -> Tensor:
-        """x_BD -> h_BTH: what each task's tower reads."""
+        """x_BD -> h_BTH: what each task's tower reads; h_B1H where all read the same."""
 
     def gates(self, x_BD: Tensor) -> tuple[Tensor, ...]:
         """Gate weights gate_BTE of each level; empty for a scheme without gates."""
