@@ -7,8 +7,8 @@ at. The two lists become two plain Python functions, which call the same kernels
 results are the same to the bit; a recording is kept only if it shows that on the tensors that it was made from.
 
 A recording cannot follow what the numbers decide: a function that reads a value into Python, makes a tensor whose shape depends on
-values or draws random numbers is never recorded and runs as it is, and so does one that takes much memory. Nor can a recording follow
-what Python alone decides from call to call.
+values or draws random numbers is never recorded and runs as it is, and so does one that takes much memory. Nor can it follow what
+Python alone decides from call to call.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Kernels = Callable[..., tuple[Tensor | None, ...]]
 EAGER_CALLS = 2
 """Calls with the same shapes before one is recorded: what the first ones make and keep (caches) is no part of a step."""
 LARGEST = 2**29
-"""Bytes of memory that a function may use for itself. A recording holds all of it at once; where kernels take long, it gains nothing."""
+"""Bytes that a function may use for itself. Recording holds all of them at once, and gains nothing where kernels take long."""
 
 
 class Recorder:

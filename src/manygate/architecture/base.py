@@ -38,8 +38,8 @@ class Architecture(nn.Module, ABC):
     after the other, the shared one last."""
 
     recordable: ClassVar[bool] = False
-    """Of a scheme of your own, that ``forward`` depends on x, its parameters and what it draws alone, and on nothing that Python counts
-    or changes: its training steps are then recorded (:mod:`manygate.recording`), as those of the schemes here are."""
+    """Of a scheme of your own, that ``forward`` depends on x, its parameters and what it draws alone, and on nothing that Python
+    counts or changes: its training steps are then recorded (:mod:`manygate.recording`), as those of the schemes here are."""
 
     widths: ClassVar[str] = "expert_hidden"
     """The setting that matching budgets changes: ``expert_hidden`` or ``bottom_hidden``."""
