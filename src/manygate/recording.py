@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import torch
@@ -51,8 +52,8 @@ class Recorder:
         self.recordings: dict[Hashable, Recording | None] = {}
 
     def __call__(self, values: Values, *fixed: Hashable) -> tuple[Tensor, ...]:
-        changing = (value for name, value in values.items() if name not in self.steady)
-        key = (*fixed, *((v.shape, v.stride(), v.dtype, v.requires_grad) for v in changing))
+        changing = ((name, value) for name, value in values.items() if name not in self.steady)
+        key = (*fixed, *((name, v.shape, v.stride(), v.dtype, v.requires_grad) for name, v in changing))
         if key not in self.recordings:
             self.calls[key] = self.calls.get(key, 0) + 1
             if self.calls[key] <= EAGER_CALLS:
@@ -65,14 +66,14 @@ class Recorder:
 def record(function: Callable[..., tuple[Tensor, ...]], values: Values, *fixed: Hashable) -> Recording | None:
     """A recording of ``function(values, *fixed)``; None where there can be none."""
     tape, leaves = Tape(), {name: value.detach().requires_grad_(value.requires_grad) for name, value in values.items()}
-    inputs, asked = [tape.give(leaf) for leaf in leaves.values()], [leaf for leaf in leaves.values() if leaf.requires_grad]
+    inputs, asked = [tape.give(leaf) for leaf in leaves.values()], [leaf.requires_grad for leaf in leaves.values()]
     try:
         with torch.enable_grad(), tape:
             outputs = function(leaves, *fixed)
         middle, moving = len(tape.calls), [output for output in outputs if output.requires_grad]
         upstream = [torch.ones_like(output, memory_format=torch.contiguous_format) for output in moving]
         ahead = [tape.give(gradient) for gradient in upstream]
-        found = _gradients(tape, moving, asked, upstream) if moving else ()
+        found = _gradients(tape, moving, list(compress(leaves.values(), asked)), upstream) if moving else ()
     except UnrecordableError:
         return None
     made, gradients = [tape.view(output) for output in outputs], [None if g is None else tape.view(g) for g in found]
@@ -85,7 +86,7 @@ def record(function: Callable[..., tuple[Tensor, ...]], values: Values, *fixed: 
         tape.function(needed(tape.calls[:middle], results), [view.root for view in inputs], results),
         tape.function(second, [*(inputs[index].root for index in kept), *own, *(view.root for view in ahead)], gradients),
         tuple(kept),
-        tuple(leaf.requires_grad for leaf in leaves.values()),
+        tuple(asked),
         tuple(output.requires_grad for output in outputs),
     )
     return recording if recording.gives(list(leaves.values()), outputs, upstream, found) else None

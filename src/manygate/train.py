@@ -187,8 +187,7 @@ class Trainer:
         drawn = model.draw(len(batch), self.state.step)
         batch = model.hide_bias(batch, self.state.step)
         reads = self.weighting.reads(self.state.step)
-        loss_MT, present_MT, penalty_M, shared = self._losses(batch, drawn, reads)
-        gramian_MTT = None if shared is None else self._gramian(loss_MT, shared)
+        loss_MT, present_MT, penalty_M, gramian_MTT = self._losses(batch, drawn, reads)
         counts_MT = present_MT & (self.weighting.given.weight_MT > 0)
         seen = Seen(self.state.step, self.state.epoch, counts_MT, self._active(), gramian_MTT)
         objective_M = self.weighting.objective(loss_MT, seen) + penalty_M
@@ -209,35 +208,36 @@ class Trainer:
         self.weight_sum_MT += self.weighting.weight_MT * present_MT
         self.loss_count_MT += present_MT
 
-    def _losses(self, batch: Batch, drawn: dict[str, Tensor], shared: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """loss_MT, which of the tasks have rows in the batch, penalty_M, and the shared representation where asked for."""
+    def _losses(self, batch: Batch, drawn: dict[str, Tensor], reads: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """loss_MT, which of the tasks have rows in the batch, penalty_M, and gramian_MTT where a weighting reads it."""
         x_MBD, bias_MBC = self.model.embed(batch)
         label_MBT, weight_MBT, group_MB = self._targets(batch)
         values = self.model.trunk_values(drawn) | {"x": x_MBD, "bias": bias_MBC, "label": label_MBT, "weight": weight_MBT}
         if group_MB is not None:
             values["group"] = group_MB
-        call = self._pass if shared or not self.records else self.recorder
-        loss_MT, present_MT, penalty_M, *found = call(values, tuple(self._left_out()), shared)
+        call = self.recorder if self.records else self._pass
+        loss_MT, present_MT, penalty_M, *found = call(values, tuple(self._left_out()), reads)
         return loss_MT, present_MT, penalty_M, found[0] if found else None
 
-    def _pass(self, values: dict[str, Tensor], left_out: tuple[bool, ...], shared: bool) -> tuple[Tensor, ...]:
-        """The trunk and the losses, a function of its arguments alone."""
+    def _pass(self, values: dict[str, Tensor], left_out: tuple[bool, ...], reads: bool) -> tuple[Tensor, ...]:
+        """The trunk, the losses and what a weighting reads of their gradients: a function of its arguments alone."""
         state = dict(values)
         x_MBD, bias_MBC, label_MBT, weight_MBT = (state.pop(name) for name in ("x", "bias", "label", "weight"))
         group_MB = state.pop("group", None)
         with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            output_MBO, penalty_M, *found = self.model.run(state, x_MBD, bias_MBC, True, stopped=left_out, shared=shared)
-        return *self.losses(output_MBO, label_MBT, weight_MBT, group_MB), penalty_M, *found
+            output_MBO, penalty_M, *found = self.model.run(state, x_MBD, bias_MBC, True, stopped=left_out, shared=reads)
+        loss_MT, present_MT = self.losses(output_MBO, label_MBT, weight_MBT, group_MB)
+        gramians = (self._gramian(loss_MT, shared, left_out) for shared in found)
+        return loss_MT, present_MT, penalty_M, *gramians
 
-    def _gramian(self, loss_MT: Tensor, shared: Tensor) -> Tensor:
+    def _gramian(self, loss_MT: Tensor, shared: Tensor, left_out: tuple[bool, ...]) -> Tensor:
         """gramian_MTT; zeros of members that are left out."""
         units = self.model.trunk.shared_units()
-        going = torch.tensor([not out for out in self._left_out()], device=loss_MT.device)
-        if going.all() or not going.any() or len(shared) == len(loss_MT):
+        if len(shared) == len(loss_MT) or not any(left_out) or all(left_out):
             return shared_gramian(loss_MT, shared, units)
-        found_MTT = loss_MT.new_zeros(*loss_MT.shape, loss_MT.shape[1])
-        found_MTT[going] = shared_gramian(loss_MT[going], shared, units)
-        return found_MTT
+        going = torch.tensor([m for m, out in enumerate(left_out) if not out], device=loss_MT.device)
+        found_mTT = shared_gramian(loss_MT.index_select(0, going), shared, units)
+        return found_mTT.new_zeros(len(loss_MT), *found_mTT.shape[1:]).index_copy(0, going, found_mTT)
 
     def _active(self) -> Tensor:
         """Members that still train; what becomes of one that has stopped must not end the run."""

@@ -7,21 +7,20 @@ import pytest
 import torch
 
 from manygate.architecture import ARCHITECTURES
-from manygate.weighting import shared_gramian
 
 
 def read(run, rows: int = 24):
-    """The Gramian of a trainer's first rows, its losses, and the representation."""
+    """The Gramian that a trainer's step on its first rows finds, and the representation at which."""
     batch = run.train.take(torch.arange(rows))
     drawn = run.model.draw(len(batch), 0)
-    loss_MT, _, _, shared = run._losses(batch, drawn, shared=True)
-    return run._gramian(loss_MT, shared), loss_MT, shared, batch
+    gramian_MTT = run._losses(batch, drawn, reads=True)[3]
+    return gramian_MTT, run.model.forward(batch, drawn, shared=True)[2], batch
 
 
 def test_of_a_shared_bottom_by_hand(encoded, trainer, settings):
     """Without hidden layers in towers: a row's gradient is weight (p - y) / (sum of weights) times its tower's weights."""
     run = trainer(encoded(), settings(architecture="shared_bottom", tower_hidden=(), bottom_hidden=(5,)))
-    found, _, shared, batch = read(run)
+    found, shared, batch = read(run)
     tower_TK = run.model.parameters["trunk.towers.weight"][0].detach().double().numpy()
     bias_T = run.model.parameters["trunk.towers.bias"][0].detach().double().numpy()
     z_BK = shared.detach().double().numpy().reshape(24, 5)
@@ -62,6 +61,7 @@ def test_members_left_out_have_zeros(encoded, trainer, settings, architecture):
 
 def test_lower_layers_are_what_a_scheme_without_shared_units_shares(encoded, trainer, settings):
     run = trainer(encoded(), settings(architecture="l2_constrained", lower_hidden=(7, 5)))
-    _, loss_MT, shared, _ = read(run)
+    gramian_MTT, shared, _ = read(run)
     assert shared.shape == (24, 1, 5)
-    assert shared_gramian(loss_MT, shared).shape == (1, 3, 3)
+    assert gramian_MTT.shape == (1, 3, 3)
+    assert (gramian_MTT.diagonal(dim1=1, dim2=2) > 0).all()

@@ -33,5 +33,5 @@ def shared_gramian(loss_MT: Tensor, shared: Tensor, units: Sequence[int] | None 
 def _gradient(loss_M: Tensor, shared: Tensor, units: Sequence[int] | None) -> Tensor:
     (found,) = torch.autograd.grad(loss_M.sum(), shared, retain_graph=True, allow_unused=True)
     found = torch.zeros_like(shared) if found is None else found
-    found = found if units is None else found[..., list(units), :]
+    found = found if units is None else found.index_select(-2, torch.tensor(units, device=found.device))
     return found.reshape(len(loss_M), -1).float()
