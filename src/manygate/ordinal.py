@@ -27,7 +27,8 @@ from torch import Tensor, nn
 
 from manygate.data.levels import Levels
 
-Members = slice | list[int]
+Members = list[int] | None
+"""Which members; None for all."""
 By = Callable[[Tensor, Members, int, Levels], Tensor]
 """Logits z_MBK of some members, which they are, column and levels of the task -> what takes the column's place."""
 
@@ -114,7 +115,8 @@ class Ordinals:
         """The loss of every row, member and task; 0 of tasks that are not ordinal. ``tasks_M`` are the tasks of each member."""
 
         def loss(z_MBK: Tensor, where: Members, column: int, levels: Levels) -> Tensor:
-            return ordinal_loss(z_MBK, label_MBT[where if len(label_MBT) > 1 else slice(None), :, column], levels)
+            own_mBT = _of(label_MBT, where) if len(label_MBT) > 1 else label_MBT
+            return ordinal_loss(z_MBK, own_mBT[..., column], levels)
 
         zero_MBT = torch.zeros_like(output_MBO[..., : label_MBT.shape[-1]], dtype=torch.float32)
         return self._replaced(zero_MBT, output_MBO, tasks_M, loss)
@@ -132,8 +134,8 @@ class Ordinals:
         for m, own in enumerate(tasks_M):
             groups.setdefault(tuple(own), []).append(m)
         if len(groups) == 1:
-            return self._columns(value_MBT, output_MBO, slice(None), tasks_M[0], by)
-        parts = [self._columns(value_MBT[where], output_MBO[where], where, own, by) for own, where in groups.items()]
+            return self._columns(value_MBT, output_MBO, None, tasks_M[0], by)
+        parts = [self._columns(_of(value_MBT, where), _of(output_MBO, where), where, own, by) for own, where in groups.items()]
         order = torch.tensor([m for where in groups.values() for m in where], device=value_MBT.device)
         return torch.cat(parts).index_select(0, order.argsort())
 
@@ -149,3 +151,8 @@ class Ordinals:
         """Logits z_MBK of exceeding each cut of a task."""
         start, gaps = self.starts[t], len(self.levels[t].cuts) - 1
         return torch.cat([output_MBO[..., column : column + 1], output_MBO[..., start : start + gaps]], dim=-1).float()
+
+
+def _of(value_MBX: Tensor, where: Members) -> Tensor:
+    """Some members' part."""
+    return value_MBX if where is None else value_MBX.index_select(0, torch.tensor(where, device=value_MBX.device))

@@ -4,7 +4,7 @@ A training step of a small model calls a hundred kernels of some ten microsecond
 take as long again. On the third call with tensors of the same shapes a :class:`Recorder` writes down every kernel of the forward
 and of the backward pass, below autograd. What only describes memory is left out: a view becomes a place in the memory that it looks
 at. The two lists become two plain Python functions, which call the same kernels on the same numbers in the same order, so that
-results are the same to the bit; a recording is kept only if it shows that on the tensors that it was made from.
+results are the same to the bit; a recording is kept only if outputs and gradients equal the function's own on the tensors at hand.
 
 A recording cannot follow what the numbers decide: a function that reads a value into Python, makes a tensor whose shape depends on
 values or draws random numbers is never recorded and runs as it is, and so does one that takes much memory. Nor can it follow what
@@ -16,11 +16,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils._python_dispatch import TorchDispatchMode
 
 Values = dict[str, Tensor]
@@ -35,7 +35,8 @@ class Recorder:
     """Calls ``function(values, *fixed)`` or, from the third call with such tensors on, what was recorded of it.
 
     ``values`` are all tensors that the function reads and that may differ from call to call, those named in ``steady`` (parameters)
-    always of one shape; ``fixed`` is whatever else it depends on. Results are a tuple of tensors.
+    always of one shape, layout and ``requires_grad``; ``fixed`` is whatever else it depends on. Results are a tuple of tensors; an
+    input that only unused results depend on gets a gradient of zeros.
 
     >>> recorder = Recorder(lambda values: ((values["x"] @ values["w"]).relu().sum(dim=0),), steady=["w"])
     >>> w = torch.ones(2, 3, requires_grad=True)
@@ -52,8 +53,10 @@ class Recorder:
         self.recordings: dict[Hashable, Recording | None] = {}
 
     def __call__(self, values: Values, *fixed: Hashable) -> tuple[Tensor, ...]:
-        changing = ((name, value) for name, value in values.items() if name not in self.steady)
-        key = (*fixed, *((name, v.shape, v.stride(), v.dtype, v.requires_grad) for name, v in changing))
+        if torch.is_autocast_enabled("cpu"):  # which would act on recorded kernels, too
+            return self.function(values, *fixed)
+        changing = (value for name, value in values.items() if name not in self.steady)
+        key = (*fixed, *values, *((v.shape, v.stride(), v.dtype, v.requires_grad, v.is_leaf) for v in changing))
         if key not in self.recordings:
             self.calls[key] = self.calls.get(key, 0) + 1
             if self.calls[key] <= EAGER_CALLS:
@@ -64,32 +67,77 @@ class Recorder:
 
 
 def record(function: Callable[..., tuple[Tensor, ...]], values: Values, *fixed: Hashable) -> Recording | None:
-    """A recording of ``function(values, *fixed)``; None where there can be none."""
-    tape, leaves = Tape(), {name: value.detach().requires_grad_(value.requires_grad) for name, value in values.items()}
-    inputs, asked = [tape.give(leaf) for leaf in leaves.values()], [leaf.requires_grad for leaf in leaves.values()]
+    """A recording of ``function(values, *fixed)``; None where there can be none, or where it would not give the same bits."""
     try:
-        with torch.enable_grad(), tape:
-            outputs = function(leaves, *fixed)
-        middle, moving = len(tape.calls), [output for output in outputs if output.requires_grad]
-        upstream = [torch.ones_like(output, memory_format=torch.contiguous_format) for output in moving]
-        ahead = [tape.give(gradient) for gradient in upstream]
-        found = _gradients(tape, moving, list(compress(leaves.values(), asked)), upstream) if moving else ()
-    except UnrecordableError:
+        recording = _traced(function, _inputs(values), *fixed)
+    except (UnrecordableError, RuntimeError, TypeError):  # not all that runs without a tape runs under one
         return None
-    made, gradients = [tape.view(output) for output in outputs], [None if g is None else tape.view(g) for g in found]
+    inputs = _inputs(values)
+    with torch.enable_grad():
+        outputs = function(inputs, *fixed)
+    upstream = _upstream(outputs)
+    expected = [*outputs, *_gradients(outputs, inputs, upstream)]
+    try:
+        with torch.no_grad():
+            found = recording.run(list(_inputs(values).values()), upstream)
+    except (RuntimeError, TypeError):  # a kernel with a result that its caller may not leave out, say
+        return None
+    return recording if all(map(_same, found, expected)) else None
+
+
+def _inputs(values: Values) -> Values:
+    """Copies, which a function may write into; leaves where they are leaves, since autocast keeps the casts of leaves."""
+    inputs = {}
+    for name, value in values.items():
+        copy = value.detach().clone()
+        leaf = (copy if copy.stride() == value.stride() else value.detach()).requires_grad_(value.requires_grad)
+        with torch.enable_grad():
+            inputs[name] = leaf if value.is_leaf else leaf.clone()
+    return inputs
+
+
+def _upstream(outputs: Sequence[Tensor]) -> list[Tensor]:
+    return [torch.ones_like(output, memory_format=torch.contiguous_format) for output in outputs if output.requires_grad]
+
+
+def _gradients(outputs: Sequence[Tensor], inputs: Values, upstream: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    """Of the inputs that have any, given those of the outputs."""
+    moving, asked = ([value for value in given if value.requires_grad] for given in (outputs, inputs.values()))
+    with torch.enable_grad():
+        return torch.autograd.grad(_End.apply(upstream, *moving), asked, allow_unused=True) if moving else [None for _ in asked]
+
+
+def _same(a: Tensor | None, b: Tensor | None) -> bool:
+    """Whether two tensors hold the same numbers, NaN being one."""
+    if a is None or b is None:
+        return a is b
+    return a.dtype == b.dtype and a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
+
+
+def _traced(function: Callable[..., tuple[Tensor, ...]], values: Values, *fixed: Hashable) -> Recording:
+    tape = Tape()
+    inputs, asked = [tape.give(value) for value in values.values()], [value.requires_grad for value in values.values()]
+    with torch.enable_grad(), tape:
+        outputs = function(values, *fixed)
+    made, middle, upstream = [tape.view(output) for output in outputs], len(tape.calls), _upstream(outputs)
+    ahead = [tape.give(gradient) for gradient in upstream]
+    with tape:
+        found = _gradients(outputs, values, upstream)
+    gradients = [None if gradient is None else tape.view(gradient) for gradient in found]
     second = needed(tape.calls[middle:], gradients)
     read = {root for call in second for root in call.reads} | {view.root for view in gradients if view is not None}
     own = sorted(read & {root for call in tape.calls[:middle] for root in call.makes})
     kept = [index for index, view in enumerate(inputs) if view.root in read]
     results = [*made, *(tape.whole(root) for root in own)]
-    recording = Recording(
+    return Recording(
         tape.function(needed(tape.calls[:middle], results), [view.root for view in inputs], results),
-        tape.function(second, [*(inputs[index].root for index in kept), *own, *(view.root for view in ahead)], gradients),
+        tape.function(
+            second, [*(inputs[index].root for index in kept), *own, *(view.root for view in ahead)], gradients, apart=True
+        ),
         tuple(kept),
         tuple(asked),
         tuple(output.requires_grad for output in outputs),
     )
-    return recording if recording.gives(list(leaves.values()), outputs, upstream, found) else None
 
 
 @dataclass(frozen=True)
@@ -108,18 +156,11 @@ class Recording:
         outputs: tuple[Tensor, ...] = _Replay.apply(self, *values.values())
         return outputs
 
-    def gives(
-        self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], upstream: Sequence[Tensor], gradients: Sequence[Tensor | None]
-    ) -> bool:
-        """Whether it gives just these outputs and gradients."""
-        with torch.no_grad():
-            results = self.forward(*inputs)
-            own = results[len(outputs) :]
-            found = self.backward(*(inputs[index] for index in self.kept), *own, *upstream)
-        return all(
-            a is b or (a is not None and b is not None and torch.equal(a, b))
-            for a, b in zip([*results[: len(outputs)], *found], [*outputs, *gradients], strict=True)
-        )
+    def run(self, inputs: Sequence[Tensor], upstream: Sequence[Tensor]) -> list[Tensor | None]:
+        """Outputs and gradients."""
+        results = self.forward(*inputs)
+        outputs, own = results[: len(self.moving)], results[len(self.moving) :]
+        return [*outputs, *self.backward(*(inputs[index] for index in self.kept), *own, *upstream)]
 
 
 class _Replay(torch.autograd.Function):
@@ -133,6 +174,7 @@ class _Replay(torch.autograd.Function):
         return tuple(outputs)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         recording = ctx.recording
         upstream = (gradient.contiguous() for gradient, moves in zip(gradients, recording.moving, strict=True) if moves)
@@ -140,16 +182,8 @@ class _Replay(torch.autograd.Function):
         return None, *(next(found) if asked else None for asked in recording.asked)
 
 
-def _gradients(tape: Tape, moving: list[Tensor], asked: list[Tensor], upstream: list[Tensor]) -> tuple[Tensor | None, ...]:
-    with torch.enable_grad():
-        end = _End.apply(upstream, *moving)
-    tape.give(end)
-    with tape:
-        return torch.autograd.grad(end, asked, allow_unused=True)
-
-
 class _End(torch.autograd.Function):
-    """A number whose gradients are those given: given ``grad_outputs``, torch imports sympy, for longer than a recording takes."""
+    """A number of which the outputs' gradients are those given. (For ``grad_outputs`` torch would import sympy, half a second.)"""
 
     @staticmethod
     def forward(ctx: Any, upstream: Sequence[Tensor], *outputs: Tensor) -> Tensor:
@@ -186,6 +220,8 @@ class Call:
     """The root that each result is, -1 for what lies in an argument's memory."""
     changes: tuple[int, ...]
     """Roots that it writes into."""
+    listed: bool
+    """Whether it returns several tensors, if only one."""
 
     @property
     def makes(self) -> tuple[int, ...]:
@@ -264,7 +300,7 @@ class Tape(TorchDispatchMode):
             raise UnrecordableError(f"{kernel} changes what it is given")
         made = tuple(self._take(value, home) for value, home in zip(results, homes, strict=True))
         if any(root >= 0 for root in made) or any(value.numel() for value in results if changes):
-            self.calls.append(Call(kernel, arguments, named, made, changes))
+            self.calls.append(Call(kernel, arguments, named, made, changes, not isinstance(result, Tensor)))
 
     def _take(self, value: Tensor | None, home: int | None) -> int:
         """Note a result; the root that it is, if it is one."""
@@ -277,9 +313,12 @@ class Tape(TorchDispatchMode):
             raise UnrecordableError("it takes too much memory")
         return self._root(value).root
 
-    def function(self, calls: Sequence[Call], given: Sequence[int], results: Sequence[View | None]) -> Kernels:
-        """The calls as a Python function of the roots given; other roots that no call made are constants."""
-        return _Writer(self, given).function(calls, results)
+    def function(self, calls: Sequence[Call], given: Sequence[int], results: Sequence[View | None], apart: bool = False) -> Kernels:
+        """The calls as a Python function of the roots given; other roots that no call made are constants.
+
+        ``apart``: no result lies in the memory of another, or of what is given.
+        """
+        return _Writer(self, given, apart).function(calls, results)
 
 
 _UNRECORDABLE = {
@@ -293,8 +332,8 @@ _UNRECORDABLE = {
 class _Writer:
     """Writes calls as a Python function. Its names: ``v`` roots, ``o`` where an input begins, ``k`` kernels, ``c`` what else."""
 
-    def __init__(self, tape: Tape, given: Sequence[int]):
-        self.tape, self.given = tape, list(given)
+    def __init__(self, tape: Tape, given: Sequence[int], apart: bool):
+        self.tape, self.given, self.apart, self.taken = tape, list(given), apart, set(given)
         self.names: dict[str, Any] = {"view": torch.as_strided}
         self.begun: dict[int, str] = {}
         self.lines: list[str] = []
@@ -307,7 +346,7 @@ class _Writer:
             done = [f"v{root}" for root, at in last.items() if at == index and root not in returned and root not in self.tape.given]
             if done:
                 self.lines.append(f"del {', '.join(done)}")
-        answer = "".join(f"{self._text(view)}, " for view in results)
+        answer = "".join(f"{self._result(view)}, " for view in results)
         begun = [f"{name} = v{root}.storage_offset()" for root, name in self.begun.items()]
         body = "".join(f"    {line}\n" for line in [*begun, *self.lines, f"return ({answer})"])
         source = f"def recorded({', '.join(f'v{root}' for root in self.given)}):\n{body}"
@@ -315,10 +354,17 @@ class _Writer:
         recorded: Kernels = self.names["recorded"]
         return recorded
 
+    def _result(self, view: View | None) -> str:
+        if view is None or not self.apart:
+            return self._text(view)
+        shared = view.root in self.tape.given or view.root in self.taken
+        self.taken.add(view.root)
+        return self._text(view) + (".clone()" if shared else "")
+
     def _call(self, call: Call) -> None:
         arguments = [self._text(value) for value in call.arguments]
         arguments += [f"{name}={self._text(value)}" for name, value in call.named.items()]
-        made = ", ".join(f"v{root}" if root >= 0 else "_" for root in call.results)
+        made = ", ".join(f"v{root}" if root >= 0 else "_" for root in call.results) + ("," if call.listed else "")
         target = f"{made} = " if call.makes else ""
         self.lines.append(f"{target}{self._name('k', quick(call.kernel))}({', '.join(arguments)})")
 
