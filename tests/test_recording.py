@@ -170,8 +170,8 @@ def test_autocast_within_a_function_keeps_casts_of_leaves_alone() -> None:
     recorder = Recorder(function)
     for seed in range(6):
         found, expected = given(seed), given(seed)
-        for call, values_ in ((recorder, found), (function, expected)):
-            sum(output.sum() for output in call(values_)).backward()
+        for call, each in ((recorder, found), (function, expected)):
+            sum(output.sum() for output in call(each)).backward()
         assert torch.equal(found["leaf"].grad, expected["leaf"].grad)
     assert None not in recorder.recordings.values()
 
@@ -245,6 +245,25 @@ def test_a_tensor_may_lie_anywhere_in_its_memory() -> None:
     assert recording is not None
     for start in (0, 3, 7):
         assert torch.equal(recording({"x": whole[start : start + 6]})[0], tail({"x": whole[start : start + 6]})[0])
+
+
+def test_inputs_may_overlap_themselves() -> None:
+    def given(seed: int) -> Values:
+        drawn = values(seed)
+        leaf = drawn["x"][:1].clone().requires_grad_()
+        return {"x": leaf.expand(6, 4), "w": drawn["w"], "leaf": leaf}
+
+    def function(given: Values) -> tuple[Tensor, ...]:
+        return (given["x"][1:].t().mul(given["w"][:, :1]).exp(),)
+
+    recorder = Recorder(function)
+    for seed in range(5):
+        found, expected = given(seed), given(seed)
+        for call, each in ((recorder, found), (function, expected)):
+            call(each)[0].sum().backward()
+        for name in ("leaf", "w"):
+            assert torch.equal(found[name].grad, expected[name].grad)
+    assert None not in recorder.recordings.values()
 
 
 def test_a_gradient_may_come_in_any_layout() -> None:

@@ -79,21 +79,26 @@ def record(function: Callable[..., tuple[Tensor, ...]], values: Values, *fixed: 
     expected = [*outputs, *_gradients(outputs, inputs, upstream)]
     try:
         with torch.no_grad():
-            found = recording.run(list(_inputs(values).values()), upstream)
+            found = recording.run(list(values.values()), upstream)
     except (RuntimeError, TypeError):  # a kernel with a result that its caller may not leave out, say
         return None
     return recording if all(map(_same, found, expected)) else None
 
 
 def _inputs(values: Values) -> Values:
-    """Copies, which a function may write into; leaves where they are leaves, since autocast keeps the casts of leaves."""
-    inputs = {}
-    for name, value in values.items():
-        copy = value.detach().clone()
-        leaf = (copy if copy.stride() == value.stride() else value.detach()).requires_grad_(value.requires_grad)
-        with torch.enable_grad():
-            inputs[name] = leaf if value.is_leaf else leaf.clone()
-    return inputs
+    """The same tensors over: copies, but for those that overlap themselves, so that a function may write into them."""
+    with torch.enable_grad():
+        return {name: _input(value) for name, value in values.items()}
+
+
+def _input(value: Tensor) -> Tensor:
+    """A leaf where it is one, since autocast keeps the casts of leaves."""
+    copy = value.detach().clone()
+    copied = copy.stride() == value.stride()
+    leaf = (copy if copied else value.detach()).requires_grad_(value.requires_grad)
+    if value.is_leaf:
+        return leaf
+    return leaf.clone() if copied else leaf.view_as(leaf)
 
 
 def _upstream(outputs: Sequence[Tensor]) -> list[Tensor]:
