@@ -52,6 +52,7 @@ BESIDE = {
     "commands": {"commands"},
     "architecture": {"architecture"},
     "weighting": {"weighting"},
+    "recording": {"recording"},
     "scores": {"predict"},
     "bundle": set(),
 }

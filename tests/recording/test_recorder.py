@@ -13,7 +13,8 @@ from torch import Tensor
 import manygate as mg
 from manygate.config import ARCHITECTURE_NAMES
 from manygate.data.encoded import EncodedLog
-from manygate.recording import EAGER_CALLS, Recorder, record
+from manygate.recording import Recorder, record
+from manygate.recording.recorder import EAGER_CALLS
 from manygate.schema import Schema, Task
 
 Values = dict[str, Tensor]
@@ -198,7 +199,7 @@ def test_what_writes_into_what_it_is_given_is_not_recorded_and_writes_once() -> 
 def test_what_takes_much_memory_is_not_recorded(monkeypatch) -> None:
     """Its products of 6 by 3 take 72 bytes each."""
     for bound, fits in ((71, False), (150, False), (2000, True)):
-        monkeypatch.setattr("manygate.recording.LARGEST", bound)
+        monkeypatch.setattr("manygate.recording.tape.LARGEST", bound)
         assert (record(with_constant, values(0)) is not None) == fits
 
 
