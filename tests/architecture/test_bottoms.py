@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading import agree, nets, rows, shaken
+from reading import agree, nets, rows, shaken, tower
 
 from manygate.architecture import AsymmetricSharing, CustomizedSharing, Inputs, SharedBottom, SingleTask
 from manygate.architecture.shared_bottom import matched_bottom
 from manygate.config import ModelConfig
 from manygate.errors import InputError
+from manygate.tower import Towers
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)
 widths = st.lists(st.integers(1, 64), min_size=1, max_size=3).map(tuple)
@@ -23,10 +24,13 @@ FUSE = {"sum": lambda parts: np.sum(parts, axis=0), "mean": lambda parts: np.mea
 @deep
 @some_tasks
 def test_shared_bottom_and_single_task_are_equation_1(hidden, tasks):
-    model, single = shaken(SharedBottom(5, tasks, hidden)), shaken(SingleTask(5, hidden))
+    """y_k = h_k(f(x)): every task's tower reads the one f."""
+    model, single, towers = shaken(SharedBottom(5, hidden)), shaken(SingleTask(5, hidden)), shaken(Towers(tasks, hidden[-1], (3,)))
     x_BD = rows(8, 5)
     for b, x in enumerate(x_BD.numpy()):
-        agree(model(x_BD)[b], [nets(model.bottom)[0](x)])
+        f = nets(model.bottom)[0](x)
+        agree(model(x_BD)[b], [f])
+        agree(towers(model(x_BD))[b], [tower(f, towers, t) for t in range(tasks)])
         agree(single(x_BD)[b], [nets(single.bottom)[0](x)])
 
 
@@ -123,6 +127,6 @@ def test_the_matched_bottom_has_about_as_many_weights(inputs, tasks, experts, hi
 
 
 def test_a_shared_bottom_is_one_and_single_tasks_are_many():
-    assert SharedBottom(5, 2, (6,)).shared_parameters()
+    assert SharedBottom(5, (6,)).shared_parameters()
     assert not SingleTask(5, (6,)).shared_parameters()
-    assert SharedBottom(5, 2, (6,))(rows(4, 5).float()).shape == (4, 1, 6), "one representation for both tasks"
+    assert SharedBottom(5, (6,))(rows(4, 5).float()).shape == (4, 1, 6), "one representation for both tasks"

@@ -49,7 +49,7 @@ def test_01_experts_that_start_alike_stay_alike():
     with torch.no_grad():
         alike.level.banks[0].weight.fill_(0.1)
     judged(experts_differ, MMoE(5, 2, 4, (6,)), alike)
-    bottom = SharedBottom(5, 2, (6,))
+    bottom = SharedBottom(5, (6,))
     with torch.no_grad():
         bottom.bottom.weight.copy_(alike.level.banks[0].weight[:, :6])
         bottom.bottom.bias.copy_(alike.level.banks[0].bias[:6])
@@ -157,7 +157,7 @@ def test_06_the_number_of_shared_experts_is_the_shared_experts():
     judged(has_three_shared, CGC(5, Level((2, 2), 3, (6,))), CGC(5, Level((2, 2), 2, (6,))))
 
 
-@pytest.mark.parametrize("scheme", [MMoE(5, 2, 3, (6,)), CGC(5, LEVELS[0]), PLE(5, LEVELS), SharedBottom(5, 2, (6,))])
+@pytest.mark.parametrize("scheme", [MMoE(5, 2, 3, (6,)), CGC(5, LEVELS[0]), PLE(5, LEVELS), SharedBottom(5, (6,))])
 def test_07_a_squeeze_without_a_dimension_breaks_a_batch_of_one(scheme):
     def takes_one_row(forward: Callable[[Tensor], Tensor]) -> None:
         assert forward(rows(1, 5).float()).shape == (1, 1 if isinstance(scheme, SharedBottom) else 2, scheme.output_width)

@@ -82,8 +82,8 @@ def test_towers_that_all_read_one_representation(hidden, more):
         (MMoE(100, 2, 8, (16,), GateSettings(bias=True)), 14_834),
         (OMoE(100, 2, 8, (16,)), 14_018),
         (OMoE(100, 2, 8, (16,), GateSettings(bias=True)), 14_026),
-        (SharedBottom(100, 2, (113,)), 13_255),
-        (SharedBottom(100, 2, (16,)), 1_906),
+        (SharedBottom(100, (113,)), 13_255),
+        (SharedBottom(100, (16,)), 1_906),
     ],
     ids=["mmoe", "mmoe with gate bias", "omoe", "omoe with gate bias", "shared bottom", "shared bottom of figure 3"],
 )
@@ -131,7 +131,7 @@ def test_with_equal_gates_it_is_omoe_and_the_gradients_of_its_gates_add_up_to_om
 @deep
 @pytest.mark.parametrize("scheme", [MMoE, OMoE])
 def test_with_one_expert_it_is_a_shared_bottom(scheme, hidden):
-    mixture, bottom = scheme(5, 2, 1, hidden), SharedBottom(5, 2, hidden)
+    mixture, bottom = scheme(5, 2, 1, hidden), SharedBottom(5, hidden)
     state = {key.replace("level.banks.0.", "bottom."): value for key, value in mixture.state_dict().items()}
     bottom.load_state_dict(state)
     x_BD = rows(10, 5).float()

@@ -48,20 +48,20 @@ class SharedBottom(Architecture):
     **Shape**: x_BD -> h_B1H, the same h for every task. Departure of the default settings: dropout after every layer of f.
 
     >>> import torch
-    >>> SharedBottom(inputs=100, tasks=2, hidden=(113,))(torch.zeros(4, 100)).shape
+    >>> SharedBottom(inputs=100, hidden=(113,))(torch.zeros(4, 100)).shape
     torch.Size([4, 1, 113])
     """
 
     widths: ClassVar[str] = "bottom_hidden"
 
-    def __init__(self, inputs: int, tasks: int, hidden: Sequence[int], dropout: float = 0.0):
+    def __init__(self, inputs: int, hidden: Sequence[int], dropout: float = 0.0):
         super().__init__()
         self.output_width = hidden[-1]
         self.bottom = Experts(inputs, 1, hidden, dropout=dropout)
 
     @classmethod
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
-        return cls(inputs.width, tasks, bottom_widths(inputs, tasks, config), config.dropout)
+        return cls(inputs.width, bottom_widths(inputs, tasks, config), config.dropout)
 
     def forward(self, x_BD: Tensor) -> Tensor:
         h_B1H, _ = self.bottom(x_BD)
