@@ -136,3 +136,18 @@ def test_every_scheme_says_where_it_comes_from():
     for row in rows:
         assert any(year in row["source"] for year in ("19", "20")) or "PLE" in row["source"] or "MMoE" in row["source"], row
         assert find_architecture(row["name"]).__doc__
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 5])
+def test_flops_of_a_model_per_task_are_those_of_all_tasks_and_of_a_shared_bottom_are_not(tasks):
+    """By hand: a network of 100 x 16, a tower of 16 x 8 and 8 x 1; a product and a sum count as two."""
+    config = PAPER.replace(bottom_hidden=(16,))
+    bottom, tower = 100 * 16, 16 * 8 + 8
+    assert measure(SECTION_5, tasks, config.replace(architecture="single_task")).flops == 2 * tasks * (bottom + tower)
+    assert measure(SECTION_5, tasks, config.replace(architecture="shared_bottom")).flops == 2 * (bottom + tasks * tower)
+
+
+@every
+def test_replicas_are_not_counted_as_cost(name):
+    config = PAPER.replace(architecture=name)
+    assert measure(SECTION_5, 3, config) == measure(SECTION_5, 3, config.replace(replicas=4))

@@ -13,7 +13,19 @@ from manygate.data.batches import Split
 from manygate.data.encode import Rows
 from manygate.data.labels import LabelScale
 from manygate.errors import InputError
-from manygate.evaluate import Monitor, gains, gate_report, measured, outputs, parse_monitor, predict, sigmoid, task_report
+from manygate.evaluate import (
+    Monitor,
+    clusters,
+    fit_calibration,
+    gains,
+    gate_report,
+    measured,
+    outputs,
+    parse_monitor,
+    predict,
+    sigmoid,
+    task_report,
+)
 from manygate.model import Member, MultiTaskModel
 from manygate.schema import Task
 
@@ -234,3 +246,45 @@ def test_a_gain_that_cannot_be_computed_is_null():
     of.label_BT[:, 0] = 0
     found = gains(measured(logits(of), of, TASKS), measured(logits(of, 2.0), of, TASKS), TASKS)["click"]
     assert (found["gain"], found["ci95"], found["verdict"]) == (None, None, "cannot tell")
+
+
+def test_rows_of_one_group_are_one_cluster_and_rows_without_groups_one_each():
+    of = rows().where(np.arange(N) < 5)
+    of.group_B = np.array([7, 2**63, 7, 0, 2**63], np.uint64)
+    assert [[a == b for b in clusters(of)] for a in clusters(of)] == [[a == b for b in of.group_B] for a in of.group_B]
+    assert sorted(set(clusters(of).tolist())) == [0, 1, 2]
+    of.group_B = None
+    assert clusters(of).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_user_s_row_said_twice_makes_a_verdict_no_surer():
+    """Each row twice, in a group of its own: the same gain with the same error. Without the groups it is smaller, by about sqrt 2."""
+    once = rows(groups=False)
+    both = np.repeat(np.arange(N), 2)
+    twice = Rows(once.id_BS[both], once.number_BM[both], [], once.label_BT[both], once.weight_BT[both], both.astype(np.uint64))
+    apart = Rows(twice.id_BS, twice.number_BM, [], twice.label_BT, twice.weight_BT, None)
+    better, base = logits(once, 1.5, seed=1), logits(once, 0.5, seed=2)
+    expected = gains(measured(better, once, TASKS), measured(base, once, TASKS), TASKS)
+    found = gains(measured(better[:, both], twice, TASKS), measured(base[:, both], twice, TASKS), TASKS)
+    surer = gains(measured(better[:, both], apart, TASKS), measured(base[:, both], apart, TASKS), TASKS)
+    for name, entry in found.items():
+        assert entry["gain"] == pytest.approx(expected[name]["gain"], rel=1e-6)
+        assert entry["se_test"] == pytest.approx(expected[name]["se_test"], rel=1e-6)
+        assert entry["ci95"] == pytest.approx(expected[name]["ci95"], rel=1e-6)
+        assert surer[name]["se_test"] == pytest.approx(entry["se_test"] / np.sqrt(2), rel=0.01)
+
+
+@pytest.mark.parametrize("weights", [(0.1, 1.0, 10.0), (10.0, 0.1, 1.0)])
+def test_a_task_s_weight_is_for_training_and_scales_nothing_that_is_judged(weights: tuple[float, ...]):
+    of = rows()
+    better, base = logits(of, 1.5), logits(of, 0.5, seed=2)
+    weighted = tuple(task.model_copy(update={"weight": weight}) for task, weight in zip(TASKS, weights, strict=True))
+
+    def judged(tasks: Any) -> Any:
+        watched = [Monitor(name, tasks, of, Split(of)) for name in ("mean", "buy", "click/log_loss", "watch/mae")]
+        scores = [[part.tolist() for part in watch(better, members(single))] for watch in watched for single in (False, True)]
+        found = gains(measured(better, of, tasks, SCALES), measured(base, of, tasks, SCALES), tasks)
+        calibrated = fit_calibration(better, of, tasks, SCALES, "platt")
+        return scores, found, task_report(better, of, tasks, SCALES, calibrated), outputs(better, tasks, SCALES).tolist()
+
+    assert judged(weighted) == judged(TASKS)

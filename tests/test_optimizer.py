@@ -226,3 +226,83 @@ def test_weight_decay_spares_what_weighs_networks_against_each_other():
     optimizer.step(0.1)
     decayed = {name for name in names if (values[f"trunk.architecture.{name}"] < 2).all()}
     assert decayed == {"weight", "weights.0", "core", "gate_weight"}
+
+
+@pytest.mark.parametrize(("name", "left"), [("adam", 2.0), ("adamw", 1.998), ("sgd", 2.0), ("adagrad", 2.0)])
+def test_without_a_setting_only_adamw_decays_and_by_a_hundredth_of_the_rate(name: str, left: float):
+    """2 (1 - 0.1 * 0.01) = 1.998, with no gradient to move anything else."""
+    values = {"trunk.a.weight": torch.full((1, 4), 2.0).requires_grad_()}
+    optimizer = Optimizer(values, TrainConfig(optimizer=name), sparse=False)  # type: ignore[arg-type]
+    values["trunk.a.weight"].grad = torch.zeros(1, 4)
+    optimizer.step(0.1)
+    torch.testing.assert_close(values["trunk.a.weight"].detach(), torch.full((1, 4), left), rtol=1e-6, atol=0)
+
+
+FACTORS = [(0.1, 1.0, 10.0), (10.0, 1.0, 0.1), (2.0, 2.0, 2.0), (0.5, 0.25, 0.5), (1.0, 1.0, 1.0)]
+
+
+@pytest.mark.parametrize("factors", FACTORS, ids=str)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+def test_each_member_goes_at_the_rate_times_its_own_factor(name: str, factors: tuple[float, ...], sparse: bool):
+    """With a gradient of ones the first step of each optimizer is one rate long, on whichever axis the members are."""
+    values = {
+        "embedding.3": torch.zeros(4, 3, 2).requires_grad_(),
+        "trunk.a.weight": torch.zeros(3, 5).requires_grad_(),
+        "trunk.a.bias": torch.zeros(3, 1, 5).requires_grad_(),
+    }
+    optimizer = Optimizer(values, settings(optimizer=name, weight_decay=0.0), sparse, members=factors)
+    for value in values.values():
+        value.grad = torch.ones_like(value)
+    if sparse:
+        values["embedding.3"].grad = torch.ones(4, 3, 2).to_sparse(1)
+    optimizer.step(1e-3)
+    for key, value in values.items():
+        for m, factor in enumerate(factors):
+            moved = -value.detach().select(1 if key == "embedding.3" else 0, m)
+            torch.testing.assert_close(moved, torch.full_like(moved, 1e-3 * factor), rtol=1e-4, atol=0, msg=f"{key} of {m}")
+
+
+@pytest.mark.parametrize("kind", ["dense", "rows", "rows and members"])
+def test_clipping_by_hand_whatever_form_a_table_s_gradient_has(kind: str):
+    """Member 0: (3, 0) in the table and 4 in the trunk have norm 5 and are clipped to 1; member 1, a tenth of it, stays as it is.
+
+    The table's row comes in two halves, which must be added before they are squared.
+    """
+    table, weight = torch.zeros(4, 2, 2).requires_grad_(), torch.zeros(2, 1).requires_grad_()
+    weight.grad = torch.tensor([[4.0], [0.4]])
+    half = torch.tensor([[1.5, 0.0], [0.15, 0.0]])  # by member
+    if kind == "dense":
+        table.grad = torch.zeros(4, 2, 2)
+        table.grad[1] = 2 * half
+    elif kind == "rows":
+        table.grad = torch.sparse_coo_tensor(torch.tensor([[1, 1]]), torch.stack([half, half]), (4, 2, 2))
+    else:
+        place = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 1]])
+        table.grad = torch.sparse_coo_tensor(place, half[[1, 0, 0, 1]], (4, 2, 2))
+    clip_gradients({"embedding.3": table, "trunk.a.weight": weight}, 1.0)
+    expected = torch.zeros(4, 2, 2)
+    expected[1] = torch.tensor([[0.6, 0.0], [0.3, 0.0]])
+    torch.testing.assert_close(table.grad.to_dense(), expected)
+    torch.testing.assert_close(weight.grad, torch.tensor([[0.8], [0.4]]))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+def test_a_member_that_is_forgotten_goes_on_as_a_new_one_and_the_others_as_they_were(name: str, sparse: bool):
+    """A step of 0 leaves everything as it is only where no momentum is left; all of a member's state is 0, no other's is touched."""
+    parameters = values()
+    optimizer = Optimizer(parameters, settings(optimizer=name), sparse)
+    for step in range(3):
+        backward(parameters, step, sparse)
+        optimizer.step(0.05)
+    before = {key: value.clone() for key, value in optimizer.tensors().items()}
+    optimizer.forget([1])
+    for key, value in optimizer.tensors().items():
+        parameter = key.rpartition("|")[0]
+        if value.shape != parameters[parameter].shape:
+            continue
+        axis = 1 if parameter == "embedding.3" else 0
+        assert (value.select(axis, 1) == 0).all(), key
+        assert before[key].select(axis, 1).any(), key
+        assert torch.equal(value.select(axis, 0), before[key].select(axis, 0)), key

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 from manygate.paired import Measured
 from manygate.transfer import probabilities, removed, seesaws, sure, transfer, turned
@@ -155,3 +156,36 @@ def test_flags_follow_from_the_joint_intervals(values: list[tuple[float, float]]
         up, down = (list(MAIN).index(flag[key]) for key in ("gains", "loses"))
         assert scores[flag["to"]][up] > scores[flag["from"]][up]
         assert scores[flag["to"]][down] < scores[flag["from"]][down]
+
+
+def test_joint_intervals_count_every_task_and_probabilities_every_metric_of_them_too() -> None:
+    """By hand: 3 tasks are 3 looks at a main metric, and with 2 metrics of probabilities 6 looks at those; 4 replicas, 5 clusters."""
+    random = np.random.default_rng(3)
+    keys = ("auc", "gauc", "log_loss", "ece")
+
+    def any_model() -> dict[str, dict[str, Measured]]:
+        influence = {(task, key): random.normal(size=5) for task in "abc" for key in keys}
+        return {
+            task: {key: Measured(random.normal(size=4), influence[task, key] - influence[task, key].mean()) for key in keys}
+            for task in "abc"
+        }
+
+    measures = {"single_task": any_model(), "one": any_model(), "two": any_model()}
+    found = transfer(measures, "single_task", {task: "auc" for task in "abc"})
+    assert found["looks"] == 3
+
+    def half(one: Measured, other: Measured, looks: int) -> float:
+        gain_R, influence_G = one.value_R - other.value_R, one.influence_G - other.influence_G
+        se, share = np.sqrt(np.sum(influence_G**2) * 5 / 4), 1 - 0.05 / looks / 2
+        seeds = student.ppf(share, 3) * np.std(gain_R, ddof=1) / 2
+        return float(np.hypot(seeds, student.ppf(share, 4) * se))
+
+    for name in ("one", "two"):
+        for task in "abc":
+            for key, looks in (("auc", 3), ("gauc", 3), ("log_loss", 6), ("ece", 6)):
+                low, high = found["gains"][name][task][key]["joint95"]
+                expected = half(measures[name][task][key], measures["single_task"][task][key], looks)
+                assert (high - low) / 2 == pytest.approx(expected, rel=1e-6), (name, task, key)
+    for task in "abc":
+        low, high = found["differences"][0]["tasks"][task]["joint95"]
+        assert (high - low) / 2 == pytest.approx(half(measures["two"][task]["auc"], measures["one"][task]["auc"], 3), rel=1e-6)
