@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
-from manygate.data.batches import Batch, Split
+from manygate.data.batches import Batch, Resampled, Split
 from manygate.data.encode import Rows
 
 
@@ -78,3 +80,19 @@ def test_a_split_without_rows_or_features():
     assert len(Split(empty)) == 0
     assert list(Split(empty).slices(8)) == []
     assert Split(empty).order(0, 0).tolist() == []
+
+
+@pytest.mark.parametrize("bootstrap", [False, True], ids=["order", "bootstrap"])
+def test_each_replica_s_own_order_is_another_in_every_epoch_and_with_every_seed(bootstrap):
+    keys = list(itertools.product((0, 1), (0, 1, 2)))
+    orders = {key: Resampled(Split(rows(200)), [5, 6], bootstrap).order(*key) for key in keys}
+    columns = {(*key, r): tuple(order[:, r].tolist()) for key, order in orders.items() for r in (0, 1)}
+    assert len(set(columns.values())) == len(keys) * 2
+    samples = {key: tuple(sorted(column)) for key, column in columns.items()}
+    for (seed, _, r), sample in samples.items():
+        assert sample == samples[seed, 0, r], "a replica sees the same rows in each epoch"
+        assert bootstrap or sample == tuple(range(200))
+    if bootstrap:
+        assert len(set(samples.values())) == 4, "a sample for each seed and replica"
+    alone = Resampled(Split(rows(200)), [6], bootstrap).order(1, 2)[:, 0]
+    assert tuple(alone.tolist()) == columns[1, 2, 1], "whoever else is there"

@@ -398,3 +398,35 @@ def test_numbers_become_finite_places_or_null(values):
 def test_a_vocabulary_keeps_its_rows_for_a_slice():
     vocabulary = Vocabulary(pa.array(["a", "b", "c"]))
     assert vocabulary.rows_of(pa.array(["z", "c", None, "a"]).slice(1)).tolist() == [4, NULL_ROW, 2]
+
+
+WHOLE = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
+
+
+@pytest.mark.parametrize("later", [pa.float32(), pa.float64()], ids=str)
+@pytest.mark.parametrize("fitted", WHOLE, ids=str)
+@pytest.mark.parametrize("changes", [{}, {"vocabulary": "hash", "buckets": 10_000}], ids=["vocabulary", "hashed"])
+def test_whole_ids_that_come_as_floats_are_the_same_ids_and_nan_is_null(fitted, later, changes):
+    """No dataframe in between, which would have made the NaN null already."""
+    encoder = sparse_encoder(pa.array([1, 2, None, 3], fitted), **changes)
+    one, two, three = rows_of(encoder, pa.array([1, 2, 3], fitted))
+    assert rows_of(encoder, pa.array([3.0, float("nan"), None, 1.0, 2.0], later)) == [three, NULL_ROW, NULL_ROW, one, two]
+    assert rows_of(encoder, pa.array([float("nan")] * 2, later)) == [NULL_ROW] * 2
+    if not changes:
+        assert (one, two, three) == (2, 3, 4)
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()], ids=str)
+def test_nan_among_ids_fitted_as_floats_is_no_id(kind):
+    encoder = sparse_encoder(pa.array([0.5, float("nan"), 1.5, float("nan")], kind))
+    assert encoder.vocabularies["id"].rows == 2 + 2
+    assert rows_of(encoder, pa.array([float("nan"), 1.5, 0.5, None], kind)) == [NULL_ROW, 3, 2, NULL_ROW]
+
+
+def test_nan_in_a_bag_of_whole_ids_is_null():
+    bags = pa.array([[1, 2], [3]], pa.list_(pa.int64()))
+    batch = pa.record_batch({"ids": bags, "click": [0, 1]})
+    encoder = fit_encoder(schema_of(Feature(name="ids", kind="bag")), KEEP_ALL, [("log", batch)])
+    later = pa.record_batch({"ids": pa.array([[3.0, float("nan")], [1.0]], pa.list_(pa.float64()))})
+    ((value, offset),) = encoder.encode(later, labels=False).bags
+    assert (value.tolist(), offset.tolist()) == ([4, NULL_ROW, 2], [0, 2, 3])

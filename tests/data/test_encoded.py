@@ -218,3 +218,39 @@ def test_the_summary_counts(encoded, log_table):
     assert by_name["price"]["rows"] is None
     assert by_name["age"]["null_share"] == pytest.approx(0.1, abs=0.06)
     assert by_name["user"]["unknown_share"] == 0.0
+
+
+ARRAYS = ("ids", "numbers", "labels", "weights", "groups", "bag ids", "bag offsets")
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("array", ARRAYS)
+def test_a_fingerprint_knows_every_array_of_every_part(encoded, log_table, part, array):
+    """One number changed anywhere, the first or the last."""
+    log = encoded(log_table(200))
+    before, rows = log.fingerprint("a"), log.parts[part]
+    values = {
+        "ids": rows.id_BS,
+        "numbers": rows.number_BM,
+        "labels": rows.label_BT,
+        "weights": rows.weight_BT,
+        "groups": rows.group_B,
+        "bag ids": rows.bags[1][0],
+        "bag offsets": rows.bags[1][1],
+    }
+    assert set(values) == set(ARRAYS)
+    value = values[array]
+    assert value is not None
+    for place in (0, value.size - 1):
+        kept = value.flat[place]
+        value.flat[place] = kept + 1 if np.isfinite(kept) else 0
+        assert log.fingerprint("a") != before
+        value.flat[place] = kept
+        assert log.fingerprint("a") == before
+
+
+def test_a_fingerprint_knows_how_many_rows_there_are_beyond_those_it_reads(encoded, log_table):
+    log = encoded(log_table(200), Schema(features=(Feature(name="age", kind="dense"),), tasks=(Task(name="click"),)))
+    for part in PARTS:
+        fewer = {name: rows.where(np.arange(len(rows)) < len(rows) - (name == part)) for name, rows in log.parts.items()}
+        assert type(log)(log.source, log.encoder, fewer).fingerprint("a") != log.fingerprint("a")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torchjd import scalarization
 from torchjd.aggregation import CAGradWeighting, FairGradWeighting, NashMTL
 
-from manygate.config import RunConfig
+from manygate.config import WEIGHTING_NAMES, RunConfig
 from manygate.weighting import Given, Seen, Weighting, build_weighting
 from manygate.weighting.cagrad import two_tasks
 from manygate.weighting.fairgrad import fair_weights
@@ -357,3 +357,30 @@ def test_the_others_see_the_weighted_losses(name):
     weighted = make(name, weight=(1.0, 2.0)).weigh(losses(1, 1), look(gradients=gradients))
     scaled = make(name).weigh(losses(1, 1), look(gradients=gradients * [[1.0], [2.0]]))
     torch.testing.assert_close(weighted, scaled * torch.tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize(("pull", "expected"), [(0.0, 0.975), (0.0005, 0.975), (0.0015, 1.025)])
+def test_famo_s_logits_decay_by_a_thousandth_of_themselves(pull, expected):
+    """By hand: at xi = (1, -1), z_1 z_2 = e^2 / (1 + e^2)^2, and the gradient is 0.001 (1, -1) - pull (1, -1).
+
+    Adam's first step is 0.025 long against its sign, so that the decay is known to lie between the pulls.
+    """
+    weighting = make("famo")
+    weighting.state["logit"].copy_(torch.tensor([1.0, -1.0]))
+    product = math.e**2 / (1 + math.e**2) ** 2
+    weighting.weigh(losses(1.0, 1.0), look())
+    weighting.look(losses(math.exp(pull / product), 1.0), look())  # task 1 fell by -pull / z_1 z_2
+    torch.testing.assert_close(weighting.state["logit"], losses(expected, -expected), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("name", WEIGHTING_NAMES)
+def test_what_members_learnt_is_forgotten_and_no_other_s(name):
+    weighting = make(name)
+    with torch.no_grad():
+        for value in weighting.parameters.values():
+            value.copy_(torch.arange(1.0, 1 + value.numel()).view(value.shape))
+    weighting.forget([1])
+    for value in weighting.parameters.values():
+        assert (value[1] == 0).all()
+        assert torch.equal(value[0].detach(), torch.arange(1.0, 1 + value[0].numel()))
+    assert (name == "uncertainty") == bool(weighting.parameters)
