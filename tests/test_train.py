@@ -475,3 +475,308 @@ def test_a_member_that_has_stopped_cannot_end_the_run_of_the_others(log, trainer
         assert torch.isfinite(value).all()
         own = value.narrow(member_axis(name), 0, 1)
         torch.testing.assert_close(own, alone.model.parameters[name], rtol=1e-3, atol=1e-4)
+
+
+class Scripted:
+    """A watch whose scores are written down, by member and epoch; keeps the model's weights as it saw them."""
+
+    def __init__(self, training: Trainer, scores: list[list[float]]):
+        self.own, self.scores, self.training = training.monitor, scores, training
+        self.seen: list[dict[str, torch.Tensor]] = []
+        training.monitor = self
+
+    @property
+    def split(self) -> Any:
+        return self.own.split
+
+    def name(self, task: Any) -> str:
+        return self.own.name(task)
+
+    def __call__(self, logit_RNT: np.ndarray, members: Any) -> Any:
+        self.seen.append({name: value.detach().clone() for name, value in self.training.model.parameters.items()})
+        return self.own(logit_RNT, members)[0], np.array([own[len(self.seen) - 1] for own in self.scores])
+
+
+NAN = float("nan")
+COURSES = {
+    1: [[0.1, 0.3, 0.2, 0.9, 0.9], [0.5, 0.4, 0.9, 0.9, 0.9], [0.1, 0.1, 0.9, 0.9, 0.9]],
+    2: [[0.1, 0.3, 0.2, 0.3, 0.9], [0.5, 0.4, 0.6, 0.1, 0.2], [0.1, NAN, 0.2, 0.0, 0.0]],
+    3: [[0.1, 0.3, 0.2, 0.3, 0.0], [0.9, 0.4, 0.6, 0.1, 0.95], [0.1, 0.2, 0.3, 0.4, 0.5]],
+}
+"""Validation scores of three replicas in five epochs, by patience."""
+BEST = {1: ([2, 1, 1], [3, 2, 2]), 2: ([2, 3, 3], [4, 5, 5]), 3: ([2, 1, 5], [5, 4, 5])}
+"""Their best epochs, where a tie is not better, and the last epoch in which each still trains."""
+
+
+@pytest.mark.parametrize("patience", [1, 2, 3])
+def test_patience_is_exact_and_a_tie_is_not_better(log, trainer, settings, patience):
+    training = trainer(log, settings(replicas=3, epochs=5, patience=patience))
+    script = Scripted(training, COURSES[patience])
+    state = training.fit()
+    best, last = BEST[patience]
+    assert state.best_epoch == best
+    assert state.best == [course[epoch - 1] for course, epoch in zip(COURSES[patience], best, strict=True)]
+    assert state.epoch == max(last)
+    for name, value in training.model.parameters.items():
+        axis = member_axis(name)
+        for m, (kept, end) in enumerate(zip(best, last, strict=True)):
+            assert torch.equal(value.select(axis, m), script.seen[kept - 1][name].select(axis, m)), name
+            if name == "trunk.towers.weight":
+                after = [seen[name].select(axis, m) for seen in script.seen]
+                assert all(not torch.equal(after[e], after[e - 1]) for e in range(1, end))
+
+
+def test_the_last_weights_are_kept_where_asked_whatever_the_scores_and_patience(log, trainer, settings):
+    training = trainer(log, settings(replicas=3, epochs=5, patience=1, keep="last"))
+    script = Scripted(training, [[0.9, 0.1, 0.1, 0.1, 0.2], [0.1, 0.2, 0.3, 0.9, 0.5], [NAN] * 5])
+    state = training.fit()
+    assert (state.epoch, state.best_epoch, state.best) == (5, [5, 5, 5], [0.2, 0.5, None])
+    for name, value in training.model.parameters.items():
+        assert torch.equal(value, script.seen[4][name])
+        assert name.startswith("embedding") or not torch.equal(value, script.seen[3][name])
+
+
+RATES = {
+    "constant": ({}, lambda s: 1.0),
+    "linear": ({"schedule": "linear"}, lambda s: 1 - s / 18),
+    "cosine": ({"schedule": "cosine"}, lambda s: (1 + math.cos(math.pi * s / 18)) / 2),
+    "warm": ({"warmup": 1 / 3}, lambda s: min((s + 1) / 6, 1.0)),
+    "warm, linear": ({"warmup": 1 / 3, "schedule": "linear"}, lambda s: (s + 1) / 6 if s < 6 else 1 - (s - 6) / 12),
+    "fewer steps": ({"schedule": "linear", "max_steps": 12}, lambda s: 1 - s / 12),
+}
+
+
+@pytest.mark.parametrize("case", list(RATES))
+@pytest.mark.parametrize("stops", [False, True], ids=["whole", "resumed"])
+def test_each_step_is_taken_at_the_rate_of_its_own_number(log, trainer, settings, tmp_path, case, stops):
+    """Two epochs of nine steps, numbered from 0 through both; a run that was stopped goes on in the middle of the schedule."""
+    changes, expected = RATES[case]
+    taken: list[float] = []
+
+    def counted(progress: Progress | None) -> Trainer:
+        made = trainer(log, settings(learning_rate=0.01, epochs=2, **changes), tmp_path, progress, "f")
+        step = made.optimizer.step
+        made.optimizer.step = lambda rate: (taken.append(rate), step(rate))[1]
+        return made
+
+    if stops:
+        with pytest.raises(Interrupted):
+            counted(Stopper(5)).fit()
+    counted(None).fit()
+    assert taken == pytest.approx([0.01 * expected(s) for s in range(changes.get("max_steps", 18))])
+
+
+@pytest.mark.parametrize("mode", ["shared", "order", "bootstrap"])
+def test_every_epoch_and_every_shuffle_seed_has_an_order_of_its_own(log, trainer, settings, mode):
+    orders = {}
+    for seed in (0, 1):
+        training = trainer(log, settings(epochs=3, patience=9, shuffle_seed=seed, replica_data=mode))
+        taken: list[torch.Tensor] = []
+        take = training.train.take
+        training.train.take = lambda row_B, taken=taken, take=take: (taken.append(row_B.flatten()), take(row_B))[1]
+        training.fit()
+        assert len(taken) == 27
+        for epoch in range(3):
+            orders[seed, epoch] = tuple(torch.cat(taken[9 * epoch : 9 * epoch + 9]).tolist())
+    assert len(set(orders.values())) == 6
+    for (seed, _), order in orders.items():
+        assert sorted(order) == sorted(orders[seed, 0])
+        assert mode == "bootstrap" or sorted(order) == list(range(len(log.parts["train"])))
+
+
+@pytest.mark.parametrize("architecture", ["mmoe", "single_task"])
+def test_each_epoch_s_training_losses_are_its_own(log, trainer, settings, architecture):
+    training = trainer(log, settings(architecture=architecture, epochs=3, patience=9, replicas=2, batch_size=4, keep="last"))
+    losses, seen = training._losses, []
+
+    def spy(*given: Any) -> Any:
+        found = losses(*given)
+        seen.append(torch.where(found[1], found[0].detach(), NAN).reshape(2, 3).numpy())
+        return found
+
+    training._losses = spy
+    state = training.fit()
+    for epoch, entry in enumerate(state.history):
+        expected_RT = np.nanmean(np.stack(seen[epoch * training.batches : (epoch + 1) * training.batches]), axis=0)
+        for t, name in enumerate(log.schema.task_names):
+            assert entry["train_loss"][name] == pytest.approx(expected_RT[:, t].tolist(), rel=1e-5)
+            assert entry["weights"][name] == pytest.approx([0.5 if name == "like" and architecture == "mmoe" else 1.0] * 2)
+
+
+def test_a_model_per_task_is_trained_alike_whatever_the_weight_of_its_task(log, trainer, settings):
+    """The baseline of every comparison: with one loss a weight is no more than another learning rate, so it is left out."""
+    from dataclasses import replace as with_parts
+
+    found = []
+    for weights in ((1.0, 1.0, 1.0), (0.1, 3.0, 10.0)):
+        tasks = tuple(task.model_copy(update={"weight": weight}) for task, weight in zip(log.schema.tasks, weights, strict=True))
+        schema = log.schema.model_copy(update={"tasks": tasks})
+        weighed = EncodedLog(log.source, with_parts(log.encoder, schema=schema), log.parts)
+        config = settings(architecture="single_task", optimizer="sgd", clip_norm=0.5, replicas=2, l2_alpha=0.1)
+        training = trainer(weighed, config)
+        found.append((training.fit(), training.model.parameters))
+    (one, one_values), (two, two_values) = found
+    assert (one.best, one.best_epoch) == (two.best, two.best_epoch)
+    assert one.history == two.history
+    assert all(torch.equal(value, two_values[name]) for name, value in one_values.items())
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "adagrad"])
+def test_a_replica_that_diverged_leaves_nothing_of_itself_behind(log, trainer, settings, optimizer):
+    """What its weighting learned and its optimizer remembers is 0 from then on, and no NaN is in what a checkpoint would hold."""
+    training = trainer(log, settings(weighting="uncertainty", replicas=3, epochs=2, patience=9, optimizer=optimizer))
+    step = training._step
+
+    def break_it(batch: Any) -> None:
+        if training.state.step == 11:
+            with torch.no_grad():
+                training.model.parameters["trunk.towers.bias"][1] = float("nan")
+        step(batch)
+        if training.state.step == 11:
+            expect_nothing()
+
+    def expect_nothing() -> None:
+        learnt = training.weighting.parameters["weighting.s"].detach()
+        assert learnt[1].tolist() == [0.0] * 3
+        assert (learnt[[0, 2]] != 0).all()
+        for key, value in training.optimizer.tensors().items():
+            name = key.rpartition("|")[0]
+            parameter = {**training.model.parameters, **training.weighting.parameters}[name]
+            assert torch.isfinite(value).all(), key
+            if value.shape == parameter.shape:
+                assert (value.select(member_axis(name), 1) == 0).all(), key
+        for name, value in training.model.parameters.items():
+            axis = member_axis(name)
+            assert torch.equal(value.select(axis, 1), training.best[name].select(axis, 1)), name
+
+    training._step = break_it
+    state = training.fit()
+    assert state.diverged == [None, 12, None]
+    assert all(torch.isfinite(value).all() for value in training.weighting.tensors().values())
+    assert all(torch.isfinite(value).all() for value in training.optimizer.tensors().values())
+
+
+FREE = {"log": "other.parquet", "threads": 2, "device": "cpu", "checkpoint_seconds": 1.0}
+"""Settings that change nothing in what is trained, so that a run may go on with others."""
+OTHERS: dict[str, Any] = {
+    "valid": "v.parquet",
+    "test": "t.parquet",
+    "schema_file": "s.yaml",
+    "task": ("click",),
+    "group": "user",
+    "time": "age",
+    "weight": "weight",
+    "bias": ("position",),
+    "ignore": ("age",),
+    "split": "group",
+    "fractions": (0.5, 0.3, 0.2),
+    "shuffle_seed": 1,
+    "encoding": "minmax",
+    "bins": 5,
+    "min_count": 2,
+    "architecture": "ple",
+    "dim": 4,
+    "lower_hidden": (6,),
+    "experts": 4,
+    "expert_hidden": (6,),
+    "levels": 3,
+    "level_hidden": ((5,), (5,)),
+    "shared_experts": (2,),
+    "task_experts": ((1,),),
+    "task_expert_hidden": ((5,), (5,), (5,)),
+    "bottom_hidden": (7,),
+    "tower_hidden": (5,),
+    "gate": "topk",
+    "gate_bias": True,
+    "gate_features": ("user",),
+    "temperature": 2.0,
+    "top_k": 3,
+    "gate_dropout": 0.1,
+    "importance_weight": 0.2,
+    "load_weight": 0.2,
+    "entropy_weight": 0.02,
+    "ml_gate_input": "raw",
+    "expert_norm": True,
+    "fusion": "sum",
+    "l2_alpha": 0.1,
+    "stitch_rate": 1.0,
+    "subspaces": 3,
+    "orthogonality": 0.1,
+    "tucker_ranks": (2, 2, 2),
+    "gate_hidden": 16,
+    "match_parameters": 5000,
+    "match_flops": 5000,
+    "funnel": "aitm",
+    "dropout": 0.2,
+    "bias_dropout": 0.2,
+    "replicas": 2,
+    "seed": 1,
+    "pack": 1,
+    "replica_data": "order",
+    "replica_seeds": (1,),
+    "replica_rates": (2.0,),
+    "replica_weights": ((1.0, 2.0, 3.0),),
+    "calibrator_weight": 0.5,
+    "escm2_weight": 2.0,
+    "escm2_joint_weight": 2.0,
+    "propensity_floor": 0.1,
+    "weighting": "dwa",
+    "balance_every": 2,
+    "gradnorm_alpha": 1.0,
+    "cagrad_c": 0.5,
+    "optimizer": "sgd",
+    "learning_rate": 0.02,
+    "weight_decay": 0.01,
+    "schedule": "linear",
+    "warmup": 0.1,
+    "clip_norm": 1.0,
+    "batch_size": 16,
+    "epochs": 3,
+    "max_steps": 5,
+    "keep": "last",
+    "patience": 4,
+    "monitor": "click",
+    "calibration": "platt",
+    "precision": "bf16",
+    "sparse_gradients": True,
+    "architectures": ("mmoe",),
+    "weightings": ("dwa",),
+    "weight_sweep": 3,
+}
+"""Another value of each setting than the tests' own."""
+
+
+def test_a_run_goes_on_with_its_own_settings_alone(log, settings, tmp_path, monkeypatch):
+    """Over all settings: any of them changed gives another fingerprint, but for those that change nothing in what is trained."""
+
+    class Found(Exception):
+        pass
+
+    def tell(folder: Path, fingerprint: str) -> None:
+        raise Found(fingerprint)
+
+    monkeypatch.setattr("manygate.run._finished", tell)
+    (tmp_path / "DONE").write_text("")
+
+    def fingerprint(**changes: Any) -> str:
+        with pytest.raises(Found) as found:
+            train_one(log, settings(**changes), tmp_path, Progress())
+        return str(found.value)
+
+    own = fingerprint()
+    assert set(OTHERS) | set(FREE) == set(type(settings()).model_fields) - {"config_version"}, "a new setting belongs in one of them"
+    for name, value in FREE.items():
+        assert fingerprint(**{name: value}) == own, name
+    others = {name: fingerprint(**{name: value}) for name, value in OTHERS.items()}
+    assert len({own, *others.values()}) == len(OTHERS) + 1, [name for name, found in others.items() if found == own]
+
+
+def test_a_checkpoint_and_a_finished_run_of_other_settings_are_refused(log, settings, tmp_path):
+    config = settings(epochs=1)
+    with pytest.raises(Interrupted):
+        run(log, config, tmp_path, Stopper(3))
+    for done in (False, True):
+        if done:
+            run(log, config, tmp_path)
+        with pytest.raises(InputError, match="log or the settings have changed"):
+            run(log, config.replace(learning_rate=0.02), tmp_path)
