@@ -12,7 +12,7 @@ from manygate.bundle import load_bundle
 from manygate.data.encode import Input
 from manygate.errors import InputError
 from manygate.interrupt import Interrupted
-from manygate.packs import merge_states, pack_size, replica_bytes
+from manygate.packs import merge_states, pack_size, replica_bytes, train_packs
 from manygate.progress import Progress
 from manygate.run import train_one, train_run
 from manygate.train import DivergedError, State, Trainer
@@ -151,3 +151,50 @@ def test_gradients_of_every_task_take_memory(settings):
         replica_bytes(inputs, 3, config.replace(weighting=name, architecture="l2_constrained")) for name in ("fixed", "gradnorm")
     )
     assert reading - fixed == 4 * 2 * 3 * 64 * 100, "at x"
+
+
+@pytest.mark.parametrize("size", [1, 2, 5], ids="packs of {}".format)
+@pytest.mark.parametrize("architecture", ["mmoe", "single_task"])
+def test_each_replica_has_its_own_seed_rate_and_weights_in_whatever_pack_it_is(
+    log, trainer, settings, monkeypatch, architecture, size
+):
+    """Five replicas take three rates, two rows of weights and two seeds in turn; the schema's weights are 1, 0.5, 1."""
+    config = settings(
+        architecture=architecture,
+        replicas=5,
+        seed=100,
+        replica_rates=(0.1, 1.0, 10.0),
+        replica_weights=((1.0, 2.0, 3.0), (4.0, 6.0, 0.0)),
+        replica_seeds=(0, 7),
+        optimizer="sgd",
+        weight_decay=0.0,
+    )
+    rates = [0.1, 1.0, 10.0, 0.1, 1.0]
+    shared, own = ([1.0, 1.0, 3.0], [4.0, 3.0, 0.0]), ([1.0, 2.0, 3.0], [4.0, 6.0, 0.0])
+    rows = [(shared if architecture == "mmoe" else own)[r % 2] for r in range(5)]
+    made: list[Trainer] = []
+
+    def train(part: Any, place: Any, title: str, first: int) -> Trainer:
+        assert first == sum(one.config.replicas for one in made)
+        made.append(trainer(log, part))
+        return made[-1]
+
+    monkeypatch.setattr(Trainer, "fit", lambda self: self.state)
+    _, state = train_packs(train, config, size, None)
+    assert len(made) == -(-5 // size)
+    assert state.members == (5 if architecture == "mmoe" else 15)
+    seeds, weights, moved = [], [], []
+    for one in made:
+        members = one.model.members
+        seeds += [member.seed for member in members]
+        weights += one.weighting.given.weight_MT.tolist()
+        before = one.model.parameters["trunk.towers.bias"].detach().clone()
+        for value in one.model.parameters.values():
+            value.grad = torch.ones_like(value)
+        one.optimizer.step(1.0)
+        step_M = (before - one.model.parameters["trunk.towers.bias"].detach()).reshape(len(members), -1)
+        moved += step_M.mean(dim=1).tolist()
+    each = range(1 if architecture == "mmoe" else 3)
+    assert seeds == [100 + 7 * (r % 2) for r in range(5) for _ in each]
+    assert weights == rows if architecture == "mmoe" else weights == [[weight] for row in rows for weight in row]
+    assert moved == pytest.approx([rate for rate in rates for _ in each], rel=1e-5)
