@@ -285,3 +285,15 @@ def test_a_stopped_comparison_goes_on_where_it_was(compared, encoded, tmp_path, 
             document["results"][name].pop("seconds", None)
     assert again["results"] == found["results"]
     assert again["verdicts"] == found["verdicts"]
+
+
+def test_a_comparison_s_influences_are_by_group(log):
+    """One number a group, the sum of its rows' influences."""
+    (one,) = measures(log, {"single_task": scored(log, (1.0, 0.3), seed=1)}).values()
+    rows = log.parts["test"]
+    by_row = Rows(rows.id_BS, rows.number_BM, [], rows.label_BT, rows.weight_BT, None)
+    (alone,) = measures(FakeLog({"test": by_row}, log.schema), {"single_task": scored(log, (1.0, 0.3), seed=1)}).values()
+    groups = sorted(set(rows.group_B.tolist()))
+    for task, key in (("click", "auc"), ("click", "log_loss"), ("watch", "r2")):
+        expected = [alone[task][key].influence_G[rows.group_B == group].sum() for group in groups]
+        np.testing.assert_allclose(one[task][key].influence_G, expected, rtol=1e-6, atol=1e-12)
