@@ -258,7 +258,7 @@ def test_rows_of_one_group_are_one_cluster_and_rows_without_groups_one_each():
 
 
 def test_a_user_s_row_said_twice_makes_a_verdict_no_surer():
-    """Each row twice, in a group of its own: the same gain with the same error. Without the groups it is smaller, by about sqrt 2."""
+    """Each row twice, in a group of its own: the same gain with the same error; without groups it is smaller, by sqrt 2."""
     once = rows(groups=False)
     both = np.repeat(np.arange(N), 2)
     twice = Rows(once.id_BS[both], once.number_BM[both], [], once.label_BT[both], once.weight_BT[both], both.astype(np.uint64))

@@ -196,5 +196,5 @@ def test_each_replica_has_its_own_seed_rate_and_weights_in_whatever_pack_it_is(
         moved += step_M.mean(dim=1).tolist()
     each = range(1 if architecture == "mmoe" else 3)
     assert seeds == [100 + 7 * (r % 2) for r in range(5) for _ in each]
-    assert weights == rows if architecture == "mmoe" else weights == [[weight] for row in rows for weight in row]
+    assert weights == (rows if architecture == "mmoe" else [[weight] for row in rows for weight in row])
     assert moved == pytest.approx([rate for rate in rates for _ in each], rel=1e-5)

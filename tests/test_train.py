@@ -536,6 +536,27 @@ def test_the_last_weights_are_kept_where_asked_whatever_the_scores_and_patience(
         assert name.startswith("embedding") or not torch.equal(value, script.seen[3][name])
 
 
+def test_a_resumed_run_has_the_best_weights_of_before_and_goes_on_from_the_newest_checkpoint(log, trainer, settings, tmp_path):
+    """The first epoch is the best; the run stops in the second and, again, in the third."""
+    config, seen = settings(epochs=4, patience=9), []
+    for after, said in ((12, None), (10, 12), (None, 22)):
+        progress = Stopper(after or -1)
+        training = trainer(log, config, tmp_path, progress, "f")
+        script = Scripted(training, [[0.9, 0.1, 0.2, 0.3][len(seen) :]])
+        if after is None:
+            training.fit()
+        else:
+            with pytest.raises(Interrupted):
+                training.fit()
+        seen += script.seen
+        assert said is None or f"continuing after step {said}" in progress.said[0]
+    assert len(seen) == 4
+    assert training.state.best_epoch == [1]
+    for name, value in training.model.parameters.items():
+        assert torch.equal(value, seen[0][name]), name
+        assert name.startswith("embedding") or not torch.equal(value, seen[1][name])
+
+
 RATES = {
     "constant": ({}, lambda s: 1.0),
     "linear": ({"schedule": "linear"}, lambda s: 1 - s / 18),
@@ -749,22 +770,22 @@ OTHERS: dict[str, Any] = {
 def test_a_run_goes_on_with_its_own_settings_alone(log, settings, tmp_path, monkeypatch):
     """Over all settings: any of them changed gives another fingerprint, but for those that change nothing in what is trained."""
 
-    class Found(Exception):
+    class FoundError(Exception):
         pass
 
     def tell(folder: Path, fingerprint: str) -> None:
-        raise Found(fingerprint)
+        raise FoundError(fingerprint)
 
     monkeypatch.setattr("manygate.run._finished", tell)
     (tmp_path / "DONE").write_text("")
 
     def fingerprint(**changes: Any) -> str:
-        with pytest.raises(Found) as found:
+        with pytest.raises(FoundError) as found:
             train_one(log, settings(**changes), tmp_path, Progress())
         return str(found.value)
 
     own = fingerprint()
-    assert set(OTHERS) | set(FREE) == set(type(settings()).model_fields) - {"config_version"}, "a new setting belongs in one of them"
+    assert set(OTHERS) | set(FREE) == set(type(settings()).model_fields) - {"config_version"}, "name a new setting in one"
     for name, value in FREE.items():
         assert fingerprint(**{name: value}) == own, name
     others = {name: fingerprint(**{name: value}) for name, value in OTHERS.items()}

@@ -159,7 +159,7 @@ def test_flags_follow_from_the_joint_intervals(values: list[tuple[float, float]]
 
 
 def test_joint_intervals_count_every_task_and_probabilities_every_metric_of_them_too() -> None:
-    """By hand: 3 tasks are 3 looks at a main metric, and with 2 metrics of probabilities 6 looks at those; 4 replicas, 5 clusters."""
+    """By hand: 3 tasks are 3 looks at a main metric, 6 at those of 2 metrics of probabilities; 4 replicas, 5 clusters."""
     random = np.random.default_rng(3)
     keys = ("auc", "gauc", "log_loss", "ece")
 
@@ -171,7 +171,7 @@ def test_joint_intervals_count_every_task_and_probabilities_every_metric_of_them
         }
 
     measures = {"single_task": any_model(), "one": any_model(), "two": any_model()}
-    found = transfer(measures, "single_task", {task: "auc" for task in "abc"})
+    found = transfer(measures, "single_task", dict.fromkeys("abc", "auc"))
     assert found["looks"] == 3
 
     def half(one: Measured, other: Measured, looks: int) -> float:

@@ -251,6 +251,10 @@ def test_a_fingerprint_knows_every_array_of_every_part(encoded, log_table, part,
 
 def test_a_fingerprint_knows_how_many_rows_there_are_beyond_those_it_reads(encoded, log_table):
     log = encoded(log_table(200), Schema(features=(Feature(name="age", kind="dense"),), tasks=(Task(name="click"),)))
-    for part in PARTS:
-        fewer = {name: rows.where(np.arange(len(rows)) < len(rows) - (name == part)) for name, rows in log.parts.items()}
-        assert type(log)(log.source, log.encoder, fewer).fingerprint("a") != log.fingerprint("a")
+
+    def found(rows: int) -> str:
+        none = np.zeros((rows, 0), np.int32), np.zeros((rows, 0), np.float32)
+        log.parts["test"] = Rows(*none, [], np.zeros((rows, 1), np.float32), np.ones((rows, 1), np.float32), None)
+        return log.fingerprint("a")
+
+    assert found(1_000_001) != found(1_000_002)
