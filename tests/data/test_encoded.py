@@ -218,3 +218,33 @@ def test_the_summary_counts(encoded, log_table):
     assert by_name["price"]["rows"] is None
     assert by_name["age"]["null_share"] == pytest.approx(0.1, abs=0.06)
     assert by_name["user"]["unknown_share"] == 0.0
+
+
+def shares_log() -> dict[str, pa.Table]:
+    """Training rows of which a quarter, none and an eighth are null; test rows with nulls and ids unseen in other numbers."""
+    train = pa.table(
+        {
+            "shop": ["a", "b", "a", None] * 10,
+            "city": ["x", "y", "x", "y"] * 10,
+            "age": [1.0, 2.0, 3.0, None, 5.0, 6.0, 7.0, 8.0] * 5,
+            "click": [0, 1] * 20,
+        }
+    )
+    test = pa.table(
+        {
+            "shop": ["a", None, None, None, None, "new", "b", "a", "newer", "b"],
+            "city": ["x", "new", "new", "new", "y", "x", None, "new", "x", "y"],
+            "age": [None] * 6 + [1.0] * 4,
+            "click": [0, 1] * 5,
+        }
+    )
+    return {"train.parquet": train, "valid.parquet": train, "test.parquet": test}
+
+
+def test_unknown_and_null_shares_by_hand(tmp_path, settings):
+    """Unknown: test rows whose id training had not seen, nulls left out of the count. Null: training rows."""
+    features = (Feature(name="shop", kind="sparse"), Feature(name="city", kind="sparse"), Feature(name="age", kind="dense"))
+    schema = Schema(features=features, tasks=(Task(name="click"),))
+    log = encode_log(open_sources(write(tmp_path, shares_log(), schema), settings()), schema, settings())
+    found = {feature["name"]: (feature["null_share"], feature["unknown_share"]) for feature in log.summary()["features"]}
+    assert found == {"shop": (0.25, 0.2), "city": (0.0, 0.4), "age": (0.125, None)}
