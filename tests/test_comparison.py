@@ -301,6 +301,7 @@ def test_a_run_that_most_models_left_improving_is_said_so(settings):
     assert unfinished({"a": stopped(4, click=[4, 4, 4, 4])}, config) == [], "it stopped by itself"
     (cut,) = unfinished({"a": stopped(2, click=[2, 2, 1])}, settings(epochs=5, max_steps=7))
     assert "2 of 3" in cut
-    (two,) = unfinished({n: stopped(5, click=[5, 5, epoch]) for n, epoch in (("a", 5), ("b", 1))} | {"c": stopped(5, x=[1])}, config)
+    runs = {"a": stopped(5, click=[5, 5, 5]), "b": stopped(5, click=[5, 5, 1]), "c": stopped(5, click=[1])}
+    (two,) = unfinished(runs, config)
     assert two.startswith("2 of 3 architectures were still improving")
     assert two.endswith("Give more --epochs: a (best epoch last in 3 of 3 cases), b (best epoch last in 2 of 3 cases).")

@@ -295,4 +295,8 @@ def test_bias_features_of_labelled_rows_change_no_prediction(log, ranker, log_ta
     other = table.set_column(table.column_names.index("position"), "position", pa.array([3] * 200))
     other = other.set_column(table.column_names.index("depth"), "depth", pa.array(np.linspace(0, 9, 200)))
     np.testing.assert_array_equal(matrix(ranker.predict(table)), matrix(ranker.predict(other)))
+    for keep in ((), ("position", "depth")):  # columns to hand on are read, and still no inputs
+        batches = [batch for _, batch in score_table(ranker.model, log.encoder, open_table(other), keep)]
+        kept = pa.Table.from_batches(batches)
+        np.testing.assert_array_equal(matrix(kept.drop_columns(list(keep))), matrix(ranker.predict(table)))
     assert evaluate_log(ranker.model, log.encoder, table)["tasks"] == evaluate_log(ranker.model, log.encoder, other)["tasks"]

@@ -316,7 +316,8 @@ def test_whole_numbers_named_like_time_are_times_from_ten_million_on() -> None:
 
 @pytest.mark.parametrize(("rows", "kept"), [(49, True), (50, False)])
 def test_below_fifty_rows_nothing_is_a_key(rows: int, kept: bool) -> None:
-    log = pa.table({"click": [0, 1] * (rows // 2) + [0] * (rows % 2), "title": [f"text {i}" for i in range(rows)], "x": [0.5, 1.5, 2.5] * (rows // 3) + [0.5] * (rows % 3)})
+    click, x = [i % 2 for i in range(rows)], [0.5 + i % 3 for i in range(rows)]
+    log = pa.table({"click": click, "title": [f"text {i}" for i in range(rows)], "x": x})
     assert ("title" in infer_schema(log, "click").feature_names) == kept
 
 

@@ -229,3 +229,11 @@ def test_by_group_no_group_is_in_two_parts() -> None:
     assert {part for part in range(3) if (parts == part).any()} == {0, 1, 2}
     for one in np.unique(group):
         assert len(set(parts[group == one])) == 1
+
+
+@pytest.mark.parametrize(("crowded", "sizes"), [(0, [50, 25, 25]), (50, [38, 12, 50])])
+def test_shares_by_time_are_of_rows_and_not_of_instants(crowded: int, sizes: list[int]) -> None:
+    """100 rows at 51 instants, one of which has half of the rows: the first, or the last, which is test whole."""
+    times = np.array([*range(51), *[crowded] * 49])
+    shares = (0.5, 0.25, 0.25) if crowded == 0 else (0.38, 0.12, 0.5)
+    assert np.bincount(parts_of(times[::-1], "time", shares), minlength=3).tolist() == sizes

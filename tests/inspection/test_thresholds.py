@@ -40,9 +40,7 @@ def network(dead: float, zeros: float) -> dict[str, str]:
 
 def alike(cka: float, cosine: float) -> bool:
     square = lambda value: [[1.0, value], [value, 1.0]]  # noqa: E731
-    return "identical_experts" in raised(
-        experts=[{"replica": 0, "level": "experts", "cka": square(cka), "cosine": square(cosine)}]
-    )
+    return "identical_experts" in raised(experts=[{"replica": 0, "level": "experts", "cka": square(cka), "cosine": square(cosine)}])
 
 
 def pull(mean: float, below_zero: float) -> bool:

@@ -489,7 +489,8 @@ def test_every_column_of_costs_shows_its_own_number(document: dict[str, Any]) ->
 def test_every_column_of_features_shows_its_own_number(document: dict[str, Any]) -> None:
     odd = copy.deepcopy(document)
     for place, feature in enumerate(odd["data"]["features"]):
-        feature |= {"rows": 1000 + place, "columns": 50 + place, "null_share": 0.11 + place / 100, "unknown_share": 0.71 + place / 100}
+        feature |= {"rows": 1000 + place, "columns": 50 + place}
+        feature |= {"null_share": 0.11 + place / 100, "unknown_share": 0.71 + place / 100}
         feature |= {"kind": f"kind {place}", "bias": False, "note": f"note {place}"}
     found = rows_of(render(odd), "feature", "kind", "vocabulary")
     assert list(found) == [feature["name"] for feature in odd["data"]["features"]]
