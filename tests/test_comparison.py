@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from manygate.comparison import choose, compare_run, measures, verdicts
+from manygate.comparison import choose, compare_run, measures, unfinished, verdicts
 from manygate.data.encode import Rows
 from manygate.data.encoded import EncodedLog
 from manygate.data.labels import LabelScale
@@ -297,3 +297,23 @@ def test_a_comparison_s_influences_are_by_group(log):
     for task, key in (("click", "auc"), ("click", "log_loss"), ("watch", "r2")):
         expected = [alone[task][key].influence_G[rows.group_B == group].sum() for group in groups]
         np.testing.assert_allclose(one[task][key].influence_G, expected, rtol=1e-6, atol=1e-12)
+
+
+def stopped(last: int, **best: list[int]) -> Any:
+    """A run whose history has ``last`` epochs, with the epochs kept, by task."""
+    return SimpleNamespace(result={"history": [{}] * last, "stopped": {"best_epoch": best}})
+
+
+def test_a_run_that_most_models_left_improving_is_said_so(settings):
+    """More than half of the models kept the last epoch, and the budget was used up; half is not more than half."""
+    config = settings(epochs=5)
+    assert unfinished({"a": stopped(5, click=[5, 5, 4, 3], like=[5, 2])}, config) == [], "three of six"
+    (told,) = unfinished({"a": stopped(5, click=[5, 5, 4, 3], like=[5, 5])}, config)
+    assert told.startswith("a (best epoch last in 4 of 6 cases) was still improving")
+    assert unfinished({"a": stopped(4, click=[4, 4, 4, 4])}, config) == [], "it stopped by itself"
+    (cut,) = unfinished({"a": stopped(2, click=[2, 2, 1])}, settings(epochs=5, max_steps=7))
+    assert "2 of 3" in cut
+    runs = {"a": stopped(5, click=[5, 5, 5]), "b": stopped(5, click=[5, 5, 1]), "c": stopped(5, click=[1])}
+    (two,) = unfinished(runs, config)
+    assert two.startswith("2 of 3 architectures were still improving")
+    assert two.endswith("Give more --epochs: a (best epoch last in 3 of 3 cases), b (best epoch last in 2 of 3 cases).")

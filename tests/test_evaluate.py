@@ -288,3 +288,57 @@ def test_a_task_s_weight_is_for_training_and_scales_nothing_that_is_judged(weigh
         return scores, found, task_report(better, of, tasks, SCALES, calibrated), outputs(better, tasks, SCALES).tolist()
 
     assert judged(weighted) == judged(TASKS)
+
+
+def funnel_rows() -> tuple[Rows, tuple[Task, ...], np.ndarray]:
+    """Click, buy after click, keep after buy; of clicked rows some have no known buy, of bought ones some no known keep."""
+    click = [0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 1]
+    buy = [9, 9, 9, 0, 0, 1, 1, 1, 9, 9, 9, 1]  # 9: not known, or did not come to it
+    keep = [9, 9, 9, 9, 9, 0, 1, 9, 9, 9, 9, 1]
+    label = np.array([click, buy, keep], np.float32).T
+    weight = np.array([1, 2, 1, 0.5, 1, 2, 1, 1, 2, 1, 0, 1], np.float32)[:, None] * (label != 9)
+    label[label == 9] = 0
+    logit = np.random.default_rng(4).normal(size=(2, 12, 3)).astype(np.float32)
+    tasks = (Task(name="click"), Task(name="buy", after="click"), Task(name="keep", after="buy"))
+    return Rows(np.zeros((12, 0), np.int32), np.zeros((12, 0), np.float32), [], label, weight), tasks, logit
+
+
+def test_a_joint_event_that_is_not_known_counts_as_neither():
+    """Row by row: 0 where a step before did not happen, its label where it did, left out where that is unknown."""
+    of, tasks, logit = funnel_rows()
+    report = task_report(logit, of, tasks, {task.name: LabelScale() for task in tasks})
+    p = 1 / (1 + np.exp(-logit.astype(float)))
+    chance = {"buy": (p[..., 0] * p[..., 1]).mean(axis=0), "keep": p.prod(axis=-1).mean(axis=0)}
+    for name, steps in (("buy", [0, 1]), ("keep", [0, 1, 2])):
+        label, score, weight = [], [], []
+        for n in range(12):
+            happened, known = 1, True
+            last = 0.0
+            for t in steps:
+                if not happened or not known:
+                    break
+                known, happened, last = bool(of.weight_BT[n, t] > 0), int(of.label_BT[n, t]), float(of.weight_BT[n, t])
+            if known:
+                label.append(happened)
+                score.append(chance[name][n])
+                weight.append(last)
+        joint = report[name]["joint"]
+        assert joint["rows"] == len(label) == {"buy": 9, "keep": 8}[name]
+        assert joint["ensemble"]["log_loss"] == pytest.approx(log_loss(label, score, sample_weight=weight))
+        assert joint["ensemble"]["auc"] == pytest.approx(roc_auc_score(label, score, sample_weight=weight))
+        assert joint["ensemble"]["calibration"] == pytest.approx(np.dot(label, weight) / np.dot(score, weight))
+
+
+def test_calibrators_are_fitted_on_the_mean_of_the_replicas_and_the_rows_of_the_task():
+    """Replica 1 says .5 everywhere, replica 2 .2 or .8: means .35 and .65, of which a quarter and three quarters are positive."""
+    click = np.array([0, 0, 0, 1, 1, 1, 1, 0, 1, 1], np.float32)
+    high = np.array([0, 0, 0, 0, 1, 1, 1, 1, 0, 1])
+    weight = np.array([1, 1, 1, 1, 1, 1, 1, 1, 0, 0], np.float32)  # the last two are not the task's
+    logit = np.stack([np.zeros(10), np.log(np.where(high, 0.8, 0.2) / np.where(high, 0.2, 0.8))])[..., None]
+    of = Rows(np.zeros((10, 0), np.int32), np.zeros((10, 0), np.float32), [], click[:, None], weight[:, None])
+    for order in (logit, logit[::-1]):
+        found = evaluate.fit_calibration(order, of, (Task(name="click"),), {"click": LabelScale()}, "isotonic")
+        assert found.fitted["click"]["rows"] == 8
+        numbers = found.tasks["click"].numbers
+        assert numbers["x"] == pytest.approx([0, 0.35, 0.65, 1])
+        assert numbers["y"] == pytest.approx([0, 0.25, 0.75, 1])

@@ -123,3 +123,44 @@ def test_drafts_of_known_files_alone_are_passed_over(folder: Path) -> None:
     (folder / ".evil.so.tmp").write_text("x")
     with pytest.raises(InputError, match=r"evil\.so\.tmp: not in the manifest"):
         check_manifest(folder)
+
+
+@pytest.mark.parametrize("old", [b"old content", None])
+def test_a_write_that_fails_midway_leaves_the_old_file_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bytes | None
+) -> None:
+    path = tmp_path / "result.json"
+    if old is not None:
+        path.write_bytes(old)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"result\.json: cannot be written \(No space left"):
+        files.write_bytes(path, b"new content, cut short")
+    assert (path.read_bytes() if path.exists() else None) == old
+    assert [file.name for file in tmp_path.iterdir()] == ([] if old is None else ["result.json"])
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_that_fails_midway_leaves_the_old_folder_or_none(tmp_path: Path, there: bool) -> None:
+    path = tmp_path / "bundle"
+    if there:
+        files.write_folder(path, lambda folder: files.write_text(folder / "a", "old"))
+
+    def fill(folder: Path) -> None:
+        files.write_text(folder / "a", "new")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match="No space left"):
+        files.write_folder(path, fill)
+    assert [file.name for file in tmp_path.iterdir()] == (["bundle"] if there else [])
+    assert not there or (path / "a").read_text() == "old"
+
+
+def test_a_byte_changed_in_place_is_found_and_named(folder: Path) -> None:
+    """The size stays, so that the checksum alone can tell."""
+    (folder / "weights.bin").write_bytes(b"weightz")
+    with pytest.raises(InputError, match=r"weights\.bin: its sha256 is not the manifest's"):
+        check_manifest(folder)

@@ -293,3 +293,14 @@ def test_names_of_joint_columns():
     assert schema.joint_names == ("click_cart_buy", None, "click_cart", None)
     assert schema.predicted_names == ("buy", "click", "cart", "like", "click_cart_buy", "click_cart")
     assert schema.parents == (CART, None, CLICK, None)
+
+
+@pytest.mark.parametrize(
+    ("p", "before", "ratio"),
+    [(0.3, 0.6, 0.5), (0.995 * 0.5, 0.5, 0.995), (0.9999 * 0.5, 0.5, 0.9999), (0.5, 0.5, 1 - 1e-6), (0.6, 0.3, 1 - 1e-6)],
+)
+def test_a_conditional_probability_is_capped_a_millionth_below_one(p: float, before: float, ratio: float):
+    """What is below the cap stays as it is."""
+    logits = conditional_logits(torch.logit(torch.tensor([[[before, p]]])), Targets(((1, 0),), (True, True)))
+    assert logits[0, 0, 0].item() == pytest.approx(math.log(before / (1 - before)), abs=1e-5)
+    assert logits[0, 0, 1].item() == pytest.approx(math.log(ratio / (1 - ratio)), abs=0.05)

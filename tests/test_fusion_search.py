@@ -205,3 +205,25 @@ def test_without_the_extra_the_line_that_installs_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(InputError, match=r"pip install 'manygate\[tune\]'"):
         plan("click/ndcg", sampler=sampler)
+
+
+def test_a_features_weight_may_be_negative_and_a_predictions_never_is() -> None:
+    """Rows are bought the more, the smaller their price, and the prediction knows nothing: only a negative weight ranks them."""
+    random = np.random.default_rng(0)
+    price, visits = random.uniform(1, 100, 400), np.repeat(np.arange(40), 10)
+    buy = (price < 40).astype(float)
+    noise = np.clip(random.random(400), 0.01, 0.99)
+    rows = Judged({"buy": noise}, {"buy": buy}, {"buy": np.ones(400)}, visits, {"price": price})
+    wanted = plan_search(["buy/ndcg"], {"buy": "binary"}, ["buy"], features=["price:none"], trials=60)
+    result = search(rows, wanted)
+    weights = np.array([trial["weights"] for trial in result["trials"]])
+    assert (weights[:, 0] >= 0).all()
+    assert (weights[:, 1] < 0).any()
+    assert (weights[:, 1] > 0).any()
+    chosen = result["trials"][result["chosen"]]
+    assert chosen["weights"][1] < 0
+    assert chosen["values"][0] > 0.99
+    fusion = found_fusion(result)
+    assert fusion.terms[0].weight < 0
+    low, high = fusion.score({"buy": np.array([0.5, 0.5])}, {"price": np.array([10.0, 90.0])})
+    assert low > high

@@ -16,9 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import manygate as mg
+from manygate.calibration import Calibration, Calibrator
 from manygate.data.batches import Split
+from manygate.data.table import open_table
 from manygate.evaluate import outputs, predict
-from manygate.predict import evaluate_log, gate_table, predict_like
+from manygate.fusion import Fusion, Term
+from manygate.predict import evaluate_log, gate_table, predict_like, score_table
 from manygate.schema import Feature, Schema, Task
 
 TASKS = ["click", "like", "watch"]
@@ -265,3 +268,35 @@ def test_the_input_is_left_as_it_was(ranker, rows):
     before = frame.copy(deep=True)
     predict_like(ranker.model, ranker.encoder, frame)
     pd.testing.assert_frame_equal(frame, before)
+
+
+def test_a_calibration_and_a_fusion_decide_what_is_predicted(log, ranker, rows, expected):
+    """Platt by hand on the mean of the replicas; the score is the product of what was calibrated; raw leaves both out."""
+    calibration = Calibration({"click": Calibrator("platt", {"a": 2.0, "b": -1.0})})
+    fusion = Fusion({"click": 3.0, "watch": 0.5}, (Term("age", "log", -2.0),))
+    table = pa.Table.from_batches(
+        [batch for _, batch in score_table(ranker.model, log.encoder, open_table(rows), ["user"], calibration, fusion)]
+    )
+    assert table.column_names == ["user", *TASKS, "score"]
+    z = 2 * np.log(expected[:, 0] / (1 - expected[:, 0])) - 1
+    click, (_, like, watch) = 1 / (1 + np.exp(-z)), expected.T
+    age = rows["age"].to_numpy()
+    factor = np.array([1.0 if np.isnan(one) else np.log1p(max(one, 0)) ** -2.0 for one in age])
+    for name, own in (("click", click), ("like", like), ("watch", watch), ("score", click**3 * watch**0.5 * factor)):
+        np.testing.assert_allclose(table[name].to_numpy(), own, rtol=1e-6, err_msg=name)
+    assert table["user"].equals(rows["user"])
+    whole = predict_like(ranker.model, log.encoder, rows, calibration, fusion)
+    assert whole.equals(table.drop_columns(["user"]))
+
+
+def test_bias_features_of_labelled_rows_change_no_prediction(log, ranker, log_table):
+    """Rows that carry a position predict and are judged as those whose position is another."""
+    table = log_table(200, seed=4)
+    other = table.set_column(table.column_names.index("position"), "position", pa.array([3] * 200))
+    other = other.set_column(table.column_names.index("depth"), "depth", pa.array(np.linspace(0, 9, 200)))
+    np.testing.assert_array_equal(matrix(ranker.predict(table)), matrix(ranker.predict(other)))
+    for keep in ((), ("position", "depth")):  # columns to hand on are read, and still no inputs
+        batches = [batch for _, batch in score_table(ranker.model, log.encoder, open_table(other), keep)]
+        kept = pa.Table.from_batches(batches)
+        np.testing.assert_array_equal(matrix(kept.drop_columns(list(keep))), matrix(ranker.predict(table)))
+    assert evaluate_log(ranker.model, log.encoder, table)["tasks"] == evaluate_log(ranker.model, log.encoder, other)["tasks"]

@@ -221,3 +221,12 @@ def test_the_rule_turns_round_with_the_gains_and_its_words_are_true(one: Any, ot
         assert -1 not in beyond["ple"]
         assert [task for task, sign in zip(MAIN, beyond["ple"], strict=True) if sign > 0] == named["helps"]
     assert told["model"] == chosen
+
+
+def test_of_several_ways_of_sharing_the_one_judged_is_the_best_on_validation() -> None:
+    """omoe is the best on the test rows by far and mmoe on validation, in whatever order they come."""
+    for gains in ({"mmoe": (0.02, 0.0), "omoe": (0.2, 0.2)}, {"omoe": (0.2, 0.2), "mmoe": (0.02, 0.0)}):
+        scores = valid(single_task=0.5, mmoe=0.7, omoe=0.6)
+        for chosen in ("mmoe", "single_task"):
+            told = recommend(found(gains), scores, chosen, "single_task", MAIN)
+            assert (told["model"], told["judged"]) == (chosen, "mmoe")

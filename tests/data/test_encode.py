@@ -430,3 +430,19 @@ def test_nan_in_a_bag_of_whole_ids_is_null():
     later = pa.record_batch({"ids": pa.array([[3.0, float("nan")], [1.0]], pa.list_(pa.float64()))})
     ((value, offset),) = encoder.encode(later, labels=False).bags
     assert (value.tolist(), offset.tolist()) == ([4, NULL_ROW, 2], [0, 2, 3])
+
+
+@pytest.mark.parametrize("least", [1, 2, 3, 4])
+def test_an_id_is_known_from_min_count_rows_on(least):
+    """a once, b twice, c three times, null twice; rows: 0 null, 1 unknown, known ids from 2 on in order."""
+    schema = Schema(features=(Feature(name="x", kind="sparse"), Feature(name="bag", kind="bag")), tasks=(Task(name="click"),))
+    ids = ["a", "b", "b", "c", "c", "c", None, None]
+    log = pa.record_batch({"x": ids, "bag": [[one] for one in ids], "click": [0, 1] * 4})
+    encoder = fit_encoder(schema, DataConfig(min_count=least), [("log", log)])
+    known = [one for one, count in (("a", 1), ("b", 2), ("c", 3)) if count >= least]
+    place = {one: 2 + at for at, one in enumerate(known)} | {None: 0}
+    rows = encoder.encode(log)
+    expected = [place.get(one, 1) for one in ids]
+    assert rows.id_BS[:, 0].tolist() == expected
+    assert rows.bags[0][0].tolist() == expected
+    assert encoder.vocabularies["x"].rows == 2 + len(known)

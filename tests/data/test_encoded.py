@@ -258,3 +258,89 @@ def test_a_fingerprint_knows_how_many_rows_there_are_beyond_those_it_reads(encod
         return log.fingerprint("a")
 
     assert found(1_000_001) != found(1_000_002)
+
+
+def shares_log() -> dict[str, pa.Table]:
+    """Training rows of which a quarter, none and an eighth are null; test rows with nulls and ids unseen in other numbers."""
+    train = pa.table(
+        {
+            "shop": ["a", "b", "a", None] * 10,
+            "city": ["x", "y", "x", "y"] * 10,
+            "age": [1.0, 2.0, 3.0, None, 5.0, 6.0, 7.0, 8.0] * 5,
+            "click": [0, 1] * 20,
+        }
+    )
+    test = pa.table(
+        {
+            "shop": ["a", None, None, None, None, "new", "b", "a", "newer", "b"],
+            "city": ["x", "new", "new", "new", "y", "x", None, "new", "x", "y"],
+            "age": [None] * 6 + [1.0] * 4,
+            "click": [0, 1] * 5,
+        }
+    )
+    return {"train.parquet": train, "valid.parquet": train, "test.parquet": test}
+
+
+def test_unknown_and_null_shares_by_hand(tmp_path, settings):
+    """Unknown: test rows whose id training had not seen, nulls left out of the count. Null: training rows."""
+    features = (Feature(name="shop", kind="sparse"), Feature(name="city", kind="sparse"), Feature(name="age", kind="dense"))
+    schema = Schema(features=features, tasks=(Task(name="click"),))
+    log = encode_log(open_sources(write(tmp_path, shares_log(), schema), settings()), schema, settings())
+    found = {feature["name"]: (feature["null_share"], feature["unknown_share"]) for feature in log.summary()["features"]}
+    assert found == {"shop": (0.25, 0.2), "city": (0.0, 0.4), "age": (0.125, None)}
+
+
+def dated_log() -> pa.Table:
+    """Ten days, of which the last four are validation and test: their ids, numbers, nulls and labels are of their own."""
+    day = np.repeat(np.arange(10), 10)
+    late = day >= 6
+    return pa.table(
+        {
+            "day": day,
+            "shop": np.where(late, "late", np.where(day % 2, "odd", "even")),
+            "age": pa.array(np.where(late, 1000.0 + day, day), mask=late & (np.arange(100) % 2 == 0)),
+            "tags": [["late", "odd"] if one else ["even"] for one in late],
+            "position": 1 + np.arange(100) % 5,
+            "depth": np.arange(100) / 10,
+            "click": np.arange(100) % 2,
+            "watch": np.where(late, 500.0, 10.0) + np.arange(100) % 4,
+        }
+    )
+
+
+def dated(settings: Any) -> Any:
+    features = (
+        Feature(name="shop", kind="sparse"),
+        Feature(name="age", kind="dense"),
+        Feature(name="tags", kind="bag"),
+        Feature(name="position", kind="sparse", bias=True),
+        Feature(name="depth", kind="dense", bias=True, encoding="minmax"),
+    )
+    schema = Schema(features=features, tasks=(Task(name="click"), Task(name="watch", kind="regression")), time="day")
+    config = settings(split="time")
+    return encode_log(open_sources(dated_log(), config), schema, config)
+
+
+def test_of_one_table_the_training_rows_alone_reach_the_encoder(settings):
+    """Days 0 to 5 train: ids, bins, null shares and the label's mean are theirs, whatever comes later."""
+    encoder = dated(settings).encoder
+    assert encoder.vocabularies["shop"].values.to_pylist() == ["even", "odd"]
+    assert encoder.vocabularies["tags"].values.to_pylist() == ["even"]
+    assert (min(encoder.scales["age"].x), max(encoder.scales["age"].x)) == (0.0, 5.0)
+    assert not encoder.scales["age"].nullable
+    assert encoder.null_share == {"shop": 0.0, "age": 0.0, "tags": 0.0, "position": 0.0, "depth": 0.0}
+    labels = np.array([10.0 + n % 4 for n in range(60)])
+    assert encoder.labels["watch"].decode(np.zeros(1))[0] == pytest.approx(labels.mean(), abs=1e-6)
+    assert encoder.labels["watch"].decode(np.ones(1))[0] == pytest.approx(labels.mean() + labels.std(), rel=1e-6)
+
+
+def test_of_one_table_bias_features_are_known_in_training_rows_alone(settings):
+    """The table has them on every row; serving will not."""
+    log = dated(settings)
+    train = log.parts["train"]
+    assert train.id_BS[:, 1].tolist() == [2 + n % 5 for n in range(60)]
+    np.testing.assert_allclose(train.number_BM[:, 1], np.arange(60) / 59, rtol=1e-6)
+    for part in ("valid", "test"):
+        assert len(log.parts[part]) == 20
+        assert (log.parts[part].id_BS[:, 1] == 0).all()
+        assert np.isnan(log.parts[part].number_BM[:, 1]).all()

@@ -255,3 +255,83 @@ def test_a_label_of_few_whole_values_other_than_0_and_1_must_be_given_a_kind(val
     with pytest.raises(InputError, match=r"label column 'click' has \d values.*click:kind=regression"):
         infer_schema(log, "click")
     assert infer_schema(log, "click:kind=regression").tasks[0].kind == "regression"
+
+
+def stretched(low: int, high: int, values: int = 200) -> pa.Array:
+    """Whole numbers from exactly ``low`` to exactly ``high``, more of them than make codes."""
+    return pa.array(np.linspace(low, high, values).astype(np.int64)[np.arange(N) % values])
+
+
+def shuffled(values: Any) -> list[Any]:
+    return [values[i] for i in np.random.default_rng(5).permutation(len(values))]
+
+
+def mostly(steps: int) -> pa.Array:
+    """Numbers that rise by one ``steps`` times of N - 1, and by two else."""
+    return pa.array(np.cumsum([0, *([1] * steps), *([2] * (N - 1 - steps))]) + 3)
+
+
+LIMITS: list[tuple[str, str, Any, str, Any, str]] = [
+    # what, name, quiet side and what it is, loud side and what it is
+    ("at most 20 values are codes", "feature_7", stretched(0, 5000, 21), "dense", stretched(0, 5000, 20), "sparse"),
+    ("an amount of few values is a number", "num_items", stretched(0, 5000, 3), "dense", stretched(0, 5000, 2), "sparse"),
+    ("a spread of 2**31 is of hashed ids", "feature_7", stretched(0, 2**31 - 1), "dense", stretched(0, 2**31), "sparse"),
+    ("... wherever it begins", "feature_7", stretched(-5, 2**31 - 6), "dense", stretched(-5, 2**31 - 5), "sparse"),
+    ("seconds since 1970 to 3e9 are moments", "feature_7", stretched(10**9, 3 * 10**9), "dense", stretched(0, 3 * 10**9), "sparse"),
+    ("... in thousandths", "feature_7", stretched(10**12, 3 * 10**12), "dense", stretched(10**12, 3 * 10**12 + 1), "sparse"),
+    ("... in millionths", "feature_7", stretched(10**15, 3 * 10**15), "dense", stretched(10**15 - 1, 3 * 10**15), "sparse"),
+    ("... in billionths", "feature_7", stretched(10**18, 3 * 10**18), "dense", stretched(10**18 - 1000, 3 * 10**18), "sparse"),
+    (
+        "text that differs in more than 95 rows of 100 is a key",
+        "word",
+        shuffled([f"w{i % 380}" for i in range(N)]),
+        "sparse",
+        shuffled([f"w{i % 381}" for i in range(N)]),
+        "ignored",
+    ),
+    ("whole numbers that count rows 95 times of 100 are a key", "counter", mostly(379), "dense", mostly(380), "ignored"),
+    (
+        "ids that differ in every row are a key",
+        "thing_id",
+        pa.array([0, *np.arange(N - 1) * 3]),
+        "sparse",
+        pa.array(np.random.default_rng(6).permutation(N) * 3),
+        "ignored",
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "name", "quiet", "is_quiet", "loud", "is_loud"), LIMITS, ids=[case[0] for case in LIMITS])
+def test_a_limit_lies_where_it_is_said_to(what: str, name: str, quiet: Any, is_quiet: str, loud: Any, is_loud: str) -> None:
+    assert kind_of(name, quiet)[0] == is_quiet, what
+    assert kind_of(name, loud)[0] == is_loud, what
+
+
+def test_whole_numbers_named_like_time_are_times_from_ten_million_on() -> None:
+    assert infer({"timestamp": stretched(10**7, 10**9)}).time == "timestamp"
+    assert infer({"timestamp": stretched(10**7 - 1, 10**9)}).time is None
+    assert infer({"seen": stretched(10**7, 10**9)}).time is None, "the name counts too"
+    assert infer({"date": pa.array([20240101 + i % 28 for i in range(N)])}).time == "date"
+
+
+@pytest.mark.parametrize(("rows", "kept"), [(49, True), (50, False)])
+def test_below_fifty_rows_nothing_is_a_key(rows: int, kept: bool) -> None:
+    click, x = [i % 2 for i in range(rows)], [0.5 + i % 3 for i in range(rows)]
+    log = pa.table({"click": click, "title": [f"text {i}" for i in range(rows)], "x": x})
+    assert ("title" in infer_schema(log, "click").feature_names) == kept
+
+
+@pytest.mark.parametrize(("zeros", "said"), [(79, False), (80, True)])
+def test_zeros_are_told_from_a_fifth_of_the_rows_on(zeros: int, said: bool) -> None:
+    _, note = kind_of("ctr", [0.0] * zeros + [0.5 + i for i in range(N - zeros)])
+    assert ("% zeros" in note) == said
+
+
+@pytest.mark.parametrize(("values", "refused"), [([2, 3, 4], True), ([2, 3, 4, 5], False)])
+def test_whole_labels_of_four_values_are_a_number_and_of_three_are_not(values: list[int], refused: bool) -> None:
+    log = pa.table({"y": values * (N // len(values)), "x": floats()[: N // len(values) * len(values)]})
+    if refused:
+        with pytest.raises(InputError, match="neither 0 and 1 nor clearly a number"):
+            infer_schema(log, "y")
+    else:
+        assert infer_schema(log, "y").tasks[0].kind == "regression"

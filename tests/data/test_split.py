@@ -204,3 +204,36 @@ def test_all_settings_are_checked_at_once() -> None:
     with pytest.raises(InputError) as caught:
         Splitter("tim", (1, 1, 1), -1)  # type: ignore[arg-type]
     assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize("kind", ["random", "time", "group"])
+def test_each_part_has_its_own_share(kind: str) -> None:
+    """Validation has a third of what test has, so that the two cannot be mistaken for one another."""
+    values = np.random.default_rng(1).permutation(40_000)
+    parts = parts_of(values, kind, (0.6, 0.1, 0.3))
+    assert np.bincount(parts, minlength=3) / 40_000 == pytest.approx([0.6, 0.1, 0.3], abs=0 if kind == "time" else 0.01)
+
+
+def test_by_time_the_past_trains_and_the_latest_rows_test_whatever_their_order_in_the_log() -> None:
+    times = np.array([50, 10, 90, 30, 70, 20, 100, 60, 40, 80])
+    expected = [0, 0, 1, 0, 0, 0, 2, 0, 0, 1]
+    for order in (np.arange(10), np.arange(10)[::-1], np.random.default_rng(0).permutation(10)):
+        for rows in (1, 3, 1000):
+            found = parts_of(times[order], "time", (0.7, 0.2, 0.1), rows=rows)
+            assert found.tolist() == [expected[at] for at in order]
+
+
+def test_by_group_no_group_is_in_two_parts() -> None:
+    group = np.random.default_rng(2).integers(0, 300, 3000)
+    parts = parts_of(group, "group", (0.5, 0.25, 0.25), rows=70)
+    assert {part for part in range(3) if (parts == part).any()} == {0, 1, 2}
+    for one in np.unique(group):
+        assert len(set(parts[group == one])) == 1
+
+
+@pytest.mark.parametrize(("crowded", "sizes"), [(0, [50, 25, 25]), (50, [38, 12, 50])])
+def test_shares_by_time_are_of_rows_and_not_of_instants(crowded: int, sizes: list[int]) -> None:
+    """100 rows at 51 instants, one of which has half of the rows: the first, or the last, which is test whole."""
+    times = np.array([*range(51), *[crowded] * 49])
+    shares = (0.5, 0.25, 0.25) if crowded == 0 else (0.38, 0.12, 0.5)
+    assert np.bincount(parts_of(times[::-1], "time", shares), minlength=3).tolist() == sizes

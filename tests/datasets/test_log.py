@@ -11,7 +11,7 @@ import yaml
 
 from manygate.datasets import log
 from manygate.datasets.folder import write_folder
-from manygate.datasets.log import BLOCKS, RATES, TASKS, _directions
+from manygate.datasets.log import BLOCKS, FACTORS, RATES, TAGS, TASKS, _directions, _items, _users
 from manygate.errors import InputError
 from manygate.metrics import auc
 from manygate.schema import Schema
@@ -282,3 +282,37 @@ def test_a_flipped_byte_in_a_parquet_page_is_noticed(folder, tmp_path):
     (tmp_path / "broken.parquet").write_bytes(raw)
     with pytest.raises(OSError):
         pq.ParquetFile(tmp_path / "broken.parquet", page_checksum_verification=True).read()
+
+
+def explained(columns: np.ndarray, latent: np.ndarray) -> float:
+    """Share of the variance of some factors that a linear regression on columns explains, on average."""
+    design = np.column_stack([np.ones(len(columns)), columns])
+    left = latent - design @ np.linalg.lstsq(design, latent, rcond=None)[0]
+    return float((1 - left.var(axis=0) / latent.var(axis=0)).mean())
+
+
+def one_hot(place: np.ndarray) -> np.ndarray:
+    return np.eye(place.max() + 1)[place]
+
+
+def test_features_tell_four_fifths_of_a_users_and_an_items_factors():
+    """What the docstring says: 80 % of the variance comes from the features, the rest belongs to the id alone."""
+    random = np.random.Generator(np.random.PCG64(3))
+    users, items = _users(20_000, random), _items(20_000, random)
+    seen = np.column_stack([users.age, one_hot(users.country)[:, 1:], one_hot(users.device)[:, 1:]])
+    assert explained(seen, users.latent[:, :FACTORS]) == pytest.approx(0.8, abs=0.02)
+    tag_share = np.zeros((20_000, len(TAGS)))
+    for item, tags in enumerate(items.tags.to_pylist()):
+        for tag in tags:
+            tag_share[item, TAGS.index(tag)] += 1 / len(tags)
+    seen = np.column_stack([one_hot(items.category)[:, 1:], tag_share])
+    assert explained(seen, items.latent[:, :FACTORS]) == pytest.approx(0.8, abs=0.02)
+    assert users.latent[:, :FACTORS].var(axis=0) == pytest.approx(1.0, abs=0.05)
+
+
+def test_blocks_of_the_latent_have_their_shares():
+    """User .3, item .5, user x item .2 of the variance of each task's linear score: the squares of its direction add up to them."""
+    directions = _directions(0.5, np.random.Generator(np.random.PCG64(0)))
+    edges = np.cumsum([0, 6, 6, 4])
+    for block, share in enumerate((0.3, 0.5, 0.2)):
+        np.testing.assert_allclose((directions[edges[block] : edges[block + 1]] ** 2).sum(axis=0), share, rtol=1e-12)

@@ -124,3 +124,39 @@ def test_labels_of_noise_are_told_from_labels_with_a_signal():
     assert {name: one["verdict"] for name, one in found.items()} == {"good": "better", "bad": "noise", "time": "noise"}
     assert found["time"]["chance"] == 0.0
     assert found["bad"]["rows"] == n
+
+
+def test_the_error_of_a_drop_is_of_the_permutations_and_of_the_rows_by_hand():
+    """Drops .1, .2, .3: sd .1 over three. Rows .3, -.3, .1, -.1: sqrt(.2 * 4/3); in two groups .4 and -.4: sqrt(.32 * 2)."""
+    drop_K, influence_N = np.array([0.1, 0.2, 0.3]), np.array([0.3, -0.3, 0.1, -0.1])
+    alone = importance._summary(drop_K, influence_N, None)
+    assert alone == {"drop": pytest.approx(0.2), "se": pytest.approx((0.01 / 3 + 0.2 * 4 / 3) ** 0.5)}
+    grouped = importance._summary(drop_K, influence_N, np.array([7, 8, 7, 8]))
+    assert grouped["se"] == pytest.approx((0.01 / 3 + 0.64) ** 0.5)
+    one = importance._summary(drop_K[:1], influence_N, None)
+    assert one == {"drop": pytest.approx(0.1), "se": pytest.approx((0.2 * 4 / 3) ** 0.5)}
+
+
+def test_with_one_permutation_the_error_is_that_of_the_rows(log, model):
+    """Recomputed for one feature and task: rows encoded anew, influences added up group by group in a loop."""
+    from manygate import metrics
+    from manygate.evaluate import outputs, predict
+
+    rows, tasks, scales = log.parts["valid"], log.schema.tasks, log.encoder.labels
+    found = importance_report(model, rows, tasks, scales, repeats=1)[0]
+    entry = next(one for one in found["features"] if one["feature"] == "age")
+    number = [i.name for i in model.inputs if not i.bias].index("age")
+    place = [i.name for i in model.inputs if i.kind == "dense"].index("age")
+    donor_N = importance._donors(len(rows), number, 0, torch.device("cpu")).numpy()
+    number_BM = rows.number_BM.copy()
+    number_BM[:, place] = number_BM[donor_N, place]
+    mixed = type(rows)(rows.id_BS, number_BM, rows.bags, rows.label_BT, rows.weight_BT, rows.group_B)
+    columns = [outputs(predict(model, Split(part)), tasks, scales).mean(axis=0)[:, 0] for part in (rows, mixed)]
+    label_N, weight_N = rows.label_BT[:, 0].astype(float), rows.weight_BT[:, 0].astype(float)
+    before, after = (metrics.influence("binary", label_N, column_N, weight_N) for column_N in columns)
+    sums: dict[int, float] = {}
+    for group, moved in zip(rows.group_B.tolist(), (before - after).tolist(), strict=True):
+        sums[group] = sums.get(group, 0.0) + moved
+    expected = (sum(value**2 for value in sums.values()) * len(sums) / (len(sums) - 1)) ** 0.5
+    assert entry["se"] == pytest.approx(expected, rel=1e-5)
+    assert entry["se"] > 0

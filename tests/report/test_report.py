@@ -18,6 +18,7 @@ from sample import ARCHITECTURES, compared, trained
 from manygate.errors import InputError
 from manygate.report import headline, html_summary, render, write_report
 from manygate.report.charts import Cost, Gain, Point, frontier, mean_and_half_width, span, undominated
+from manygate.report.view import history
 from manygate.report.words import interval, number
 from manygate.schema import Task
 
@@ -455,3 +456,74 @@ def test_calibrated_predictions_stand_beside_raw_ones() -> None:
     row = section.partition("after isotonic calibration")[2].partition("</tr>")[0]
     cells = re.findall(r"<td>(.*?)</td>", row)
     assert cells == ["2.000", "0.2500", "0.1235"]
+
+
+def rows_of(page: str, *heads: str) -> dict[str, dict[str, str]]:
+    """A table of the page, found by its first column heads: {first cell: {head: cell}}, tags taken out."""
+    plain = lambda cell: " ".join(re.sub(r"<[^>]*>", " ", cell).split())  # noqa: E731
+    for table in re.findall(r"<table.*?</table>", page, re.DOTALL):
+        lines = [
+            [plain(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line, re.DOTALL)]
+            for line in re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+        ]
+        if tuple(lines[0][: len(heads)]) == heads:
+            return {line[0].removesuffix(" chosen"): dict(zip(lines[0], line, strict=True)) for line in lines[1:]}
+    raise AssertionError(f"no table with heads {heads}")
+
+
+def test_every_column_of_costs_shows_its_own_number(document: dict[str, Any]) -> None:
+    odd, expected = copy.deepcopy(document), []
+    for place, name in enumerate(ARCHITECTURES):
+        own = {"parameters": 1_000_001, "network_parameters": 2_000_002, "flops": 3_000_003, "replicas": 11}
+        own = {key: value + 100 * place for key, value in own.items()}
+        best = [20 + place, 30 + place]
+        stopped = {"best_epoch": {"click": best} if place == 0 else best, "reason": f"reason {place}"}
+        odd["results"][name] |= own | {"seconds": 7.5 + place, "stopped": stopped}
+        numbers = [f"1,000,{1 + 100 * place:03}", f"2,000,{2 + 100 * place:03}", f"3,000,{3 + 100 * place:03}"]
+        expected.append([*numbers, f"{7.5 + place} s", str(11 + 100 * place), f"{20 + place}–{30 + place}", f"reason {place}"])
+    heads = ["parameters", "of the network", "FLOPs a row", "training time", "replicas", "best epoch", "why it stopped"]
+    found = list(rows_of(render(odd), "architecture", "parameters").values())
+    assert [[row[head] for head in heads] for row in found] == expected
+
+
+def test_every_column_of_features_shows_its_own_number(document: dict[str, Any]) -> None:
+    odd = copy.deepcopy(document)
+    for place, feature in enumerate(odd["data"]["features"]):
+        feature |= {"rows": 1000 + place, "columns": 50 + place}
+        feature |= {"null_share": 0.11 + place / 100, "unknown_share": 0.71 + place / 100}
+        feature |= {"kind": f"kind {place}", "bias": False, "note": f"note {place}"}
+    found = rows_of(render(odd), "feature", "kind", "vocabulary")
+    assert list(found) == [feature["name"] for feature in odd["data"]["features"]]
+    for place, row in enumerate(found.values()):
+        told = [row[head] for head in ("kind", "vocabulary", "inputs", "nulls", "why this kind")]
+        assert told == [f"kind {place}", f"1,{place:03}", str(50 + place), f"{11 + place}.0 %", f"note {place}"]
+
+
+def test_rows_and_labels_of_each_split_stand_in_their_own_column(document: dict[str, Any]) -> None:
+    odd = copy.deepcopy(document)
+    odd["data"]["rows"] = {"train": 5_000, "valid": 700, "test": 90}
+    for place, task in enumerate(odd["data"]["tasks"].values()):
+        for at, split in enumerate(("train", "valid", "test")):
+            task[split] = {"rows": 100 * (at + 1) + place, "mean": 0.11 * (at + 1)}
+    page = render(odd)
+    assert "<span>5,790 rows</span>" in page, "the sum of the splits"
+    found = rows_of(page, "labelled rows and mean label", "kind")
+    for place, (task, row) in enumerate(found.items()):
+        shown = [f"{11 * (at + 1)}.0 %" if task != "watch_time" else f"0.{11 * (at + 1)}00" for at in range(3)]
+        cells = [f"{shown[at]} {100 * (at + 1) + place} rows" for at in range(3)]
+        heads = ["training 5,000 rows", "validation 700 rows", "test 90 rows"]
+        assert [row[head] for head in heads] == cells
+
+
+@pytest.mark.parametrize(("going", "shown"), [(4, True), (3, False)])
+def test_a_curve_ends_where_fewer_than_half_still_train(document: dict[str, Any], going: int, shown: bool) -> None:
+    """Of 8 replicas 4 are half, and 3 are fewer."""
+    odd = copy.deepcopy(document)
+    values = lambda count: {"click": [0.5 + 0.01 * r if r < count else None for r in range(8)]}  # noqa: E731
+    odd["results"]["mmoe"]["history"] = [
+        {"epoch": epoch, "valid": values(count), "train_loss": values(count)} for epoch, count in ((1, 8), (2, going))
+    ]
+    for field in ("valid", "train_loss"):
+        points = history(odd, "mmoe", "click", field)
+        assert [epoch for epoch, _, _ in points] == ([1, 2] if shown else [1])
+        assert points[0][1] == pytest.approx(0.5 + 0.01 * 3.5)
