@@ -4,9 +4,9 @@
     manygate dataset census --data-dir DOWNLOADS --out census
     python benchmarks/same_numbers.py ../before . --census census
 
-Each case runs the command line of both checkouts, one thread each, on the same rows: two replicas, two epochs. Equal are cases whose
-entries of ``metrics.jsonl`` (timings left out) and whose weights (sha256 of ``bundle/model.safetensors``) are the same. The rows
-are the made-up log, which OLD writes, and with ``--census`` the first rows of each part of census.
+Each case runs the command line of both checkouts, one thread each, on the same rows: two replicas, two epochs of some 30 steps. It
+is equal where the entries of ``metrics.jsonl`` (timings left out) and the weights (sha256 of ``bundle/model.safetensors``) are the
+same. The rows are the made-up log, which OLD writes, and with ``--census`` the first rows of each part of census.
 
 Exit codes: 0 all equal, 1 a case differs or fails, 2 the arguments are wrong.
 """
@@ -105,11 +105,11 @@ def compare(case: Case, old: Path, new: Path, folder: Path) -> bool:
     try:
         (metrics, weights), (new_metrics, new_weights) = (future.result() for future in futures)
     except RunError as error:
-        print(f"failed     {str(case):<42} {error}", flush=True)
+        print(f"failed     {case!s:<42} {error}", flush=True)
         return False
     unlike = [what for what, differs in (("metrics", metrics != new_metrics), ("weights", weights != new_weights)) if differs]
     verdict = "different" if unlike else "equal"
-    print(f"{verdict:<10} {str(case):<42} {weights[:16]}  {new_weights[:16]}  {', '.join(unlike)}".rstrip(), flush=True)
+    print(f"{verdict:<10} {case!s:<42} {weights[:16]}  {new_weights[:16]}  {', '.join(unlike)}".rstrip(), flush=True)
     return not unlike
 
 
