@@ -46,13 +46,13 @@ from measure import (
 import manygate as mg
 from manygate.config import RunConfig
 from manygate.data.batches import Split
-from manygate.data.encode import Rows
 from manygate.data.encoded import EncodedLog
-from manygate.evaluate import Monitor
-from manygate.metrics import auc
+from manygate.data.rows import Rows
+from manygate.evaluation.monitor import Monitor
+from manygate.metrics.task import auc
 from manygate.model import MultiTaskModel
-from manygate.run import prepare
-from manygate.train import Trainer
+from manygate.runs.preflight import prepare
+from manygate.training.trainer import Trainer
 
 EXPERTS, HIDDEN, TOWER, DIM, BATCH, RATE = 8, 64, 32, 8, 1024, 1e-3
 TARGETS = {"torch-rechub": 4.0, "deepctr-torch": 2.5}

@@ -89,7 +89,7 @@ def seconds_of(work: Callable[[], Any], clock: str) -> float:
 def peaks(rows: int, width: int, units: int, clock: str) -> dict[str, float]:
     """GFLOP/s of ``torch.matmul`` in float32: a large square, and the three products of the first layer (N = experts and gates).
 
-    oneDNN's kernel, which :mod:`manygate.product` calls, is given beside them: on some processors it is much faster.
+    oneDNN's kernel, which :mod:`manygate.kernels.onednn` calls, is given beside them: on some processors it is much faster.
     """
     square = torch.randn(2048, 2048)
     x, weight, grad = torch.randn(rows, width), torch.randn(width, units), torch.randn(rows, units)

@@ -34,15 +34,17 @@ import manygate as mg
 from manygate.config import RunConfig
 from manygate.data.batches import Split
 from manygate.datasets.synthetic import Tasks
-from manygate.evaluate import Monitor, predict, task_report
-from manygate.memory import keep_freed_memory
+from manygate.evaluation.monitor import Monitor
+from manygate.evaluation.task_report import task_report
 from manygate.model import MultiTaskModel
-from manygate.run import prepare
+from manygate.model.logits import predict
+from manygate.runs.preflight import prepare
 from manygate.schema import Task
 from manygate.studies.stream import STEPS_AT_ONCE as BLOCK
 from manygate.studies.stream import TRAINING, HeldOut, Stream
 from manygate.studies.sweep import SquaredError
-from manygate.train import Trainer
+from manygate.training.memory import keep_freed_memory
+from manygate.training.trainer import Trainer
 
 REPLICAS = (1, 10, 25, 50, 100, 200, 400)
 BATCH, RATE = 64, 1e-2

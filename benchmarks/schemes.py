@@ -49,13 +49,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from manygate.architecture import ARCHITECTURES, Inputs
 from manygate.config import ModelConfig
-from manygate.layers import Experts, glorot
-from manygate.loss import Losses
-from manygate.mixture import Mixture
-from manygate.model import Trunk
-from manygate.recording import Recorder
+from manygate.kernels.recording import Recorder
+from manygate.layers.experts import Experts
+from manygate.layers.mixture import Mixture
+from manygate.layers.tower import BiasTower, Towers
+from manygate.layers.units import glorot
+from manygate.model.trunk import Trunk
+from manygate.objective.loss import Losses
 from manygate.schema import Task
-from manygate.tower import BiasTower, Towers
 
 BLOCKS = 5
 """Measurements of one library in one cell and round, in turn with the others'; their median counts."""
@@ -68,8 +69,9 @@ INSIDE = {
     "all": "Forward, loss, gradients dropped, backward, Adam with rate 1e-3; float32. The input is a dense tensor (B, D) without a "
     "gradient of its own (`--input-gradient` asks for one, as embeddings below would); batches are in memory and take turns. "
     "Regularisation is not timed: both peers' `fit` walk all modules or weights for it in each step, even at zero.",
-    "manygate": "`manygate.model.Trunk` (scheme and towers), the loss of the trainer (`manygate.loss.Losses`, on logits, with row "
-    "weights) and the scheme's penalty, recorded after two steps as the trainer does (`manygate.recording.Recorder`); "
+    "manygate": "`manygate.model.trunk.Trunk` (scheme and towers), "
+    "the loss of the trainer (`manygate.objective.loss.Losses`, on logits, with row "
+    "weights) and the scheme's penalty, recorded after two steps as the trainer does (`manygate.kernels.recording.Recorder`); "
     "`torch.optim.Adam(fused=True)`, which the library uses. Settings as below, dropout 0.",
     "torch-rechub": "Its model, unmodified, given one `DenseFeature` of width D (no embedding table; it costs a `cat` of one "
     "tensor); the loss of `MTLTrainer`: mean over tasks of `BCELoss` on probabilities. Adam as its trainer makes it, and with "
@@ -149,7 +151,7 @@ ALONE = (
 
 
 class OwnModels(nn.Module):
-    """A model per task, all tasks' models as one batched program, as :class:`manygate.model.MultiTaskModel` runs them."""
+    """A model per task, all tasks' models as one batched program, as :class:`manygate.model.replicas.MultiTaskModel` runs them."""
 
     def __init__(self, trunks: Sequence[Trunk]):
         super().__init__()

@@ -20,14 +20,15 @@ import torch
 from measure import add_machine_options, machine, machine_lines, shown, spread, timed, wait_until_quiet, write_results
 
 from manygate import datasets
-from manygate.config import WEIGHTING_NAMES, RunConfig
+from manygate.config import RunConfig
+from manygate.config.names import WEIGHTING_NAMES
 from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
-from manygate.evaluate import Monitor
+from manygate.evaluation.monitor import Monitor
 from manygate.model import MultiTaskModel
-from manygate.run import prepare
-from manygate.train import Trainer
-from manygate.weighting import WEIGHTINGS
+from manygate.objective.weighting import WEIGHTINGS
+from manygate.runs.preflight import prepare
+from manygate.training.trainer import Trainer
 
 BAR = 1.3
 """With two tasks, of the methods that read gradients at the shared representation."""

@@ -12,7 +12,7 @@ from cyclopts import App
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from manygate.cli import EPILOGUE, app
+from manygate.cli.main import EPILOGUE, app
 from manygate.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 
 FOLDER = Path(__file__).parent

@@ -14,16 +14,18 @@ import pytest
 import torch
 
 from command_line import Result, Run
-from manygate import cli
+from inspected import inspected, odd  # noqa: F401
+from manygate.cli import main as cli
 from manygate.config import RunConfig
 from manygate.data.batches import Batch, Split
-from manygate.data.encode import Input
-from manygate.data.encoded import EncodedLog, encode_log, open_sources
-from manygate.evaluate import Monitor
+from manygate.data.encoded import EncodedLog, encode_log
+from manygate.data.rows import Input
+from manygate.data.sources import open_sources
+from manygate.evaluation.monitor import Monitor
 from manygate.model import MultiTaskModel
+from manygate.model.targets import Targets
 from manygate.schema import Feature, Schema, Task
-from manygate.targets import Targets
-from manygate.train import Trainer
+from manygate.training.trainer import Trainer
 
 TINY = {
     "dim": 3,

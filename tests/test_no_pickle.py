@@ -20,9 +20,11 @@ import pickle, _pickle, copyreg, shelve, marshal
 import jinja2  # its import dumps a version number into the key of a cache
 import matplotlib.figure, matplotlib.backends.backend_svg, narwhals, numpy, pandas, pyarrow, safetensors.torch, torch, torch._dynamo
 import manygate as mg
-from manygate import bundle, comparison, ranker, report, run, scores
-from manygate.interrupt import Interrupted
-from manygate.progress import Progress
+from manygate import ranker, report
+from manygate.runs import comparison, folder as run_folder, preflight, run
+from manygate.scoring import bundle, score_file
+from manygate.training.interrupt import Interrupted
+from manygate.training.progress import Progress
 
 events = []
 sys.addaudithook(lambda event, given: events.append(event) if event.startswith("pickle.") else None)
@@ -55,9 +57,9 @@ def look(place):
             kinds[str(path.relative_to(folder))] = [content[:16].hex(), len(content)]
 
 config = mg.RunConfig.build({**settings, "log": str(log)})
-run.open_folder(folder / "train", config, False, False)
+run_folder.open_folder(folder / "train", config, False, False)
 try:
-    run.train_run(run.prepare(log, config), config, folder / "train", Stopper())
+    run.train_run(preflight.prepare(log, config), config, folder / "train", Stopper())
 except Interrupted:
     look(folder)
 assert any("checkpoints" in name for name in kinds), kinds
@@ -67,8 +69,8 @@ again = mg.Ranker.load(folder / "saved")
 scores_ = again.predict(pandas.read_parquet(log / "test.parquet"))
 again.evaluate(log)
 again.gates(log / "test.parquet")
-scores.write_scores(again.model, again.encoder, log / "test.parquet", folder / "scores.csv")
-scores.write_scores(again.model, again.encoder, log / "test.parquet", folder / "scores.parquet")
+score_file.write_scores(again.model, again.encoder, log / "test.parquet", folder / "scores.csv")
+score_file.write_scores(again.model, again.encoder, log / "test.parquet", folder / "scores.parquet")
 ranker_.report(folder / "again.html")
 two = {**settings, "architectures": "single_task,mmoe", "replicas": 2}
 mg.compare(log, out=folder / "compare", progress="none", **two)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 import manygate as mg
 from manygate import metrics
-from manygate.calibration import fit_calibrator
+from manygate.scoring.calibration_fit import fit_calibrator
 
 HERE = Path(__file__).parent
 SEEDS = (0, 1, 2)  # of the log, hence of its users, items and preferences

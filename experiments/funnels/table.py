@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from manygate.metrics import interval
+from manygate.metrics.uncertainty import interval
 
 HERE = Path(__file__).parent
 BASE = "clicks only"

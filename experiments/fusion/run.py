@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 import manygate as mg
-from manygate.fusion import log_factor
-from manygate.fusion_search import Judge, Judged, plan_search, search
-from manygate.predict import judged_rows, labelled_table
+from manygate.data.encoded import labelled_table
+from manygate.scoring.fusion import log_factor
+from manygate.scoring.fusion_search import Judge, Judged, plan_search, search
+from manygate.scoring.judged import judged_rows
 
 HERE = Path(__file__).parent
 ROWS, TRIALS, SEEDS = 200_000, 200, (0, 1, 2)

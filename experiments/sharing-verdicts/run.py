@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import manygate as mg
 from manygate.files import to_json, write_text
 from manygate.schema import Schema
-from manygate.transfer import sure
+from manygate.verdict.transfer import sure
 
 HERE = Path(__file__).parent
 PILOT_SEEDS = (901, 902)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from manygate import datasets
     from manygate.architecture import Architecture, Inputs
     from manygate.config import RunConfig
+    from manygate.data.infer import infer_schema
     from manygate.errors import InputError
     from manygate.ranker import Comparison, Inspection, Ranker, compare, inspect
     from manygate.schema import Feature, Schema, Task
@@ -26,6 +27,7 @@ __all__ = [
     "Task",
     "compare",
     "datasets",
+    "infer_schema",
     "inspect",
 ]
 
@@ -41,6 +43,7 @@ _HOMES = {
     "Task": "manygate.schema",
     "compare": "manygate.ranker",
     "Inspection": "manygate.ranker",
+    "infer_schema": "manygate.data.infer",
     "inspect": "manygate.ranker",
 }
 
@@ -48,7 +51,10 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that ``import manygate`` loads neither torch nor pyarrow."""
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        found = getattr(import_module(_HOMES[name]), name)
+        if name == "Schema":
+            found.infer = import_module("manygate.data.infer").infer_schema  # the schema itself imports nothing that reads data
+        return found
     if name == "datasets":
         return import_module("manygate.datasets")
     raise AttributeError(f"module 'manygate' has no attribute {name!r}")

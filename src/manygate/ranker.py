@@ -6,36 +6,36 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from manygate.bundle import find_bundle, load_bundle, save_bundle
-from manygate.calibration import Calibration, Method, calibration_problems, read_calibration
-from manygate.comparison import compare_run
 from manygate.config import RunConfig
 from manygate.data.batches import Split
 from manygate.data.encode import Encoder
-from manygate.data.encoded import validation_rows
+from manygate.data.encoded import encode_labelled, labelled_table, validation_rows
+from manygate.data.frames import like_source
 from manygate.data.table import Table
 from manygate.errors import InputError, raise_all
-from manygate.evaluate import fit_calibration, predict, task_report
+from manygate.evaluation.evaluate_log import evaluate_log
+from manygate.evaluation.gates import gate_table
+from manygate.evaluation.task_report import task_report
 from manygate.files import read_json
-from manygate.fusion import Fusion, now, parse_fusion, read_fusion
-from manygate.fusion_search import Sampler, found_fusion, plan_search, search
 from manygate.inspection.look import PARTS, REPLICAS, ROWS, inspect_log, read_history
-from manygate.inspection.page import html_alarms, summary, write_page
 from manygate.model import MultiTaskModel
-from manygate.predict import (
-    encode_labelled,
-    evaluate_log,
-    gate_table,
-    judged_rows,
-    labelled_table,
-    like_source,
-    predict_like,
-    prediction_names,
-)
-from manygate.progress import ProgressMode, open_progress
+from manygate.model.device import choose_device
+from manygate.model.logits import predict
 from manygate.report import headline, html_summary, write_report
-from manygate.run import check_folder, choose_device, open_folder, prepare, train_run
+from manygate.report.inspection.page import html_alarms, summary, write_page
+from manygate.runs.comparison import compare_run
+from manygate.runs.folder import check_folder, open_folder
+from manygate.runs.preflight import prepare
+from manygate.runs.run import train_run
 from manygate.schema import Schema
+from manygate.scoring.bundle import find_bundle, load_bundle, save_bundle
+from manygate.scoring.calibration import Calibration, Method, calibration_problems, read_calibration
+from manygate.scoring.calibration_fit import fit_calibration
+from manygate.scoring.fusion import Fusion, now, parse_fusion, read_fusion
+from manygate.scoring.fusion_search import Sampler, found_fusion, plan_search, search
+from manygate.scoring.judged import judged_rows
+from manygate.scoring.predictor import predict_like, prediction_names
+from manygate.training.progress import ProgressMode, open_progress
 
 
 class Ranker:
@@ -99,7 +99,7 @@ class Ranker:
         return predict_like(self.model, self.encoder, frame, *(() if raw else (self.calibration, self.fusion)))
 
     def evaluate(self, log: Any) -> dict[str, Any]:
-        """Every metric of every task on a labelled log; see :func:`manygate.predict.evaluate_log` for the form."""
+        """Every metric of every task on a labelled log; see :func:`manygate.evaluation.evaluate_log.evaluate_log` for the form."""
         return evaluate_log(self.model, self.encoder, log, self.calibration, self.fusion)
 
     def calibrate(self, log: Any = None, *, method: Method = "isotonic", task: str | Sequence[str] = ()) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class Ranker:
     ) -> Fusion:
         """Set the formula of the score by hand: ``fuse({"click": 1, "buy": 0.5}, ["duration:log=0.3"])``.
 
-        :meth:`predict` then adds a column ``name``. See :mod:`manygate.fusion`; :meth:`search_fusion` finds weights.
+        :meth:`predict` then adds a column ``name``. See :mod:`manygate.scoring.fusion`; :meth:`search_fusion` finds weights.
         """
         made = {"how": "by hand", "when": now()}
         known = prediction_names(self.encoder)

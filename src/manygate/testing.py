@@ -18,11 +18,11 @@ from torch.func import functional_call
 
 from manygate.architecture import Architecture, Inputs
 from manygate.config import ModelConfig
-from manygate.gate import Gates
-from manygate.layers import Drawn
-from manygate.model import Trunk
-from manygate.tower import BiasTower, Towers
-from manygate.weighting.shared import shared_gramian
+from manygate.layers.gate import Gates
+from manygate.layers.tower import BiasTower, Towers
+from manygate.layers.units import Drawn
+from manygate.model.trunk import Trunk
+from manygate.objective.weighting.shared import shared_gramian
 
 SMALL = ModelConfig(experts=4, expert_hidden=(6,), bottom_hidden=(8,), tower_hidden=(5,), dropout=0.0)
 WIDTH, BIAS, ROWS = 7, 2, 24

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from manygate.gate import Gates, GateSettings
-from manygate.layers import Experts, Units
-from manygate.mixture import Mixture
-from manygate.tower import Towers
+from manygate.layers.experts import Experts
+from manygate.layers.gate import Gates, GateSettings
+from manygate.layers.mixture import Mixture
+from manygate.layers.tower import Towers
+from manygate.layers.units import Units
 
 Floats = NDArray[np.float64]
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
@@ -222,7 +223,7 @@ def variation(values: Sequence[float]) -> float:
 
 def drawn(module: torch.nn.Module, size: int, seed: int = 0) -> None:
     """Training, with the numbers of every module that draws some set by hand."""
-    from manygate.layers import Drawn, Dropout
+    from manygate.layers.units import Drawn, Dropout
 
     generator = torch.Generator().manual_seed(seed)
     module.train()

@@ -12,7 +12,7 @@ from manygate.architecture import AsymmetricSharing, CustomizedSharing, Inputs, 
 from manygate.architecture.shared_bottom import matched_bottom
 from manygate.config import ModelConfig
 from manygate.errors import InputError
-from manygate.tower import Towers
+from manygate.layers.tower import Towers
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)
 widths = st.lists(st.integers(1, 64), min_size=1, max_size=3).map(tuple)

@@ -7,7 +7,7 @@ from reading import GATES, Reading, agree, count, rows, shaken, weighted
 
 from manygate.architecture import CGC, Inputs, Level
 from manygate.config import ModelConfig
-from manygate.tower import Towers
+from manygate.layers.tower import Towers
 
 LEVELS = {
     "two tasks": Level((2, 2), 4, (6,)),

@@ -15,10 +15,12 @@ from torch import Tensor
 from manygate.architecture import ARCHITECTURES, Architecture, Inputs
 from manygate.architecture.pepnet import GateUnit
 from manygate.architecture.tensor_factorization import Tucker
-from manygate.config import ARCHITECTURE_NAMES, ModelConfig
-from manygate.layers import Drawn, Experts, Units
-from manygate.model import Trunk
-from manygate.tower import BiasTower, Towers
+from manygate.config import ModelConfig
+from manygate.config.names import ARCHITECTURE_NAMES
+from manygate.layers.experts import Experts
+from manygate.layers.tower import BiasTower, Towers
+from manygate.layers.units import Drawn, Units
+from manygate.model.trunk import Trunk
 
 INPUTS, TASKS = 7, 3
 BASE = {"experts": 4, "expert_hidden": (6,), "bottom_hidden": (8, 8), "tower_hidden": (5,), "dropout": 0.0, "gate_hidden": 9}

@@ -15,11 +15,13 @@ from torch import Tensor
 
 from manygate.architecture import CGC, PLE, Level, MMoE, SharedBottom
 from manygate.config import DataConfig
-from manygate.data.encode import Encoder, fit_encoder
+from manygate.data.encode import Encoder
+from manygate.data.fit import fit_encoder
 from manygate.datasets.census import ASSOCIATE_OR_ABOVE, DENSE, FIELDS, INPUTS, _parse, _schema
 from manygate.datasets.log import BLOCKS, _directions
-from manygate.layers import Experts, glorot
-from manygate.metrics import auc
+from manygate.layers.experts import Experts
+from manygate.layers.units import glorot
+from manygate.metrics.task import auc
 from manygate.schema import Feature, Schema, Task
 
 LEVELS = [Level((2, 1), 3, (6,)), Level((1, 2), 2, (5,))]

@@ -9,7 +9,7 @@ import torch
 from reading import agree, array, nets, rows, shaken
 
 from manygate.architecture import L2Constrained
-from manygate.tower import Towers
+from manygate.layers.tower import Towers
 
 deep = pytest.mark.parametrize("hidden", [(6,), (6, 4, 3)], ids=["one layer", "three layers"])
 some_tasks = pytest.mark.parametrize("tasks", [1, 2, 4])

@@ -10,7 +10,7 @@ from manygate.architecture import CGC, PLE, Level, MMoE
 from manygate.architecture.level import levels_of
 from manygate.config import ModelConfig
 from manygate.errors import InputError
-from manygate.gate import GateSettings
+from manygate.layers.gate import GateSettings
 
 LEVELS = {
     "one level": [Level((2, 2), 2, (6,))],

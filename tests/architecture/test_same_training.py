@@ -7,8 +7,8 @@ import torch
 from reading import rows, shaken
 
 from manygate.architecture import CrossStitch, L2Constrained, SingleTask, SluiceNetwork
-from manygate.model import Trunk
-from manygate.tower import BiasTower, Towers
+from manygate.layers.tower import BiasTower, Towers
+from manygate.model.trunk import Trunk
 
 INPUTS, TASKS, STEPS = 5, 3, 60
 

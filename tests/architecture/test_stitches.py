@@ -14,7 +14,7 @@ from manygate.architecture.cross_stitch import near_identity
 from manygate.architecture.sluice_network import last_first
 from manygate.config import ModelConfig
 from manygate.errors import InputError
-from manygate.tower import Towers
+from manygate.layers.tower import Towers
 
 some_tasks = pytest.mark.parametrize("tasks", [1, 2, 3])
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from manygate.data.batches import Batch, Resampled, Split
-from manygate.data.encode import Rows
+from manygate.data.rows import Rows
 
 
 def rows(count: int = 23) -> Rows:

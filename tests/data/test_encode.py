@@ -11,13 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manygate.bundle import load_bundle, save_bundle
 from manygate.config import DataConfig, RunConfig
-from manygate.data.encode import NULL_ROW, UNKNOWN_ROW, Encoder, Rows, Vocabulary, encode_labels, fit_encoder
+from manygate.data.encode import Encoder
+from manygate.data.fit import fit_encoder
+from manygate.data.labels import encode_labels
+from manygate.data.rows import NULL_ROW, UNKNOWN_ROW, Rows, Vocabulary
 from manygate.data.table import open_table
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel
 from manygate.schema import Feature, Schema, Task
+from manygate.scoring.bundle import load_bundle, save_bundle
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 KEEP_ALL = DataConfig(min_count=1)
@@ -323,18 +326,18 @@ def test_constant_and_null_columns_are_reported():
 
 
 def test_large_vocabularies_are_counted_in_parts(monkeypatch):
-    from manygate.data import encode
+    from manygate.data import fit
 
     values = pa.array([i % 50 for i in range(500)] + [99])
     whole = sparse_encoder(values, DataConfig(min_count=2)).vocabularies["id"].values
     merges = []
-    merge = encode._Counter._merge
+    merge = fit._Counter._merge
 
     def eager(self: Any) -> None:
         merges.append(len(self.parts))
         merge(self)
 
-    monkeypatch.setattr(encode._Counter, "_merge", eager)
+    monkeypatch.setattr(fit._Counter, "_merge", eager)
     batches = [
         ("log", pa.record_batch({"id": values.slice(s, 10), "click": [0] * len(values.slice(s, 10))})) for s in range(0, 501, 10)
     ]

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from manygate.config import DataConfig
-from manygate.data.encode import Rows
-from manygate.data.encoded import encode_log, find_schema, open_sources
+from manygate.data.encoded import encode_log
+from manygate.data.rows import Rows
+from manygate.data.sources import find_schema, open_sources
 from manygate.errors import InputError
 from manygate.schema import Feature, Schema, Task
 

@@ -234,8 +234,8 @@ def test_files_frames_and_yaml(tmp_path: Path) -> None:
     columns = {"click": CLICK, "item_id": ITEM, "user": [f"u{i % 9}" for i in range(N)], "price": floats()}
     pq.write_table(pa.table(columns), tmp_path / "log.parquet")
     pd.DataFrame(columns).to_csv(tmp_path / "log.csv", index=False)
-    first = Schema.infer(tmp_path / "log.parquet", "click")
-    assert first == Schema.infer(tmp_path / "log.csv", ["click"]) == infer_schema(pd.DataFrame(columns), Task(name="click"))
+    first = infer_schema(tmp_path / "log.parquet", "click")
+    assert first == infer_schema(tmp_path / "log.csv", ["click"]) == infer_schema(pd.DataFrame(columns), Task(name="click"))
     assert Schema.from_yaml(first.to_yaml()) == first
     category = pd.DataFrame(columns).astype({"item_id": "category"})
     assert infer_schema(category, "click").features[0].note == "categories, 50 values"

@@ -18,7 +18,7 @@ import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 import pytest
 
-from manygate.data import table as table_module
+from manygate.data import readers as readers_module
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError
 
@@ -364,7 +364,7 @@ def test_csv_types_may_be_given(tmp_path: Path) -> None:
 
 
 def test_csv_a_late_value_of_another_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_module, "_CSV_BLOCK", 1000)
+    monkeypatch.setattr(readers_module, "CSV_BLOCK", 1000)
     path = tmp_path / "late.csv"
     path.write_text("a,n\n" + "".join(f"x,{i}\n" for i in range(5000)) + "x,oops\n")
     [problem] = problems(path)
@@ -381,7 +381,7 @@ def test_csv_a_late_value_of_another_type(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_csv_a_column_that_starts_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_module, "_CSV_BLOCK", 1000)
+    monkeypatch.setattr(readers_module, "CSV_BLOCK", 1000)
     path = tmp_path / "late.csv"
     path.write_text("a,n,s,e\n" + ",,,\n" * 3000 + '1,2.5,"say ""hi"", NA",\n')
     table = open_table(path)

@@ -13,7 +13,7 @@ from manygate.datasets import log
 from manygate.datasets.folder import write_folder
 from manygate.datasets.log import BLOCKS, FACTORS, RATES, TAGS, TASKS, _directions, _items, _users
 from manygate.errors import InputError
-from manygate.metrics import auc
+from manygate.metrics.task import auc
 from manygate.schema import Schema
 
 ROWS = 60_000

@@ -143,7 +143,7 @@ def test_bad_arguments_are_named_and_nothing_is_written(arguments, problem, tmp_
 
 @pytest.mark.parametrize(("given", "cosines"), [("-0.5", [[1, -0.5], [-0.5, 1]]), ("1,0.25/0.25,1", [[1, 0.25], [0.25, 1]])])
 def test_the_command_takes_a_cosine_or_a_matrix(tmp_path, capsys, given, cosines):
-    from manygate.commands.dataset import dataset_synthetic
+    from manygate.cli.dataset import dataset_synthetic
 
     dataset_synthetic(out=tmp_path / "out", rows=100, inputs=5, correlation=given, json=True)
     assert json.loads(capsys.readouterr().out) == {"out": str(tmp_path / "out")}

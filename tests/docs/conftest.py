@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from manygate import cli, datasets
+from manygate import datasets
+from manygate.cli import main as cli
 from manygate.config import RunConfig
 
 AT_MOST = {"epochs": 1, "replicas": 2}

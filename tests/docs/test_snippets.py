@@ -83,11 +83,11 @@ def test_quickstart_fits_in_fifteen_lines() -> None:
     assert 0 < len(lines) <= 15
 
 
-def test_the_readmes_tree_names_every_module() -> None:
+def test_the_readmes_tree_names_every_room() -> None:
     tree = (ROOT / "README.md").read_text(encoding="utf-8").partition("src/manygate/\n")[2].partition("```")[0]
     package = ROOT / "src" / "manygate"
-    modules = {path.name for path in package.glob("*.py")} | {path.name for path in (package / "data").glob("*.py")}
-    missing = {name for name in modules - {"__init__.py"} if name not in tree}
+    rooms = {f"{path.name}/" if path.is_dir() else path.name for path in package.iterdir() if not path.name.startswith("__")}
+    missing = {name for name in rooms - {"py.typed"} if f"  {name}" not in tree}
     assert not missing
 
 

@@ -17,8 +17,9 @@ from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog
 from manygate.inspection.look import look, look_at_run
 from manygate.model import MultiTaskModel
-from manygate.progress import Progress
-from manygate.run import Trained, prepare, train_one
+from manygate.runs.preflight import prepare
+from manygate.runs.run import Trained, train_one
+from manygate.training.progress import Progress
 
 SETTINGS = {"replicas": 3, "epochs": 3, "learning_rate": 3e-3, "threads": 1, "device": "cpu", "expert_hidden": (32,)}
 EXPERTS, WIDTH, TASKS = 8, 32, 4

@@ -109,8 +109,8 @@ def test_verdicts_at_their_edges():
 
 
 def test_labels_of_noise_are_told_from_labels_with_a_signal():
-    from manygate.data.encode import Rows
     from manygate.data.labels import LabelScale
+    from manygate.data.rows import Rows
     from manygate.schema import Task
 
     random = np.random.default_rng(0)
@@ -140,7 +140,8 @@ def test_the_error_of_a_drop_is_of_the_permutations_and_of_the_rows_by_hand():
 def test_with_one_permutation_the_error_is_that_of_the_rows(log, model):
     """Recomputed for one feature and task: rows encoded anew, influences added up group by group in a loop."""
     from manygate import metrics
-    from manygate.evaluate import outputs, predict
+    from manygate.model.logits import predict
+    from manygate.scoring.outputs import outputs
 
     rows, tasks, scales = log.parts["valid"], log.schema.tasks, log.encoder.labels
     found = importance_report(model, rows, tasks, scales, repeats=1)[0]

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from manygate.data.batches import Split
-from manygate.inspection.probe import member_values, read_inputs
 from manygate.inspection.pulls import (
     X,
     affinity_report,
@@ -23,6 +22,7 @@ from manygate.inspection.pulls import (
     task_gradients,
 )
 from manygate.model import MultiTaskModel
+from manygate.model.member import member_values, read_inputs
 from manygate.schema import Task
 
 NAMES = ("click", "like", "watch")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from manygate.data.encode import Input, Rows
+from manygate.data.rows import Input, Rows
 from manygate.inspection.spectra import effective_rank, spectrum, use_counts
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from manygate.config import RunConfig
-from manygate.paired import Measured
-from manygate.recommendation import recommend
+from manygate.metrics.paired import Measured
 from manygate.schema import Feature, Schema, Task
-from manygate.transfer import transfer
+from manygate.verdict.recommendation import recommend
+from manygate.verdict.transfer import transfer
 
 ARCHITECTURES = ("single_task", "shared_bottom", "omoe", "mmoe")
 TASKS = (

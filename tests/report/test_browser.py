@@ -12,8 +12,8 @@ import pytest
 from sample import compared, trained
 
 from manygate.inspection.look import look
-from manygate.inspection.page import write_page
 from manygate.report import write_report
+from manygate.report.inspection.page import write_page
 from manygate.schema import Task
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")

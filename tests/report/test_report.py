@@ -19,8 +19,8 @@ from manygate.errors import InputError
 from manygate.report import headline, html_summary, render, write_report
 from manygate.report.charts import Cost, Gain, Point, frontier, mean_and_half_width, span, undominated
 from manygate.report.view import history
-from manygate.report.words import interval, number
 from manygate.schema import Task
+from manygate.text import interval, number
 
 EVIL = (
     "<script>alert(1)</script>",

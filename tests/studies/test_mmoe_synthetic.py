@@ -14,17 +14,17 @@ import torch
 
 from manygate.datasets.synthetic import Tasks
 from manygate.errors import InputError
-from manygate.evaluate import predict
-from manygate.interrupt import Interrupted
 from manygate.model import MultiTaskModel
-from manygate.progress import Progress
+from manygate.model.logits import predict
 from manygate.schema import Task
 from manygate.studies import mmoe_synthetic
 from manygate.studies.mmoe_synthetic import FULL, QUICK, Plan, figure_2, reproduce
 from manygate.studies.page import headline, render
 from manygate.studies.stream import HeldOut, Stream
 from manygate.studies.sweep import Protocol, SquaredError, Sweep, initial_model, run_sweep
-from manygate.train import Trainer
+from manygate.training.interrupt import Interrupted
+from manygate.training.progress import Progress
+from manygate.training.trainer import Trainer
 
 PROTOCOL = Protocol(
     Tasks(inputs=6, alpha=(1.0, 2.0), beta=(0.1, 0.2)), 8, steps=12, steps_an_epoch=5, validation_rows=30, test_rows=40

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from manygate.datasets.synthetic import Tasks
-from manygate.noise import SYNTHETIC, stream_seed
+from manygate.randomness import SYNTHETIC, stream_seed
 from manygate.studies.stream import HELD_OUT, TRAINING, VECTORS, HeldOut, Stream
 
 TASKS = Tasks(inputs=7, scale=1.5, alpha=(1.0, 2.0), beta=(0.3, 0.9), noise_var=0.04)

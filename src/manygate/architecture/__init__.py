@@ -23,7 +23,7 @@ from manygate.architecture.single_task import SingleTask
 from manygate.architecture.sluice_network import SluiceNetwork
 from manygate.architecture.stem import STEM
 from manygate.architecture.tensor_factorization import TensorFactorization
-from manygate.config import check_architecture
+from manygate.config.names import check_architecture
 from manygate.errors import InputError
 
 ARCHITECTURES: dict[str, type[Architecture]] = {

@@ -12,7 +12,7 @@ from manygate.architecture.base import Architecture, Inputs, of_several
 from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import ModelConfig
 from manygate.errors import InputError
-from manygate.layers import Experts
+from manygate.layers.experts import Experts
 
 
 @final

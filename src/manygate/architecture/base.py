@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from manygate.config import ModelConfig
-from manygate.gate import Gates, GateSettings
-from manygate.tower import Towers
+from manygate.layers.gate import Gates, GateSettings
+from manygate.layers.tower import Towers
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Architecture(nn.Module, ABC):
 
     recordable: ClassVar[bool] = False
     """Of a scheme of your own, that ``forward`` depends on x, its parameters and what it draws alone, and on nothing that Python
-    counts or changes: its training steps are then recorded (:mod:`manygate.recording`), as those of the schemes here are."""
+    counts or changes: its training steps are then recorded (:mod:`manygate.kernels.recording`), as those of this room are."""
 
     widths: ClassVar[str] = "expert_hidden"
     """The setting that matching budgets changes: ``expert_hidden`` or ``bottom_hidden``."""

@@ -10,7 +10,7 @@ from manygate.architecture.base import Architecture, Inputs, gated
 from manygate.architecture.level import Level, levels_of
 from manygate.architecture.ple import PLE
 from manygate.config import ModelConfig
-from manygate.gate import GateSettings
+from manygate.layers.gate import GateSettings
 
 
 @final

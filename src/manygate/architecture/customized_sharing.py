@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from manygate.architecture.base import Architecture, Inputs
 from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import ModelConfig
-from manygate.layers import Experts
+from manygate.layers.experts import Experts
 
 
 @final

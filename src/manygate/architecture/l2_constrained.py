@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from manygate.architecture.base import Architecture, Inputs
 from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import ModelConfig
-from manygate.layers import Experts
-from manygate.tower import Towers
+from manygate.layers.experts import Experts
+from manygate.layers.tower import Towers
 
 
 @final

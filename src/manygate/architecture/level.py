@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from manygate.config import ModelConfig
 from manygate.errors import InputError
-from manygate.gate import GateSettings
-from manygate.mixture import Group, Mixture
+from manygate.layers.gate import GateSettings
+from manygate.layers.mixture import Group, Mixture
 
 Value = TypeVar("Value")
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from manygate.architecture.base import Architecture, Inputs, Pick, gated
 from manygate.config import ModelConfig
-from manygate.gate import GateSettings
-from manygate.layers import mix
-from manygate.mixture import Group, Mixture
+from manygate.kernels.mixing import mix
+from manygate.layers.gate import GateSettings
+from manygate.layers.mixture import Group, Mixture
 
 
 @final

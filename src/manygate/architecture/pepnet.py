@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from manygate.architecture.base import Architecture, Inputs, Pick
 from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import ModelConfig
-from manygate.layers import Experts, Units, glorot
+from manygate.layers.experts import Experts
+from manygate.layers.units import Units, glorot
 
 
 class GateUnit(nn.Module):

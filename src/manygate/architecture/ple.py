@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from manygate.architecture.base import Architecture, Inputs, Pick, gated, of_several
 from manygate.architecture.level import Level, check_levels, levels_of, mixtures
 from manygate.config import ModelConfig
-from manygate.gate import GateSettings
-from manygate.layers import mix
+from manygate.kernels.mixing import mix
+from manygate.layers.gate import GateSettings
 
 
 @final

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from manygate.architecture.base import Architecture, Inputs
 from manygate.config import ModelConfig
-from manygate.layers import Experts
+from manygate.layers.experts import Experts
 
 
 def matched_bottom(inputs: int, tasks: int, config: ModelConfig) -> tuple[int, ...]:

@@ -13,8 +13,9 @@ from manygate.architecture.cross_stitch import OWN_SHARE, near_identity
 from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import ModelConfig
 from manygate.errors import InputError
-from manygate.layers import Experts, Units
-from manygate.tower import Towers
+from manygate.layers.experts import Experts
+from manygate.layers.tower import Towers
+from manygate.layers.units import Units
 
 
 @final

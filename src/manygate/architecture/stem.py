@@ -11,9 +11,9 @@ from manygate.architecture.base import Architecture, Inputs, Pick, gated, of_sev
 from manygate.architecture.level import Level, levels_of
 from manygate.config import ModelConfig
 from manygate.errors import InputError
-from manygate.gate import GateSettings
-from manygate.layers import mix
-from manygate.mixture import Mixture
+from manygate.kernels.mixing import mix
+from manygate.layers.gate import GateSettings
+from manygate.layers.mixture import Mixture
 
 
 @final

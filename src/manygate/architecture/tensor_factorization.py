@@ -13,7 +13,7 @@ from manygate.architecture.base import Architecture, Inputs
 from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import ModelConfig
 from manygate.errors import InputError
-from manygate.layers import Dropout
+from manygate.layers.units import Dropout
 
 
 class Tucker(nn.Module):

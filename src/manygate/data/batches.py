@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from manygate.data.encode import Rows
-from manygate.noise import ORDER, SAMPLE, stream_seed
+from manygate.data.rows import Rows
+from manygate.randomness import ORDER, SAMPLE, stream_seed
 
 
 @dataclass
 class Batch:
-    """One batch on one device. Shapes as in :class:`manygate.data.encode.Rows`; bags are (ids, offsets) of B + 1.
+    """One batch on one device. Shapes as in :class:`manygate.data.rows.Rows`; bags are (ids, offsets) of B + 1.
 
     Where each replica has rows of its own, every tensor has an axis R more, the first one, and bags have R B + 1 offsets: those of
     replica 0 first.

@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from shlex import quote
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from manygate.data.column_names import AMOUNTS, CODES, POSITIONS, REQUESTS, TIMES, USERS, WEIGHTS
+from manygate.data.sampled_column import SampledColumn, number, percent
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError, raise_all
-from manygate.schema import Feature, Schema, Task, validated
+from manygate.schema import Feature, Schema, Task
+from manygate.schema.reading import validated
 
-USERS = ("user_id", "userid", "uid", "user", "customer_id", "customerid", "member_id", "visitor_id")
-REQUESTS = ("query_id", "queryid", "qid", "search_id", "request_id", "requestid", "session_id", "sessionid", "impression_id")
-POSITIONS = tuple(f"{of}{what}" for of in ("", "display_", "ad_", "item_", "list_") for what in ("position", "pos", "rank", "slot"))
-WEIGHTS = ("weight", "sample_weight", "instance_weight", "example_weight", "row_weight")
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_TIMES = _words("time timestamp ts datetime date event_time event_timestamp")
-_IDS = _words("id ids uid guid uuid code recode key sku hash asin zip zipcode postcode")
-_GLUED_ID = re.compile(
-    "(user|item|ad|video|movie|product|photo|author|page|doc|news|song|track|shop|store|seller|brand|cate|category|query|session"
-    "|request|campaign|creative|device|site|app|publisher|advertiser|customer|member|visitor|merchant|order|goods)id"
-)
-_CODES = _words(
-    "category cat type class brand city region country state gender sex language lang device os browser channel campaign hour "
-    "weekday dow month"
-)
-_AMOUNTS = _words(
-    "count counts cnt num number n age price amount cost value score rate ratio pct percent avg mean sum total length len size "
-    "duration seconds secs minutes mins hours days weeks months years ms views clicks likes gains losses income wage bid qty "
-    "quantity distance width height"
-)
 _FEW = 20
 
 
@@ -89,7 +63,7 @@ def infer_schema(
     _check_columns(table, parsed, {"weight": weight, "group": group, "time": time}, bias, ignore)
     table.require_rows()
     sample = table.sample(rows)
-    columns = {name: _Column(name, sample.column(name), name in table.categorical) for name in table.column_names}
+    columns = {name: SampledColumn(name, sample.column(name), name in table.categorical) for name in table.column_names}
     labelled = _infer_tasks(parsed, columns, table.name)
     choice = _Choice(columns, labelled, sample.num_rows == table.count())
     choice.ignored |= dict.fromkeys(ignore, "asked for")
@@ -115,96 +89,7 @@ def _check_columns(table: Table, tasks: Sequence[Task], roles: dict[str, str | N
     raise_all(problems)
 
 
-@dataclass(frozen=True)
-class _Column:
-    """One column of the sample, and what can be told from its values."""
-
-    name: str
-    values: pa.ChunkedArray
-    categorical: bool
-
-    @cached_property
-    def known(self) -> pa.ChunkedArray:
-        """The values without null and NaN."""
-        values = self.values
-        if pt.is_floating(values.type):
-            values = values.filter(pc.invert(pc.fill_null(pc.is_nan(values), True)))
-        return values.drop_null()
-
-    @cached_property
-    def plain(self) -> str:
-        """The name in snake_case: ``userId`` and ``User ID`` are ``user_id``."""
-        return "_".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", self.name)).lower()
-
-    @property
-    def words(self) -> list[str]:
-        return self.plain.split("_")
-
-    @property
-    def like_id(self) -> bool:
-        return self.words[-1] in _IDS or _GLUED_ID.fullmatch(self.words[-1]) is not None or self.plain in USERS
-
-    @cached_property
-    def distinct(self) -> int:
-        return int(pc.count_distinct(self.known).as_py())
-
-    @property
-    def is_plain(self) -> bool:
-        """One id or number a row."""
-        return self.is_number or pt.is_boolean(self.values.type) or pt.is_string(self.values.type)
-
-    @property
-    def is_number(self) -> bool:
-        return pt.is_integer(self.values.type) or pt.is_floating(self.values.type)
-
-    @cached_property
-    def is_whole(self) -> bool:
-        kind = self.values.type
-        return pt.is_integer(kind) or (pt.is_floating(kind) and bool(pc.all(pc.equal(self.known, pc.round(self.known))).as_py()))
-
-    @cached_property
-    def extent(self) -> tuple[float, float]:
-        ends = pc.min_max(self.known).as_py()
-        return ends["min"], ends["max"]
-
-    @cached_property
-    def numbers(self) -> np.ndarray | None:
-        """Numbers and truth values as float64, NaN for null; else None."""
-        if not (self.is_number or pt.is_boolean(self.values.type)):
-            return None
-        values = self.values.cast(pa.int8()) if pt.is_boolean(self.values.type) else self.values
-        return values.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy()
-
-    @cached_property
-    def note(self) -> str:
-        """What the values are, for people."""
-        kind = self.values.type
-        missing = 1 - len(self.known) / len(self.values)
-        nulls = f", {_percent(missing)} missing" if missing else ""
-        if pt.is_boolean(kind):
-            return f"true or false, {_percent(pc.mean(self.known.cast(pa.int8())).as_py())} true{nulls}"
-        if pt.is_list(kind):
-            words = {"str": "strings", "int": "whole numbers"}.get(str(kind.value_type)[:3].removeprefix("u"), str(kind.value_type))
-            length = pc.mean(pc.list_value_length(self.known)).as_py()
-            return f"lists of {words}, {length:.1f} on average{nulls}"
-        if self.is_number and not self.categorical:
-            low, high = (_number(end) for end in self.extent)
-            zeros = int(pc.sum(pc.equal(self.known, 0)).as_py()) / len(self.known)
-            many = f", {_percent(zeros)} zeros" if zeros >= 0.2 else ""
-            return f"{'whole numbers' if self.is_whole else 'decimals'} from {low} to {high}{many}{nulls}"
-        words = "categories" if self.categorical else "strings"
-        return f"{words}, {self.distinct:,} values{nulls}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if 0.01 <= share <= 0.99 or share in (0, 1) else f"{100 * share:.2g} %"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if (float(value).is_integer() or abs(value) >= 1000) and abs(value) < 1e15 else f"{value:,.4g}"
-
-
-def _infer_tasks(tasks: Sequence[Task], columns: dict[str, _Column], table: str) -> tuple[Task, ...]:
+def _infer_tasks(tasks: Sequence[Task], columns: dict[str, SampledColumn], table: str) -> tuple[Task, ...]:
     found, problems = [], []
     for task in tasks:
         column = columns[task.column]
@@ -229,32 +114,32 @@ def _infer_tasks(tasks: Sequence[Task], columns: dict[str, _Column], table: str)
     return tuple(found)
 
 
-def _examples(column: _Column) -> str:
+def _examples(column: SampledColumn) -> str:
     """A few of the values that are not 0 or 1, cut short."""
     values = dict.fromkeys(repr(value.as_py())[:40] for value in column.known.slice(0, 200_000) if value.as_py() not in (0, 1))
     return ", ".join(list(values)[:5])
 
 
-def _is_binary(column: _Column) -> bool:
+def _is_binary(column: SampledColumn) -> bool:
     return column.numbers is not None and bool(np.isin(column.numbers[~np.isnan(column.numbers)], (0, 1)).all())
 
 
-def _label_note(column: _Column, kind: str) -> str:
+def _label_note(column: SampledColumn, kind: str) -> str:
     assert column.numbers is not None
     unknown = float(np.isnan(column.numbers).mean())
-    rest = f", {_percent(unknown)} of the rows unknown" if unknown else ""
+    rest = f", {percent(unknown)} of the rows unknown" if unknown else ""
     with np.errstate(all="ignore"):
         ones = float(np.nanmean(column.numbers))
     if kind == "binary":
-        return f"0 and 1, {_percent(ones)} ones{rest}" if 0 < ones < 1 else f"always {ones:.0f} in the rows looked at{rest}"
-    low, high = (_number(end) for end in (np.nanmin(column.numbers), np.nanmax(column.numbers)))
-    return f"numbers from {low} to {high}, {_number(ones)} on average{rest}"
+        return f"0 and 1, {percent(ones)} ones{rest}" if 0 < ones < 1 else f"always {ones:.0f} in the rows looked at{rest}"
+    low, high = (number(end) for end in (np.nanmin(column.numbers), np.nanmax(column.numbers)))
+    return f"numbers from {low} to {high}, {number(ones)} on average{rest}"
 
 
 class _Choice:
     """The roles of a log, and the kind of each remaining column or the reason to leave it out."""
 
-    def __init__(self, columns: dict[str, _Column], tasks: Sequence[Task], whole: bool):
+    def __init__(self, columns: dict[str, SampledColumn], tasks: Sequence[Task], whole: bool):
         self.columns, self.tasks, self.whole = columns, tasks, whole
         self.labels = {task.column for task in tasks}
         self.ignored: dict[str, str] = {}
@@ -293,7 +178,7 @@ class _Choice:
         found: Schema = validated(Schema, tree | {"group": self.group, "time": self.time, "weight": self.weight}, table.name)
         return found
 
-    def feature(self, column: _Column, bias: bool) -> Feature | None:
+    def feature(self, column: SampledColumn, bias: bool) -> Feature | None:
         """The column as a feature; None where it has another role or is ignored."""
         name = column.name
         request_only = name == self.group and column.plain in REQUESTS
@@ -317,14 +202,14 @@ class _Choice:
         feature: Feature = validated(Feature, {"name": name, "kind": kind, "bias": bias, "note": note}, f"column {name!r}")
         return feature
 
-    def _copy_of_label(self, column: _Column) -> str | None:
+    def _copy_of_label(self, column: SampledColumn) -> str | None:
         for label in (self.columns[name] for name in sorted(self.labels)):
             one, two = column.numbers, label.numbers
             if one is not None and two is not None and label.distinct > 1 and np.array_equal(one, two, equal_nan=True):
                 return f"identical to label {label.name!r}"
         return None
 
-    def _outcome(self, column: _Column) -> str | None:
+    def _outcome(self, column: SampledColumn) -> str | None:
         """A column that is known exactly where a label is 1 is an outcome too: it would give the label away."""
         if not column.values.null_count:
             return None
@@ -335,7 +220,7 @@ class _Choice:
                 return f"known only where {label.name!r} is 1, so an outcome; --task {spec} predicts it"
         return None
 
-    def _reason_to_ignore(self, column: _Column) -> str | None:
+    def _reason_to_ignore(self, column: SampledColumn) -> str | None:
         name = column.name
         if _is_time(column):
             return f"a time; the log's time is {self.time!r}" if self.time else "one of several times; --time NAME uses it"
@@ -351,7 +236,7 @@ class _Choice:
             return f"a row key or free text: {column.distinct:,} values in {len(column.known):,} rows"
         return None
 
-    def _differs(self, column: _Column) -> bool:
+    def _differs(self, column: SampledColumn) -> bool:
         """Whether a value says little but which row it is. A user may well be rare in a sample."""
         rows = len(column.known)
         if rows < 50:
@@ -367,13 +252,13 @@ class _Choice:
         return (column.like_id and column.distinct == rows) or float((steps == 1).mean()) > 0.95
 
 
-def _unfit(column: _Column) -> str | None:
+def _unfit(column: SampledColumn) -> str | None:
     """Why no feature can have the column's type; None where one can."""
     kind = column.values.type
     if not len(column.known):
         return "null in every row looked at"
     if pt.is_list(kind):
-        inner = _Column(column.name, pc.list_flatten(column.known), False)
+        inner = SampledColumn(column.name, pc.list_flatten(column.known), False)
         if not len(inner.known):
             return "an empty list in every row looked at"
         if inner.is_plain and (inner.is_whole or not pt.is_floating(kind.value_type)):
@@ -384,28 +269,28 @@ def _unfit(column: _Column) -> str | None:
     return f"{str(kind).partition('<')[0].partition('[')[0]} values; a feature is an id, a list of ids or a number"
 
 
-def _is_time(column: _Column) -> bool:
+def _is_time(column: SampledColumn) -> bool:
     kind = column.values.type
     if pt.is_timestamp(kind) or pt.is_date(kind):
         return True
-    named = column.is_number and not column.categorical and not _TIMES.isdisjoint(column.words)
+    named = column.is_number and not column.categorical and not TIMES.isdisjoint(column.words)
     return named and len(column.known) > 0 and column.is_whole and column.extent[0] >= 1e7
 
 
-def _time_of(columns: Sequence[_Column]) -> str | None:
+def _time_of(columns: Sequence[SampledColumn]) -> str | None:
     times = [column for column in columns if _is_time(column)]
-    named = [c for c in times if c.plain in _TIMES] or [c for c in times if not _TIMES.isdisjoint(c.words)]
+    named = [c for c in times if c.plain in TIMES] or [c for c in times if not TIMES.isdisjoint(c.words)]
     chosen = times if len(times) == 1 else named
     return max(chosen, key=lambda c: c.distinct).name if chosen else None
 
 
-def _ids_note(column: _Column) -> str:
+def _ids_note(column: SampledColumn) -> str:
     if column.categorical or not column.is_number:
         return column.note
     return f"whole numbers, {column.distinct:,} values: ids"
 
 
-def _kind(column: _Column) -> tuple[str, str]:
+def _kind(column: SampledColumn) -> tuple[str, str]:
     """Kind of a feature and the reason; the rules are in :func:`infer_schema`."""
     if pt.is_list(column.values.type):
         return "bag", column.note
@@ -416,9 +301,9 @@ def _kind(column: _Column) -> tuple[str, str]:
     if not pt.is_integer(column.values.type):
         return "dense", column.note
     low, high = column.extent
-    amount = not _AMOUNTS.isdisjoint(column.words)
+    amount = not AMOUNTS.isdisjoint(column.words)
     moments = any(unit <= low and high <= 3 * unit for unit in (10**9, 10**12, 10**15, 10**18))
-    if column.distinct <= 2 or (not amount and (column.words[-1] in _CODES or column.distinct <= _FEW)):
+    if column.distinct <= 2 or (not amount and (column.words[-1] in CODES or column.distinct <= _FEW)):
         return "sparse", f"whole numbers, {column.distinct:,} values: codes"
     if high - low >= 2**31 and not amount and not moments:
         return "sparse", f"whole numbers, {column.distinct:,} values over a wide range: hashed ids"

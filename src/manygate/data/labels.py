@@ -8,11 +8,86 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
-from manygate.data.levels import Levels, fit_levels
+from manygate.data.column import as_numbers, sample_space
 from manygate.data.scale import NumberSample
-from manygate.errors import InputError
-from manygate.schema import Schema
+from manygate.errors import InputError, raise_all
+from manygate.schema import Schema, Task
+from manygate.schema.task import funnel_order
+
+LARGEST_WEIGHT = 1e30  # sums of a batch's weights stay finite in float32
+
+
+def no_labels(schema: Schema, count: int) -> tuple[np.ndarray, np.ndarray]:
+    shape = (count, len(schema.tasks))
+    return np.zeros(shape), np.zeros(shape)
+
+
+def encode_labels(schema: Schema, batch: pa.RecordBatch, place: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labels as they stand (float64) and weights, zero where a label is null or outside its sample space."""
+    row_weight_B = _row_weights(schema, batch, place)
+    label_BT, weight_BT = no_labels(schema, batch.num_rows)
+    problems: list[str] = []
+    for t, task in enumerate(schema.tasks):
+        try:
+            label_B = _checked_label(task, batch, place)
+        except InputError as error:
+            problems += error.problems
+            continue
+        known_B = ~np.isnan(label_B) & sample_space(task, batch, place)
+        label_BT[:, t] = np.where(known_B, label_B, 0.0)
+        weight_BT[:, t] = np.where(known_B, row_weight_B, 0.0)
+    raise_all(problems)
+    for t, after in funnel_order(schema.parents):
+        happened_B = (weight_BT[:, after] > 0) & (label_BT[:, after] == 1)
+        label_BT[:, t] = np.where(happened_B, label_BT[:, t], 0.0)
+        weight_BT[:, t] = np.where(happened_B, weight_BT[:, t], 0.0)
+    return label_BT, weight_BT
+
+
+def count_too_early(schema: Schema, batch: pa.RecordBatch, place: str) -> np.ndarray:
+    """For each task after another, the rows in which a binary label is 1 and that of the step before is 0."""
+    found = np.zeros(len(schema.tasks), dtype=np.int64)
+    for t, after in funnel_order(schema.parents):
+        if schema.tasks[t].kind == "binary":
+            label_B, before_B = (
+                as_numbers(batch.column(schema.tasks[i].column), schema.tasks[i].column, place) for i in (t, after)
+            )
+            found[t] = np.count_nonzero((label_B == 1) & (before_B == 0))
+    return found
+
+
+def _checked_label(task: Task, batch: pa.RecordBatch, place: str) -> np.ndarray:
+    label_B = as_numbers(batch.column(task.column), task.column, place)
+    if task.kind == "binary":
+        bad_B = ~np.isnan(label_B) & (label_B != 0) & (label_B != 1)
+        remedy = f"A binary label is 0, 1 or null; for a number write --task {task.name}:kind=regression."
+    elif task.trained_by == "log":
+        bad_B = np.isinf(label_B) | (label_B < 0)
+        remedy = "A label with loss=log is a finite number of 0 or more, or null."
+    else:
+        bad_B, remedy = np.isinf(label_B), "A regression label is a finite number or null."
+    if bad_B.any():
+        examples = ", ".join(f"{value:g}" for value in np.unique(label_B[bad_B])[:3])
+        raise InputError(
+            f"{place}: label {task.column!r} of task {task.name!r} has {int(bad_B.sum()):,} values that cannot be labels "
+            f"({examples}), the first in row {int(bad_B.argmax())} of this part. {remedy}"
+        )
+    return label_B
+
+
+def _row_weights(schema: Schema, batch: pa.RecordBatch, place: str) -> np.ndarray:
+    if schema.weight is None:
+        return np.ones(batch.num_rows)
+    weight_B = as_numbers(batch.column(schema.weight), schema.weight, place)
+    bad_B = ~np.isfinite(weight_B) | (weight_B < 0) | (weight_B > LARGEST_WEIGHT)
+    if bad_B.any():
+        raise InputError(
+            f"{place}: weight column {schema.weight!r} has {int(bad_B.sum()):,} values that are null, negative, infinite or above "
+            f"{LARGEST_WEIGHT:g}, the first in row {int(bad_B.argmax())} of this part. Weights must be numbers of 0 or more."
+        )
+    return weight_B
 
 
 @dataclass
@@ -89,3 +164,42 @@ class LabelStatistics:
                 scale.levels = fit_levels(scale.encode(label_N), task.levels, weight_N)
             scales[task.name] = scale
         return scales
+
+
+@dataclass(frozen=True)
+class Levels:
+    """K cuts make K + 1 levels: level k holds the labels above cut k and not above cut k + 1.
+
+    ``cuts`` (K) and ``means`` (K + 1), the weighted mean training label of each level, are in the unit that models see.
+    """
+
+    cuts: tuple[float, ...]
+    means: tuple[float, ...]
+
+
+def fit_levels(label_N: np.ndarray, most: int, weight_N: np.ndarray | None = None) -> Levels:
+    """At most ``most`` levels of about equal weight, or one for each value where there are no more values than that.
+
+    A label of one value has one cut, which none exceeds.
+
+    >>> fit_levels(np.array([1.0, 2.0, 2.0, 5.0]), most=10)
+    Levels(cuts=(1.0, 2.0), means=(1.0, 2.0, 5.0))
+    >>> fit_levels(np.arange(100.0), most=4)
+    Levels(cuts=(24.0, 49.0, 74.0), means=(12.0, 37.0, 62.0, 87.0))
+    """
+    assert len(label_N), "a task without labels is refused before"
+    weight_N = np.ones(len(label_N)) if weight_N is None else weight_N
+    value_V = np.unique(label_N)
+    if len(value_V) == 1:
+        return Levels((float(value_V[0]),), (float(value_V[0]),) * 2)
+    cut_K = value_V[:-1]
+    if len(value_V) > most:
+        order = np.argsort(label_N, kind="stable")
+        below_N = np.cumsum(weight_N[order])
+        at = np.searchsorted(below_N, np.arange(1, most) / most * below_N[-1] * (1 - 1e-12))
+        cut_K = np.unique(label_N[order][at])
+        cut_K = cut_K[cut_K < value_V[-1]]
+        cut_K = cut_K if len(cut_K) else value_V[-2:-1]
+    level_N = np.searchsorted(cut_K, label_N, side="left")
+    mean_K1 = np.bincount(level_N, label_N * weight_N) / np.bincount(level_N, weight_N)
+    return Levels(tuple(cut_K.tolist()), tuple(mean_K1.tolist()))

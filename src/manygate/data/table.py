@@ -3,62 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from glob import glob, has_magic
-from itertools import islice
-from pathlib import Path
-from typing import Any, TypeVar, final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, final
 
 import narwhals.stable.v2 as nw
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pc_csv
-import pyarrow.ipc as ipc
-import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from manygate.data.paths import check_content, each, ending, expand
+from manygate.data.readers import OPENERS, Part, name_problems
+from manygate.data.types import cast, common_type, normal_type
 from manygate.errors import InputError, did_you_mean, raise_all
-
-T = TypeVar("T")
-# Ending -> (format, what the first bytes must say; None is plain text).
-_ENDINGS: dict[str, tuple[str, str | None]] = {
-    **dict.fromkeys((".parquet", ".pq"), ("Parquet", "Parquet")),
-    **dict.fromkeys((".arrow", ".feather", ".ipc"), ("Arrow", "Arrow")),
-    **{f"{kind}{ending}": ("CSV", packed) for kind in (".csv", ".tsv") for ending, packed in
-       (("", None), (".gz", "gzip"), (".bz2", "bzip2"), (".zst", "Zstandard"))},
-}  # fmt: skip
-_MAGIC = {
-    b"PAR1": "Parquet",
-    b"ARROW1": "Arrow",
-    b"\xff\xff\xff\xff": "Arrow",  # the streaming form
-    b"FEA1": "Feather version 1",
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\x28\xb5\x2f\xfd": "Zstandard",
-    b"PK\x03\x04": "zip or Excel",
-    b"\x89HDF": "HDF5",
-    b"\x80\x04": "pickle",
-    b"\x80\x05": "pickle",
-}
-_KNOWN = "Data files end in .parquet, .csv, .tsv (also .gz, .bz2, .zst), .arrow, .feather or .ipc"
-_DAMAGED = "The file is damaged or still being written: write or copy it again"
-_OF_A_RUN = ("model.safetensors", "bundle/manifest.json", "metrics.jsonl", "comparison.json")
-_CSV_BLOCK = 1 << 24
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One file or one table in memory. ``read(columns, rows, unit)`` yields batches as stored; None is every unit."""
-
-    place: str
-    schema: pa.Schema
-    rows: int | None
-    units: int
-    read: Callable[[list[str], int, int | None], Iterator[pa.RecordBatch]]
 
 
 @final
@@ -69,7 +25,7 @@ class Table:
     ``categorical`` the columns that were stored as categories (they are read as their values).
     """
 
-    def __init__(self, name: str, parts: Sequence[_Part]):
+    def __init__(self, name: str, parts: Sequence[Part]):
         self.name = name
         self._parts = tuple(parts)
         self.arrow_schema = _unify(self._parts)
@@ -155,7 +111,7 @@ class Table:
             column = batch.column(field.name)
             try:
                 column.validate(full=True)
-                columns.append(_cast(column, field.type))
+                columns.append(cast(column, field.type))
             except pa.ArrowException as error:
                 raise InputError(
                     f"{place}: column {field.name!r} ({column.type}) cannot be read as {field.type}: {error}. "
@@ -209,236 +165,34 @@ def _open_frame(source: Any) -> Table:
     return Table(name, [_memory_part(name, table.select(range(width)))])  # without the index of pandas
 
 
-def _memory_part(place: str, table: pa.Table) -> _Part:
+def _memory_part(place: str, table: pa.Table) -> Part:
     step = max(-(-table.num_rows // 16), 1)
-    raise_all(_name_problems(place, table.schema.names))
+    raise_all(name_problems(place, table.schema.names))
 
     def read(columns: list[str], rows: int, unit: int | None) -> Iterator[pa.RecordBatch]:
         chosen = table.select(columns)
         yield from (chosen if unit is None else chosen.slice(unit * step, step)).to_batches(max_chunksize=rows)
 
-    return _Part(place, table.schema, table.num_rows, -(-table.num_rows // step), read)
+    return Part(place, table.schema, table.num_rows, -(-table.num_rows // step), read)
 
 
 def _open_paths(paths: list[str], types: Mapping[str, pa.DataType]) -> Table:
-    files = list(dict.fromkeys(file for found in _each(_expand, paths) for file in found))
-    _each(_check, files)
-    kinds = Counter(_ending(file)[0] for file in files)
+    files = list(dict.fromkeys(file for found in each(expand, paths) for file in found))
+    each(check_content, files)
+    kinds = Counter(ending(file)[0] for file in files)
     if len(kinds) > 1:
         raise InputError(
             f"{', '.join(paths)}: files of several formats ({', '.join(f'{n} {k}' for k, n in sorted(kinds.items()))}). "
             "Name the files of one format, for example with a glob such as 'log/*.parquet'."
         )
-    parts = _each(lambda file: _OPENERS[_ending(file)[0]](file, types), files)
+    parts = each(lambda file: OPENERS[ending(file)[0]](file, types), files)
     return Table(", ".join(paths) if len(paths) <= 3 else f"{paths[0]} and {len(paths) - 1} more", parts)
 
 
-def _each(action: Callable[[str], T], paths: Iterable[str]) -> list[T]:
-    """Do all, then raise all the problems at once."""
-    done: list[T] = []
-    problems: list[str] = []
-    for path in paths:
-        try:
-            done.append(action(path))
-        except InputError as error:
-            problems += error.problems
-        except OSError as error:
-            problems.append(f"{path}: {error.strerror or error}. Check that you may read it (chmod, mount).")
-    raise_all(problems)
-    return done
-
-
-def _ending(file: str) -> tuple[str, str | None]:
-    name = Path(file).name.lower()
-    return next((kind for ending, kind in _ENDINGS.items() if name.endswith(ending)), ("", None))
-
-
-def _expand(path: str) -> list[str]:
-    """The data files of a file, folder or glob."""
-    if not path:
-        raise InputError("the path of the log is empty. Give a file, a folder or a glob.")
-    if Path(path).is_dir():
-        if any((Path(path) / name).is_file() for name in _OF_A_RUN):
-            raise InputError(f"{path}: a run's folder or a bundle, not a log. Give the data that it was trained on, or other data.")
-        files = [str(p) for p in _walk(Path(path)) if _ending(str(p))[0]]
-        if not files:
-            raise InputError(f"{path}: the folder holds no data file. {_KNOWN}; hidden files and _files are skipped.")
-        return sorted(files)
-    if Path(path).exists():
-        if not _ending(path)[0]:
-            raise InputError(f"{path}: the name does not say what the file is. {_KNOWN}; rename it.")
-        return [path]
-    if has_magic(path):
-        matches = sorted(glob(path, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
-        found = [match for match in matches if not Path(match).name.startswith("_")]
-        files = [f for m in found for f in (_expand(m) if Path(m).is_dir() else [m] if _ending(m)[0] else [])]
-        if not files:
-            raise InputError(f"{path}: no data file matches. {_KNOWN}.")
-        return list(dict.fromkeys(files))
-    if Path(path).is_symlink():
-        raise InputError(f"{path}: a symbolic link that leads nowhere. Mend it, or name the file itself.")
-    parent = Path(path).parent
-    if not parent.is_dir():
-        raise InputError(f"{path}: does not exist, nor does its folder {str(parent)!r}. Working folder: {Path.cwd()}.")
-    hint = did_you_mean(Path(path).name, sorted(entry.name for entry in parent.iterdir())) or f" Look in {str(parent)!r}."
-    raise InputError(f"{path}: does not exist.{hint}")
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for entry in folder.iterdir():
-        if not entry.name.startswith((".", "_")):
-            yield from _walk(entry) if entry.is_dir() and not entry.is_symlink() else [entry]
-
-
-def _check(path: str) -> None:
-    """Compare the first bytes with the ending."""
-    file_format, wanted = _ending(path)
-    with Path(path).open("rb") as file:
-        head = file.read(8)
-        if not head:
-            raise InputError(f"{path}: the file is empty (zero bytes). Write it again, or remove it.")
-        file.seek(-min(file.seek(0, os.SEEK_END), 6), os.SEEK_END)
-        tail = file.read()
-    found = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
-    if found != wanted:
-        looks = f"looks like {found}" if found else f"starts with {head!r}"
-        named = f" ({wanted})" if wanted and wanted != file_format else ""
-        raise InputError(f"{path}: not a {file_format} file{named}: it {looks}. Rename it after its format, or convert it.")
-    if (found == "Parquet" and not tail.endswith(b"PAR1")) or (head.startswith(b"ARROW1") and tail != b"ARROW1"):
-        raise InputError(f"{path}: the {file_format} file is truncated: its end is missing. {_DAMAGED}.")
-
-
-@contextmanager
-def _reading(place: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise InputError(f"{place}: cannot be read: {' '.join(str(error).split())}. {_DAMAGED}.") from None
-
-
-def _name_problems(place: str, names: list[str]) -> list[str]:
-    twice = [name for name, times in Counter(names).items() if times > 1]
-    problems = [f"{place}: column {name!r} is there twice. Rename or drop one." for name in twice]
-    return problems if names else [f"{place}: the table has no columns."]
-
-
-def _open_parquet(path: str, types: Mapping[str, pa.DataType]) -> _Part:
-    def open_file() -> pq.ParquetFile:
-        return pq.ParquetFile(path, page_checksum_verification=True)
-
-    with _reading(path), open_file() as file:
-        schema, metadata = file.schema_arrow, file.metadata
-    raise_all(_name_problems(path, schema.names))
-
-    def read(columns: list[str], rows: int, unit: int | None) -> Iterator[pa.RecordBatch]:
-        with _reading(path), open_file() as file:
-            for group in range(file.num_row_groups) if unit is None else [unit]:
-                with _reading(f"{path}, row group {group}"):
-                    yield from file.iter_batches(rows, row_groups=[group], columns=columns)
-
-    return _Part(path, schema, metadata.num_rows, metadata.num_row_groups, read)
-
-
-def _open_arrow(path: str, types: Mapping[str, pa.DataType]) -> _Part:
-    with Path(path).open("rb") as head:
-        is_file = head.read(6) == b"ARROW1"
-    open_ipc = ipc.open_file if is_file else ipc.open_stream
-    with _reading(path), pa.memory_map(path) as source, open_ipc(source) as reader:
-        schema = reader.schema
-        rows, units = (reader.count_rows(), reader.num_record_batches) if is_file else (None, 1)
-    raise_all(_name_problems(path, schema.names))
-
-    def read(columns: list[str], rows: int, unit: int | None) -> Iterator[pa.RecordBatch]:
-        options = ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns])
-        with _reading(path), pa.memory_map(path) as source, open_ipc(source, options=options) as reader:
-            indices = range(reader.num_record_batches if unit is None else 1) if is_file else [0]
-            for index in indices:
-                with _reading(f"{path}, record batch {index if unit is None else unit}"):
-                    whole = [reader.get_batch(index if unit is None else unit)] if is_file else reader
-                    for batch in whole:
-                        yield from (batch.slice(start, rows) for start in range(0, batch.num_rows, rows))
-
-    return _Part(path, schema, rows, units, read)
-
-
-def _convert(**options: Any) -> pc_csv.ConvertOptions:
-    """Only an empty field is null: "NA", "null" and "?" are values of a text column."""
-    return pc_csv.ConvertOptions(null_values=[""], strings_can_be_null=True, **options)
-
-
-def _open_csv(path: str, types: Mapping[str, pa.DataType]) -> _Part:
-    def stream(kinds: Mapping[str, pa.DataType] | None, columns: list[str] | None = None) -> pc_csv.CSVStreamingReader:
-        return pc_csv.open_csv(
-            path,
-            pc_csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK),  # errors then tell the line, at the same speed
-            pc_csv.ParseOptions(delimiter="\t" if ".tsv" in Path(path).name.lower() else ",", newlines_in_values=True),
-            _convert(column_types=kinds, include_columns=columns),
-        )
-
-    with _reading(path), stream(None) as reader:
-        schema = reader.schema
-    raise_all(_name_problems(path, schema.names))
-    kinds = {field.name: types.get(field.name, field.type) for field in schema}
-    kinds |= _late_types(path, [name for name, kind in kinds.items() if pt.is_null(kind)], stream)
-    raise_all(
-        f"{path}: column {name!r} is not UTF-8 text. Convert the file, for example with 'iconv -t UTF-8'."
-        for name, kind in kinds.items()
-        if pt.is_binary(kind)
-    )
-
-    def read(columns: list[str], rows: int, unit: int | None) -> Iterator[pa.RecordBatch]:
-        try:
-            with stream({name: kinds[name] for name in columns}, columns) as reader:
-                for batch in reader:
-                    yield from (batch.slice(start, rows) for start in range(0, batch.num_rows, rows))
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(_csv_problem(path, str(error), kinds)) from None
-
-    return _Part(path, pa.schema(kinds.items()), None, 1, read)
-
-
-def _late_types(path: str, names: list[str], stream: Callable[..., Any]) -> dict[str, pa.DataType]:
-    """Types of CSV columns that are empty in the first block (16 MB), from the first of 64 blocks where they are not."""
-    found: dict[str, pa.DataType] = {}
-    if names:
-        with _reading(path), stream(dict.fromkeys(names, pa.string()), names) as reader:
-            for batch in islice(reader, 64):
-                for name in names:
-                    values = batch.column(name).drop_null()
-                    if name not in found and len(values):
-                        text = b"\n".join(b'"%s"' % v.encode().replace(b'"', b'""') for v in ["x", *values.to_pylist()])
-                        lines = pc_csv.ParseOptions(newlines_in_values=True)
-                        found[name] = pc_csv.read_csv(pa.BufferReader(text), None, lines, _convert()).schema.types[0]
-                if len(found) == len(names):
-                    break
-    return found
-
-
-def _csv_problem(path: str, error: str, kinds: Mapping[str, pa.DataType]) -> str:
-    """An error of pyarrow's reader, with the names of line and column and with a remedy."""
-    line, column = re.search(r"Row #(\d+)", error), re.search(r"CSV column #(\d+)", error)
-    place = f"{path}, line {line[1]}" if line else path
-    value = re.search(r"invalid value '(.*)'", error, re.DOTALL)
-    if column is None or value is None:
-        return f"{place}: cannot be read: {error}. Mend the line, or write the file again (as Parquet, best)."
-    name, kind = list(kinds.items())[int(column[1])]
-    return (
-        f"{place}: column {name!r} holds {value[1]!r}, where the rows before hold {kind}. Mend the value, write the log as "
-        f"Parquet, or fix the type: open_table(..., types={{{name!r}: pa.string()}})."
-    )
-
-
-_OPENERS: dict[str, Callable[[str, Mapping[str, pa.DataType]], _Part]] = {
-    "Parquet": _open_parquet,
-    "Arrow": _open_arrow,
-    "CSV": _open_csv,
-}
-
-
-def _unify(parts: Sequence[_Part]) -> pa.Schema:
+def _unify(parts: Sequence[Part]) -> pa.Schema:
     """The common type of each column, or one error with every difference between the files."""
     first, problems = parts[0], []
-    common = {field.name: _normal_type(field.type) for field in first.schema}
+    common = {field.name: normal_type(field.type) for field in first.schema}
     for part in parts[1:]:
         names = part.schema.names
         extra = [name for name in names if name not in common]
@@ -446,8 +200,8 @@ def _unify(parts: Sequence[_Part]) -> pa.Schema:
             if name not in names:
                 problems.append(f"{part.place}: column {name!r} of {first.place} is missing.{did_you_mean(name, extra)}")
                 continue
-            kind = _normal_type(part.schema.field(name).type)
-            both = _common_type(common[name], kind)
+            kind = normal_type(part.schema.field(name).type)
+            both = common_type(common[name], kind)
             if both is None:
                 problems.append(f"{part.place}: column {name!r} is {kind}, in {first.place} it is {common[name]}. Write one type.")
             else:
@@ -455,45 +209,3 @@ def _unify(parts: Sequence[_Part]) -> pa.Schema:
         problems += [f"{part.place}: column {name!r} is not in {first.place}. Drop it, or add it there." for name in extra]
     raise_all(problems)
     return pa.schema(common.items())
-
-
-def _normal_type(kind: pa.DataType) -> pa.DataType:
-    """The one type that stands for all encodings of the same values."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return _normal_type(kind.storage_type)
-    if pt.is_dictionary(kind) or pt.is_run_end_encoded(kind):
-        return _normal_type(kind.value_type)
-    if pt.is_large_string(kind) or pt.is_string_view(kind):
-        return pa.string()
-    if pt.is_large_binary(kind) or pt.is_binary_view(kind):
-        return pa.binary()
-    if any(test(kind) for test in (pt.is_list, pt.is_large_list, pt.is_fixed_size_list, pt.is_list_view, pt.is_large_list_view)):
-        return pa.list_(_normal_type(kind.value_type))
-    if pt.is_decimal(kind):
-        return pa.float64() if kind.scale > 0 else pa.int64()
-    return {pa.float16(): pa.float32(), pa.date64(): pa.date32()}.get(kind, kind)
-
-
-def _common_type(one: pa.DataType, two: pa.DataType) -> pa.DataType | None:
-    if one == two or pt.is_null(two):
-        return one
-    if pt.is_null(one):
-        return two
-    if pt.is_integer(one) and pt.is_integer(two):
-        return pa.uint64() if pa.uint64() in (one, two) else pa.int64()
-    if all(pt.is_integer(kind) or pt.is_floating(kind) for kind in (one, two)):
-        return pa.float64()
-    if pt.is_list(one) and pt.is_list(two):
-        inner = _common_type(one.value_type, two.value_type)
-        return None if inner is None else pa.list_(inner)
-    if pt.is_timestamp(one) and pt.is_timestamp(two) and one.tz == two.tz:
-        return max(one, two, key=lambda kind: ("s", "ms", "us", "ns").index(kind.unit))
-    return None
-
-
-def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    if isinstance(column, pa.ExtensionArray):
-        column = column.storage
-    if pt.is_run_end_encoded(column.type):
-        column = pc.run_end_decode(column)
-    return column if column.type == kind else column.cast(kind)

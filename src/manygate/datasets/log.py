@@ -309,7 +309,7 @@ def _table(users: _Users, items: _Items, seen: _Impressions, labels: dict[str, n
 
 def _ceiling(truth: dict[str, Floats], labels: dict[str, npt.NDArray[np.generic]], test: slice) -> str:
     """The best that a model which does not know the position can score on the test rows, as YAML."""
-    from manygate.metrics import auc, r2
+    from manygate.metrics.task import auc, r2
 
     clicked = labels["click"][test] == 1
     tree: dict[str, dict[str, float | int | str | None]] = {}

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from manygate import metrics
-from manygate.data.encode import Rows
 from manygate.data.labels import LabelScale
-from manygate.evaluate import outputs
+from manygate.data.rows import Rows
 from manygate.inspection.importance import judge
 from manygate.inspection.thresholds import CHANCE_ERRORS, TELLING_ERROR
 from manygate.schema import Task
+from manygate.scoring.outputs import outputs
 
 CHANCE = {"auc": 0.5, "r2": 0.0}
 

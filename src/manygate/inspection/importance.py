@@ -18,12 +18,13 @@ from torch import Tensor
 
 from manygate import metrics
 from manygate.data.batches import Batch, Split
-from manygate.data.encode import Input, Rows
 from manygate.data.labels import LabelScale
-from manygate.evaluate import outputs, predict
+from manygate.data.rows import Input, Rows
 from manygate.model import MultiTaskModel
-from manygate.noise import stream_seed
+from manygate.model.logits import predict
+from manygate.randomness import stream_seed
 from manygate.schema import Task
+from manygate.scoring.outputs import outputs
 
 REPEATS = 3
 BUDGET = 3_000_000

@@ -15,19 +15,20 @@ import numpy as np
 import pyarrow as pa
 
 from manygate.data.batches import Split
-from manygate.data.encode import Encoder, Rows
+from manygate.data.encode import Encoder
 from manygate.data.labels import LabelScale
+from manygate.data.rows import Rows
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.inspection.chance import chance_report
 from manygate.inspection.gates import one_gate, total_variation
 from manygate.inspection.importance import importance_report
-from manygate.inspection.probe import first_replicas
 from manygate.inspection.pulls import pulls_report
 from manygate.inspection.rules import raise_alarms
 from manygate.inspection.sample import read_sample, segments_of
 from manygate.inspection.spectra import embedding_report
 from manygate.inspection.survey import Level, experts_report, gates_report, layers_report, survey, towers_report
 from manygate.model import MultiTaskModel
+from manygate.model.member import first_replicas
 from manygate.schema import Task
 
 DOCUMENT_VERSION = 1

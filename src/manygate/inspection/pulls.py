@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from manygate.data.batches import Batch, Split
-from manygate.funnel import FunnelLosses
-from manygate.inspection.probe import Values, member_values, read_inputs, run_trunk
 from manygate.inspection.survey import layer_name
-from manygate.loss import Losses
 from manygate.model import MultiTaskModel
+from manygate.model.member import Values, member_values, read_inputs, run_trunk
+from manygate.objective.funnel import FunnelLosses
+from manygate.objective.loss import Losses
 from manygate.schema import Task
 
 BATCHES = 16

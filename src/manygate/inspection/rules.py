@@ -36,7 +36,7 @@ from manygate.inspection.thresholds import (
     POLARISED_WEIGHT,
     UNUSED_WEIGHT,
 )
-from manygate.report.words import metric
+from manygate.text import metric
 
 Document = dict[str, Any]
 

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from manygate.config import DataConfig
-from manygate.data.encode import Encoder, Rows
-from manygate.data.encoded import open_sources
+from manygate.data.encode import Encoder
+from manygate.data.rows import Rows
+from manygate.data.sources import open_sources
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError
 

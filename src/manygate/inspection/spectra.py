@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from manygate.data.encode import Input, Rows
+from manygate.data.rows import Input, Rows
 from manygate.model import MultiTaskModel
 
 

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from manygate.data.batches import Split
-from manygate.gate import Gates
 from manygate.inspection.gates import gate_report
-from manygate.inspection.probe import Seen, member_values, read_inputs, run_trunk, watching
 from manygate.inspection.units import Zeros, dead_towers, likeness, unit_report
-from manygate.layers import Experts, Units
-from manygate.mixture import Mixture
+from manygate.layers.experts import Experts
+from manygate.layers.gate import Gates
+from manygate.layers.mixture import Mixture
+from manygate.layers.units import Units
 from manygate.model import MultiTaskModel
+from manygate.model.member import Seen, member_values, read_inputs, run_trunk, watching
 
 ROWS_AT_ONCE = 2_048
 EXPERT_ROWS = 2_048
@@ -39,7 +40,7 @@ class Level:
 
 @dataclass
 class Survey:
-    """What a member (see :class:`manygate.model.Member`) did on all rows; names are those that a reader sees."""
+    """What a member (see :class:`manygate.model.replicas.Member`) did on all rows; names are those that a reader sees."""
 
     tasks: tuple[str, ...]
     logit_NT: np.ndarray

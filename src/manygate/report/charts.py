@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from manygate.report.svg import DASHES, MARKERS, Canvas, colour, label, mark
-from manygate.report.words import finite, interval, number
+from manygate.text import finite, interval, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

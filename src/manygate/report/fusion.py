@@ -40,7 +40,7 @@ def render_search(result: Result) -> str:
         "front": front[:SHOWN],
         "size": len(front),
     }
-    return page("fusion.html.j2", parts)
+    return page("report/fusion.html.j2", parts)
 
 
 def surface(result: Result, across: int, up: int) -> str:

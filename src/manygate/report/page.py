@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manygate.files import writing
 from manygate.report import panels, seesaw, view
-from manygate.report.svg import DASHES, PALETTE, SHAPES, mark
+from manygate.report.svg import PALETTE
 from manygate.report.sweep import sweeps
-from manygate.report.words import Document, chosen, flags, headline, judged, listed
+from manygate.report.templates import environment
+from manygate.report.words import Document, chosen, headline, judged
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    pass
 
 __all__ = ["headline", "html_summary", "render", "write_report"]
 
@@ -53,12 +53,12 @@ def render(document: Document) -> str:
         "data": view.data(document),
         "reproduce": view.reproduce(document),
     }
-    return page("report.html.j2", parts)
+    return page("report/report.html.j2", parts)
 
 
 def page(template: str, parts: Mapping[str, Any]) -> str:
     """A page of its own from one of the templates beside this file, in the reports' colours."""
-    return printable(_environment().get_template(template).render(parts, palette=PALETTE))
+    return printable(environment().get_template(template).render(parts, palette=PALETTE))
 
 
 def write_report(document: Document, path: str | Path) -> None:
@@ -77,7 +77,7 @@ def write_report(document: Document, path: str | Path) -> None:
 
 def html_summary(document: Document) -> str:
     """Headline and verdict table as a fragment of HTML, for a notebook."""
-    template = _environment().get_template("summary.html.j2")
+    template = environment().get_template("report/summary.html.j2")
     return printable(
         template.render(
             headline=headline(document),
@@ -86,17 +86,6 @@ def html_summary(document: Document) -> str:
             scores=view.score_table(document),
         )
     )
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("manygate", "report")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals.update(dashes=DASHES, shapes=SHAPES, mark=mark)
-    environment.filters.update(listed=listed, flags=flags)
-    return environment
 
 
 def printable(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from manygate import text
 from manygate.report import charts, words
 from manygate.report.view import View, flat, history, styles
 from manygate.report.words import Document
@@ -18,11 +19,11 @@ def forests(document: Document) -> View:
     for task in words.task_names(document):
         entries = [(name, document["verdicts"][name].get(task)) for name in names]
         gains = [charts.Gain(name, entry.get("gain"), entry.get("ci95"), str(entry["verdict"])) for name, entry in entries if entry]
-        if any(words.finite(row.gain) for row in gains):
+        if any(text.finite(row.gain) for row in gains):
             rows_of[task] = gains
     limits, shared = _limits(document, rows_of)
     for place, (task, rows) in enumerate(rows_of.items()):
-        metric = words.metric(words.main_metric(document, task)).label
+        metric = text.metric(words.main_metric(document, task)).label
         chart = charts.forest(f"forest-{place}", task, metric, str(document.get("baseline")), rows, limits[task])
         panels.append({"task": task, "metric": metric, "chart": Markup(chart)})
     return {"panels": panels, "shared": shared}
@@ -48,7 +49,7 @@ def learning(document: Document) -> list[View]:
     """For each task, the validation metric and the training loss by epoch, all architectures in one chart."""
     sections = []
     for place, task in enumerate(words.task_names(document)):
-        metric = words.metric(words.main_metric(document, task)).label
+        metric = text.metric(words.main_metric(document, task)).label
         sections.append(
             {
                 "task": task,
@@ -81,7 +82,7 @@ def _best_epoch(document: Document, name: str, task: str) -> float | None:
     """The epoch kept, the (lower) median over replicas so that it is an epoch that exists."""
     best: Any = (document["results"][name].get("stopped") or {}).get("best_epoch")
     best = best.get(task) if isinstance(best, dict) else best
-    values = sorted(epoch for epoch in flat(best) if words.finite(epoch))
+    values = sorted(epoch for epoch in flat(best) if text.finite(epoch))
     return values[(len(values) - 1) // 2] if values else None
 
 
@@ -94,10 +95,10 @@ def frontier(document: Document) -> list[View]:
         for name, style in styles(document).items():
             result = document["results"][name]
             found = (result["tasks"].get(task) or {}).get("metrics", {}).get(key) or {}
-            if words.finite(found.get("mean")) and words.finite(result.get("flops")):
-                points.append(charts.Cost(name, style, result["flops"], found["mean"], words.half_width(found) or 0.0))
+            if text.finite(found.get("mean")) and text.finite(result.get("flops")):
+                points.append(charts.Cost(name, style, result["flops"], found["mean"], text.half_width(found) or 0.0))
         if len(points) > 1:
-            metric = words.metric(key).label
+            metric = text.metric(key).label
             chart = charts.frontier(f"frontier-{place}", f"Test {metric} of {task} against FLOPs a row", metric, points)
             sections.append({"task": task, "metric": metric, "chart": Markup(chart), "on": charts.undominated(points)})
     return sections
@@ -119,7 +120,7 @@ def gates(document: Document) -> list[View]:
 
 def _heat(found: list[View]) -> View:
     experts = max(len(gate["mean"]) for gate in found)
-    top = max((weight for gate in found for weight in gate["mean"] if words.finite(weight)), default=0) or 1
+    top = max((weight for gate in found for weight in gate["mean"] if text.finite(weight)), default=0) or 1
     rows = []
     for gate in found:
         spreads = [*(gate.get("sd") or []), *[None] * experts][:experts]
@@ -129,18 +130,18 @@ def _heat(found: list[View]) -> View:
 
 
 def _weight(weight: Any, sd: Any, top: float) -> View:
-    if not words.finite(weight):
+    if not text.finite(weight):
         return {"text": "–", "sd": "", "heat": "0", "deep": False}
     if weight == 0 and sd == 0:
         return {"text": "·", "sd": "", "heat": "0", "deep": False}  # an expert that the gate does not see
     heat = 0.02 + 0.9 * max(weight, 0) / top
-    return {"text": f"{weight:.2f}", "sd": f"{sd:.2f}" if words.finite(sd) else "", "heat": f"{heat:.3f}", "deep": heat > 0.55}
+    return {"text": f"{weight:.2f}", "sd": f"{sd:.2f}" if text.finite(sd) else "", "heat": f"{heat:.3f}", "deep": heat > 0.55}
 
 
 def _reading(found: list[View]) -> list[str]:
     """What stands out in a level's gates, in sentences."""
     shapes = {len(gate["mean"]) for gate in found}
-    if len(shapes) > 1 or not all(words.finite(weight) for gate in found for weight in gate["mean"]):
+    if len(shapes) > 1 or not all(text.finite(weight) for gate in found for weight in gate["mean"]):
         return []
     (experts,) = shapes
     if experts == 1:
@@ -159,7 +160,7 @@ def _reading(found: list[View]) -> list[str]:
             told.append(f"Least alike: {low[1]} and {low[2]}, with {100 * low[0]:.0f} %.")
     idle = [str(at + 1) for at in range(experts) if all(gate["mean"][at] < 0.1 / experts for gate in found)]
     if idle:
-        told.append(f"Hardly used by any task: expert {words.listed(idle)}.")
+        told.append(f"Hardly used by any task: expert {text.listed(idle)}.")
     return told
 
 
@@ -184,11 +185,11 @@ def calibration(document: Document) -> list[View]:
             bins = _known(found.get("calibration"))
             if bins:
                 lines.append(charts.Reliability(name, style, [(b["predicted"], b["observed"]) for b in bins]))
-                loss = words.number((found.get("ensemble") or {}).get("log_loss"))
+                loss = text.number((found.get("ensemble") or {}).get("log_loss"))
                 table.append({"name": name, "style": style, "method": "", "loss": loss, **_fit(bins)})
             after = found.get("calibrated") or {}
             if after:
-                loss = words.number(after["metrics"].get("log_loss"))
+                loss = text.number(after["metrics"].get("log_loss"))
                 fit = _fit(_known(after["calibration"]))
                 table.append({"name": name, "style": style, "method": str(after["method"]), "loss": loss, **fit})
         if lines:
@@ -199,7 +200,7 @@ def calibration(document: Document) -> list[View]:
 
 
 def _known(bins: Any) -> list[View]:
-    return [b for b in bins or [] if words.finite(b.get("predicted")) and words.finite(b.get("observed"))]
+    return [b for b in bins or [] if text.finite(b.get("predicted")) and text.finite(b.get("observed"))]
 
 
 def _fit(bins: list[View]) -> View:
@@ -209,10 +210,10 @@ def _fit(bins: list[View]) -> View:
     expected = sum(w * b["predicted"] for w, b in zip(weights, bins, strict=True))
     observed = sum(w * b["observed"] for w, b in zip(weights, bins, strict=True))
     gap = sum(w * abs(b["predicted"] - b["observed"]) for w, b in zip(weights, bins, strict=True)) / total
-    shown = [(words.share(b["predicted"]), words.share(b["observed"]), words.whole(b.get("rows"))) for b in bins]
-    return {"ratio": f"{observed / expected:.3f}" if expected else words.UNDEFINED, "gap": words.number(gap), "bins": shown}
+    shown = [(text.share(b["predicted"]), text.share(b["observed"]), text.whole(b.get("rows"))) for b in bins]
+    return {"ratio": f"{observed / expected:.3f}" if expected else text.UNDEFINED, "gap": text.number(gap), "bins": shown}
 
 
 def _rate(document: Document, task: str) -> str:
     counts = (((document.get("data") or {}).get("tasks") or {}).get(task) or {}).get("test") or {}
-    return words.share(counts.get("mean"))
+    return text.share(counts.get("mean"))

@@ -6,6 +6,7 @@ import itertools
 
 from markupsafe import Markup
 
+from manygate import text
 from manygate.report import charts, words
 from manygate.report.view import View, legend, styles
 from manygate.report.words import Document
@@ -41,14 +42,14 @@ def marks(document: Document) -> dict[tuple[str, str], list[tuple[str, str]]]:
         lines.setdefault((flag["model"], flag["task"]), []).append(("hurts", "negative transfer"))
     spoiled: dict[tuple[str, str], list[str]] = {}
     for flag in [flag for flag in found.get("probabilities") or [] if flag["ranking"] != "hurts"]:
-        spoiled.setdefault((flag["model"], flag["task"]), []).append(words.metric(str(flag["metric"])).label)
+        spoiled.setdefault((flag["model"], flag["task"]), []).append(text.metric(str(flag["metric"])).label)
     for key, names in spoiled.items():
-        lines.setdefault(key, []).append(("hurts", f"worse {words.listed(names)}"))
+        lines.setdefault(key, []).append(("hurts", f"worse {text.listed(names)}"))
     return lines
 
 
 def _few(names: list[str]) -> str:
-    return words.listed(names) if len(names) <= 2 else f"{len(names)} others"
+    return text.listed(names) if len(names) <= 2 else f"{len(names)} others"
 
 
 def seesaw(document: Document) -> View | None:
@@ -89,13 +90,13 @@ def _step(document: Document, origin: str, target: str) -> View:
 
 def _gain(entry: View | None) -> View:
     """A gain in words, by its joint interval."""
-    if not entry or not words.finite(entry.get("gain")):
-        return {"gain": words.UNDEFINED, "joint": "", "class": "unsure", "sure": False}
+    if not entry or not text.finite(entry.get("gain")):
+        return {"gain": text.UNDEFINED, "joint": "", "class": "unsure", "sure": False}
     low, high = entry.get("joint95") or (0.0, 0.0)
     kind = "helps" if low > 0 else "hurts" if high < 0 else "unsure"
     return {
-        "gain": words.number(entry["gain"], signed=True),
-        "joint": words.interval(entry.get("joint95")),
+        "gain": text.number(entry["gain"], signed=True),
+        "joint": text.interval(entry.get("joint95")),
         "class": kind,
         "sure": kind != "unsure",
     }
@@ -116,11 +117,11 @@ def planes(document: Document) -> list[View]:
         spots = []
         for name in names:
             across, up = (document["verdicts"][name].get(task) or {} for task in (one, two))
-            if words.finite(across.get("gain")) and words.finite(up.get("gain")):
+            if text.finite(across.get("gain")) and text.finite(up.get("gain")):
                 ends = [charts.Gain(name, entry["gain"], entry.get("ci95"), str(entry["verdict"])) for entry in (across, up)]
                 spots.append(charts.Spot(name, place[name], *ends))
         if spots:
-            metrics = tuple(words.metric(words.main_metric(document, task)).label for task in (one, two))
+            metrics = tuple(text.metric(words.main_metric(document, task)).label for task in (one, two))
             chart = charts.plane(f"plane-{at}", (one, two), (metrics[0], metrics[1]), spots)
             drawn.append({"pair": f"{one} and {two}", "chart": Markup(chart), "tag": tags[one, two]})
     return drawn
@@ -141,7 +142,7 @@ def metric_tables(document: Document) -> list[View]:
                 keys = [key for key in own if key == "auc" or key in METRICS]
                 rows.append({**head, "cells": [_gain(own[key]) for key in keys]})
         if len(keys) > 1:
-            tables.append({"task": task, "heads": [words.metric(key) for key in keys], "rows": rows})
+            tables.append({"task": task, "heads": [text.metric(key) for key in keys], "rows": rows})
     return tables
 
 
@@ -161,9 +162,9 @@ def _needs(document: Document) -> View | None:
     rows = [
         {
             "task": str(one["task"]),
-            "metric": words.metric(str(one["metric"])).label,
-            "seeds": words.number(one["seeds"]),
-            "test": words.number(one["test"]),
+            "metric": text.metric(str(one["metric"])).label,
+            "seeds": text.number(one["seeds"]),
+            "test": text.number(one["test"]),
             "sizes": [
                 {
                     "size": f"{size['size']:g}",
@@ -179,7 +180,7 @@ def _needs(document: Document) -> View | None:
 
 
 def _many(replicas: int | None, now: int) -> str:
-    return "over 10,000" if replicas is None else f"{replicas} as now" if replicas == now else words.whole(replicas)
+    return "over 10,000" if replicas is None else f"{replicas} as now" if replicas == now else text.whole(replicas)
 
 
 def _times(factor: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from manygate import text
 from manygate.report import words
 from manygate.report.svg import MARKERS, Canvas, colour, label, mark
 from manygate.report.view import View, styles
@@ -36,17 +37,17 @@ def sweeps(document: Document) -> list[View]:
         ]
         for name, method in sweep["methods"].items():
             places.append(Place(name, paints.get(name, 0), tuple(method["test"][task] for task in tasks)))
-        known = [place for place in places if all(map(words.finite, place.values))]
-        labels = [f"{task}, {words.metric(words.main_metric(document, task)).label}" for task in tasks]
+        known = [place for place in places if all(map(text.finite, place.values))]
+        labels = [f"{task}, {text.metric(words.main_metric(document, task)).label}" for task in tasks]
         chart = _chart(f"sweep-{number}", architecture, labels, known) if known else ""
         sections.append(
             {
                 "architecture": architecture,
-                "tasks": [f"{task} {words.metric(words.main_metric(document, task)).label}" for task in tasks],
+                "tasks": [f"{task} {text.metric(words.main_metric(document, task)).label}" for task in tasks],
                 "chart": Markup(chart),
                 "replicas": sweep["replicas"],
-                "volume": words.number(sweep["hypervolume"]["test"]),
-                "reference": words.listed([f"{value:g} for {task}" for task, value in sweep["reference"].items()]),
+                "volume": text.number(sweep["hypervolume"]["test"]),
+                "reference": text.listed([f"{value:g} for {task}" for task, value in sweep["reference"].items()]),
                 "methods": [
                     _method(name, paints.get(name, 0), method, tasks, sweep["hypervolume"]["test"])
                     for name, method in sweep["methods"].items()
@@ -63,8 +64,8 @@ def _method(name: str, style: int, method: View, tasks: Sequence[str], volume: f
     return {
         "name": name,
         "style": style,
-        "values": [words.number(method["test"][task]) for task in tasks],
-        "added": words.UNDEFINED if added is None or not volume else f"{100 * added / volume:+.2f} %",
+        "values": [text.number(method["test"][task]) for task in tasks],
+        "added": text.UNDEFINED if added is None or not volume else f"{100 * added / volume:+.2f} %",
         "class": kind,
         "symbol": symbol,
         "word": method["verdict"],
@@ -75,18 +76,18 @@ def _point(p: int, point: View, tasks: Sequence[str]) -> View:
     return {
         "number": p + 1,
         "weights": " : ".join(f"{point['weights'][task]:.3g}" for task in tasks),
-        "valid": [words.number(point["valid"][task]) for task in tasks],
-        "test": [words.number(point["test"][task]) for task in tasks],
+        "valid": [text.number(point["valid"][task]) for task in tasks],
+        "test": [text.number(point["test"][task]) for task in tasks],
         "on_front": point["on_front"],
     }
 
 
 def _chart(key: str, architecture: str, labels: Sequence[str], places: Sequence[Place]) -> str:
-    told = "; ".join(f"{place.name}: {', '.join(words.number(value) for value in place.values)}" for place in places)
+    told = "; ".join(f"{place.name}: {', '.join(text.number(value) for value in place.values)}" for place in places)
     with Canvas(height=300 if len(labels) == 2 else 260, left=62, right=20, bottom=48) as canvas:
         (_scatter if len(labels) == 2 else _parallel)(canvas.axes, labels, places)
         title = f"Test metrics of {architecture} by the tasks' weights"
-        return canvas.svg(key, title, f"{words.listed([label(text) for text in labels])}. {told}.")
+        return canvas.svg(key, title, f"{text.listed([label(text) for text in labels])}. {told}.")
 
 
 def _scatter(axes: Any, labels: Sequence[str], places: Sequence[Place]) -> None:

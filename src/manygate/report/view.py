@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from manygate import text
 from manygate.report import words
 from manygate.report.charts import mean_and_half_width
 from manygate.report.words import Document
@@ -41,10 +42,10 @@ def facts(document: Document) -> list[str]:
     names, rows = words.architectures(document), data.get("rows") or {}
     replicas = sorted({document["results"][name].get("replicas", 1) for name in names})
     some = [str(data["log"])] if data.get("log") else []
-    some += [words.count_of(sum(filter(None, rows.values())), "row")] if rows else []
-    some += [words.count_of(len(words.task_names(document)), "task")]
-    some += [words.count_of(len(names), "architecture")] if len(names) != 1 else names
-    some += [words.count_of(replicas[0], "replica") + (" each" if len(names) > 1 else "")] if len(replicas) == 1 else []
+    some += [text.count_of(sum(filter(None, rows.values())), "row")] if rows else []
+    some += [text.count_of(len(words.task_names(document)), "task")]
+    some += [text.count_of(len(names), "architecture")] if len(names) != 1 else names
+    some += [text.count_of(replicas[0], "replica") + (" each" if len(names) > 1 else "")] if len(replicas) == 1 else []
     return some
 
 
@@ -56,10 +57,10 @@ def verdict_table(document: Document) -> View | None:
     rows, notes = [], []
     for task in words.task_names(document):
         key = words.main_metric(document, task)
-        own = words.plus_minus(_summary(document, baseline, task, key))
+        own = text.plus_minus(_summary(document, baseline, task, key))
         cells = [_verdict(document, name, task, _reason(document, (name, baseline), task, key)) for name in names]
         notes += [f"{task}: {cell['reason']}" for cell in cells if cell["reason"]]
-        rows.append({"task": task, "metric": words.metric(key).label, "own": own, "score": own.partition(" ")[0], "cells": cells})
+        rows.append({"task": task, "metric": text.metric(key).label, "own": own, "score": own.partition(" ")[0], "cells": cells})
     entries = {head["name"]: head for head in legend(document)}
     heads = [entries[name] for name in names]
     return {
@@ -82,9 +83,9 @@ def _verdict(document: Document, name: str, task: str, reason: str = "") -> View
         "class": CLASSES.get(word, "unsure"),
         "symbol": SYMBOLS.get(word, "○"),
         "word": word,
-        "gain": words.number(entry.get("gain"), signed=True),
-        "interval": words.interval(entry.get("ci95")),
-        "reason": None if words.finite(entry.get("gain")) else reason or NO_REASON,
+        "gain": text.number(entry.get("gain"), signed=True),
+        "interval": text.interval(entry.get("ci95")),
+        "reason": None if text.finite(entry.get("gain")) else reason or NO_REASON,
     }
 
 
@@ -96,7 +97,7 @@ def _reason(document: Document, names: tuple[Any, ...], task: str, key: str) -> 
 
 def _validation(document: Document, names: list[Any]) -> list[str] | None:
     valid = (document.get("best") or {}).get("valid")
-    return [words.plus_minus(valid.get(name)) if name in valid else "–" for name in names] if valid else None
+    return [text.plus_minus(valid.get(name)) if name in valid else "–" for name in names] if valid else None
 
 
 def _summary(document: Document, name: Any, task: str, key: str) -> View | None:
@@ -110,10 +111,10 @@ def verdict_numbers(document: Document) -> list[View]:
         {
             "task": task,
             "name": name,
-            "metric": words.metric(str(entry["metric"])).label,
+            "metric": text.metric(str(entry["metric"])).label,
             **_verdict(document, name, task),
-            "sd": words.number(entry.get("sd_replicas")),
-            "se": words.number(entry.get("se_test")),
+            "sd": text.number(entry.get("sd_replicas")),
+            "se": text.number(entry.get("se_test")),
         }
         for task in words.task_names(document)
         for name in words.judged(document)
@@ -129,7 +130,7 @@ def score_table(document: Document) -> View | None:
     for task in words.task_names(document):
         key = words.main_metric(document, task)
         cells = [_cell(document["results"][head["name"]]["tasks"].get(task), key, []) for head in heads]
-        rows.append({"task": task, "metric": words.metric(key), "cells": cells})
+        rows.append({"task": task, "metric": text.metric(key), "cells": cells})
     names = [head["name"] for head in heads]
     return {"heads": heads, "rows": rows, "valid": _validation(document, names) if len(names) > 1 else None}
 
@@ -144,8 +145,8 @@ def costs(document: Document) -> list[View]:
         rows.append(
             {
                 **head,
-                **{key: words.whole(value) for key, value in cost.items()},
-                "seconds": words.duration(result.get("seconds")),
+                **{key: text.whole(value) for key, value in cost.items()},
+                "seconds": text.duration(result.get("seconds")),
                 "epochs": best_epochs(stopped.get("best_epoch")),
                 "reason": str(stopped.get("reason") or ""),
             }
@@ -159,11 +160,11 @@ def best_epochs(found: Any) -> str:
     >>> best_epochs([3, 5, 4]), best_epochs({"click": [2], "buy": [2]}), best_epochs(None)
     ('3–5', '2', '–')
     """
-    values = [epoch for epoch in flat(found) if words.finite(epoch)]
+    values = [epoch for epoch in flat(found) if text.finite(epoch)]
     if not values:
         return "–"
     low, high = min(values), max(values)
-    return words.whole(low) if low == high else f"{words.whole(low)}–{words.whole(high)}"
+    return text.whole(low) if low == high else f"{text.whole(low)}–{text.whole(high)}"
 
 
 def flat(tree: Any) -> list[Any]:
@@ -186,10 +187,10 @@ def results(document: Document) -> list[View]:
         entries = [(head, everything[head["name"]].get(task)) for head in legend(document)]
         known = [entry for _, entry in entries if entry]
         keys = list(dict.fromkeys(key for entry in known for key in [*entry["metrics"], *(entry.get("undefined") or {})]))
-        keys.sort(key=lambda key: list(words.METRICS).index(key) if key in words.METRICS else len(words.METRICS))
+        keys.sort(key=lambda key: list(text.METRICS).index(key) if key in text.METRICS else len(text.METRICS))
         notes: list[str] = []
         rows = [{**head, "cells": [_cell(entry, key, notes) for key in keys]} for head, entry in entries if entry]
-        heads = [words.metric(key) for key in keys]
+        heads = [text.metric(key) for key in keys]
         kind = f"{known[0].get('kind', 'binary')}, on any row" if task in joint else words.task_kind(document, task)
         tables.append({"task": task, "kind": kind, "heads": heads, "rows": rows, "notes": notes})
     return tables
@@ -205,12 +206,12 @@ def _cell(entry: View | None, key: str, notes: list[str]) -> View:
     if entry is None:
         return {"text": "–", "ensemble": None, "reason": None, "note": 0}
     summary, ensemble = entry["metrics"].get(key), (entry.get("ensemble") or {}).get(key)
-    text = words.plus_minus(summary)
-    value, _, half = text.partition(" ± ")
-    cell = {"text": text, "value": value, "half": half, "reason": None, "note": 0}
+    shown = text.plus_minus(summary)
+    value, _, half = shown.partition(" ± ")
+    cell = {"text": shown, "value": value, "half": half, "reason": None, "note": 0}
     several = len((summary or {}).get("values") or []) != 1
-    cell["ensemble"] = words.number(ensemble) if several and words.finite(ensemble) else None
-    if text == words.UNDEFINED:
+    cell["ensemble"] = text.number(ensemble) if several and text.finite(ensemble) else None
+    if shown == text.UNDEFINED:
         cell["reason"] = str((entry.get("undefined") or {}).get(key) or NO_REASON)
         if cell["reason"] not in notes:
             notes.append(str(cell["reason"]))
@@ -225,18 +226,18 @@ def inspected(document: Document) -> list[View]:
         {
             **head,
             "alarms": [alarm for alarm in found.get("alarms") or [] if alarm["severity"] != "note"],
-            "seen": f"{words.whole(found.get('rows'))} rows, {words.count_of(found['replicas']['looked_at'], 'replica')}",
+            "seen": f"{text.whole(found.get('rows'))} rows, {text.count_of(found['replicas']['looked_at'], 'replica')}",
         }
         for head, found in entries
         if found
     ]
 
 
-def meanings(document: Document) -> list[words.Metric]:
+def meanings(document: Document) -> list[text.Metric]:
     """The known metrics that the page shows, for the glossary."""
     tasks = [task for result in document["results"].values() for task in result["tasks"].values()]
     used = {key for task in tasks for key in task["metrics"]}
-    return [entry for key, entry in words.METRICS.items() if key in used]
+    return [entry for key, entry in text.METRICS.items() if key in used]
 
 
 def data(document: Document) -> View:
@@ -252,7 +253,7 @@ def data(document: Document) -> View:
         tasks.append({"name": name, "kind": "binary" if binary else "regression", "where": spaces.get(name, ""), "cells": cells})
     return {
         "log": found.get("log"),
-        "splits": [(SPLITS[split], words.whole(found["rows"][split])) for split in splits],
+        "splits": [(SPLITS[split], text.whole(found["rows"][split])) for split in splits],
         "tasks": tasks,
         "features": [_feature(feature) for feature in found.get("features") or []],
         "roles": [(role, str(schema[role])) for role in ("group", "time", "weight") if schema.get(role)],
@@ -262,7 +263,7 @@ def data(document: Document) -> View:
 
 def _labels(counts: View, binary: bool) -> View:
     mean = counts.get("mean")
-    return {"rows": words.whole(counts.get("rows")), "mean": words.share(mean) if binary else words.number(mean)}
+    return {"rows": text.whole(counts.get("rows")), "mean": text.share(mean) if binary else text.number(mean)}
 
 
 def _feature(feature: View) -> View:
@@ -270,9 +271,9 @@ def _feature(feature: View) -> View:
         "name": str(feature.get("name")),
         "kind": str(feature.get("kind")),
         "bias": bool(feature.get("bias")),
-        "rows": words.whole(feature.get("rows")),
-        "columns": words.whole(feature.get("columns")),
-        "nulls": words.share(feature.get("null_share")),
+        "rows": text.whole(feature.get("rows")),
+        "columns": text.whole(feature.get("columns")),
+        "nulls": text.share(feature.get("null_share")),
         "note": str(feature.get("note") or ""),
     }
 
@@ -314,7 +315,7 @@ def history(document: Document, name: str, task: str, field: str) -> list[tuple[
     """Epoch, mean and half-width over replicas, while at least half of the most replicas seen were still training."""
     rows = []
     for entry in document["results"][name].get("history") or []:
-        values = [value for value in (entry.get(field) or {}).get(task) or [] if words.finite(value)]
+        values = [value for value in (entry.get(field) or {}).get(task) or [] if text.finite(value)]
         rows.append((entry["epoch"], values))
     most = max((len(values) for _, values in rows), default=0)
     return [(epoch, *mean_and_half_width(values)) for epoch, values in rows if values and 2 * len(values) >= most]

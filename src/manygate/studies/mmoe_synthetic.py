@@ -19,11 +19,11 @@ import numpy as np
 from manygate.datasets.synthetic import Tasks
 from manygate.errors import InputError
 from manygate.files import read_json, to_json, write_text
-from manygate.metrics import interval, t_quantile_975
-from manygate.noise import SYNTHETIC, stream_seed
-from manygate.progress import Progress
+from manygate.metrics.uncertainty import interval, t_quantile_975
+from manygate.randomness import SYNTHETIC, stream_seed
 from manygate.studies.claims import as_json, claims
 from manygate.studies.sweep import Outcome, Protocol, Sweep, run_sweep
+from manygate.training.progress import Progress
 
 CORRELATIONS = (0.5, 0.9, 1.0)
 RATES = (1e-4, 1e-3, 1e-2)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from manygate.config import ARCHITECTURE_NAMES
+from manygate.config.names import ARCHITECTURE_NAMES
 from manygate.files import write_text
-from manygate.report.svg import DASHES, PALETTE, SHAPES, mark
+from manygate.report.svg import PALETTE
+from manygate.report.templates import environment
 from manygate.report.view import STYLES
 from manygate.studies import charts
 from manygate.studies.claims import ALIKE, FALLING, FAR, LARGER, SMALLER
@@ -34,13 +34,11 @@ def write_page(results: Results, path: Path) -> None:
 
 def render(results: Results) -> str:
     """The page; the same results give the same text."""
-    environment = Environment(
-        loader=PackageLoader("manygate", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.globals.update(dashes=DASHES, shapes=SHAPES, mark=mark, told=TOLD)
-    environment.filters.update(number=_number)
+    pages = environment().overlay()
+    pages.filters = {**pages.filters, "number": _number}
     parts = {
         "results": results,
+        "told": TOLD,
         "headline": headline(results),
         "figure_2": Markup(charts.pearson("figure-2", results["figure_2"])),
         "figure_3": _figure_3(results),
@@ -53,7 +51,7 @@ def render(results: Results) -> str:
         "edge": _edge(results),
         "protocol": results["plan"]["protocol"],
     }
-    return environment.get_template("studies/mmoe_synthetic.html.j2").render(parts, palette=PALETTE)
+    return pages.get_template("studies/mmoe_synthetic.html.j2").render(parts, palette=PALETTE)
 
 
 def headline(results: Results) -> str:

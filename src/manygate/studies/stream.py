@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from manygate.data.batches import Batch
-from manygate.data.encode import Input
+from manygate.data.rows import Input
 from manygate.datasets.synthetic import Tasks
-from manygate.noise import SYNTHETIC, stream_seed
+from manygate.randomness import SYNTHETIC, stream_seed
 
 VECTORS, TRAINING, HELD_OUT = 0, 1, 2
 STEPS_AT_ONCE = 25

@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from manygate.budget import matched, measure
-from manygate.checkpoint import load_checkpoint
 from manygate.config import RunConfig
 from manygate.datasets.synthetic import Tasks
 from manygate.errors import InputError
-from manygate.evaluate import predict
 from manygate.files import read_json, to_json, write_text
-from manygate.model import Member, MultiTaskModel, member_axis
-from manygate.progress import Progress
-from manygate.run import choose_device
+from manygate.model import MultiTaskModel
+from manygate.model.budget import matched, measure
+from manygate.model.device import choose_device
+from manygate.model.logits import predict
+from manygate.model.replicas import Member, member_axis
 from manygate.schema import Task
 from manygate.studies.stream import HeldOut, Stream
-from manygate.train import Trainer, check_fingerprint
+from manygate.training.checkpoint import load_checkpoint
+from manygate.training.progress import Progress
+from manygate.training.state import check_fingerprint
+from manygate.training.trainer import Trainer
 
 VALIDATION, TEST = 0, 1
 QUICKEST = 200

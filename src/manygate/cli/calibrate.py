@@ -1,0 +1,53 @@
+"""``manygate calibrate``: probabilities that mean what they say, put into a trained model's bundle."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from manygate.cli.flags import Device, Json, OwnScheme, print_json
+from manygate.cli.loading import load_ranker
+
+
+def calibrate(
+    run: Annotated[Path, Parameter(help="A run's folder, or a bundle.")],
+    log: Annotated[
+        str | None,
+        Parameter(help="Labelled rows; of a data set's folder, the valid part. Default: the run's own validation rows."),
+    ] = None,
+    /,
+    *,
+    method: Annotated[
+        Literal["none", "platt", "temperature", "isotonic"], Parameter(help="How; none takes calibrators out.")
+    ] = "isotonic",
+    task: Annotated[tuple[str, ...], Parameter(help="A binary task to calibrate. Default: every one.")] = (),
+    json: Json = False,
+    device: Device = "auto",
+    import_: OwnScheme = None,
+) -> None:
+    """Correct a trained model's probabilities on rows that trained nothing, and keep the correction in its bundle.
+
+    Predict and evaluate apply it from then on; nothing is trained again. Never calibrate on rows that are to judge the result.
+
+    Example: manygate calibrate runs/mmoe january.parquet --method isotonic --task click
+    """
+    from manygate.cli.terminal import show_calibration
+    from manygate.scoring.bundle import find_bundle
+    from manygate.scoring.calibration import write_calibration
+
+    ranker = load_ranker(run, device, import_)
+    report = ranker.calibrate(log, method=method, task=task)
+    folder = find_bundle(run)
+    write_calibration(folder, ranker.calibration)
+    if ranker.fusion is not None and ranker.fusion.active:
+        print(f"the weights of {ranker.fusion.name!r} were chosen for other probabilities: choose them again", file=sys.stderr)
+    if json:
+        print_json({"bundle": str(folder), "method": method, **report})
+    elif method == "none":
+        print(f"took the calibration out of {folder}" if not ranker.calibration else f"took {', '.join(task)} out of {folder}")
+    else:
+        show_calibration(report["tasks"], f"{method} on {report['log']}: {report['rows']:,} rows, those of the fit")
+        print(f"\nbundle {folder}")

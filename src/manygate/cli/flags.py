@@ -1,0 +1,77 @@
+"""RunConfig -> flags: each setting is a flag of the same name, and only flags that were given override a configuration file."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from cyclopts import Parameter
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from manygate.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from manygate.schema.reading import read_text, read_yaml
+from manygate.training.progress import ProgressMode
+
+Json = Annotated[bool, Parameter(help="Print one JSON object on stdout; everything else goes to stderr.")]
+Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")]
+OwnScheme = Annotated[
+    str | None, Parameter(name="--import", help="Module of the scheme of your own that the model was trained with.")
+]
+ShowProgress = Annotated[ProgressMode, Parameter(help="Bars, plain lines or nothing.")]
+
+
+def _flag_type(annotation: Any) -> Any:
+    """A type that the command line reads without judging; RunConfig judges, so that its errors are the same everywhere."""
+    if get_origin(annotation) is Literal or annotation in (str, int, float, bool):
+        return annotation
+    inner = [argument for argument in get_args(annotation) if argument is not type(None)]
+    if annotation == tuple[str, ...]:
+        return tuple[str, ...]
+    if type(None) in get_args(annotation) and inner[0] in (str, int, float, bool):
+        return inner[0] | None
+    return str
+
+
+def _text(default: Any) -> Any:
+    return ",".join(str(part) for part in default) if isinstance(default, tuple) else default
+
+
+def _flags(settings: type[BaseModel], name: str, **defaults: Any) -> type[BaseModel]:
+    fields: dict[str, Any] = {}
+    for field, info in settings.model_fields.items():
+        kind = _flag_type(info.annotation)
+        default = defaults.get(field, info.default if kind == tuple[str, ...] else _text(info.default))
+        fields[field] = (kind if default is not None else kind | None, Field(default, description=info.description))
+    return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+DataFlags = _flags(DataConfig, "DataFlags")
+ModelFlags = _flags(ModelConfig, "ModelFlags")
+TrainFlags = _flags(TrainConfig, "TrainFlags")
+CompareFlags = _flags(TrainConfig, "CompareFlags", replicas=8)
+
+
+def print_json(tree: Any) -> None:
+    """One JSON object on stdout."""
+    print(json_module.dumps(tree, ensure_ascii=False, allow_nan=False))
+
+
+def settings_of(*groups: BaseModel | None) -> dict[str, Any]:
+    """The flags that were given, by name."""
+    given: dict[str, Any] = {}
+    for group in groups:
+        if group is not None:
+            given |= {name: getattr(group, name) for name in group.model_fields_set}
+    if isinstance(given.get("fractions"), str):
+        given["fractions"] = [part.strip() for part in given["fractions"].split(",")]
+    return given
+
+
+def resolve(config: Path | None, given: dict[str, Any]) -> RunConfig:
+    """Defaults, overridden by a configuration file, overridden by flags."""
+    if config is None:
+        return RunConfig.build(given, "flags")
+    tree = read_yaml(read_text(config), str(config))
+    RunConfig.build(tree, str(config))
+    return RunConfig.build({**tree, **given}, f"{config} and flags")

@@ -1,0 +1,56 @@
+"""``manygate inspect``: what the experts and gates of a trained model do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from manygate.cli.flags import Json, OwnScheme, print_json
+from manygate.cli.loading import import_own
+from manygate.errors import InputError
+
+PARTS = "gates, dead, experts, noise, conflict, affinity, importance, embeddings"
+
+
+def inspect(
+    run: Annotated[Path, Parameter(help="A run's folder, or a bundle.")],
+    log: Annotated[str, Parameter(help="A labelled log; of a data set's folder, the test part.")],
+    /,
+    *,
+    only: Annotated[str | None, Parameter(help=f"Parts to look at, separated by commas: {PARTS}. Default: all.")] = None,
+    rows: Annotated[int, Parameter(help="Most rows to look at, spread evenly over the log.")] = 20_000,
+    by: Annotated[str | None, Parameter(help="Column of the log: show the gates for its 10 largest segments.")] = None,
+    replicas: Annotated[int, Parameter(help="Most replicas to look at, the first ones.")] = 5,
+    out: Annotated[Path | None, Parameter(help="Folder to write. Default: the run's.")] = None,
+    json: Json = False,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    import_: OwnScheme = None,
+) -> None:
+    """What the experts and gates of a trained model do, with alarms in plain words: writes inspection.json and inspection.html.
+
+    Looks for collapsed gates, unused and identical experts, dead units and towers, tasks whose labels are noise, tasks that pull
+    against each other, and collapsed embeddings.
+
+    Example: manygate inspect runs/mmoe january.parquet --by country
+    """
+    from manygate.cli.terminal import show_inspection
+    from manygate.files import to_json, write_text
+    from manygate.ranker import inspect as look
+
+    folder = out or run
+    if out is None and (run / "manifest.json").is_file():
+        raise InputError(f"{run}: a bundle, which is kept as it is. Say where to write with --out FOLDER.")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder}: a file of this name exists. Choose another --out.")
+    import_own(import_)
+    parts = None if only is None else [part.strip() for part in only.split(",") if part.strip()]
+    found = look(run, log, only=parts, rows=rows, by=by, replicas=replicas, device=device)
+    write_text(folder / "inspection.json", to_json(found.document))
+    found.report(folder / "inspection.html")
+    if json:
+        print_json(found.document)
+    else:
+        show_inspection(found.document, repr(found).partition("\n")[0])
+        print(f"page {folder / 'inspection.html'}")

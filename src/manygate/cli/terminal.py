@@ -1,0 +1,270 @@
+"""What the command line prints: tables on stdout for people; all else goes to stderr."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from manygate.metrics.task import MAIN_METRIC
+from manygate.report.words import outcome
+from manygate.schema import Schema
+
+SEVERITY_STYLE = {"serious": "bold red", "warning": "bold yellow", "note": "dim"}
+VERDICT_STYLE = {"helps": "bold green", "hurts": "bold red", "likely helps": "green", "likely hurts": "red", "cannot tell": "dim"}
+SIGNS = {"helps": "+", "hurts": "-", "likely helps": "+", "likely hurts": "-", "cannot tell": "?"}
+ADVICE_STYLE = {"share": "bold green", "separate": "bold red", "share at a price": "bold yellow", "look again": "bold yellow"}
+FUSED, RANDOM = "the fused score", "an order at random"
+CALIBRATED = ("ece", "calibration", "log_loss")
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def _grid(title: str, *columns: str) -> Table:
+    table = Table(title=Text(title), title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(Text(column), justify="left" if i == 0 else "right", overflow="fold", no_wrap=i == 0)
+    return table
+
+
+def show_schema(schema: Schema) -> None:
+    """A schema, with the reason for each choice."""
+    tasks = _grid("tasks", "task", "kind", "label", "where", "why")
+    for task in schema.tasks:
+        tasks.add_row(*map(Text, (task.name, task.kind, task.column, task.space, task.note)))
+    features = _grid("features", "column", "kind", "role", "why")
+    for feature in schema.features:
+        features.add_row(*map(Text, (feature.name, feature.kind, "bias" if feature.bias else "", feature.note)))
+    others = _grid("other columns", "column", "role", "why")
+    for role in ("group", "time", "weight"):
+        if getattr(schema, role):
+            others.add_row(Text(getattr(schema, role)), Text(role), Text(""))
+    for name, reason in schema.ignored.items():
+        others.add_row(Text(name), Text("ignored"), Text(reason))
+    for table in (tasks, features, others):
+        for column in table.columns:
+            column.justify = "left"
+        if table.rows:
+            _console().print(table)
+            _console().print()
+
+
+def show_study(results: dict[str, Any], out: Path) -> None:
+    """Every claim of a study with its verdict, and where the page is."""
+    table = _grid(f"{results['runs']:,} runs, {results['seconds'] / 60:.1f} minutes of training", "claim", "verdict", "where")
+    for column in table.columns:
+        column.justify, column.no_wrap = "left", False
+    for claim in results["claims"]:
+        style = {"reproduced": "bold green", "not reproduced": "bold red", "cannot tell": "dim"}.get(claim["verdict"], "yellow")
+        table.add_row(Text(claim["title"]), Text(claim["verdict"], style=style), Text(claim["where"]))
+    _console().print(table)
+    print(f"\nThe figures and all numbers: {out / 'report.html'}")
+
+
+def show_inspection(document: dict[str, Any], headline: str) -> None:
+    """The alarms of an inspection first, then each task's numbers in a line."""
+    console = _console()
+    console.print(Text(headline, style="bold"))
+    for alarm in document["alarms"]:
+        console.print(
+            Text(f"\n{alarm['severity']}: ", style=SEVERITY_STYLE[alarm["severity"]]).append(alarm["title"], style="bold")
+        )
+        console.print(Text(f"{alarm['message']}\n{alarm['advice']}"))
+    columns = ("task", "rows", "metric ± 2 se", "gate entropy", "polarised", "dead in tower")
+    replicas = document["replicas"]
+    title = f"{document['architecture']}, {document['rows']:,} rows, {replicas['looked_at']} of {replicas['of']} replicas"
+    table = _grid(f"\n{title}", *columns)
+    table.columns[2].no_wrap = True
+    for task in document["tasks"]:
+        noise = next((one for one in document.get("noise", []) if one["task"] == task["task"]), None)
+        uses = [use for entry in document.get("gates", []) for use in entry["tasks"] if use["task"] == task["task"]]
+        networks = [network for layer in document.get("dead", {}).get("layers", []) for network in layer["networks"]]
+        towers = [network["dead"] for network in networks if network["name"] == f"tower of {task['task']}"]
+        table.add_row(
+            Text(task["task"]),
+            Text(f"{task['rows']:,}"),
+            _with_error(noise),
+            Text(_range([use["entropy_share"] for use in uses], ".2f")),
+            Text(_range([use["polarised"] for use in uses], ".0%")),
+            Text(_range(towers, ".0%")),
+        )
+    console.print(table)
+    if replicas["looked_at"] > 1 or len({entry["level"] for entry in document.get("gates", [])}) > 1:
+        console.print(Text("Ranges are over replicas and levels.", style="dim"))
+
+
+def _with_error(noise: dict[str, Any] | None) -> Text:
+    if noise is None:
+        return Text("")
+    spread = f" ± {2 * noise['se']:.3f}" if noise["se"] is not None else ""
+    value = "undefined" if noise["value"] is None else f"{noise['value']:.3f}"
+    return Text(f"{noise['metric']} {value}").append(spread, style="dim")
+
+
+def _range(values: list[float | None], form: str) -> str:
+    """The least and the most of some numbers, or the one that all of them are."""
+    known = [format(value, form) for value in sorted(value for value in values if value is not None)]
+    return "" if not known else known[0] if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
+
+
+def show_metrics(tasks: dict[str, Any], title: str) -> None:
+    """Every metric of every task, and of a funnel's joint events: mean, 95 % interval over replicas, ensemble."""
+    table = _grid(title, "task", "metric", "mean", "95 % interval", "ensemble")
+    joint = {task["joint"]["name"]: task["joint"] for task in tasks.values() if "joint" in task}
+    for name, task in {**tasks, **joint}.items():
+        for metric, value in task["metrics"].items():
+            if value["mean"] is None:
+                table.add_row(Text(name), Text(metric), Text("undefined"), Text(task["undefined"].get(metric, "")), Text(""))
+                continue
+            interval = "{:.4f} to {:.4f}".format(*value["ci95"]) if value["ci95"] else ""
+            table.add_row(Text(name), Text(metric), _number(value["mean"]), Text(interval), _number(task["ensemble"][metric]))
+    _console().print(table)
+
+
+def show_calibration(tasks: dict[str, Any], title: str) -> None:
+    """What calibration changed, where there is any: the ensemble's metrics before and after."""
+    table = _grid("", "task", "method", "metric", "before", "after")
+    for name, task in tasks.items():
+        found = task.get("calibrated")
+        for metric in CALIBRATED if found else ():
+            before, after = task["ensemble"][metric], found["metrics"][metric]
+            table.add_row(Text(name), Text(found["method"]), Text(metric), _number(before), _number(after))
+    if table.rows:
+        _console().print(Text(f"\n{title}", style="bold"))
+        _console().print(table)
+
+
+def show_fusion(fusion: Any, result: dict[str, Any] | None) -> None:
+    """The formula of the score, and of a search what it reaches beside each prediction alone."""
+    if fusion is None:
+        print("there is no fusion")
+        return
+    print(f"{fusion.formula()}   (version {fusion.version}, {fusion.made.get('how', 'unknown')})")
+    if result is None:
+        return
+    print(f"\n{result['rows']:,} rows, {result['visits']:,} visits, {len(result['trials']):,} trials")
+    names = [one["objective"] for one in result["objectives"]]
+    fused, random = result["trials"][result["chosen"]]["values"], [one["random"] for one in result["objectives"]]
+    _ranked_by(names, {FUSED: fused, **{f"{name} alone": values for name, values in result["alone"].items()}, RANDOM: random})
+
+
+def show_ranking(found: dict[str, Any] | None) -> None:
+    """How the fused score ranks the visits of a log, beside each prediction alone; nothing where there is no fusion."""
+    if not found:
+        return
+    print(f"\n{found['formula']}   (version {found['version']}), {found['visits']:,} visits")
+    values = list(found["objectives"].values())
+    rows = {FUSED: [one["fused"] for one in values]}
+    for name in values[0]["alone"] if values else ():
+        rows[f"{name} alone"] = [one["alone"][name] for one in values]
+    _ranked_by(list(found["objectives"]), {**rows, RANDOM: [one["random"] for one in values]})
+
+
+def _ranked_by(names: list[str], rows: dict[str, list[float]]) -> None:
+    table = _grid("", "ranked by", *names)
+    for name, values in rows.items():
+        table.add_row(Text(name), *map(_number, values))
+    if names:
+        _console().print(table)
+
+
+def show_comparison(document: dict[str, Any], headline: str) -> None:
+    """What each task reached and gained, what each architecture cost, and the verdict last, where the eye rests."""
+    table = _grid("each task on test, mean over replicas", "task", "architecture", "in", "mean", "gain ± 95 %", "verdict")
+    for column in (1, 5):
+        table.columns[column].justify = "left"
+    for column in (1, 4, 5):
+        table.columns[column].no_wrap = True
+    for task in document["schema"]["tasks"]:
+        for i, (name, result) in enumerate(document["results"].items()):
+            found = document["verdicts"].get(name, {}).get(task["name"])
+            found = found and {**found, "verdict": outcome(document, name, task["name"])}
+            cells = _result_cells(result["tasks"][task["name"]]) + _verdict_cells(found, name == document["baseline"])
+            table.add_row(Text(task["name"] if i == 0 else ""), Text(name), *cells)
+    _console().print(table)
+    _console().print()
+    cost = _grid("cost", "architecture", "parameters", "network", "FLOPs a row", "seconds", "validation")
+    for name, result in document["results"].items():
+        cost.add_row(
+            Text(name),
+            Text(f"{result['parameters']:,}"),
+            Text(f"{result['network_parameters']:,}"),
+            Text(f"{result['flops']:,}"),
+            Text(f"{result['seconds']:.0f}"),
+            _number(document["valid"][name]["mean"]),
+        )
+    _console().print(cost)
+    _console().print()
+    for architecture, sweep in document.get("sweep", {}).items():
+        show_sweep(architecture, sweep)
+    _console().print(Text(headline, style="bold"))
+    if document["best"]:
+        _console().print(Text(document["best"]["reason"] + " The choice is made on validation alone."))
+    if document.get("recommendation"):
+        _show_advice(document["recommendation"], document["transfer"]["seesaws"])
+
+
+def _show_advice(advice: dict[str, Any], seesaws: list[dict[str, Any]]) -> None:
+    """What to do and why, and which tasks pay for which."""
+    told = [f"Seesaw, {one['from']} to {one['to']}: {one['gains']} gains, {one['loses']} loses." for one in seesaws if one["sure"]]
+    possible = len(seesaws) - len(told)
+    if possible:
+        told.append(f"{possible} possible seesaw{'s' if possible > 1 else ''}, of which one side may be luck: see the report.")
+    rule = str(advice["rule"])
+    _console().print()
+    _console().print(
+        Text(f"{rule.capitalize()}. ", style=ADVICE_STYLE.get(rule, "bold")).append(Text(advice["text"], style="not bold"))
+    )
+    for line in [*advice["reasons"], *told]:
+        _console().print(Text(f"- {line}", style="dim"))
+
+
+def show_sweep(architecture: str, sweep: dict[str, Any]) -> None:
+    """How each weighting of an architecture stands to fixed weights."""
+    front = sum(point["on_front"] for point in sweep["points"])
+    title = f"{architecture} against {len(sweep['points'])} vectors of fixed weights, {front} of them on the front"
+    table = _grid(title, "run", *sweep["reference"], "hypervolume", "verdict")
+    styles = {"dominated": "bold red", "beyond the sweep": "bold green"}
+    for name, method in sweep["methods"].items():
+        added, whole = method["hypervolume_added"], sweep["hypervolume"]["test"]
+        cells = [_number(value) for value in method["test"].values()]
+        cells.append(Text("undefined" if added is None or not whole else f"{added / whole:+.2%}"))
+        table.add_row(Text(name), *cells, Text(method["verdict"], style=styles.get(method["verdict"], "dim")))
+    _console().print(table)
+    _console().print()
+
+
+def show_architectures(rows: list[dict[str, Any]], title: str) -> None:
+    """Schemes with what each costs; below, why some cannot be had."""
+    table = _grid(title, "architecture", "parameters", "network", "FLOPs a row", "hidden", "towers")
+    for row in (row for row in rows if not row["problem"]):
+        numbers = [Text(f"{row[key]:,}") for key in ("parameters", "network_parameters", "flops")]
+        table.add_row(Text(row["name"]), *numbers, Text(row["hidden"]), Text(row["towers"]))
+    if table.rows:
+        _console().print(table)
+    for row in (row for row in rows if row["problem"]):
+        _console().print(Text(row["problem"], style="red"))
+
+
+def _result_cells(task: dict[str, Any]) -> list[Text]:
+    metric = MAIN_METRIC[task["kind"]]
+    return [Text(metric), _number(task["metrics"][metric]["mean"])]
+
+
+def _verdict_cells(found: dict[str, Any] | None, baseline: bool) -> list[Text]:
+    if found is None:
+        return [Text(""), Text("its own model" if baseline else "", style="dim")]
+    if found["gain"] is None:
+        return [Text(""), Text("undefined", style="dim")]
+    interval = f" ± {found['ci95'][1] - found['gain']:.4f}" if found["ci95"] else " (one replica)"
+    verdict = Text(f"{SIGNS[found['verdict']]} {found['verdict']}", style=VERDICT_STYLE[found["verdict"]])
+    return [Text(f"{found['gain']:+.4f}").append(interval, style="dim"), verdict]
+
+
+def _number(value: float | None) -> Text:
+    return Text("undefined" if value is None else f"{value:.4f}")

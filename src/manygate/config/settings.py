@@ -1,0 +1,336 @@
+"""RunConfig <-> YAML <-> flags: every setting has one name, which is a YAML key, a flag and a Python argument."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from manygate.config.names import ARCHITECTURE_NAMES, COMPARED, WEIGHTING_NAMES, check_architecture, check_weighting
+from manygate.config.values import (
+    LARGEST_SEED,
+    Counted,
+    CountRows,
+    Counts,
+    FactorRows,
+    Factors,
+    Names,
+    Specs,
+    WidthRows,
+    Widths,
+    scheme_names,
+    schemes,
+    weighting_names,
+)
+from manygate.errors import InputError, raise_all
+from manygate.schema.reading import read_text, read_yaml, validated
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(_Settings):
+    """Where the rows come from and how they become inputs."""
+
+    valid: str | None = Field(None, description="Validation rows: a file, folder or glob. Default: split from the log.")
+    test: str | None = Field(None, description="Test rows: a file, folder or glob. Default: split from the log.")
+    schema_file: str | None = Field(None, description="Schema as YAML. Default: schema.yaml beside the log, else inferred.")
+    task: Specs = Field((), description="A label to predict, NAME or NAME:where=click==1,kind=regression.")
+    group: str | None = Field(None, description="Column of users or queries, for GAUC, splits and intervals.")
+    time: str | None = Field(None, description="Column of times, for splits.")
+    weight: str | None = Field(None, description="Column of row weights.")
+    bias: Names = Field((), description="Features absent at serving, such as a position.")
+    ignore: Names = Field((), description="Columns not to use.")
+    split: Literal["random", "time", "group"] = Field("random", description="How to split a log that comes in one piece.")
+    fractions: tuple[float, float, float] = Field((0.8, 0.1, 0.1), description="Shares of train, validation and test.")
+    shuffle_seed: int = Field(0, ge=0, le=LARGEST_SEED, description="Seed of the split and of the order of batches.")
+    encoding: Literal["piecewise", "minmax", "standard", "log1p"] = Field(
+        "piecewise", description="How dense numbers are scaled, where the schema does not say."
+    )
+    bins: int = Field(16, ge=1, le=1024, description="Quantile bins of the piecewise-linear encoding.")
+    min_count: int = Field(2, ge=1, description="Ids seen less often share the out-of-vocabulary row.")
+
+    @field_validator("fractions")
+    @classmethod
+    def _fractions_sum_to_one(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(shares) < 0 or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
+            raise InputError(f"fractions: shares of train, validation and test must be positive and sum to 1; found {shares}.")
+        return shares
+
+
+class ModelConfig(_Settings):
+    """The network."""
+
+    architecture: Annotated[str, BeforeValidator(schemes)] = Field(
+        "mmoe",
+        description=f"How the tasks share: {', '.join(ARCHITECTURE_NAMES)}; or a class of your own as module:Class.",
+    )
+    dim: int = Field(8, ge=1, le=4096, description="Width of each embedding.")
+    lower_hidden: Widths = Field(
+        (), description="Hidden widths of layers that all tasks share under the scheme (MMoE section 6.4.1). Default: none."
+    )
+    experts: int = Field(8, ge=1, le=4096, description="Number of experts.")
+    expert_hidden: Widths = Field((64,), min_length=1, description="Hidden widths of an expert, for example 64 or 128,64.")
+    levels: int = Field(2, ge=1, le=32, description="Levels of ple, ml_mmoe and adatt.")
+    level_hidden: WidthRows | None = Field(
+        None, description="Hidden widths of each level's experts, levels separated by /: 128/64. Default: --expert-hidden in each."
+    )
+    shared_experts: Counts | None = Field(
+        None, description="Shared experts of cgc, ple, adatt and stem; one number, or one a level: 4,2. Default: half of --experts."
+    )
+    task_experts: CountRows | None = Field(
+        None,
+        description="Each task's own experts in cgc, ple, adatt and stem; one number, or one a task: 2,1, levels separated by /. "
+        "Default: what --experts leaves, divided among the tasks.",
+    )
+    task_expert_hidden: WidthRows | None = Field(
+        None, description="Hidden widths of each task's own experts, tasks separated by /. Default: those of the level."
+    )
+    bottom_hidden: Widths | None = Field(
+        None,
+        min_length=1,
+        description="Hidden widths of a shared bottom and of each task's network where a scheme has them. "
+        "Default: as many weights as the experts (MMoE section 5.1).",
+    )
+    tower_hidden: Widths = Field((32,), description="Hidden widths of each task's tower.")
+    gate: Literal["softmax", "topk", "dselect_k"] = Field("softmax", description="How gates choose experts.")
+    gate_bias: bool = Field(False, description="Give the gates a bias; equation 8 of MMoE has none.")
+    gate_features: Names = Field((), description="Features that the gates read. Default: what the experts read.")
+    temperature: float = Field(1.0, gt=0, le=1e6, description="What gates divide their logits by.")
+    top_k: int = Field(2, ge=1, le=4096, description="Experts a gate selects with --gate topk or dselect_k.")
+    gate_dropout: float = Field(0.0, ge=0, lt=1, description="Share of gate weights zeroed while training (Zhao et al. 2019).")
+    importance_weight: float | None = Field(
+        None, ge=0, le=1e6, description="Weight of the importance loss. Default: 0.1 with --gate topk, else 0."
+    )
+    load_weight: float | None = Field(None, ge=0, le=1e6, description="Weight of the load loss of --gate topk. Default: 0.1 there.")
+    entropy_weight: float = Field(0.01, ge=0, le=1e6, description="Weight of the entropy of --gate dselect_k.")
+    ml_gate_input: Literal["previous", "raw"] = Field("previous", description="What ml_mmoe's gates above level 1 read.")
+    expert_norm: bool = Field(False, description="Normalise each expert's output, with Swish for ReLU (HoME, KDD 2025).")
+    fusion: Literal["concat", "sum", "mean"] | None = Field(
+        None, description="How bottoms are joined. Default: sum in asymmetric_sharing, concat in customized_sharing."
+    )
+    l2_alpha: float = Field(1e-3, ge=0, le=1e6, description="Weight of l2_constrained's penalty.")
+    stitch_rate: float = Field(
+        10.0, ge=0, le=1e6, description="What the learning rate of stitches is multiplied by (cross_stitch, sluice_network)."
+    )
+    subspaces: int = Field(2, ge=1, le=64, description="Subspaces of each layer of sluice_network.")
+    orthogonality: float = Field(0.0, ge=0, le=1e6, description="Weight of sluice_network's penalty on overlapping subspaces.")
+    tucker_ranks: Widths | None = Field(
+        None,
+        min_length=1,
+        description="Ranks r1,r2,r3 of tensor_factorization: of inputs, outputs and tasks. Default: nearly full.",
+    )
+    gate_hidden: int = Field(32, ge=1, le=65536, description="Hidden width of pepnet's gates.")
+    match_parameters: int | None = Field(
+        None,
+        ge=1,
+        description="Choose hidden widths so that each scheme has this many parameters, embedding tables left out, within 2 %.",
+    )
+    match_flops: int | None = Field(
+        None,
+        ge=1,
+        description="Choose hidden widths so that a row's forward pass takes this many FLOPs, within 2 %.",
+    )
+    funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = Field(
+        "esmm", description="How tasks that come after another are trained: on the rows where it happened, or on all of them."
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden units dropped while training.")
+    bias_dropout: float = Field(0.1, ge=0, lt=1, description="Share of rows whose bias features are hidden while training.")
+
+    @field_validator("architecture")
+    @classmethod
+    def _architecture_is_known(cls, name: str) -> str:
+        check_architecture(name)
+        return name
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if self.match_parameters is not None and self.match_flops is not None:
+            raise InputError("match_parameters, match_flops: a model has one budget. Leave one out.")
+        return self
+
+    @field_validator("tucker_ranks")
+    @classmethod
+    def _three_ranks(cls, ranks: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if ranks is not None and len(ranks) != 3:
+            raise InputError(f"tucker_ranks: three ranks, of inputs, outputs and tasks; found {list(ranks)}.")
+        return ranks
+
+    def hidden_of_levels(self, count: int | None = None) -> tuple[tuple[int, ...], ...]:
+        """The hidden widths of each level's experts; a scheme of one level reads the first level's."""
+        count = self.levels if count is None else count
+        rows = self.level_hidden or (self.expert_hidden,)
+        rows = rows[:1] if count == 1 else rows
+        if len(rows) not in (1, count):
+            raise InputError(f"level_hidden: widths of {len(rows)} levels for {count}. Give one, or {count}, separated by /.")
+        return rows * count if len(rows) == 1 else rows
+
+
+class TrainConfig(_Settings):
+    """How the network is trained."""
+
+    replicas: int = Field(1, ge=1, description="Models trained at once, alike but for their seed.")
+    seed: int = Field(
+        0, ge=0, le=LARGEST_SEED, description="Replica r has seed + r, so runs with seeds 0 and 1 share all replicas but one."
+    )
+    pack: int | None = Field(None, ge=1, description="Replicas in one program, the rest after them. Default: as fit in memory.")
+    replica_data: Literal["shared", "order", "bootstrap"] = Field(
+        "shared", description="Training rows of a replica: the same for all, its own order of them, or its own bootstrap sample."
+    )
+    replica_seeds: Counted = Field(
+        (), description="What is added to the seed for each replica, which take them in turn: 0,1,0,1. Default: 0,1,2 and so on."
+    )
+    replica_rates: Factors = Field(
+        (), description="What the learning rate is multiplied by for each replica, which take them in turn: 0.1,1,10."
+    )
+    replica_weights: FactorRows = Field(
+        (),
+        description="What each task's weight is multiplied by for each replica, which take them in turn: 1,1/1,2 for two tasks.",
+    )
+    calibrator_weight: float = Field(0.6, ge=0, le=1e6, description="Weight of aitm's calibrator.")
+    escm2_weight: float = Field(1.0, ge=0, le=1e6, description="Weight of escm2's counterfactual loss.")
+    escm2_joint_weight: float = Field(1.0, ge=0, le=1e6, description="Weight of esmm's loss in escm2.")
+    propensity_floor: float = Field(0.05, gt=0, le=1, description="Smallest propensity that escm2 divides by.")
+    weighting: str = Field("fixed", description=f"How the tasks' losses become one objective: {', '.join(WEIGHTING_NAMES)}.")
+    balance_every: int = Field(
+        1, ge=1, description="Steps from one reading of the tasks' gradients to the next, by weightings that read them."
+    )
+    gradnorm_alpha: float = Field(1.5, ge=0, le=100, description="How hard gradnorm pulls the tasks to one rate of learning.")
+    cagrad_c: float = Field(0.4, ge=0, lt=1, description="How far cagrad may go from the mean gradient, as a share of its length.")
+    optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = Field("adamw", description="Optimizer.")
+    learning_rate: float = Field(2e-3, gt=0, le=1e6, description="Learning rate.")
+    weight_decay: float | None = Field(
+        None, ge=0, le=1e6, description="Weight decay. Default: 0.01 for adamw, where it is decoupled, and 0 for the others."
+    )
+    schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="Course of the learning rate.")
+    warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps over which the learning rate rises from zero.")
+    clip_norm: float | None = Field(None, gt=0, le=1e30, description="Largest norm of a replica's gradient.")
+    batch_size: int = Field(1024, ge=1, description="Rows in a batch.")
+    epochs: int = Field(20, ge=1, description="Most passes over the training rows.")
+    max_steps: int | None = Field(None, ge=1, description="Most optimizer steps, whatever the epochs.")
+    keep: Literal["best", "last"] = Field(
+        "best", description="Weights to keep: those of the best validation metric, or the last, which patience does not stop."
+    )
+    patience: int = Field(3, ge=1, description="Epochs without a better validation metric before a replica stops.")
+    monitor: str = Field("mean", description="What validation watches: mean (of all tasks), TASK, or TASK/METRIC.")
+    calibration: Literal["none", "platt", "temperature", "isotonic"] = Field(
+        "none", description="How predicted probabilities are corrected, fitted on the validation rows after training."
+    )
+    precision: Literal["float32", "bf16"] = Field("float32", description="bf16 uses autocast.")
+    sparse_gradients: bool | None = Field(
+        None, description="Update only the embedding rows of a batch. Default: when there are over 100,000 rows."
+    )
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads. Default: all cores.")
+    checkpoint_seconds: float = Field(60.0, ge=0, description="Most time between checkpoints, which come each epoch anyway.")
+
+    @field_validator("weighting")
+    @classmethod
+    def _weighting_is_known(cls, name: str) -> str:
+        check_weighting(name)
+        return name
+
+
+class RunConfig(DataConfig, ModelConfig, TrainConfig):
+    """Every setting of a run.
+
+    >>> RunConfig(experts=4).experts
+    4
+    >>> RunConfig.build({"expert": 4})
+    Traceback (most recent call last):
+    manygate.errors.InputError: settings: expert: unknown name. Did you mean 'experts'?
+    """
+
+    config_version: Literal[1] = 1
+    log: str | None = Field(None, description="The log: a file, a folder or a glob.")
+    architectures: Annotated[tuple[str, ...], BeforeValidator(scheme_names)] = Field(
+        COMPARED, description="What a comparison trains; all for every scheme."
+    )
+    weightings: Annotated[tuple[str, ...], BeforeValidator(weighting_names)] = Field(
+        (), description="Weightings that a comparison crosses its architectures with; all for every one. Default: --weighting."
+    )
+    weight_sweep: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Vectors of fixed weights that a comparison tries for each architecture. Default: none.",
+    )
+
+    @field_validator("weightings")
+    @classmethod
+    def _weightings_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        problems = [f"weighting {name!r} is named twice." for name in sorted({n for n in names if names.count(n) > 1})]
+        for name in names:
+            try:
+                check_weighting(name)
+            except InputError as error:
+                problems += error.problems
+        raise_all(problems)
+        return names
+
+    @model_validator(mode="after")
+    def _sweep_is_alone(self) -> Self:
+        varied = [name for name in ("replica_weights", "replica_rates", "replica_seeds") if getattr(self, name)]
+        if self.weight_sweep == 1:
+            raise InputError("weight_sweep: one vector is no sweep; its front is a point. Give 3 or more, or 0 for none.")
+        if self.weight_sweep and varied:
+            raise InputError(f"weight_sweep, {varied[0]}: a sweep gives the replicas weights and seeds of its own. Leave one out.")
+        return self
+
+    @field_validator("architectures")
+    @classmethod
+    def _architectures_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        problems = [f"architecture {name!r} is named twice." for name in sorted({n for n in names if names.count(n) > 1})]
+        for name in names:
+            try:
+                check_architecture(name)
+            except InputError as error:
+                problems += error.problems
+        raise_all(problems if names else ["architectures: name at least one."])
+        return names
+
+    @classmethod
+    def build(cls, settings: dict[str, Any], where: str = "settings") -> RunConfig:
+        """Validate settings given as a mapping; ``where`` names their source in errors."""
+        return validated(cls, settings, where)
+
+    @classmethod
+    def load(cls, path: str | Path) -> RunConfig:
+        """Read a YAML configuration."""
+        return cls.build(read_yaml(read_text(path), str(path)), str(path))
+
+    @property
+    def title(self) -> str:
+        """What a run of these settings is called: its architecture, and its weighting where that is not the usual one."""
+        return self.architecture if self.weighting == "fixed" else f"{self.architecture}+{self.weighting}"
+
+    def to_yaml(self) -> str:
+        """Every setting, resolved, as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+    def with_defaults(self, **defaults: Any) -> RunConfig:
+        """A copy in which settings that were not given explicitly take other defaults."""
+        return self.replace(**{name: value for name, value in defaults.items() if name not in self.model_fields_set})
+
+    def of_replicas(self, first: int, count: int) -> RunConfig:
+        """The settings of ``count`` of the replicas alone, from ``first`` on: their seeds, and what differs between them.
+
+        >>> part = RunConfig(replicas=6, seed=10, replica_rates=(0.1, 1.0)).of_replicas(3, 2)
+        >>> part.seed, part.replicas, part.replica_rates
+        (13, 2, (1.0, 0.1))
+        """
+        chosen = range(first, first + count)
+        own = {name: getattr(self, name) for name in ("replica_seeds", "replica_rates", "replica_weights")}
+        turns = {name: tuple(values[r % len(values)] for r in chosen) for name, values in own.items() if values}
+        return self.replace(seed=self.seed if self.replica_seeds else self.seed + first, replicas=count, **turns)
+
+    def seed_of(self, replica: int) -> int:
+        """The seed of a replica."""
+        return self.seed + (self.replica_seeds[replica % len(self.replica_seeds)] if self.replica_seeds else replica)
+
+    def replace(self, **changes: Any) -> RunConfig:
+        """A copy with some settings changed, validated anew."""
+        return type(self).build({**self.model_dump(), **changes})

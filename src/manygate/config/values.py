@@ -1,0 +1,99 @@
+"""Reads the short forms of settings: ``64,32``, ``2,1/1,1``, ``all``."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from manygate.config.names import ARCHITECTURE_NAMES, WEIGHTING_NAMES
+
+
+def _widths(value: Any) -> Any:
+    """Accept 64, "64,32", "64-32" and [64, 32]."""
+    if isinstance(value, str):
+        value = [part for part in re.sub(r"(?<=\d)\s*-\s*(?=\d)", ",", value).split(",") if part.strip()]
+        return tuple(int(part) if part.strip().isdigit() else part for part in value)
+    return (value,) if isinstance(value, int) else value
+
+
+def _rows(value: Any) -> Any:
+    """Accept 2, "2,3/1,1" and [[2, 3], [1, 1]]: rows separated by a slash, numbers by a comma."""
+    if isinstance(value, str):
+        return tuple(_widths(row) for row in value.split("/"))
+    if isinstance(value, int):
+        return ((value,),)
+    if isinstance(value, list | tuple) and value and all(isinstance(part, int) for part in value):
+        return (tuple(value),)
+    return value
+
+
+def _numbers(value: Any) -> Any:
+    """Accept 1, "0.1,1" and [0.1, 1]; no gaps, and no true for 1."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",")) if value.strip() else ()
+    value = (value,) if isinstance(value, int | float) else value
+    return tuple(str(v) if isinstance(v, bool) else v for v in value) if isinstance(value, list | tuple) else value
+
+
+def _number_rows(value: Any) -> Any:
+    """Accept "1,1/1,2" and [[1, 1], [1, 2]]: rows separated by a slash, numbers by a comma; and a single row, [1, 2]."""
+    if isinstance(value, str):
+        return tuple(_numbers(row) for row in value.split("/")) if value.strip() else ()
+    if isinstance(value, list | tuple) and value and all(isinstance(part, int | float) for part in value):
+        return (_numbers(value),)
+    return tuple(map(_numbers, value)) if isinstance(value, list | tuple) else value
+
+
+def _names(value: Any) -> Any:
+    """Accept "a,b" and ["a", "b"]."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def schemes(value: Any) -> Any:
+    """Accept a scheme's class where its name is expected."""
+    if isinstance(value, list | tuple):
+        return tuple(schemes(part) for part in value)
+    if isinstance(value, type):
+        return f"{value.__module__}:{value.__qualname__}"
+    return _names(value) if isinstance(value, str) and "," in value else value
+
+
+def scheme_names(value: Any) -> Any:
+    """Accept "all", "a,b", ["a", "b"] and classes among them."""
+    value = schemes(value)
+    names = (value.strip(),) if isinstance(value, str) else value
+    if isinstance(names, tuple) and "all" in names:
+        return ARCHITECTURE_NAMES + tuple(name for name in names if name not in (*ARCHITECTURE_NAMES, "all"))
+    return names
+
+
+def weighting_names(value: Any) -> Any:
+    """Accept "all", "a,b" and ["a", "b"]."""
+    names = _names(value)
+    return WEIGHTING_NAMES if names == ("all",) or names == ["all"] else names
+
+
+def _specs(value: Any) -> Any:
+    """Accept "click" and ["click", "buy:where=click==1"]; a comma is part of a task."""
+    return (value,) if isinstance(value, str) else value
+
+
+Specs = Annotated[tuple[str, ...], BeforeValidator(_specs)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+WIDEST = 65_536
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=WIDEST)], ...], BeforeValidator(_widths)]
+Counts = Annotated[tuple[Annotated[int, Field(ge=0, le=4096)], ...], BeforeValidator(_widths), Field(min_length=1)]
+CountRows = Annotated[tuple[Counts, ...], BeforeValidator(_rows), Field(min_length=1)]
+WidthRows = Annotated[
+    tuple[Annotated[tuple[Annotated[int, Field(ge=1, le=WIDEST)], ...], Field(min_length=1)], ...],
+    BeforeValidator(_rows),
+    Field(min_length=1),
+]
+Factors = Annotated[tuple[Annotated[float, Field(gt=0, le=1e6)], ...], BeforeValidator(_numbers)]
+FactorRows = Annotated[
+    tuple[Annotated[tuple[Annotated[float, Field(ge=0, le=1e6)], ...], Field(min_length=1)], ...], BeforeValidator(_number_rows)
+]
+Counted = Annotated[tuple[Annotated[int, Field(ge=0, le=2**31)], ...], BeforeValidator(_widths)]
+LARGEST_SEED = 2**63 - 1

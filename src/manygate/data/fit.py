@@ -1,0 +1,112 @@
+"""Fits an encoder in one pass over training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manygate.config import DataConfig
+from manygate.data.column import as_ids, as_numbers, type_problem
+from manygate.data.encode import Encoder
+from manygate.data.labels import LabelStatistics, count_too_early, encode_labels
+from manygate.data.rows import Vocabulary
+from manygate.data.scale import NumberSample, fit_scale
+from manygate.errors import InputError, raise_all
+from manygate.schema import Feature, Schema
+
+
+class _Counter:
+    """Counts the ids of one column over a stream, with bounded memory for what repeats."""
+
+    def __init__(self) -> None:
+        self.parts: list[pa.Table] = []
+        self.pending = 0
+
+    def add(self, ids: pa.Array) -> None:
+        counts = pc.value_counts(ids.drop_null())
+        self.parts.append(pa.table({"id": counts.field("values"), "n": counts.field("counts")}))
+        self.pending += len(counts)
+        if self.pending > 4_000_000:
+            self._merge()
+
+    def _merge(self) -> None:
+        merged = pa.concat_tables(self.parts).group_by("id").aggregate([("n", "sum")])
+        self.parts = [pa.table({"id": merged["id"], "n": merged["n_sum"]})]
+        self.pending = 0
+
+    def vocabulary(self, min_count: int) -> pa.Array:
+        """Ids seen at least ``min_count`` times, sorted, so that they do not depend on the order of the log."""
+        self._merge()
+        table = self.parts[0]
+        kept = table.filter(pc.greater_equal(table["n"], min_count)).sort_by("id")["id"]
+        return kept.combine_chunks()
+
+
+def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str, pa.RecordBatch]], seed: int = 0) -> Encoder:
+    """Fit an encoder in one pass over training rows, given as (place, record batch)."""
+    counters = {f.name: _Counter() for f in schema.features if f.kind != "dense" and f.vocabulary == "ids"}
+    dense = [f.name for f in schema.features if f.kind == "dense"]
+    sample = NumberSample(len(dense), seed)
+    labels = LabelStatistics(schema, seed)
+    nulls: dict[str, int] = dict.fromkeys(schema.feature_names, 0)
+    types: dict[str, pa.DataType] = {}
+    count, early = 0, np.zeros(len(schema.tasks), dtype=np.int64)
+    for place, batch in batches:
+        if not types:
+            types = _fitted_types(schema, batch, place)
+        for feature in schema.features:
+            column = batch.column(feature.name)
+            nulls[feature.name] += column.null_count
+            if feature.name in counters:
+                values = pc.list_flatten(column) if feature.kind == "bag" else column
+                kind = types[feature.name].value_type if feature.kind == "bag" else types[feature.name]
+                counters[feature.name].add(as_ids(values, kind, feature.name, place))
+        number_BM = [as_numbers(batch.column(name), name, place) for name in dense]
+        sample.add(np.stack(number_BM, axis=1) if dense else np.zeros((batch.num_rows, 0)))
+        labels.add(*encode_labels(schema, batch, place))
+        early += count_too_early(schema, batch, place)
+        count += batch.num_rows
+    if count == 0:
+        raise InputError("the training split has no rows. Give more rows, or a larger first share in --fractions.")
+    encoder = Encoder(schema, types, {}, {}, labels.scales(place), {name: n / count for name, n in nulls.items()})
+    encoder.warnings += [
+        f"label {task.column!r} of task {task.name!r} is 1 in {rows:,} training rows where {task.after!r} has not happened; these "
+        "are left out. Check how the labels were joined, or whether it really comes after."
+        for task, rows in zip(schema.tasks, early, strict=True)
+        if rows
+    ]
+    for feature in schema.features:
+        _fit_feature(encoder, feature, config, counters, sample, dense)
+    return encoder
+
+
+def _fit_feature(
+    encoder: Encoder, feature: Feature, config: DataConfig, counters: dict[str, _Counter], sample: NumberSample, dense: list[str]
+) -> None:
+    if feature.kind == "dense":
+        scale, warnings = fit_scale(sample, dense.index(feature.name), feature.encoding or config.encoding, config.bins)
+        encoder.scales[feature.name] = scale
+        encoder.warnings += [f"column {feature.name!r} {warning}" for warning in warnings]
+        encoder.null_share[feature.name] = sample.null_share(dense.index(feature.name))
+        return
+    if feature.vocabulary == "hash":
+        encoder.vocabularies[feature.name] = Vocabulary(pa.array([], pa.string()), feature.buckets or 2**16)
+        return
+    values = counters[feature.name].vocabulary(feature.min_count or config.min_count)
+    encoder.vocabularies[feature.name] = Vocabulary(values)
+    if encoder.null_share[feature.name] == 1:
+        encoder.warnings.append(f"column {feature.name!r} is null in every training row and teaches nothing.")
+
+
+def _fitted_types(schema: Schema, batch: pa.RecordBatch, place: str) -> dict[str, pa.DataType]:
+    types = {field.name: field.type for field in batch.schema if field.name in schema.columns}
+    found = [type_problem(f.name, f.kind, types[f.name], place) for f in schema.features]
+    if schema.group and pa.types.is_nested(types[schema.group]):
+        found.append(
+            f"{place}: group column {schema.group!r} is {types[schema.group]}; it must hold one plain value a row. Name another."
+        )
+    raise_all(problem for problem in found if problem is not None)
+    return types

@@ -1,0 +1,103 @@
+"""One column of a sample, and what can be told from its values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from manygate.data.column_names import GLUED_ID, IDS, USERS
+
+
+@dataclass(frozen=True)
+class SampledColumn:
+    """One column of the sample, and what can be told from its values."""
+
+    name: str
+    values: pa.ChunkedArray
+    categorical: bool
+
+    @cached_property
+    def known(self) -> pa.ChunkedArray:
+        """The values without null and NaN."""
+        values = self.values
+        if pt.is_floating(values.type):
+            values = values.filter(pc.invert(pc.fill_null(pc.is_nan(values), True)))
+        return values.drop_null()
+
+    @cached_property
+    def plain(self) -> str:
+        """The name in snake_case: ``userId`` and ``User ID`` are ``user_id``."""
+        return "_".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", self.name)).lower()
+
+    @property
+    def words(self) -> list[str]:
+        return self.plain.split("_")
+
+    @property
+    def like_id(self) -> bool:
+        return self.words[-1] in IDS or GLUED_ID.fullmatch(self.words[-1]) is not None or self.plain in USERS
+
+    @cached_property
+    def distinct(self) -> int:
+        return int(pc.count_distinct(self.known).as_py())
+
+    @property
+    def is_plain(self) -> bool:
+        """One id or number a row."""
+        return self.is_number or pt.is_boolean(self.values.type) or pt.is_string(self.values.type)
+
+    @property
+    def is_number(self) -> bool:
+        return pt.is_integer(self.values.type) or pt.is_floating(self.values.type)
+
+    @cached_property
+    def is_whole(self) -> bool:
+        kind = self.values.type
+        return pt.is_integer(kind) or (pt.is_floating(kind) and bool(pc.all(pc.equal(self.known, pc.round(self.known))).as_py()))
+
+    @cached_property
+    def extent(self) -> tuple[float, float]:
+        ends = pc.min_max(self.known).as_py()
+        return ends["min"], ends["max"]
+
+    @cached_property
+    def numbers(self) -> np.ndarray | None:
+        """Numbers and truth values as float64, NaN for null; else None."""
+        if not (self.is_number or pt.is_boolean(self.values.type)):
+            return None
+        values = self.values.cast(pa.int8()) if pt.is_boolean(self.values.type) else self.values
+        return values.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy()
+
+    @cached_property
+    def note(self) -> str:
+        """What the values are, for people."""
+        kind = self.values.type
+        missing = 1 - len(self.known) / len(self.values)
+        nulls = f", {percent(missing)} missing" if missing else ""
+        if pt.is_boolean(kind):
+            return f"true or false, {percent(pc.mean(self.known.cast(pa.int8())).as_py())} true{nulls}"
+        if pt.is_list(kind):
+            words = {"str": "strings", "int": "whole numbers"}.get(str(kind.value_type)[:3].removeprefix("u"), str(kind.value_type))
+            length = pc.mean(pc.list_value_length(self.known)).as_py()
+            return f"lists of {words}, {length:.1f} on average{nulls}"
+        if self.is_number and not self.categorical:
+            low, high = (number(end) for end in self.extent)
+            zeros = int(pc.sum(pc.equal(self.known, 0)).as_py()) / len(self.known)
+            many = f", {percent(zeros)} zeros" if zeros >= 0.2 else ""
+            return f"{'whole numbers' if self.is_whole else 'decimals'} from {low} to {high}{many}{nulls}"
+        words = "categories" if self.categorical else "strings"
+        return f"{words}, {self.distinct:,} values{nulls}"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if 0.01 <= share <= 0.99 or share in (0, 1) else f"{100 * share:.2g} %"
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if (float(value).is_integer() or abs(value) >= 1000) and abs(value) < 1e15 else f"{value:,.4g}"

@@ -1,0 +1,128 @@
+"""Opens the parts of a log and finds its schema."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from manygate.config import DataConfig
+from manygate.data.infer import infer_schema
+from manygate.data.split import PARTS
+from manygate.data.table import Table, open_table
+from manygate.errors import InputError, did_you_mean, raise_all
+from manygate.schema import Schema, Task
+from manygate.schema.reading import validated
+
+_ENDINGS = ("", ".parquet", ".csv", ".csv.gz", ".csv.bz2", ".csv.zst", ".tsv", ".arrow", ".feather", ".ipc")
+
+
+@dataclass
+class Sources:
+    """The tables of a log: ``train`` may be the whole of it, to be split."""
+
+    train: Table
+    valid: Table | None = None
+    test: Table | None = None
+    schema_file: Path | None = None
+    folder: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The log as people know it."""
+        return str(self.folder) if self.folder else self.train.name
+
+    def named(self) -> list[tuple[str, Table]]:
+        """(part, table) of the tables there are."""
+        pairs = zip(PARTS, (self.train, self.valid, self.test), strict=True)
+        return [(part, table) for part, table in pairs if table is not None]
+
+
+def open_sources(log: Any, config: DataConfig, valid: Any = None, test: Any = None) -> Sources:
+    """Find a log's tables. A folder with train, valid and test in it (files or folders) is read as these parts.
+
+    >>> open_sources(pa.table({"a": [1]}), DataConfig()).train.name
+    'Table (pyarrow)'
+    """
+    valid, test = valid if valid is not None else config.valid, test if test is not None else config.test
+    parts, schema_file = {}, None
+    if isinstance(log, str | Path) and Path(log).is_dir():
+        parts = {part: path for part in PARTS if (path := _part_path(Path(log), part)) is not None}
+        schema_file = Path(log) / "schema.yaml" if (Path(log) / "schema.yaml").is_file() else None
+    tables: dict[str, Table | None] = {}
+    problems: list[str] = []
+    for part, source in (("train", parts.get("train", log)), ("valid", valid), ("test", test)):
+        chosen = source if source is not None else parts.get(part)
+        try:
+            tables[part] = None if chosen is None else open_table(chosen)
+        except InputError as error:
+            problems += error.problems
+    raise_all(problems)
+    train = tables["train"]
+    if train is None:
+        raise InputError("which log? Give a path (a file, folder or glob) or a dataframe.")
+    return Sources(train, tables["valid"], tables["test"], schema_file, Path(log) if parts else None)
+
+
+def _part_path(folder: Path, part: str) -> Path | None:
+    if part != "train" and _part_path(folder, "train") is None:
+        return None
+    return next((path for ending in _ENDINGS if (path := folder / f"{part}{ending}").exists()), None)
+
+
+def find_schema(sources: Sources, config: DataConfig, schema: Schema | str | Path | None = None) -> Schema:
+    """The schema given, or of ``config.schema_file``, or beside the log, or inferred; ``config.task`` chooses its tasks."""
+    if isinstance(schema, str | Path):
+        schema = Schema.load(schema)
+    if schema is not None and not isinstance(schema, Schema):
+        raise InputError(f"schema: expected a Schema or the path of its YAML, found {type(schema).__name__}.")
+    if schema is None and (config.schema_file or sources.schema_file):
+        schema = Schema.load(config.schema_file or sources.schema_file)  # type: ignore[arg-type]
+    if schema is None:
+        if not config.task:
+            known = ", ".join(sources.train.column_names[:30])
+            raise InputError(f"which labels are to be predicted? Name at least one with --task NAME. Columns: {known}.")
+        return infer_schema(sources.train, list(config.task), **_roles(config))
+    schema = _with_tasks(schema, config.task) if config.task else schema
+    return _with_roles(schema, config, sources.train)
+
+
+def _roles(config: DataConfig) -> dict[str, Any]:
+    return {role: getattr(config, role) for role in ("weight", "group", "time", "bias", "ignore")}
+
+
+def _with_roles(schema: Schema, config: DataConfig, table: Table) -> Schema:
+    """The settings' roles over those of a schema file."""
+    given = {role: column for role, column in _roles(config).items() if column and role not in ("bias", "ignore")}
+    table.require([*given.values(), *config.bias, *config.ignore], "named in the settings")
+    dropped = {*config.ignore, given.get("weight")}
+    features = tuple(
+        feature.model_copy(update={"bias": feature.bias or feature.name in config.bias})
+        for feature in schema.features
+        if feature.name not in dropped
+    )
+    ignored = schema.ignored | dict.fromkeys(config.ignore, "ignored by the settings")
+    return validated(Schema, {**dict(schema), **given, "features": features, "ignored": ignored}, "schema")
+
+
+def _with_tasks(schema: Schema, specs: tuple[str, ...]) -> Schema:
+    tasks: list[Task] = []
+    problems: list[str] = []
+    for spec in specs:
+        if spec in schema.task_names:
+            tasks.append(schema.tasks[schema.task_names.index(spec)])
+        elif ":" in spec:
+            try:
+                tasks.append(Task.parse(spec))
+            except InputError as error:
+                problems += error.problems
+        else:
+            problems.append(
+                f"task {spec!r} is not in the schema.{did_you_mean(spec, schema.task_names)} Its tasks: "
+                f"{', '.join(schema.task_names)}; add others there, or write them out as {spec}:kind=binary."
+            )
+    raise_all(problems)
+    labels = {task.column for task in tasks}
+    features = tuple(feature for feature in schema.features if feature.name not in labels)
+    chosen: Schema = validated(Schema, {**dict(schema), "tasks": tuple(tasks), "features": features}, "--task")
+    return chosen

@@ -1,0 +1,183 @@
+"""One level of experts and gates: what OMoE, MMoE, CGC, PLE, ML-MMoE, AdaTT and STEM are made of.
+
+Shape suffixes: B batch, D input, S inputs (one for each group of experts), F gate input, E experts of the level, G gates, U linear
+columns, H width of an expert's output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from manygate.errors import InputError
+from manygate.kernels.onednn import side_by_side
+from manygate.layers.experts import Experts
+from manygate.layers.gate import Gates, GateSettings
+
+WORTH_SELECTING = 2**23
+"""Multiplications to be spared by each expert, on average, for which picking rows out pays."""
+
+
+class Group(NamedTuple):
+    """Experts that read the same input: how many, and their hidden widths."""
+
+    experts: int
+    hidden: tuple[int, ...]
+
+
+class Mixture(nn.Module):
+    """Groups of experts, and gates over all or some of them.
+
+    ``sees[g]`` lists the experts that gate g mixes; experts are numbered in the order of their groups. The groups all read x_BD,
+    or, with ``own_inputs``, group s reads x_BSD[:, s], and gate g reads what group g reads. With ``gate_inputs`` F the gates read
+    something else, gate_BF, given beside x.
+
+    All experts of the same widths and all gates that read the same x are one matrix product; groups that read their own x are
+    stacked where they are alike. With gates that select few experts, only the rows that selected an expert run through it at
+    inference; ``dense`` forbids that.
+
+    **Shape**: x_BD or x_BSD -> expert_BEH, gate_BGE; what the gates do not see or select is exactly 0 in gate_BGE.
+
+    >>> level = Mixture(10, [Group(2, (6,)), Group(3, (6,))], sees=[(0, 1), range(5)])
+    >>> expert_BEH, gate_BGE = level(torch.zeros(4, 10))
+    >>> expert_BEH.shape, gate_BGE.shape, gate_BGE[0, 0].tolist()
+    (torch.Size([4, 5, 6]), torch.Size([4, 2, 5]), [0.5, 0.5, 0.0, 0.0, 0.0])
+    """
+
+    watched = False
+    """True while :mod:`manygate.inspection` looks at the units: all experts then run on all rows, each bank by itself."""
+
+    def __init__(
+        self,
+        inputs: int,
+        groups: Sequence[Group],
+        sees: Sequence[Sequence[int]],
+        gate: GateSettings | None = None,
+        own_inputs: bool = False,
+        gate_inputs: int | None = None,
+        dropout: float = 0.0,
+        norm: bool = False,
+        dense: bool = False,
+    ):
+        super().__init__()
+        gate = gate or GateSettings()
+        self.experts, self.own_inputs, self.dense = sum(group.experts for group in groups), own_inputs, dense
+        widths = {group.hidden[-1] for group in groups if group.experts}
+        if not widths:
+            raise InputError("a level has no expert. Give it at least one, shared or a task's own.")
+        if len(widths) != 1:
+            raise InputError(f"experts of one level must end in the same width, since gates add them up; found {sorted(widths)}.")
+        self.output_width = widths.pop()
+        self.gates = Gates(sees, self.experts, gate)
+        columns = self.gates.initial(gate_inputs or inputs)
+        self.gate_weight = nn.Parameter(_joined(columns)) if gate_inputs is not None else None
+        beside: list[list[Tensor]] = [[] for _ in groups]
+        if gate_inputs is None and own_inputs:
+            beside = [columns[g : g + 1] for g in range(len(groups))]
+        elif gate_inputs is None:
+            beside[0] = columns
+        self.banks = nn.ModuleList()
+        self.readers: list[list[int]] = []
+        for run in self._runs(groups, beside):
+            first, linear = groups[run[0]], [_joined(beside[g]) for g in run if beside[g]]
+            count = first.experts if own_inputs else sum(groups[g].experts for g in run)
+            if count or any(value.shape[-1] for value in linear):
+                self.banks.append(
+                    Experts(
+                        inputs,
+                        count,
+                        first.hidden if count else (self.output_width,),
+                        (torch.stack(linear) if own_inputs else linear[0]) if linear else None,
+                        inputs_side_by_side=len(run) if own_inputs else 1,
+                        dropout=dropout,
+                        norm=norm,
+                    )
+                )
+                self.readers.append(run)
+
+    def _runs(self, groups: Sequence[Group], beside: Sequence[Sequence[Tensor]]) -> list[list[int]]:
+        """Neighbouring groups that can be one bank: of the same widths, and, with own inputs, of the same numbers."""
+
+        def kind(g: int) -> tuple[object, ...]:
+            size = (groups[g].experts, sum(value.shape[-1] for value in beside[g])) if self.own_inputs else ()
+            return groups[g].hidden, *size
+
+        return [list(run) for _, run in groupby(range(len(groups)), key=kind)]
+
+    def forward(self, x: Tensor, gate_BF: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if (
+            self.gates.selects
+            and not self.training
+            and not self.dense
+            and not self.own_inputs
+            and not self.watched
+            and not x.is_meta
+            and not torch.compiler.is_compiling()
+        ):
+            return self._selected(x, gate_BF)
+        experts, columns = self._first(x)
+        expert_BEH = experts[0] if len(experts) == 1 else torch.cat(experts, dim=1)
+        return expert_BEH, self.gates(self._columns(columns, gate_BF))
+
+    def _first(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Each bank's experts and linear columns; all first layers at once where the banks read x side by side."""
+        banks = self._banks()
+        apart = not self.own_inputs or len(banks) == 1 or any(bank.norm is not None for bank in banks)
+        if apart or sum(map(len, self.readers)) < x.shape[1]:
+            pairs = [bank(self._read(x, reader)) for bank, reader in zip(banks, self.readers, strict=True)]
+            return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        hidden_BN, linear_BU = side_by_side(x, [bank.layer() for bank in banks])
+        if not self.watched and not any(bank.hidden[1:] or (self.training and bank.dropout.active) for bank in banks):
+            return [hidden_BN.unflatten(-1, (self.experts, self.output_width))], [linear_BU]
+        parts = hidden_BN.split([bank.side_by_side * bank.first_units for bank in banks], dim=-1)
+        return [bank.rest(part) for bank, part in zip(banks, parts, strict=True)], [linear_BU]
+
+    def _banks(self) -> list[Experts]:
+        return [bank for bank in self.banks if isinstance(bank, Experts)]
+
+    def _read(self, x: Tensor, reader: list[int]) -> Tensor:
+        if not self.own_inputs:
+            return x
+        return x[:, reader[0]] if len(reader) == 1 else x[:, reader[0] : reader[-1] + 1]
+
+    def _columns(self, columns: list[Tensor], gate_BF: Tensor | None) -> Tensor:
+        if self.gate_weight is not None:
+            assert gate_BF is not None
+            return gate_BF @ self.gate_weight
+        return columns[0] if len(columns) == 1 else torch.cat(columns, dim=-1)
+
+    def weights(self, x: Tensor, gate_BF: Tensor | None = None) -> Tensor:
+        """The gates alone, gate_BGE."""
+        banks = [] if self.gate_weight is not None else zip(self._banks(), self.readers, strict=True)
+        gate_BGE: Tensor = self.gates(self._columns([bank.linear(self._read(x, r)) for bank, r in banks], gate_BF))
+        return gate_BGE
+
+    def _selected(self, x_BD: Tensor, gate_BF: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Each expert runs on the rows that selected it alone; elsewhere its output stays 0, and so is its weight."""
+        gate_BGE = self.weights(x_BD, gate_BF)
+        chosen_BE = (gate_BGE != 0).any(dim=1)
+        weights = sum(bank.expert_weights() for bank in self._banks())
+        if int((~chosen_BE).sum()) * weights < WORTH_SELECTING * self.experts**2:
+            banks = self._banks()
+            return torch.cat([bank(x_BD)[0] for bank in banks], dim=1), gate_BGE
+        expert_EBH = x_BD.new_zeros(self.experts, len(x_BD), self.output_width)
+        numbered = [(bank, e) for bank in self._banks() for e in range(bank.experts)]
+        for number, (bank, e) in enumerate(numbered):
+            row_n = chosen_BE[:, number].nonzero().squeeze(-1)
+            if len(row_n):
+                expert_EBH[number].index_copy_(0, row_n, bank.one(e, x_BD.index_select(0, row_n)).to(x_BD.dtype))
+        return expert_EBH.transpose(0, 1), gate_BGE
+
+
+def _joined(columns: Sequence[Tensor]) -> Tensor:
+    """Matrices (D, units) side by side. Not torch.cat, which on meta tensors loads sympy."""
+    joined = torch.empty(len(columns[0]), sum(column.shape[1] for column in columns))
+    start = 0
+    for column in columns:
+        joined[:, start : start + column.shape[1]] = column
+        start += column.shape[1]
+    return joined

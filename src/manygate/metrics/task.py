@@ -1,0 +1,302 @@
+"""Metrics of one task, their standard errors, and the comparison of two models. Pure NumPy, float64.
+
+Shapes: ``N`` rows, ``B`` blocks of tied scores, ``G`` groups, ``R`` replicas. Metrics take 1-D arrays. Rows of weight 0 are
+masked, which is the same, bit for bit, as dropping them. An undefined result is ``math.nan``, and so is every result when a
+label or a score that counts is not finite.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from manygate.errors import InputError
+
+Kind: TypeAlias = Literal["binary", "regression"]
+Floats: TypeAlias = NDArray[np.float64]
+Weights: TypeAlias = ArrayLike | None
+BINS = 15
+MAIN_METRIC: dict[str, str] = {"binary": "auc", "regression": "r2"}
+DESCRIPTIONS: dict[str, str] = {
+    "auc": "How often a row with label 1 is scored above a row with label 0; 0.5 is chance, 1 is perfect.",
+    "gauc": "AUC within each group (a user or a query), averaged over groups by their weight; 0.5 is chance, 1 is perfect.",
+    "log_loss": "Mean negative log-likelihood of the labels, in nats; 0 is perfect.",
+    "normalised_entropy": "Log loss divided by that of always predicting the base rate; below 1 is better than the base rate.",
+    "calibration": "Observed over expected positives: 1 is right, above 1 predicts too few, below 1 too many.",
+    "ece": f"Mean distance between predicted and observed rates over {BINS} bins of equal mass; 0 is perfect.",
+    "average_precision": "Precision averaged over the recall levels; chance is the base rate, 1 is perfect.",
+    "rmse": "Root of the mean squared error, in the label's unit; 0 is perfect.",
+    "mae": "Mean absolute error, in the label's unit; 0 is perfect.",
+    "r2": "Share of the label's variance that is explained; 0 is no better than the mean, 1 is perfect.",
+}
+_HIGHER = {"auc", "gauc", "average_precision", "r2"}  # calibration is best at 1
+HIGHER_IS_BETTER: dict[str, bool | None] = {m: None if m == "calibration" else m in _HIGHER for m in DESCRIPTIONS}
+
+
+def kept_rows(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights, *more: ArrayLike) -> tuple[NDArray[Any], ...]:
+    """Label, score, weight (float64) and the further columns, without the rows of weight 0."""
+    label, score = np.asarray(label_N, dtype=np.float64), np.asarray(score_N, dtype=np.float64)
+    weight = np.ones(label.shape) if weight_N is None else np.asarray(weight_N, dtype=np.float64)
+    columns = (label, score, weight, *map(np.asarray, more))
+    if label.ndim != 1 or any(column.shape != label.shape for column in columns):
+        raise InputError(f"metrics need 1-D arrays of one length; found shapes {[column.shape for column in columns]}.")
+    if not (np.isfinite(weight) & (weight >= 0)).all():
+        raise InputError("weights must be finite and at least 0 (0 masks a row); found a negative, infinite or NaN weight.")
+    return tuple(column[weight > 0] for column in columns)
+
+
+def valid_rows(kind: Kind, label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights, *more: ArrayLike) -> tuple[NDArray[Any], ...]:
+    """:func:`kept_rows`; one label or score that is not finite turns them all into NaN, and with them any metric."""
+    label, score, *rest = kept_rows(label_N, score_N, weight_N, *more)
+    if not (np.isfinite(label).all() and np.isfinite(score).all()):
+        label, score = np.full_like(label, np.nan), np.full_like(score, np.nan)
+    elif kind == "binary" and not np.isin(label, (0, 1)).all():
+        raise InputError(f"labels of a binary task are 0 or 1; found {label[~np.isin(label, (0, 1))][0]:g}. Mask such rows.")
+    return label, score, *rest
+
+
+def _ratio(above: float, below: float) -> float:
+    return float(above / below) if below > 0 else math.nan
+
+
+def weighted_mean(value_N: Floats, weight_N: Floats) -> float:
+    return _ratio(np.sum(weight_N * value_N), np.sum(weight_N))
+
+
+def blocks(label_N: Floats, score_N: Floats, weight_N: Floats) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.intp]]:
+    """Blocks of tied scores, ascending: weight of the positives and of the negatives in each, and each row's block."""
+    block_N = np.unique(score_N, return_inverse=True)[1]
+    return np.bincount(block_N, weight_N * label_N), np.bincount(block_N, weight_N * (1 - label_N)), block_N
+
+
+def auc(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> float:
+    """Area under the ROC curve, exact; ties count half (Hanley & McNeil 1982). NaN with one class.
+
+    >>> auc([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.8])
+    0.875
+    """
+    positive_B, negative_B, _ = blocks(*valid_rows("binary", label_N, score_N, weight_N))
+    below_B = np.cumsum(negative_B) - negative_B / 2
+    return _ratio(np.sum(positive_B * below_B), positive_B.sum() * negative_B.sum())
+
+
+def gauc(label_N: ArrayLike, score_N: ArrayLike, group_N: ArrayLike, weight_N: Weights = None) -> float:
+    """AUC within groups (integers), averaged by their total weight (Zhou et al. 2018, DIN). Groups with one class are left out.
+
+    >>> gauc([0, 1, 0, 1, 1], [0.1, 0.2, 0.9, 0.8, 0.5], [7, 7, 8, 8, 9])
+    0.5
+    """
+    _, auc_G, weight_G = group_aucs(label_N, score_N, group_N, weight_N)
+    return weighted_mean(auc_G, weight_G)
+
+
+def group_aucs(
+    label_N: ArrayLike, score_N: ArrayLike, group_N: ArrayLike, weight_N: Weights = None
+) -> tuple[NDArray[Any], Floats, Floats]:
+    """The groups that have both classes, ascending: their number, AUC and total weight; NaN as elsewhere.
+
+    >>> [part.tolist() for part in group_aucs([0, 1, 0, 1, 1], [0.1, 0.2, 0.9, 0.8, 0.5], [7, 7, 8, 8, 9])]
+    [[7, 8], [1.0, 0.0], [2.0, 2.0]]
+    """
+    label, score, weight, group = valid_rows("binary", label_N, score_N, weight_N, group_N)
+    if label.size == 0 or not np.isfinite(label).all():
+        undefined = np.full(min(label.size, 1), np.nan)
+        return group[:1], undefined, undefined
+    order = np.lexsort((score, group))
+    label, score, weight, group = label[order], score[order], weight[order], group[order]
+    new_group = np.append(True, group[1:] != group[:-1])
+    block = np.flatnonzero(new_group | np.append(True, score[1:] != score[:-1]))  # first row of each block of ties
+    first = np.flatnonzero(new_group[block])  # first block of each group
+    positive_B, negative_B = np.add.reduceat(weight * label, block), np.add.reduceat(weight * (1 - label), block)
+    before_B = np.cumsum(negative_B) - negative_B
+    before_B -= np.repeat(before_B[first], np.diff(first, append=block.size))  # negatives of this group with lower scores
+    ordered_G = np.add.reduceat(positive_B * (before_B + negative_B / 2), first)
+    positive_G, negative_G = np.add.reduceat(positive_B, first), np.add.reduceat(negative_B, first)
+    both = (positive_G > 0) & (negative_G > 0)
+    return group[block[first]][both], ordered_G[both] / (positive_G * negative_G)[both], (positive_G + negative_G)[both]
+
+
+def gauc_groups(label_N: ArrayLike, group_N: ArrayLike, weight_N: Weights = None) -> tuple[int, int]:
+    """Groups that count in :func:`gauc` (both classes), and all groups that have a row of weight above 0.
+
+    >>> gauc_groups([0, 1, 0, 1, 1], [7, 7, 8, 8, 9])
+    (2, 3)
+    """
+    label, _, weight, group = valid_rows("binary", label_N, label_N, weight_N, group_N)
+    positive_G, negative_G, _ = blocks(label, group, weight)
+    return int(np.count_nonzero((positive_G > 0) & (negative_G > 0))), positive_G.size
+
+
+def log_loss(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights = None) -> float:
+    """Mean negative log-likelihood in nats; probabilities are clipped at float64's epsilon (36 nats a row at most).
+
+    >>> round(log_loss([0, 1], [0.5, 0.25]), 4)  # (ln 2 + ln 4) / 2
+    1.0397
+    """
+    label, probability, weight = valid_rows("binary", label_N, probability_N, weight_N)
+    if (np.abs(probability - 0.5) > 0.5 + 1e-6).any():
+        raise InputError("probabilities must lie between 0 and 1; apply the sigmoid to logits first.")
+    return weighted_mean(log_losses(label, probability), weight)
+
+
+def log_losses(label_N: Floats, probability_N: Floats) -> Floats:
+    """The negative log-likelihood of each row, clipped as in :func:`log_loss`.
+
+    >>> log_losses(np.array([0.0, 1.0]), np.array([0.5, 0.25])).round(4).tolist()
+    [0.6931, 1.3863]
+    """
+    clipped_N = np.clip(probability_N, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps)
+    loss_N: Floats = -np.where(label_N == 1, np.log(clipped_N), np.log1p(-clipped_N))
+    return loss_N
+
+
+def normalised_entropy(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights = None) -> float:
+    """Log loss over the entropy of the base rate of the same rows (He et al. 2014). NaN with one class.
+
+    >>> normalised_entropy([0, 1], [0.5, 0.5])
+    1.0
+    """
+    label, probability, weight = valid_rows("binary", label_N, probability_N, weight_N)
+    if label.size == 0 or label.min() == label.max():
+        return math.nan
+    return _ratio(log_loss(label, probability, weight), log_loss(label, np.full_like(label, weighted_mean(label, weight)), weight))
+
+
+def calibration(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights = None) -> float:
+    """Observed over expected positives, ``sum(w * y) / sum(w * p)``. NaN when every p is 0.
+
+    >>> calibration([0, 1, 0, 1], [0.25, 0.25, 0.25, 0.25])
+    2.0
+    """
+    label, probability, weight = valid_rows("binary", label_N, probability_N, weight_N)
+    return _ratio(np.sum(weight * label), np.sum(weight * probability))
+
+
+def _bins(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights, bins: int) -> tuple[NDArray[Any], ...]:
+    """Predicted and observed rate, mass and rows of each bin of equal mass; none where undefined.
+
+    Ties are never split: they go, together, to the bin that holds the middle of their mass.
+    """
+    columns = valid_rows("binary", label_N, probability_N, weight_N)
+    label, probability, weight = (column[np.isfinite(columns[0])] for column in columns)
+    bin_N = bin_of(probability, weight, bins)
+    mass = np.bincount(bin_N, weight)
+    return np.bincount(bin_N, weight * probability) / mass, np.bincount(bin_N, weight * label) / mass, mass, np.bincount(bin_N)
+
+
+def bin_of(probability_N: Floats, weight_N: Floats, bins: int = BINS) -> NDArray[np.intp]:
+    """Each row's bin of equal mass, by :func:`ece`'s rule; rows of weight 0 must be left out before.
+
+    >>> bin_of(np.array([0.7, 0.1, 0.1, 0.2]), np.ones(4), bins=2).tolist()
+    [1, 0, 0, 1]
+    """
+    block_N = np.unique(probability_N, return_inverse=True)[1]
+    mass_B = np.bincount(block_N, weight_N)
+    bin_B = (bins * (np.cumsum(mass_B) - mass_B / 2) / mass_B.sum()).astype(np.intp)
+    return np.unique(np.minimum(bin_B, bins - 1)[block_N], return_inverse=True)[1]
+
+
+def ece(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights = None) -> float:
+    """Expected calibration error over 15 bins of equal mass (Naeini et al. 2015; equal mass as in Nixon et al. 2019).
+
+    >>> round(ece([0, 1, 0, 1], [0.2, 0.2, 0.6, 0.6]), 4)  # |0.5 - 0.2| / 2 + |0.5 - 0.6| / 2
+    0.2
+    """
+    predicted, observed, mass, _ = _bins(label_N, probability_N, weight_N, BINS)
+    return weighted_mean(np.abs(observed - predicted), mass)
+
+
+def calibration_curve(
+    label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights = None, bins: int = BINS
+) -> list[dict[str, float]]:
+    """The points of a reliability diagram, in :func:`ece`'s bins; empty bins are left out.
+
+    >>> calibration_curve([0, 1, 0, 1], [0.25, 0.25, 0.75, 0.75], bins=2)[1]
+    {'predicted': 0.75, 'observed': 0.5, 'rows': 2}
+    """
+    predicted, observed, _, rows = (column.tolist() for column in _bins(label_N, probability_N, weight_N, bins))
+    return [{"predicted": p, "observed": o, "rows": n} for p, o, n in zip(predicted, observed, rows, strict=True)]
+
+
+def average_precision(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> float:
+    """Precision at each threshold, weighted by the recall it adds (scikit-learn's definition). NaN without positives.
+
+    >>> round(average_precision([0, 1, 0, 1], [0.1, 0.4, 0.35, 0.3]), 4)  # 1/2 * 1 + 1/2 * 2/3
+    0.8333
+    """
+    positive_B, negative_B, _ = blocks(*valid_rows("binary", label_N, score_N, weight_N))
+    positive_B, negative_B = positive_B[::-1], negative_B[::-1]  # thresholds from the highest score down
+    precision_B = np.cumsum(positive_B) / np.cumsum(positive_B + negative_B)
+    return _ratio(np.sum(positive_B * precision_B), positive_B.sum())
+
+
+def rmse(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> float:
+    """Root mean squared error, in the label's unit.
+
+    >>> rmse([0, 0], [1, 7])
+    5.0
+    """
+    label, score, weight = valid_rows("regression", label_N, score_N, weight_N)
+    return math.sqrt(weighted_mean((label - score) ** 2, weight))
+
+
+def mae(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> float:
+    """Mean absolute error, in the label's unit.
+
+    >>> mae([0, 0], [1, -7])
+    4.0
+    """
+    label, score, weight = valid_rows("regression", label_N, score_N, weight_N)
+    return weighted_mean(np.abs(label - score), weight)
+
+
+def r2(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> float:
+    """Share of the label's variance that is explained, ``1 - MSE / variance``. NaN when the labels are all equal.
+
+    >>> r2([1, 2, 3], [1, 2, 2])
+    0.5
+    """
+    label, score, weight = valid_rows("regression", label_N, score_N, weight_N)
+    if label.size == 0 or label.min() == label.max():
+        return math.nan
+    return 1 - _ratio(np.sum(weight * (label - score) ** 2), np.sum(weight * (label - weighted_mean(label, weight)) ** 2))
+
+
+_BINARY = (auc, gauc, log_loss, normalised_entropy, calibration, ece, average_precision)
+_METRICS: dict[str, tuple[Any, ...]] = {"binary": _BINARY, "regression": (rmse, mae, r2)}
+
+
+def task_metrics(
+    kind: Kind, label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None, group_N: ArrayLike | None = None
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Every metric of a task (``gauc`` only with ``group_N``), and for each that is undefined the reason in plain words.
+
+    ``score_N`` holds probabilities (binary) or predictions in the label's unit (regression).
+
+    >>> values, reasons = task_metrics("binary", [0, 0], [0.1, 0.3])
+    >>> round(values["log_loss"], 4), values["auc"], reasons["auc"]
+    (0.231, nan, 'only one class among 2 rows: all labels are 0')
+    """
+    columns: tuple[Any, ...] = (label_N, score_N, weight_N)
+    values = {metric.__name__: metric(*columns) for metric in _METRICS[kind] if metric is not gauc}
+    if kind == "binary" and group_N is not None:
+        values = {"auc": values["auc"], "gauc": gauc(label_N, score_N, group_N, weight_N)} | values
+    return values, {name: _why_undefined(name, *kept_rows(*columns)) for name, value in values.items() if math.isnan(value)}
+
+
+def _why_undefined(name: str, label_N: Floats, score_N: Floats, weight_N: Floats) -> str:
+    rows = f"{label_N.size} row{'s' if label_N.size != 1 else ''}"
+    if label_N.size == 0:
+        return "no rows in this task's sample space"
+    for what, value_N in (("label", label_N), ("prediction", score_N)):
+        if bad := np.count_nonzero(~np.isfinite(value_N)):
+            return f"the {what} is not a finite number in {bad} of {rows}"
+    if name == "calibration":
+        return f"no positives are expected among {rows}: all predictions are 0"
+    if label_N.min() == label_N.max():
+        problem = "no variance to explain" if name == "r2" else "only one class"
+        return f"{problem} among {rows}: all labels are {label_N[0]:g}"
+    return "no group has both classes"

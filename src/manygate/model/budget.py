@@ -1,0 +1,222 @@
+"""What a scheme costs, and widths that give every scheme the same budget.
+
+Parameters are counted without embedding tables, which are the same whatever the widths. FLOPs are those of the matrix products of
+one row's forward pass, a multiplication and an addition counting as two; the optimizer's cost and elementwise work are not in them.
+Experts that a sparse gate may leave out at inference are counted in full.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch.func import functional_call
+
+from manygate.architecture import Inputs, find_architecture, import_scheme
+from manygate.architecture.shared_bottom import bottom_widths
+from manygate.config import RunConfig
+from manygate.config.values import WIDEST as LARGEST_WIDTH
+from manygate.data.encoded import encode_log
+from manygate.data.rows import Input
+from manygate.data.sources import find_schema, open_sources
+from manygate.errors import InputError
+from manygate.layers.embedding import Embedding
+from manygate.model.replicas import MultiTaskModel, member_axis
+from manygate.model.targets import Targets
+
+TOLERANCE = 0.02
+ROWS = 64
+WIDEST = 16384
+_WIDER_TOWERS = 4
+
+
+@dataclass(frozen=True)
+class Size:
+    """What one replica costs: all its numbers, those outside the embedding tables, and FLOPs of a row's forward pass."""
+
+    parameters: int
+    network_parameters: int
+    flops: int
+
+
+def measure(inputs: Sequence[Input], tasks: int, config: RunConfig, targets: Targets | None = None) -> Size:
+    """The size of a run's model, without making it: tensors that have a shape and no memory.
+
+    >>> measure([Input("x", "dense", False, units=100)], 2, RunConfig(expert_hidden=16, tower_hidden=8))
+    Size(parameters=14818, network_parameters=14818, flops=29856)
+    """
+    with torch.device("meta"), own_faults(config.architecture):
+        model = MultiTaskModel(inputs, tasks, config.replace(replicas=1, **_UNMATCHED), "meta", False, targets)
+        network = sum(value.numel() for name, value in model.parameters.items() if member_axis(name) == 0)
+        flops = len(model.members) * _flops(model)
+    return Size(model.parameter_count(), network, flops)
+
+
+@contextmanager
+def own_faults(name: str) -> Iterator[None]:
+    """What a scheme of the user's own raises is said to be the scheme's."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if ":" not in name:
+            raise
+        raise InputError(
+            f"{name}: raises {type(error).__name__}: {' '.join(str(error).split())[:200]}. Check the class with "
+            "manygate.testing.check_architecture."
+        ) from error
+
+
+_UNMATCHED = {"match_parameters": None, "match_flops": None}
+
+
+def _flops(model: MultiTaskModel) -> int:
+    """FLOPs of a row's forward pass through the trunk of one member."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)
+    trunk = model.trunk.eval()
+    x_BD = torch.empty(ROWS, model.embedding.copies * model.embedding.width)
+    bias_BC = torch.empty(ROWS, model.bias_embedding.width)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC))
+    return round(counter.get_total_flops() / ROWS)
+
+
+def matched(inputs: Sequence[Input], tasks: int, config: RunConfig, targets: Targets | None = None) -> RunConfig:
+    """The settings with widths that meet ``match_parameters`` or ``match_flops`` within 2 %; unchanged where neither is set.
+
+    The hidden widths of the experts (or bottoms) are scaled together. Where one unit more is too coarse a step, the towers' widths
+    are scaled too. Raises :class:`InputError` where no widths will do.
+    """
+    name, budget = ("match_parameters", config.match_parameters) if config.match_parameters else ("match_flops", config.match_flops)
+    if budget is None:
+        return config
+    plain = config.replace(**_UNMATCHED)
+
+    def cost(candidate: RunConfig) -> int:
+        size = measure(inputs, tasks, candidate, targets)
+        return size.network_parameters if name == "match_parameters" else size.flops
+
+    base = _with_widths(plain)
+    smallest = cost(_scaled(base, 1, 1))
+    width = _largest(lambda w: cost(_scaled(base, w)) <= budget)
+    best, error = base, math.inf
+    for candidate in _candidates(base, width, lambda c: cost(c) <= budget):
+        found = abs(cost(candidate) / budget - 1)
+        if found < error:
+            best, error = candidate, found
+        if error <= TOLERANCE / 4 or (error <= TOLERANCE and candidate.tower_hidden == base.tower_hidden):
+            break
+    if error > TOLERANCE:
+        nearest = cost(best)
+        advice = "Choose a larger budget" if nearest > budget else "Choose a smaller budget"
+        if nearest == smallest and cost(_scaled(base, 2, 1)) == smallest:
+            advice = "Its size does not follow the settings' widths; leave it out"
+        raise InputError(
+            f"{name}: {config.architecture} cannot be given {budget:,} within {TOLERANCE:.0%}; nearest is {nearest:,}, and its "
+            f"least is {smallest:,} (widths of 1 to {WIDEST:,} are tried). {advice}, or other numbers of experts, levels or layers."
+        )
+    return best
+
+
+def _candidates(base: RunConfig, width: int, fits: Callable[[RunConfig], bool]) -> Iterator[RunConfig]:
+    """Widths near the budget, those with the towers as they were first."""
+    near = [w for w in (width, width + 1) if w >= 1]
+    yield from (_scaled(base, w) for w in near)
+    if not base.tower_hidden:
+        return
+    most = _WIDER_TOWERS * base.tower_hidden[0]
+    for w in (width, width - 1, width + 1, width // 2, width // 4, 1):
+        if w >= 1:
+            tower = _largest(lambda t, w=w: fits(_scaled(base, w, t)), most)  # type: ignore[misc]
+            yield from (_scaled(base, w, t) for t in (tower, tower + 1) if 1 <= t <= most)
+
+
+def _largest(fits: Callable[[int], bool], most: int = WIDEST) -> int:
+    """The largest width that fits, by bisection; 0 where none does."""
+    low, high = 0, 1
+    while high <= most and fits(high):
+        low, high = high, 2 * high
+    high = min(high, most + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _with_widths(config: RunConfig) -> RunConfig:
+    """The settings with every width that the scheme has written out, so that it can be scaled."""
+    if find_architecture(config.architecture).widths == "expert_hidden" or config.bottom_hidden:
+        return config
+    return config.replace(bottom_hidden=config.expert_hidden)
+
+
+def _scaled(config: RunConfig, width: int, tower: int | None = None) -> RunConfig:
+    """The first hidden width set to ``width`` and all others of its kind in proportion; the same for the towers'."""
+    changes: dict[str, object] = {}
+    field = find_architecture(config.architecture).widths
+    rows = [config.bottom_hidden or ()] if field == "bottom_hidden" else list(config.level_hidden or [config.expert_hidden])
+    factor = width / rows[0][0]
+    if field == "bottom_hidden":
+        step = find_architecture(config.architecture).width_step(config)
+        changes["bottom_hidden"] = tuple(step * w for w in _times(rows[0], factor))
+    elif config.level_hidden is not None:
+        changes["level_hidden"] = tuple(_times(row, factor) for row in rows)
+    else:
+        changes["expert_hidden"] = _times(config.expert_hidden, factor)
+    if field == "expert_hidden" and config.task_expert_hidden is not None:
+        changes["task_expert_hidden"] = tuple(_times(row, factor) for row in config.task_expert_hidden)
+    if tower is not None and config.tower_hidden:
+        changes["tower_hidden"] = _times(config.tower_hidden, tower / config.tower_hidden[0])
+    return config.replace(**changes)
+
+
+def _times(widths: Sequence[int], factor: float) -> tuple[int, ...]:
+    return tuple(min(max(round(w * factor), 1), LARGEST_WIDTH) for w in widths)
+
+
+def listing(config: RunConfig, columns: int, labels: int) -> tuple[list[dict[str, Any]], str]:
+    """Each of ``config.architectures`` with its size, its widths, its source, or why it cannot be had; and what they read."""
+    for name in config.architectures:
+        if ":" in name:
+            import_scheme(name.partition(":")[0])
+    if config.log is None:
+        if columns < 1 or labels < 1:
+            raise InputError(f"--columns and --labels: at least 1 of each; found {columns} and {labels}.")
+        inputs: Sequence[Input] = [Input("x", "dense", False, units=columns)]
+        tasks, title = labels, f"{columns:,} numbers, {labels} tasks"
+    else:
+        sources = open_sources(config.log, config, None, None)
+        log = encode_log(sources, find_schema(sources, config, None), config)
+        inputs, tasks = log.encoder.inputs(config.dim), len(log.schema.tasks)
+        title = f"{config.log}: {len(inputs)} features, {tasks} tasks"
+    return [_listed(inputs, tasks, config.replace(architecture=name)) for name in config.architectures], title
+
+
+def _listed(inputs: Sequence[Input], tasks: int, config: RunConfig) -> dict[str, Any]:
+    scheme = find_architecture(config.architecture)
+    source = " ".join((sys.modules[scheme.__module__].__doc__ or "").partition("\n\n")[0].split())
+    row: dict[str, Any] = {"name": config.architecture, "source": source, "problem": None}
+    try:
+        own = matched(inputs, tasks, config)
+        row |= asdict(measure(inputs, tasks, own))
+    except InputError as error:
+        own_problems = [text if config.architecture in text else f"{config.architecture}: {text}" for text in error.problems]
+        return {**row, "problem": " ".join(own_problems)}
+    width = own.lower_hidden[-1] if own.lower_hidden else _width(inputs)
+    bottom = own.bottom_hidden or bottom_widths(Inputs(width), tasks, own)
+    rows = [bottom] if scheme.widths == "bottom_hidden" else own.level_hidden or [own.expert_hidden]
+    hidden = "/".join("-".join(map(str, widths)) for widths in rows)
+    return {**row, "hidden": hidden, "towers": "-".join(map(str, own.tower_hidden))}
+
+
+def _width(inputs: Sequence[Input]) -> int:
+    return Embedding(inputs, [i for i in inputs if not i.bias]).width

@@ -1,0 +1,26 @@
+"""Predicts the logits of many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from manygate.data.batches import Batch
+from manygate.model.replicas import MultiTaskModel
+
+ROWS_AT_ONCE = 8_192
+
+
+def predict(model: MultiTaskModel, split: Sliced) -> np.ndarray:
+    """Logits of every row, logit_RNT float32."""
+    size = max(ROWS_AT_ONCE // len(model.members), 256)
+    return np.concatenate([model.logits(batch).float().cpu().numpy() for batch in split.slices(size)], axis=1)
+
+
+class Sliced(Protocol):
+    """Rows to predict."""
+
+    def slices(self, size: int) -> Iterator[Batch]:
+        """All of them in order, ``size`` at a time."""

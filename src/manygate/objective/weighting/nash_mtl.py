@@ -1,0 +1,21 @@
+"""Nash-MTL: Navon et al., "Multi-Task Learning as a Bargaining Game", ICML 2022, equation 3."""
+
+from typing import final
+
+import numpy as np
+
+from manygate.objective.weighting.fairgrad import fair_weights
+from manygate.objective.weighting.gramian import GramianWeighting
+
+
+@final
+class NashMTL(GramianWeighting):
+    """The bargaining solution, G w = 1 / w: alpha-fairness with alpha 1.
+
+    Departure: solved to rounding in every step; the paper, and TorchJD, go some steps of a sequence of convex programs.
+    """
+
+    equalises = True
+
+    def solve(self, gramian_mTT: np.ndarray, members: np.ndarray, tasks: np.ndarray, step: int) -> np.ndarray:
+        return fair_weights(gramian_mTT, 1.0)

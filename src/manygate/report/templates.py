@@ -1,0 +1,25 @@
+"""The one Jinja environment of every page; templates are named by their path in the package."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from manygate.report.svg import DASHES, SHAPES, mark
+from manygate.text import flags, listed
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@cache
+def environment() -> Environment:
+    """The environment: values are escaped, and an unknown name is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = Environment(
+        loader=PackageLoader("manygate", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.globals.update(dashes=DASHES, shapes=SHAPES, mark=mark)
+    made.filters.update(listed=listed, flags=flags)
+    return made

@@ -1,0 +1,106 @@
+"""Reads YAML and turns every problem of a pydantic model into one line with its path, value and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from manygate.errors import InputError, did_you_mean
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def read_text(path: str | Path) -> str:
+    """A text file's content, or an :class:`InputError` that names the file."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"file {str(path)!r} does not exist.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"file {str(path)!r} cannot be read as text: {error}.") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, but a name that is given twice is an error; the last one would win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(text: str, where: str) -> dict[str, Any]:
+    """A YAML mapping, or an :class:`InputError` with file, line and column."""
+    try:
+        tree = yaml.load(text, _Loader)  # noqa: S506 - _Loader is a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
+        raise InputError(f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}.") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"{where}: expected 'name: value' lines, found {type(tree).__name__}.")
+    return tree
+
+
+def validated(model: type[Any], tree: Any, where: str) -> Any:
+    """Build a pydantic model; every problem becomes one line with its path, value and remedy."""
+    try:
+        return model.model_validate(tree)
+    except InputError as error:
+        raise InputError(f"{where}: {problem}" for problem in error.problems) from None
+    except ValidationError as error:
+        raise InputError(line for detail in _causes(error) for line in _explain(model, detail, where)) from None
+
+
+def _causes(error: ValidationError) -> list[Any]:
+    """The errors without those that only follow: a list is called too short when its parts were refused."""
+    details = error.errors()
+    places = [detail["loc"] for detail in details]
+
+    def follows(detail: Any) -> bool:
+        size = len(detail["loc"])
+        return detail["type"] == "too_short" and any(len(place) > size and place[:size] == detail["loc"] for place in places)
+
+    return [detail for detail in details if not follows(detail)]
+
+
+def _explain(model: type[BaseModel], detail: Any, where: str) -> list[str]:
+    path = ".".join(str(step) for step in detail["loc"])
+    place = f"{where}: {path}" if path else where
+    if detail["type"] == "extra_forbidden":
+        name = str(detail["loc"][-1])
+        options = _options(model, detail["loc"])
+        hint = did_you_mean(name, options) or f" Known names: {', '.join(sorted(options))}."
+        return [f"{place}: unknown name.{hint}"]
+    if detail["type"] == "missing":
+        return [f"{place}: required, and absent."]
+    if detail["type"] in ("tuple_type", "list_type"):
+        return [f"{place}: expected a list; found {detail['input']!r}."]
+    cause = (detail.get("ctx") or {}).get("error")
+    if isinstance(cause, InputError):
+        return [f"{where}: {problem}" for problem in cause.problems]
+    return [f"{place}: {detail['msg']}; found {detail['input']!r}."]
+
+
+def _options(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """The names allowed at a place: of the model itself, or of the model that the field there holds."""
+    for step in location[:-1]:
+        field = model.model_fields.get(str(step))
+        inner = _held_model(field.annotation) if field else None
+        model = inner or model
+    return list(model.model_fields)
+
+
+def _held_model(annotation: Any) -> type[BaseModel] | None:
+    """The model in an annotation such as ``tuple[Task, ...]``; None where there is none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_held_model, get_args(annotation))), None)

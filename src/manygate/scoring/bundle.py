@@ -1,0 +1,188 @@
+"""Save and load a trained model: safetensors + JSON + Arrow, a checksum for every file, no pickle.
+
+A bundle is a folder: ``model.safetensors`` (stacked parameters), ``config.yaml``, ``schema.json``, ``encoder.json``,
+``vocabulary-N.arrow`` for each sparse or bag feature, ``manifest.json`` with size and sha256 of each. ``calibration.json`` and
+``fusion.json``, which decide what becomes of the predictions, may be beside them, and may be added or replaced later
+(:func:`manygate.files.put_file`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import TypeAdapter
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from manygate.config import RunConfig
+from manygate.data.encode import Encoder
+from manygate.data.labels import LabelScale
+from manygate.data.rows import Vocabulary
+from manygate.data.scale import Scale
+from manygate.errors import InputError, raise_all
+from manygate.files import check_manifest, read_json, to_json, write_folder, write_manifest, write_text
+from manygate.model import MultiTaskModel
+from manygate.model.targets import Targets
+from manygate.schema import Schema
+from manygate.schema.reading import validated
+from manygate.scoring.calibration import CALIBRATION_FILE, Calibration
+from manygate.scoring.fusion import FUSION_FILE, Fusion
+
+BUNDLE_VERSION = ENCODER_VERSION = 1
+_FILES = ("model.safetensors", "config.yaml", "schema.json", "encoder.json")
+_TYPES = {
+    str(kind): kind
+    for kind in (
+        *(pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
+        *(pa.float16(), pa.float32(), pa.float64(), pa.string(), pa.bool_(), pa.null(), pa.date32(), pa.date64()),
+    )
+}
+
+
+def save_bundle(
+    path: Path,
+    model: MultiTaskModel,
+    encoder: Encoder,
+    calibration: Calibration | None = None,
+    fusion: Fusion | None = None,
+) -> None:
+    """Write a bundle whole or not at all; an existing one is replaced, anything else is refused."""
+    if path.exists() and not (path / "manifest.json").is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path}: exists and is not a bundle, so it is not replaced. Choose another place.")
+
+    def fill(folder: Path) -> None:
+        tensors = {name: value.detach().cpu().contiguous() for name, value in model.parameters.items()}
+        save_file(tensors, folder / "model.safetensors")
+        write_text(folder / "config.yaml", model.config.to_yaml())
+        write_text(folder / "schema.json", to_json(encoder.schema.model_dump(mode="json")))
+        _write_encoder(folder, encoder)
+        if calibration is not None and calibration.tasks:
+            write_text(folder / CALIBRATION_FILE, calibration.to_json())
+        if fusion is not None:
+            write_text(folder / FUSION_FILE, fusion.to_json())
+        write_manifest(folder, {"bundle_version": BUNDLE_VERSION, "manygate_version": _version()})
+
+    write_folder(path, fill)
+
+
+def load_bundle(path: str | Path, device: str = "cpu") -> tuple[MultiTaskModel, Encoder]:
+    """Read a bundle after checking every file against the manifest.
+
+    Raises :class:`InputError` naming each file that is missing, truncated, changed or foreign.
+    """
+    folder = find_bundle(path)
+    manifest = check_manifest(folder)
+    if manifest.get("bundle_version") != BUNDLE_VERSION:
+        raise InputError(
+            f"{folder}: bundle version {manifest.get('bundle_version')!r}, and this manygate reads version {BUNDLE_VERSION}. "
+            f"Load it with manygate {manifest.get('manygate_version', 'of its time')}."
+        )
+    raise_all(f"{folder}: the manifest does not name {name}. Restore it." for name in _FILES if name not in manifest["files"])
+    config = RunConfig.load(folder / "config.yaml")
+    schema = validated(Schema, read_json(folder / "schema.json"), str(folder / "schema.json"))
+    with _reading(folder / "encoder.json"):
+        encoder = _read_encoder(folder, schema)
+        inputs = encoder.inputs(config.dim)
+    model = MultiTaskModel(inputs, len(schema.tasks), config, device, False, Targets.of(schema.tasks, encoder.labels))
+    with _reading(folder / "model.safetensors"):
+        tensors = load_file(folder / "model.safetensors")
+    expected = {name: tuple(value.shape) for name, value in model.parameters.items()}
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    if expected != found:
+        wrong = sorted(set(expected.items()) ^ set(found.items()))
+        raise InputError(f"{folder / 'model.safetensors'}: its tensors do not fit config.yaml and the encoder: {wrong[:4]}.")
+    for name, value in tensors.items():
+        model.parameters[name].detach().copy_(value)
+    return model, encoder
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """A file may agree with the manifest and still not be what was written: both were tampered with."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, OSError, pa.ArrowException, SafetensorError) as error:
+        found = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"{path}: not what a bundle holds ({found}). Restore the bundle from a good copy.") from None
+
+
+def find_bundle(path: str | Path) -> Path:
+    """The bundle at a path: the folder itself, or ``bundle`` inside a run's folder."""
+    folder = Path(path)
+    for candidate in (folder, folder / "bundle"):
+        if (candidate / "manifest.json").is_file():
+            return candidate
+    if not folder.exists():
+        raise InputError(f"bundle {str(path)!r} does not exist. Give a run's folder, or the bundle inside it.")
+    inner = sorted(child.parent.parent.name for child in folder.glob("*/bundle/manifest.json"))
+    if inner:
+        raise InputError(f"{path}: a comparison with {len(inner)} models. Choose one, for example {folder / inner[0]}.")
+    raise InputError(f"{path}: no bundle here (no manifest.json). Give a finished run's folder, or the bundle inside it.")
+
+
+def _write_encoder(folder: Path, encoder: Encoder) -> None:
+    vocabularies: dict[str, Any] = {}
+    for number, (name, vocabulary) in enumerate(encoder.vocabularies.items()):
+        file = f"vocabulary-{number}.arrow"
+        table = pa.table({"id": vocabulary.values})
+        with pa.OSFile(str(folder / file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        vocabularies[name] = {"file": file, "buckets": vocabulary.buckets}
+    tree = {
+        "encoder_version": ENCODER_VERSION,
+        "types": {name: _type_name(kind) for name, kind in encoder.types.items()},
+        "vocabularies": vocabularies,
+        "scales": {name: asdict(scale) for name, scale in encoder.scales.items()},
+        "labels": {name: asdict(scale) for name, scale in encoder.labels.items()},
+        "null_share": encoder.null_share,
+    }
+    write_text(folder / "encoder.json", to_json(tree))
+
+
+def _read_encoder(folder: Path, schema: Schema) -> Encoder:
+    tree = read_json(folder / "encoder.json")
+    if tree["encoder_version"] != ENCODER_VERSION:
+        raise ValueError(f"encoder version {tree['encoder_version']!r}, not {ENCODER_VERSION}")
+    vocabularies = {}
+    for name, entry in tree["vocabularies"].items():
+        path = folder / Path(entry["file"]).name
+        with _reading(path), pa.OSFile(str(path), "rb") as source:
+            column = pa.ipc.open_file(source).read_all()["id"]
+        vocabularies[name] = Vocabulary(column.combine_chunks(), int(entry["buckets"]))
+    scales = TypeAdapter(dict[str, Scale]).validate_python(tree["scales"])
+    labels = TypeAdapter(dict[str, LabelScale]).validate_python(tree["labels"])
+    types = {name: _type_named(kind) for name, kind in tree["types"].items()}
+    dense = {feature.name for feature in schema.features if feature.kind == "dense"}
+    needed = (
+        (types, [name for name in schema.columns if name != schema.time]),
+        (vocabularies, set(schema.feature_names) - dense),
+        (scales, dense),
+        (labels, schema.task_names),
+    )
+    absent = [name for there, names in needed for name in names if name not in there]
+    if absent:
+        raise ValueError(f"nothing about {absent[0]!r}")
+    return Encoder(schema, types, vocabularies, scales, labels, tree["null_share"])
+
+
+def _type_name(kind: pa.DataType) -> str:
+    return f"list<{kind.value_type}>" if pa.types.is_list(kind) else str(kind)
+
+
+def _type_named(name: str) -> pa.DataType:
+    if name.startswith("list<"):
+        return pa.list_(_type_named(name.removeprefix("list<").removesuffix(">")))
+    return _TYPES.get(name, pa.string())
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("manygate")

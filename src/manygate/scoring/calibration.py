@@ -1,0 +1,161 @@
+"""Predicted probabilities -> probabilities that mean what they say: Platt scaling, temperature, isotonic regression. NumPy alone.
+
+A calibrator of a task is fitted by log loss, with row weights, on rows that trained nothing (validation rows), from the model's
+mean probability over replicas. It never sees test rows. With z the logit of that probability:
+
+    platt        sigmoid(a z + b)   Platt, "Probabilistic Outputs for Support Vector Machines", 1999, section 2.2
+    temperature  sigmoid(z / T)     Guo, Pleiss, Sun & Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, 4.2
+    isotonic     a rising function  Zadrozny & Elkan, "Transforming Classifier Scores into Accurate Multiclass Probability
+                                    Estimates", KDD 2002, by pool adjacent violators (Ayer et al. 1955)
+
+Shapes: N rows, U distinct predictions, K blocks of isotonic regression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from manygate.errors import InputError, did_you_mean, raise_all
+from manygate.files import put_file, read_json, to_json
+from manygate.schema import Schema
+
+Floats: TypeAlias = NDArray[np.float64]
+Method: TypeAlias = Literal["none", "platt", "temperature", "isotonic"]
+METHODS: tuple[str, ...] = get_args(Method)
+CALIBRATION_VERSION = 1
+CALIBRATION_FILE = "calibration.json"
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """One task's calibrator: its method and its numbers (``a``, ``b``; ``temperature``; ``x`` and ``y`` of the blocks).
+
+    >>> calibrator = Calibrator("platt", {"a": 2.0, "b": 0.0})
+    >>> calibrator.apply([0.5, 0.75]).round(9).tolist()
+    [0.5, 0.9]
+    """
+
+    method: str
+    numbers: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        raise_all(_number_problems(self.method, self.numbers))
+
+    def apply(self, probability_N: ArrayLike) -> Floats:
+        """Calibrated probabilities (N,), float64, inside (0, 1)."""
+        probability = np.asarray(probability_N, dtype=np.float64)
+        if self.method == "isotonic":
+            return np.clip(np.interp(probability, self.numbers["x"], self.numbers["y"]), TINY, 1 - TINY)
+        if self.method == "temperature":
+            return bounded_sigmoid(logit(probability) / self.numbers["temperature"])
+        return bounded_sigmoid(self.numbers["a"] * logit(probability) + self.numbers["b"])
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The calibrators of a model, by task, and on which rows they were fitted (``fitted``: log, rows; for people)."""
+
+    tasks: Mapping[str, Calibrator]
+    fitted: Mapping[str, Any] = field(default_factory=dict)
+
+    def apply(self, columns: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Prediction columns by name, those of calibrated tasks replaced."""
+        return {name: self.tasks[name].apply(value_N) if name in self.tasks else value_N for name, value_N in columns.items()}
+
+    def updated(self, other: Calibration) -> Calibration:
+        """This calibration with the other's tasks put in place of its own."""
+        return Calibration({**self.tasks, **other.tasks}, {**self.fitted, **other.fitted})
+
+    def to_json(self) -> str:
+        """The content of ``calibration.json``."""
+        tasks = {name: {"method": one.method, **one.numbers} for name, one in self.tasks.items()}
+        fitted = {name: dict(self.fitted[name]) for name in tasks if name in self.fitted}
+        return to_json({"calibration_version": CALIBRATION_VERSION, "tasks": tasks, "fitted": fitted})
+
+
+def read_calibration(folder: Path) -> Calibration | None:
+    """The calibration in a bundle's folder, None where there is none. The caller has checked the manifest."""
+    path = folder / CALIBRATION_FILE
+    if not path.is_file():
+        return None
+    tree = read_json(path)
+    try:
+        if tree["calibration_version"] != CALIBRATION_VERSION:
+            raise InputError(f"calibration version {tree['calibration_version']!r}, not {CALIBRATION_VERSION}.")
+        found = {name: dict(entry) for name, entry in tree["tasks"].items()}
+        return Calibration({name: Calibrator(entry.pop("method"), entry) for name, entry in found.items()}, dict(tree["fitted"]))
+    except InputError as error:
+        raise InputError(f"{path}: {problem}" for problem in error.problems) from None
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: not a calibration ({type(error).__name__}: {error}). Restore the bundle.") from None
+
+
+def write_calibration(folder: Path, calibration: Calibration | None) -> None:
+    """Put a calibration into a bundle's folder, or take it out where it is None or empty; a crash leaves the old one."""
+    put_file(folder, CALIBRATION_FILE, calibration.to_json() if calibration and calibration.tasks else None)
+
+
+def logit(probability: Floats) -> Floats:
+    """log(p / (1 - p)), finite at 0 and 1.
+
+    >>> logit(np.array([0.5, 0.0])).round(2).tolist()
+    [0.0, -27.63]
+    """
+    inside = np.clip(probability, TINY, 1 - TINY)
+    return np.asarray(np.log(inside) - np.log1p(-inside))
+
+
+def bounded_sigmoid(z: Floats) -> Floats:
+    """1 / (1 + exp(-z)) without overflow, kept inside (0, 1)."""
+    return np.clip(0.5 * (1.0 + np.tanh(0.5 * z)), TINY, 1 - TINY)
+
+
+def _number_problems(method: str, numbers: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a calibrator's numbers, which a file may hold."""
+    wanted = {"platt": {"a", "b"}, "temperature": {"temperature"}, "isotonic": {"x", "y"}}
+    if method not in wanted:
+        return unknown_method(method)
+    if set(numbers) != wanted[method]:
+        return [
+            f"{method}: expected {', '.join(sorted(wanted[method]))}, found {', '.join(sorted(map(str, numbers))) or 'nothing'}."
+        ]
+    values = [np.asarray(value, dtype=np.float64) for _, value in sorted(numbers.items())]
+    if not all(np.isfinite(value).all() for value in values):
+        return [f"{method}: a number is not finite."]
+    if method == "temperature" and not numbers["temperature"] > 0:
+        return [f"temperature: expected more than 0, found {numbers['temperature']!r}."]
+    if method == "isotonic":
+        x, y = values
+        if x.ndim != 1 or x.shape != y.shape or not x.size or (np.diff(x) <= 0).any() or (np.diff(y) < 0).any():
+            return ["isotonic: x and y must be lists of one length, x rising and y not falling."]
+        if y[0] < 0 or y[-1] > 1:
+            return ["isotonic: y must lie between 0 and 1."]
+    return []
+
+
+def unknown_method(method: str) -> list[str]:
+    known = [name for name in METHODS if name != "none"]
+    if method in known:
+        return []
+    return [f"calibration method {method!r} is unknown.{did_you_mean(method, known)} Choose {', '.join(known)}."]
+
+
+def calibration_problems(schema: Schema, method: str, tasks: Sequence[str]) -> list[str]:
+    """What is wrong with a wish to calibrate some tasks of a schema."""
+    kinds = {task.name: task.kind for task in schema.tasks}
+    problems = [] if method == "none" else unknown_method(method)
+    for name in tasks:
+        if name not in kinds:
+            problems.append(f"no task {name!r}.{did_you_mean(name, kinds)} Choose {', '.join(kinds)}.")
+        elif kinds[name] != "binary":
+            problems.append(f"task {name!r} is a regression; only probabilities are calibrated.")
+    if "binary" not in kinds.values():
+        problems.append("there is no binary task, and only probabilities are calibrated.")
+    return problems

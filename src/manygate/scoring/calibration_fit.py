@@ -1,0 +1,160 @@
+"""Fits calibrators: Platt, temperature and isotonic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from manygate.data.labels import LabelScale
+from manygate.data.rows import Rows
+from manygate.errors import InputError, raise_all
+from manygate.metrics.task import log_loss
+from manygate.schema import Task
+from manygate.scoring.calibration import Calibration, Calibrator, Floats, bounded_sigmoid, logit, unknown_method
+from manygate.scoring.outputs import outputs, task_labels
+
+COLDEST, HOTTEST = 1e-3, 1e3
+"""Bounds of a temperature: rows that a threshold separates have their optimum at 0."""
+
+
+def fit_calibrator(method: str, label_N: ArrayLike, probability_N: ArrayLike, weight_N: ArrayLike | None = None) -> Calibrator:
+    """Fit one calibrator. ``label_N`` holds 0 and 1; rows of weight 0 are left out.
+
+    Where isotonic regression has so few blocks that the lines between them lose log loss on the very rows of the fit, Platt's two
+    numbers are fitted instead, or a temperature where these would turn the order round. Raises :class:`InputError` for an unknown
+    method, labels of one class, or numbers not finite.
+
+    >>> fit_calibrator("isotonic", [0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4]).apply([0.25]).round(2).tolist()
+    [0.5]
+    """
+    raise_all(unknown_method(method))
+    columns = (np.asarray(label_N, np.float64), np.asarray(probability_N, np.float64))
+    weight = np.ones_like(columns[0]) if weight_N is None else np.asarray(weight_N, np.float64)
+    label, probability, weight = (column[weight > 0] for column in (*columns, weight))
+    if not all(np.isfinite(column).all() for column in (label, probability, weight)):
+        raise InputError("calibration: a label, a prediction or a weight is not finite.")
+    if label.size == 0 or label.min() == label.max():
+        found = f"all {label.size:,} labels are {label[0]:g}" if label.size else "there is no labelled row"
+        raise InputError(f"calibration needs rows of both classes; {found}. Give more rows.")
+    fitted = Calibrator(method, _FITS[method](label, probability, weight / weight.mean()))
+    if method == "isotonic" and log_loss(label, fitted.apply(probability), weight) > log_loss(label, probability, weight):
+        platt = fit_calibrator("platt", label, probability, weight)  # too few rows for the lines between the blocks
+        return platt if platt.numbers["a"] > 0 else fit_calibrator("temperature", label, probability, weight)
+    return fitted
+
+
+def _platt(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str, Any]:
+    """Newton's method with step halving (Lin, Lin & Weng, Machine Learning 68, 2007).
+
+    The targets are Platt's, (n+ + 1) / (n+ + 2) and 1 / (n- + 2) with n the classes' weight, so that the optimum is finite on rows
+    that a threshold separates.
+    """
+    z_N = logit(probability_N)
+    positive, negative = np.sum(weight_N * label_N), np.sum(weight_N * (1 - label_N))
+    target_N = np.where(label_N == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
+    input_N2 = np.column_stack([z_N, np.ones_like(z_N)])
+
+    def loss(ab: Floats) -> float:
+        score_N = input_N2 @ ab
+        return float(np.sum(weight_N * (np.logaddexp(0, score_N) - target_N * score_N)))
+
+    ab, value = np.array([1.0, 0.0]), math.inf
+    for _ in range(100):
+        p_N = bounded_sigmoid(input_N2 @ ab)
+        gradient = input_N2.T @ (weight_N * (p_N - target_N))
+        curvature = (input_N2 * (weight_N * p_N * (1 - p_N))[:, None]).T @ input_N2
+        step, value = (
+            np.linalg.lstsq(curvature, gradient, rcond=1e-12)[0],
+            loss(ab),
+        )  # the shortest, should all predictions be equal
+        size = 1.0
+        while size > 1e-10 and loss(ab - size * step) > value - 1e-4 * size * float(gradient @ step):
+            size /= 2
+        if size <= 1e-10 or float(gradient @ step) < 1e-12 * max(value, 1.0):
+            break
+        ab = ab - size * step
+    return {"a": float(ab[0]), "b": float(ab[1])}
+
+
+def _temperature(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str, Any]:
+    """The loss is convex in 1 / T: bisection on the sign of its slope, between bounds."""
+    z_N = logit(probability_N)
+
+    def slope(cold: float) -> float:
+        return float(np.sum(weight_N * z_N * (bounded_sigmoid(cold * z_N) - label_N)))
+
+    low, high = 1 / HOTTEST, 1 / COLDEST
+    while low < (cold := math.sqrt(low * high)) < high and high / low > 1 + 1e-12:
+        low, high = (cold, high) if slope(cold) < 0 else (low, cold)
+    return {"temperature": 1 / cold}
+
+
+def _isotonic(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str, Any]:
+    """Blocks of pool adjacent violators: ``x`` mean prediction of each, ``y`` its rate of positives, between (0, 0) and (1, 1).
+
+    Equal predictions are one point. A rate of 0 or 1 becomes that of half a row among all: rows cannot show more. The lines from
+    the first block to (0, 0) and from the last to (1, 1) keep the order of the rows there, which a level line would tie.
+    """
+    centre_U, index_N = np.unique(probability_N, return_inverse=True)
+    mass_U = np.bincount(index_N, weight_N)
+    rate_U = np.asarray(np.bincount(index_N, weight_N * label_N) / mass_U, dtype=np.float64)
+    start_K, rate_K, mass_K = pool(rate_U, np.asarray(mass_U, dtype=np.float64))
+    least = 0.5 / (weight_N.sum() + 1)
+    x_K = np.add.reduceat(mass_U * centre_U, start_K) / mass_K
+    below, above = [0.0] * bool(x_K[0] > 0), [1.0] * bool(x_K[-1] < 1)
+    return {"x": [*below, *x_K.tolist(), *above], "y": [*below, *np.clip(rate_K, least, 1 - least).tolist(), *above]}
+
+
+def pool(value_U: Floats, weight_U: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """Pool adjacent violators: the rising sequence nearest to ``value_U`` in weighted squares (and in log loss), as blocks.
+
+    Returns each block's first index, value and weight, (K,) each.
+
+    >>> [column.tolist() for column in pool(np.array([1.0, 3.0, 2.0, 4.0]), np.ones(4))]
+    [[0, 1, 3], [1.0, 2.5, 4.0], [1.0, 2.0, 1.0]]
+    """
+    starts: list[int] = []
+    values: list[float] = []
+    weights: list[float] = []
+    for at, (value, weight) in enumerate(zip(value_U.tolist(), weight_U.tolist(), strict=True)):
+        start = at
+        while values and values[-1] >= value:
+            start, last = starts.pop(), weights.pop()
+            value = (last * values.pop() + weight * value) / (last + weight)
+            weight += last
+        starts.append(start)
+        values.append(value)
+        weights.append(weight)
+    return np.array(starts, np.intp), np.array(values), np.array(weights)
+
+
+_FITS = {"platt": _platt, "temperature": _temperature, "isotonic": _isotonic}
+
+
+def fit_calibration(
+    logit_RNT: np.ndarray,
+    rows: Rows,
+    tasks: Sequence[Task],
+    labels: dict[str, LabelScale],
+    method: str,
+    names: Sequence[str] | None = None,
+    log: str = "",
+) -> Calibration:
+    """A calibrator for each binary task (of ``names``), fitted on the ensemble's predictions of rows that trained nothing."""
+    output_NT = outputs(logit_RNT, tasks, labels).mean(axis=0)
+    calibrators, fitted, problems = {}, {}, []
+    for t, task in enumerate(tasks):
+        if task.kind != "binary" or (names is not None and task.name not in names):
+            continue
+        label_N, weight_N = task_labels(rows, t, labels[task.name])
+        try:
+            calibrators[task.name] = fit_calibrator(method, label_N, output_NT[:, t], weight_N)
+        except InputError as error:
+            problems += [f"task {task.name!r}: {problem}" for problem in error.problems]
+        fitted[task.name] = {"log": log, "rows": int((weight_N > 0).sum())}
+    raise_all(dict.fromkeys(problems))
+    return Calibration(calibrators, fitted)

@@ -1,0 +1,341 @@
+"""Weights of a fusion that rank the visits of a log well: Optuna proposes, exact ranking metrics judge.
+
+What is searched is a direction: weights of predictions from 0 to 1, of features from -1 to 1. Multiplying all by one positive
+number orders no row otherwise, so those kept are scaled to a largest of 1. Each objective is divided by what ranking by its task
+alone reaches, so that objectives in different units can be weighed and 1 means "as good as that task alone".
+
+Shapes: N rows, F factors (predictions, then features), P trials, M objectives.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manygate.errors import InputError, did_you_mean, raise_all
+from manygate.metrics.pareto import hypervolume, non_dominated
+from manygate.metrics.ranking import Ranked, Visits
+from manygate.scoring.fusion import Fusion, Term, log_factor, parse_feature, unknown_predictions, unknown_transform
+
+Floats: TypeAlias = NDArray[np.float64]
+Sampler: TypeAlias = Literal["tpe", "gp"]
+SEARCH_VERSION = 1
+METRICS = ("ndcg", "ndcg@K", "gain", "gain@K", "gauc")
+MOST_OBJECTIVES = 4
+INSTALL = "searching for weights needs Optuna. Install it with: pip install 'manygate[tune]'"
+_OBJECTIVE = re.compile(r"(?P<task>.+)/(?P<metric>[a-z]+)(@(?P<k>[0-9]+))?$")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A task's ranking metric, and how much it counts beside others."""
+
+    task: str
+    metric: str
+    k: int | None = None
+    weight: float = 1.0
+
+    def __str__(self) -> str:
+        return f"{self.task}/{self.metric}" + (f"@{self.k}" if self.k is not None else "")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to search for, over what, how long; :func:`plan_search` makes one that makes sense."""
+
+    objectives: tuple[Objective, ...]
+    factors: tuple[str, ...]
+    terms: tuple[tuple[str, str], ...] = ()
+    trials: int = 200
+    sampler: Sampler = "tpe"
+    seed: int = 0
+
+    @property
+    def features(self) -> list[str]:
+        """The features that the search needs."""
+        return [feature for feature, _ in self.terms]
+
+
+def plan_search(
+    objectives: Iterable[str],
+    kinds: Mapping[str, str],
+    columns: Sequence[str],
+    factors: Sequence[str] = (),
+    features: Iterable[str] = (),
+    trials: int = 200,
+    sampler: Sampler = "tpe",
+    seed: int = 0,
+) -> Plan:
+    """Read a search as the command line writes it; one error lists all that is wrong with it, or says how to install Optuna.
+
+    Args:
+        objectives: ``TASK/METRIC`` or ``TASK/METRIC=WEIGHT``, with a metric of :data:`METRICS`.
+        kinds: The tasks and their kinds.
+        columns: The predictions there are.
+        factors: Those to weigh; every task's where none is named.
+        features: More factors, ``NAME:TRANSFORM``.
+        trials: How many weights to try.
+        sampler: ``tpe``, or ``gp``, which is slower and needs fewer trials.
+        seed: The same seed gives the same result.
+
+    >>> plan_search(["watch/gain@5=0.5"], {"click": "binary", "watch": "regression"}, ["click", "watch"]).objectives
+    (Objective(task='watch', metric='gain', k=5, weight=0.5),)
+    """
+    problems: list[str] = []
+    wanted = [_objective(text, kinds, problems) for text in objectives]
+    names = [str(one) for one in wanted]
+    problems += [f"--objective {name}: given twice." for name in dict.fromkeys(names) if names.count(name) > 1]
+    if not wanted:
+        problems.append("which objective? Give --objective TASK/METRIC, for example click/ndcg.")
+    if len(wanted) > MOST_OBJECTIVES:
+        problems.append(f"--objective: {len(wanted)} given; a search takes {MOST_OBJECTIVES} at most.")
+    terms = [_term(text, problems) for text in features]
+    weighed = [*(factors or kinds), *(feature for feature, _ in terms)]
+    problems += [f"{name!r} is to be weighed twice." for name in dict.fromkeys(weighed) if weighed.count(name) > 1]
+    problems += unknown_predictions(factors, columns)
+    plan = Plan(tuple(wanted), tuple(factors or kinds), tuple(terms), trials, sampler, seed)
+    least = len(plan.factors) + 1
+    if not least <= trials <= 100_000:
+        problems.append(f"--trials {trials}: expected {least} (one for each prediction alone, and all alike) to 100,000.")
+    if sampler not in get_args(Sampler):
+        problems.append(f"--sampler {sampler!r}: choose {' or '.join(get_args(Sampler))}.")
+    if not 0 <= seed < 2**32:
+        problems.append(f"--seed {seed}: expected a whole number from 0 to {2**32 - 1}.")
+    raise_all(problems)
+    _optuna(sampler)
+    return plan
+
+
+def _term(text: str, problems: list[str]) -> tuple[str, str]:
+    named, equals, _ = text.partition("=")
+    if equals:
+        problems.append(f"--feature {text!r}: a search finds the weight itself. Write {named}.")
+    feature, transform = parse_feature(named, problems)
+    problems += unknown_transform(feature, transform)
+    return feature, transform
+
+
+def _objective(text: str, kinds: Mapping[str, str], problems: list[str]) -> Objective:
+    name, equals, number = text.partition("=")
+    match = _OBJECTIVE.match(name.strip())
+    where, weight = f"--objective {text!r}", 1.0
+    if equals:
+        try:
+            weight = float(number)
+        except ValueError:
+            problems.append(f"{where}: {number!r} is not a number.")
+        if not (math.isfinite(weight) and weight > 0):
+            problems.append(f"{where}: its weight must be a number above 0, found {number!r}.")
+    if match is None:
+        problems.append(f"{where}: expected TASK/METRIC, with a metric of {', '.join(METRICS)}; for example click/ndcg@10.")
+        return Objective(text, "ndcg")
+    task, metric, k = match["task"], match["metric"], match["k"]
+    if task not in kinds:
+        problems.append(f"{where}: no task {task!r}.{did_you_mean(task, kinds)} Choose {', '.join(kinds)}.")
+    if metric not in ("ndcg", "gain", "gauc") or (metric == "gauc" and k is not None):
+        problems.append(
+            f"{where}: no metric {name.partition('/')[2]!r}.{did_you_mean(metric, METRICS)} Choose {', '.join(METRICS)}."
+        )
+    elif metric == "gauc" and kinds.get(task) == "regression":
+        problems.append(f"{where}: gauc needs a binary task; {task!r} is a regression. Choose ndcg or gain@K.")
+    if k is not None and int(k) < 1:
+        problems.append(f"{where}: @{k} must be at least 1.")
+    return Objective(task, metric, int(k) if k is not None else None, weight)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Labelled rows as a search needs them: predictions and features by name, labels and weights by task, a visit for each row.
+
+    A weight of 0 says that the label is null or outside the task's sample space: nothing happened there, so its gain is 0 in
+    ``ndcg`` and ``gain``, and ``gauc`` leaves the row out. Other weights count in ``gauc`` alone.
+    """
+
+    columns: Mapping[str, Floats]
+    labels: Mapping[str, Floats]
+    weights: Mapping[str, Floats]
+    group_N: NDArray[np.int64]
+    features: Mapping[str, Floats]
+
+
+class Judge:
+    """Scores in, the value of each objective out."""
+
+    def __init__(self, rows: Judged, objectives: Sequence[Objective]):
+        self.visits, self.objectives = Visits(rows.group_N), tuple(objectives)
+        self._measures = [self._measure(rows, objective) for objective in objectives]
+        self.random = self(np.zeros(rows.group_N.size))
+        raise_all(
+            f"--objective {objective}: undefined on these {rows.group_N.size:,} rows: no visit has several rows and a "
+            f"{objective.task} among them. Give a log with more rows a visit."
+            for objective, value in zip(objectives, self.random, strict=True)
+            if not math.isfinite(value)
+        )
+
+    def __call__(self, score_N: Floats) -> list[float]:
+        """Each objective's value for the order of a score; tied rows are in an order at random."""
+        ranked = self.visits.ranked(score_N)
+        return [float(measure(ranked)) for measure in self._measures]
+
+    def _measure(self, rows: Judged, objective: Objective) -> Any:
+        label_N, weight_N = rows.labels[objective.task], rows.weights[objective.task]
+        if objective.metric == "gauc":
+            return partial(Ranked.gauc, label_N=label_N, weight_N=weight_N)
+        gain_N = np.where(weight_N > 0, label_N, 0.0)
+        if objective.metric == "gain":
+            return partial(Ranked.gain, gain_N=gain_N, k=objective.k)
+        if (gain_N < 0).any():
+            raise InputError(f"--objective {objective}: ndcg needs labels of at least 0; found {gain_N.min():g}. Choose gain@K.")
+        return partial(Ranked.ndcg, gain_N=gain_N, k=objective.k, best_G=self.visits.best_gain(gain_N, objective.k))
+
+
+def search(rows: Judged, plan: Plan) -> dict[str, Any]:
+    """Search for weights; the result is the content of ``fusion-search.json`` but for what the log was.
+
+    The first trials rank by each factor alone and by all alike, so what is found is at least as good as these. ``chosen`` is the
+    trial with the highest sum of weight x value / (value of ranking by that task alone). Raises :class:`InputError` where an
+    objective is undefined on the rows.
+    """
+    objectives, factors, pairs = plan.objectives, plan.factors, plan.terms
+    judge = Judge(rows, objectives)
+    names = [*factors, *(feature for feature, _ in pairs)]
+    logs = [log_factor(rows.columns[name]) for name in factors]
+    logs += [Term(feature, transform, 1.0).log(rows.features[feature]) for feature, transform in pairs]
+    log_NF = np.column_stack(logs)
+    alone = {name: judge(log_N) for name, log_N in zip(factors, log_NF.T, strict=False)}
+    own = [_own(judge, rows, m) for m in range(len(objectives))]
+
+    def value(weights: Sequence[float]) -> list[float]:
+        return judge(log_NF @ np.asarray(weights, dtype=np.float64))
+
+    bounds = [(0.0 if place < len(factors) else -1.0, 1.0) for place in range(len(names))]
+    starts = [[float(place == at) for place in range(len(names))] for at in range(len(factors))]
+    starts += [[float(place < len(factors)) for place in range(len(names))]] if len(factors) > 1 else []
+    tried = _optimise(value, bounds, starts, plan)
+    value_PM = np.array([values for _, values in tried])
+    total_P = (value_PM / own) @ [objective.weight for objective in objectives]
+    front_P = non_dominated(value_PM)
+    best = int(np.argmax(total_P))
+    return {
+        "search_version": SEARCH_VERSION,
+        "objectives": [
+            {"objective": str(one), "task": one.task, "weight": one.weight, "own": own[m], "random": judge.random[m]}
+            for m, one in enumerate(objectives)
+        ],
+        "factors": list(factors),
+        "features": [{"feature": feature, "transform": transform} for feature, transform in pairs],
+        "rows": int(rows.group_N.size),
+        "visits": len(judge.visits),
+        "sampler": plan.sampler,
+        "seed": plan.seed,
+        "alone": alone,
+        "trials": [
+            {"weights": _scaled(weights), "values": values, "total": float(total), "front": bool(on)}
+            for (weights, values), total, on in zip(tried, total_P, front_P, strict=True)
+        ],
+        "chosen": best,
+        "hypervolume": hypervolume(value_PM / own, np.array(judge.random) / own),
+    }
+
+
+def found_fusion(result: Mapping[str, Any], name: str = "score", note: str = "", **made: Any) -> Fusion:
+    """The fusion that a search chose; ``made`` is what else to say of how it came about."""
+    weights = result["trials"][result["chosen"]]["weights"]
+    split = len(result["factors"])
+    terms = (
+        Term(term["feature"], term["transform"], weight) for term, weight in zip(result["features"], weights[split:], strict=True)
+    )
+    values = dict(
+        zip((one["objective"] for one in result["objectives"]), result["trials"][result["chosen"]]["values"], strict=True)
+    )
+    how = {key: result[key] for key in ("sampler", "seed", "rows", "visits")}
+    objectives = {one["objective"]: one["weight"] for one in result["objectives"]}
+    about = {**made, "how": "search", "objectives": objectives, "values": values, "trials": len(result["trials"]), **how}
+    return Fusion(dict(zip(result["factors"], weights[:split], strict=True)), tuple(terms), name, note=note, made=about)
+
+
+def judge_fusion(rows: Judged, fusion: Fusion) -> dict[str, Any]:
+    """How a fusion ranks the visits of some rows, by the objectives that it was found for, or by the NDCG of every task.
+
+    {formula, version, visits, objectives: {TASK/METRIC: {fused, random, alone: {column: value}}}, undefined: {TASK/METRIC: why}}
+    """
+    found: dict[str, Any] = {}
+    undefined: dict[str, str] = {}
+    fused_N = fusion.log_score(rows.columns, rows.features)
+    for text in fusion.made.get("objectives") or [f"{task}/ndcg" for task in rows.labels]:
+        match = _OBJECTIVE.match(str(text))
+        if match is None or match["task"] not in rows.labels:
+            continue
+        objective = Objective(match["task"], match["metric"], int(match["k"]) if match["k"] else None)
+        try:
+            judge = Judge(rows, [objective])
+        except InputError as error:
+            undefined[str(objective)] = str(error)
+            continue
+        alone = {name: judge(log_factor(column_N))[0] for name, column_N in rows.columns.items()}
+        found[str(objective)] = {"fused": judge(fused_N)[0], "random": judge.random[0], "alone": alone}
+    about = {"formula": fusion.formula(), "version": fusion.version, "visits": int(np.unique(rows.group_N).size)}
+    return {**about, "objectives": found, "undefined": undefined}
+
+
+def _own(judge: Judge, rows: Judged, m: int) -> float:
+    """What ranking by an objective's task alone reaches: the unit that the objective is measured in."""
+    objective = judge.objectives[m]
+    value = judge(log_factor(rows.columns[objective.task]))[m]
+    if not value > 0:
+        raise InputError(f"--objective {objective}: ranking by {objective.task} alone reaches {value:g}, which cannot be a unit.")
+    return value
+
+
+def _scaled(weights: Sequence[float]) -> list[float]:
+    """Weights with a largest of 1 in size; the order is the same."""
+    largest = max(abs(weight) for weight in weights)
+    return [float(weight / largest) for weight in weights] if largest else list(weights)
+
+
+def _optimise(
+    value: Callable[[Sequence[float]], list[float]],
+    bounds: Sequence[tuple[float, float]],
+    starts: Sequence[Sequence[float]],
+    plan: Plan,
+) -> list[tuple[list[float], list[float]]]:
+    """Trials as (weights, values); every objective is maximised."""
+    optuna = _optuna(plan.sampler)
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        sampler = {"tpe": optuna.samplers.TPESampler, "gp": optuna.samplers.GPSampler}[plan.sampler](seed=plan.seed)
+        study = optuna.create_study(directions=["maximize"] * len(plan.objectives), sampler=sampler)
+        for start in starts:
+            study.enqueue_trial({f"w{place}": weight for place, weight in enumerate(start)})
+        tried = []
+        for _ in range(plan.trials):
+            trial = study.ask()
+            weights = [trial.suggest_float(f"w{place}", low, high) for place, (low, high) in enumerate(bounds)]
+            if not any(weights):
+                weights[0] = 1.0  # all zero is no direction
+            values = value(weights)
+            study.tell(trial, values)
+            tried.append((weights, values))
+        return tried
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+def _optuna(sampler: str) -> Any:
+    """Optuna, or an error with the line that installs it; ``gp`` needs SciPy too."""
+    try:
+        import optuna
+
+        if sampler == "gp":
+            import scipy  # type: ignore[import-untyped]  # noqa: F401
+    except ImportError:
+        raise InputError(INSTALL) from None
+    return optuna

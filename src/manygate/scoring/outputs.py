@@ -1,0 +1,45 @@
+"""Turns logits into probabilities and values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from manygate.data.labels import LabelScale
+from manygate.data.rows import Rows
+from manygate.schema import Task
+
+
+def outputs(logit_RNT: np.ndarray, tasks: Sequence[Task], labels: dict[str, LabelScale]) -> np.ndarray:
+    """Probabilities of binary tasks and values, in the label's unit, of regression tasks; float64.
+
+    Of a task that comes after another they are those given that it has happened.
+    """
+    output_RNT = logit_RNT.astype(np.float64)
+    for t, task in enumerate(tasks):
+        of = sigmoid if task.kind == "binary" else labels[task.name].decode
+        output_RNT[..., t] = of(output_RNT[..., t])
+    return output_RNT
+
+
+def joint_outputs(output_RNT: np.ndarray, steps: Sequence[tuple[int, int]]) -> np.ndarray:
+    """What is expected on any row: each step's output times the probability of the steps before it.
+
+    >>> joint_outputs(np.array([[[0.5, 0.2]]]), [(1, 0)]).tolist()
+    [[[0.5, 0.1]]]
+    """
+    joint_RNT = output_RNT.copy()
+    for t, after in steps:
+        joint_RNT[..., t] *= joint_RNT[..., after]
+    return joint_RNT
+
+
+def sigmoid(logit: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-z)) without overflow."""
+    return 0.5 * (1.0 + np.tanh(0.5 * logit))
+
+
+def task_labels(rows: Rows, t: int, scale: LabelScale) -> tuple[np.ndarray, np.ndarray]:
+    """A task's labels in their unit and their weights, (N,) float64 each."""
+    return scale.decode(rows.label_BT[:, t].astype(np.float64)), rows.weight_BT[:, t].astype(np.float64)

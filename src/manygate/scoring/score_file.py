@@ -1,0 +1,78 @@
+"""Scores to a file, streamed: Parquet, CSV or Arrow, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pc_csv
+import pyarrow.parquet as pq
+
+from manygate.data.encode import Encoder
+from manygate.data.table import open_table
+from manygate.errors import InputError
+from manygate.files import writing
+from manygate.model import MultiTaskModel
+from manygate.scoring.calibration import Calibration
+from manygate.scoring.fusion import Fusion
+from manygate.scoring.predictor import output_names, refuse_parts, score_table
+
+ENDINGS = (".parquet", ".csv", ".arrow")
+
+
+def write_scores(
+    model: MultiTaskModel,
+    encoder: Encoder,
+    log: Any,
+    out: Path,
+    keep: Sequence[str] = (),
+    overwrite: bool = False,
+    calibration: Calibration | None = None,
+    fusion: Fusion | None = None,
+) -> int:
+    """Score a log into a file; returns the number of rows."""
+    if out.suffix not in ENDINGS:
+        raise InputError(f"--out {out}: unknown kind of file. Choose a name that ends in {', '.join(ENDINGS)}.")
+    with writing(out):
+        found = out.exists()
+    if out.is_dir():
+        raise InputError(f"--out {out}: a folder of this name exists. Choose another.")
+    if found and not overwrite:
+        raise InputError(f"--out {out} exists. Choose another, or add --overwrite.")
+    taken = [name for name in keep if name in output_names(encoder, fusion)]
+    if taken:
+        raise InputError(f"--keep {taken[0]}: a task or the score has this name, and its numbers would take the column's place.")
+    refuse_parts(log)
+    table = open_table(log, types=encoder.types)
+    table.require_rows()
+    table.require(keep, "to keep")
+    lists = [name for name in keep if pa.types.is_nested(table.arrow_schema.field(name).type)]
+    if lists and out.suffix == ".csv":
+        raise InputError(f"--keep {lists[0]}: a column of lists has no form in CSV. Write .parquet or .arrow, or do not keep it.")
+    temporary = out.with_name(f".{out.name}.tmp")
+    with writing(out, temporary):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        rows = _stream(temporary, out.suffix, (batch for _, batch in score_table(model, encoder, table, keep, calibration, fusion)))
+        temporary.replace(out)
+    return rows
+
+
+def _stream(path: Path, ending: str, batches: Any) -> int:
+    rows, writer = 0, None
+    try:
+        for batch in batches:
+            writer = writer or _open_writer(path, ending, batch.schema)
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    finally:
+        if writer is not None:
+            writer.close()
+    return rows
+
+
+def _open_writer(path: Path, ending: str, schema: pa.Schema) -> Any:
+    if ending == ".parquet":
+        return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
+    return pc_csv.CSVWriter(path, schema) if ending == ".csv" else pa.ipc.new_file(path, schema)

@@ -1,0 +1,159 @@
+"""Formats numbers, intervals, shares and lists as words."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeGuard
+
+from markupsafe import Markup, escape
+
+UNDEFINED = "undefined"
+
+
+class Metric(NamedTuple):
+    """How a metric is shown: its label, which way is better, what it says."""
+
+    label: str
+    better: str
+    meaning: str
+
+
+METRICS = {
+    "auc": Metric("AUC", "↑", "Chance that a positive row is ranked above a negative one; 0.5 is guessing, 1 is perfect."),
+    "gauc": Metric("GAUC", "↑", "AUC inside each group (a user, say), averaged over groups."),
+    "average_precision": Metric("average precision", "↑", "Area under precision and recall; telling when positives are rare."),
+    "log_loss": Metric("log loss", "↓", "Mean negative log likelihood of the labels, in nats."),
+    "normalised_entropy": Metric("normalised entropy", "↓", "Log loss over that of always predicting the mean; below 1 is useful."),
+    "calibration": Metric("observed / expected", "→ 1", "Positives seen over positives predicted."),
+    "ece": Metric("ECE", "↓", "Expected calibration error: mean gap between predicted and observed rates over bins."),
+    "rmse": Metric("RMSE", "↓", "Root of the mean squared error, in the label's unit."),
+    "mae": Metric("MAE", "↓", "Mean absolute error, in the label's unit."),
+    "r2": Metric("R²", "↑", "Share of the label's variance that is explained; 0 is always predicting the mean, 1 is perfect."),
+}
+
+
+def metric(name: str) -> Metric:
+    """What is known of a metric; an unknown one keeps its own name.
+
+    >>> metric("auc").label, metric("ndcg_10").label
+    ('AUC', 'ndcg 10')
+    """
+    return METRICS.get(name, Metric(name.replace("_", " "), "", ""))
+
+
+def finite(value: Any) -> TypeGuard[float]:
+    """True of an ordinary number: not null, not NaN, not infinite."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def number(value: Any, signed: bool = False) -> str:
+    """Four decimals, fewer where the number is large, two digits where it is tiny; never NaN.
+
+    >>> number(0.81234), number(-0.01, signed=True), number(1234.5), number(0.00001234), number(None)
+    ('0.8123', '−0.0100', '1,234', '1.2e−05', 'undefined')
+    """
+    if not finite(value):
+        return UNDEFINED
+    form = ".1e" if 0 < abs(value) < 0.00005 else _form(abs(value))
+    return format(value, ("+" if signed and value else "") + form).replace("-", "−")
+
+
+def _form(size: float) -> str:
+    return ".4f" if size < 10 else ".2f" if size < 1000 else ",.0f"
+
+
+def half_width(summary: dict[str, Any]) -> float | None:
+    """Half the width of a 95 % interval, or None without one."""
+    low, high = summary.get("ci95") or (None, None)
+    return (high - low) / 2 if finite(low) and finite(high) else None
+
+
+def plus_minus(summary: dict[str, Any] | None) -> str:
+    """The mean with the half-width of its interval.
+
+    >>> plus_minus({"mean": 0.8, "ci95": [0.79, 0.81]}), plus_minus({"mean": 0.8, "ci95": None}), plus_minus(None)
+    ('0.8000 ± 0.0100', '0.8000', 'undefined')
+    """
+    if not summary or not finite(summary.get("mean")):
+        return UNDEFINED
+    mean, half = summary["mean"], half_width(summary)
+    if half is None:
+        return number(mean)
+    same = format(half, _form(abs(mean)))
+    return f"{number(mean)} ± {same if float(same.replace(',', '')) or not half else number(half)}"
+
+
+def interval(bounds: Any) -> str:
+    """An interval of a gain, or that there is none.
+
+    >>> interval([-0.001, 0.02]), interval(None)
+    ('−0.0010 to +0.0200', 'no interval')
+    """
+    if not bounds or not all(finite(bound) for bound in bounds):
+        return "no interval"
+    return " to ".join(number(bound, signed=True) for bound in bounds)
+
+
+def whole(value: Any) -> str:
+    """A count with thousands separated, or a dash.
+
+    >>> whole(1234567), whole(None)
+    ('1,234,567', '–')
+    """
+    return f"{value:,.0f}" if finite(value) else "–"
+
+
+def share(value: Any) -> str:
+    """A share in per cent.
+
+    >>> share(0.01234), share(0), share(0.5)
+    ('1.23 %', '0 %', '50.0 %')
+    """
+    if not finite(value):
+        return "–"
+    percent = 100 * value
+    form = ".0f" if percent == 0 else ".1f" if abs(percent) >= 10 else ".2f" if abs(percent) >= 1 else ".2g"
+    return f"{percent:{form}} %"
+
+
+def duration(seconds: Any) -> str:
+    """Seconds as a person says them.
+
+    >>> duration(7.26), duration(192), duration(7320)
+    ('7.3 s', '3 min 12 s', '2 h 2 min')
+    """
+    if not finite(seconds):
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds) // 60
+    return f"{minutes} min {round(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def listed(words: Sequence[str], joint: str = "and") -> str:
+    """Words as a list in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return f" {joint} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def flags(text: str) -> Markup:
+    """A sentence in which each flag, with the number it is given, is code that is not broken over lines.
+
+    >>> flags("Try --dropout 0.1 & wait.")
+    Markup('Try <code>--dropout 0.1</code> &amp; wait.')
+    """
+    return Markup(re.sub(r"(--[a-z][a-z0-9-]*(?: [0-9.]*[0-9])?)", r"<code>\1</code>", str(escape(text))))
+
+
+def count_of(amount: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> count_of(1, "task"), count_of(2, "task")
+    ('1 task', '2 tasks')
+    """
+    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"

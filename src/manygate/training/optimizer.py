@@ -1,0 +1,182 @@
+"""Optimizers over stacked replicas, learning-rate schedules, gradient clipping per replica.
+
+Everything here acts on each number by itself (or on each replica's gradient by itself), so replicas never touch each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from manygate.config import TrainConfig
+from manygate.model.replicas import member_axis
+
+
+class Optimizer:
+    """The run's optimizer; big tables with sparse gradients get the lazy variant, which updates only a batch's rows.
+
+    Weight decay spares biases, stitches and embedding tables: of tables it would pull rare ids to zero and, with sparse gradients,
+    cost a pass over the whole table.
+    """
+
+    def __init__(
+        self,
+        parameters: dict[str, Tensor],
+        config: TrainConfig,
+        sparse: bool,
+        rates: dict[str, float] | None = None,
+        members: Sequence[float] = (),
+    ):
+        """``rates``: what the learning rate is multiplied by of some parameters, ``members`` the same of each member."""
+        self.config, self.parameters, self.rates = config, parameters, rates or {}
+        self.largest = max(members, default=1.0)
+        device = next(iter(parameters.values())).device
+        alike = all(factor == self.largest for factor in members)
+        self.share_M = None if alike else torch.tensor([factor / self.largest for factor in members], device=device)
+        decay = config.weight_decay if config.weight_decay is not None else 0.01 if config.optimizer == "adamw" else 0.0
+        tables = [name for name in parameters if member_axis(name) == 1]
+        plain = [name for name in parameters if name not in tables and _spared(name)]
+        decayed = [name for name in parameters if name not in tables and name not in plain]
+        self.names: list[list[str]] = []
+        self.parts: list[torch.optim.Optimizer] = []
+        if sparse and tables:
+            self._add([(tables, 0.0)], sparse=True)
+        else:
+            plain = tables + plain
+        self._add([(plain, 0.0), (decayed, decay)] if decay else [(plain + decayed, 0.0)])
+
+    def _add(self, groups: list[tuple[list[str], float]], sparse: bool = False) -> None:
+        values: list[dict[str, Any]] = []
+        chosen: list[str] = []
+        for names, decay in groups:
+            for scale in dict.fromkeys(self.rates.get(name, 1.0) for name in names):
+                alike = [name for name in names if self.rates.get(name, 1.0) == scale]
+                chosen += alike
+                settings = {"rate_scale": scale} | ({} if sparse else {"weight_decay": decay})
+                values.append({"params": [self.parameters[name] for name in alike], **settings})
+        rate = self.config.learning_rate
+        part: torch.optim.Optimizer
+        if self.config.optimizer == "sgd":
+            part = torch.optim.SGD(values, lr=rate)
+        elif self.config.optimizer == "adagrad":
+            part = torch.optim.Adagrad(values, lr=rate)
+        elif sparse:
+            part = torch.optim.SparseAdam(values, lr=rate)
+        else:
+            part = (torch.optim.AdamW if self.config.optimizer == "adamw" else torch.optim.Adam)(values, lr=rate, fused=True)
+        self.names.append(chosen)
+        self.parts.append(part)
+
+    def step(self, rate: float) -> None:
+        """One update with the gradients at hand, which are then dropped."""
+        before = {} if self.share_M is None else {name: value.detach().clone() for name, value in self.parameters.items()}
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = rate * self.largest * group["rate_scale"]
+            with torch.sparse.check_sparse_tensor_invariants(False):  # torch's sparse optimizers warn unless told
+                part.step()
+        for name, value in self.parameters.items():
+            value.grad = None
+            if name in before:
+                self._shorten(name, value, before[name])
+
+    @torch.no_grad()
+    def _shorten(self, name: str, after: Tensor, before: Tensor) -> None:
+        """Each member goes its share of the way: updates are proportional to the learning rate, and no state depends on it."""
+        assert self.share_M is not None
+        shape = [1] * after.ndim
+        shape[member_axis(name)] = -1
+        torch.lerp(before, after, self.share_M.view(shape), out=after)
+
+    @torch.no_grad()
+    def forget(self, members: Sequence[int]) -> None:
+        """Zero the state of some members."""
+        for part, names in zip(self.parts, self.names, strict=True):
+            for name in names:
+                for slot in part.state[self.parameters[name]].values():
+                    if isinstance(slot, Tensor) and slot.shape == self.parameters[name].shape:
+                        slot.index_fill_(member_axis(name), torch.tensor(members, device=slot.device), 0.0)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The optimizer's state as named tensors, for a checkpoint."""
+        return {
+            f"{name}|{slot}": value
+            for part, names in zip(self.parts, self.names, strict=True)
+            for index, slots in part.state_dict()["state"].items()
+            for name, (slot, value) in ((names[index], item) for item in slots.items())
+            if isinstance(value, Tensor)
+        } | {
+            f"{name}|{slot}": torch.tensor(float(value))
+            for part, names in zip(self.parts, self.names, strict=True)
+            for index, slots in part.state_dict()["state"].items()
+            for name, (slot, value) in ((names[index], item) for item in slots.items())
+            if isinstance(value, int | float)
+        }
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what :meth:`tensors` gave."""
+        for part, names in zip(self.parts, self.names, strict=True):
+            state: dict[int, dict[str, Any]] = {}
+            for key, value in tensors.items():
+                name, _, slot = key.rpartition("|")
+                if name in names:
+                    whole = slot == "step" and isinstance(part, torch.optim.SparseAdam)
+                    state.setdefault(names.index(name), {})[slot] = int(value) if whole else value.clone()
+            part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
+
+
+_SPARED = {"bias", "biases", "gain", "stitch", "alpha", "beta", "native", "weighting", "gap"}
+
+
+def _spared(name: str) -> bool:
+    """Biases, and numbers that weigh networks or units against each other, which decay would pull to nothing."""
+    return not _SPARED.isdisjoint(name.split("."))
+
+
+def learning_rate(config: TrainConfig, step: int, total: int) -> float:
+    """The rate of step ``step`` (from 0) of ``total``: a linear warm-up, then constant, linear or cosine to zero.
+
+    >>> config = TrainConfig(learning_rate=1.0, schedule="linear", warmup=0.5)
+    >>> [learning_rate(config, step, 4) for step in range(4)]
+    [0.5, 1.0, 1.0, 0.5]
+    """
+    warm = int(config.warmup * total)
+    if step < warm:
+        return config.learning_rate * (step + 1) / warm
+    done = (step - warm) / max(total - warm, 1)
+    factor = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[config.schedule]
+    return config.learning_rate * factor
+
+
+@torch.no_grad()
+def clip_gradients(parameters: dict[str, Tensor], norm: float) -> None:
+    """Scale each member's whole gradient down to ``norm`` where it is longer (Pascanu et al., ICML 2013)."""
+    squares, gradients, pairs = [], [], []
+    for name, parameter in parameters.items():
+        if parameter.grad is None:
+            continue
+        if parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()
+            if parameter.grad.sparse_dim() == 2:  # each replica's own rows
+                pairs.append(parameter.grad)
+                square_n = parameter.grad.values().square().sum(dim=-1)
+                member_n = parameter.grad.indices()[1]
+                squares.append(square_n.new_zeros(parameter.shape[1]).index_add(0, member_n, square_n))
+                continue
+        gradient = parameter.grad.values() if parameter.grad.is_sparse else parameter.grad
+        axis = member_axis(name)
+        by_member = gradient.reshape(-1, *parameter.shape[1:]) if axis == 1 else gradient
+        gradients.append((by_member, axis))
+        squares.append(by_member.square().sum(dim=[d for d in range(by_member.ndim) if d != axis]))
+    norm_M = torch.stack(squares).sum(dim=0).sqrt()
+    factor_M = (norm / norm_M).clamp(max=1.0)
+    for gradient, axis in gradients:
+        shape = [1] * gradient.ndim
+        shape[axis] = -1
+        gradient.mul_(factor_M.view(shape))
+    for pair in pairs:
+        pair.values().mul_(factor_M.index_select(0, pair.indices()[1]).unsqueeze(-1))

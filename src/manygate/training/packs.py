@@ -1,0 +1,157 @@
+"""Many replicas in packs: as many at once as fit in memory, the rest one pack after the other.
+
+A replica trains the same in any pack, since everything that it draws comes from streams of its own. A pack trains in a folder of
+its own, so that a run that was stopped loads the packs that are done and goes on inside the one that is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from manygate.config import RunConfig
+from manygate.data.rows import Input
+from manygate.errors import InputError
+from manygate.files import read_json, to_json, write_text
+from manygate.model import MultiTaskModel
+from manygate.model.replicas import member_axis
+from manygate.model.targets import Targets
+from manygate.objective.weighting import WEIGHTINGS
+from manygate.training.memory import free_memory
+from manygate.training.state import State, write_history
+from manygate.training.trainer import DivergedError, Trainer
+
+SHARE = 0.6
+"""Of the free memory, what a pack may take."""
+PARTS = ("train_loss", "valid", "weights")
+"""Of an epoch's entry, what has a value for each replica."""
+COPIES = 7
+"""Of the parameters while training: themselves, gradients, two moments, best weights, the merged model, a checkpoint on its way."""
+
+
+def train_packs(
+    train: Callable[[RunConfig, Path | None, str, int], Trainer], config: RunConfig, size: int, folder: Path | None
+) -> tuple[MultiTaskModel, State]:
+    """Train all replicas, at most ``size`` at once; returns the model of all of them and their state.
+
+    ``train`` makes the trainer of some of the replicas from their settings, their folder, their title and the number of the first.
+    Raises :class:`DivergedError` where every replica of every pack diverged.
+    """
+    size = _as_before(folder, size, config.replicas)
+    starts = range(0, config.replicas, size)
+    if len(starts) == 1:
+        trainer = train(config, folder, config.title, 0)
+        return trainer.model, trainer.fit()
+    models, states = [], []
+    for first in starts:
+        count = min(size, config.replicas - first)
+        own = folder / "packs" / f"{first:06d}-{count:06d}" if folder else None
+        if own is not None:
+            own.mkdir(parents=True, exist_ok=True)
+        chosen = f"replica {first}" if count == 1 else f"replicas {first} to {first + count - 1}"
+        trainer = train(config.of_replicas(first, count), own, f"{config.title} {chosen} of {config.replicas}", first)
+        states.append(trainer.fit())
+        models.append(trainer.model)
+    state = merge_states(states)
+    if all(step is not None for step in state.diverged):
+        raise DivergedError(f"{config.architecture}: every replica diverged. Try a smaller --learning-rate, or --clip-norm 1.")
+    if folder is not None:
+        write_history(folder, state.history)
+    return merge_models(models, config), state
+
+
+def _as_before(folder: Path | None, size: int, replicas: int) -> int:
+    """The packs of a run that was stopped keep their size, however much memory there is now."""
+    if folder is None:
+        return size
+    if (folder / "checkpoints").is_dir():
+        return replicas
+    note = folder / "packs" / "size.json"
+    if not note.is_file():
+        if size < replicas:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            write_text(note, to_json({"size": size}))
+        return size
+    saved = read_json(note)
+    before = saved.get("size") if isinstance(saved, dict) else None
+    if not isinstance(before, int) or isinstance(before, bool) or not 1 <= before <= replicas:
+        raise InputError(f"{note}: not the size of a pack of this run. Restore it, or train again with another --out.")
+    return before
+
+
+def merge_models(models: Sequence[MultiTaskModel], config: RunConfig) -> MultiTaskModel:
+    """One model of all packs' replicas, in their order."""
+    first = models[0]
+    whole = MultiTaskModel(first.inputs, first.tasks, config, first.device, False, first.targets)
+    with torch.no_grad():
+        for name, value in whole.parameters.items():
+            value.copy_(torch.cat([model.parameters[name] for model in models], dim=member_axis(name)))
+    return whole
+
+
+def merge_states(states: Sequence[State]) -> State:
+    """One state of all packs' members; where a pack ended earlier than others, its members' later epochs are empty."""
+    whole = State(sum(state.members for state in states))
+    for name in ("best", "best_epoch", "waited", "stopped", "diverged"):
+        setattr(whole, name, [value for state in states for value in getattr(state, name)])
+    longest = max(states, key=lambda state: state.epoch)
+    whole.epoch, whole.batch, whole.step, whole.reason = longest.epoch, longest.batch, longest.step, longest.reason
+    whole.seconds = sum(state.seconds for state in states)
+    whole.history = [_merged([_entry(state, index) for state in states], entry) for index, entry in enumerate(longest.history)]
+    return whole
+
+
+def _entry(state: State, index: int) -> dict[str, Any]:
+    """An epoch of a pack, or one of nothing, where it was no longer trained."""
+    if index < len(state.history):
+        return state.history[index]
+    last = state.history[-1]
+    return {part: {task: [None] * len(values) for task, values in last[part].items()} for part in PARTS if part in last}
+
+
+def _merged(entries: Sequence[dict[str, Any]], longest: dict[str, Any]) -> dict[str, Any]:
+    parts = {
+        part: {task: [value for entry in entries for value in entry[part][task]] for task in longest[part]}
+        for part in PARTS
+        if part in longest
+    }
+    return {**longest, **parts, "gates": entries[0].get("gates", [])}
+
+
+def pack_size(inputs: Sequence[Input], tasks: int, config: RunConfig, device: torch.device, targets: Targets | None = None) -> int:
+    """How many replicas to train at once: ``pack``, else as many as fit in memory, in packs of about the same size."""
+    free = float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else free_memory()
+    most = config.pack or int(max(min(SHARE * free / replica_bytes(inputs, tasks, config, targets), config.replicas), 1))
+    packs = -(-config.replicas // most)
+    return -(-config.replicas // packs)
+
+
+def replica_bytes(inputs: Sequence[Input], tasks: int, config: RunConfig, targets: Targets | None = None) -> int:
+    """About what a replica takes while it trains: its parameters' copies, and what a step keeps for its gradients, twice.
+
+    Found on tensors that have a shape and no memory.
+    """
+    alone = {"replica_seeds": (), "replica_rates": (), "replica_weights": ()}
+    one = config.replace(replicas=1, match_parameters=None, match_flops=None, **alone)
+    with torch.device("meta"):
+        model = MultiTaskModel(inputs, tasks, one, "meta", False, targets)
+        trunk = model.trunk.eval()
+        x_BD = torch.empty(config.batch_size, model.embedding.copies * model.embedding.width, requires_grad=True)
+        bias_BC = torch.empty(config.batch_size, model.bias_embedding.width)
+        kept: list[int] = []
+
+        def count(value: Tensor) -> Tensor:
+            kept.append(value.numel())
+            return value
+
+        listen = trunk.shared_layer() is not None
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda value: value):
+            values: tuple[Tensor, ...] = functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC, False, listen))
+    shared = (values[2] if listen else x_BD).numel() * (tasks if WEIGHTINGS[config.weighting].reads_gradients else 0)
+    rows = sum(kept) + sum(value.numel() for value in values[:2]) + x_BD.numel() + shared
+    return 4 * (COPIES * model.parameter_count() + 2 * len(model.members) * rows)

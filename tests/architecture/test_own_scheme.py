@@ -1,0 +1,263 @@
+"""A scheme of the user's own works wherever a built-in one does, and a bundle cannot make foreign code run."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import manygate as mg
+from manygate.architecture import MMoE, find_architecture
+from manygate.layers.experts import Experts
+from manygate.testing import check_architecture
+
+GUIDE = Path(__file__).parents[2] / "docs" / "howto" / "write-your-own-scheme.md"
+TINY = {"epochs": 1, "replicas": 2, "expert_hidden": 8, "tower_hidden": 4, "threads": 1, "device": "cpu", "task": ["click", "like"]}
+
+
+class Own(mg.Architecture):
+    """Every task reads the same bottom."""
+
+    def __init__(self, inputs: int, tasks: int, hidden: tuple[int, ...]):
+        super().__init__()
+        self.tasks, self.output_width = tasks, hidden[-1]
+        self.bottom = Experts(inputs, 1, hidden)
+
+    @classmethod
+    def build(cls, inputs, tasks, config):
+        return cls(inputs.width, tasks, config.expert_hidden)
+
+    def forward(self, x_BD):
+        return self.bottom(x_BD)[0].expand(-1, self.tasks, -1)
+
+    def shared_parameters(self):
+        return list(self.bottom.parameters())
+
+
+class Unfinished(mg.Architecture):
+    """Has no forward."""
+
+
+class Leaky(Own):
+    """Normalises over the batch."""
+
+    def forward(self, x_BD):
+        return super().forward(x_BD - x_BD.mean(dim=0))
+
+
+class Idle(Own):
+    """Has a parameter that nothing uses."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.spare = self.bottom.bias.new_zeros(3).requires_grad_()
+        self.register_parameter("spare_weight", type(self.bottom.weight)(self.spare.detach()))
+
+
+class Flat(Own):
+    """Gives one vector for all tasks together."""
+
+    def forward(self, x_BD):
+        return self.bottom(x_BD)[0].squeeze(1)
+
+
+class Broken(Own):
+    """Raises."""
+
+    def forward(self, x_BD):
+        raise KeyError("inside")
+
+
+class Wide(Own):
+    """Says another width than it gives."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.output_width += 1
+
+
+class Apart(Own):
+    """Names a layer that one task alone reads."""
+
+    def __init__(self, inputs: int, tasks: int, hidden: tuple[int, ...]):
+        super().__init__(inputs, tasks, hidden)
+        self.last = Experts(inputs, 1, hidden)
+
+    def forward(self, x_BD):
+        return torch.cat([super().forward(x_BD)[:, 1:], self.last(x_BD)[0]], dim=1)
+
+    def shared_layer(self):
+        return self.bottom
+
+
+class Named(Own):
+    """Names what is no layer of its own."""
+
+    def shared_layer(self):
+        return "bottom"
+
+
+class Never(Own):
+    """Names a layer that no pass calls."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.idle = torch.nn.Identity()
+
+    def shared_layer(self):
+        return self.idle
+
+
+class Twice(Own):
+    """Calls its shared layer twice."""
+
+    def forward(self, x_BD):
+        return super().forward(x_BD) + super().forward(-x_BD)
+
+    def shared_layer(self):
+        return self.bottom
+
+
+class Detached(Own):
+    """Names a layer without a gradient."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.ears = torch.nn.Identity()
+
+    def forward(self, x_BD):
+        self.ears(x_BD.detach())
+        return super().forward(x_BD)
+
+    def shared_layer(self):
+        return self.ears
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder with the guide's module in it, not imported yet."""
+    text = re.search(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
+    assert text is not None
+    (tmp_path / "my_scheme.py").write_text(text[1], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    sys.modules.pop("my_scheme", None)
+
+
+@pytest.fixture
+def log(log_table):
+    return log_table(400)
+
+
+def test_the_guides_scheme_has_at_most_twenty_lines_of_code() -> None:
+    text = re.search(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
+    assert text is not None
+    lines = [line for line in text[1].partition("class ")[2].splitlines() if line.strip()]
+    assert len(lines) <= 20
+
+
+def test_in_a_comparison_with_replicas_report_and_gates_of_others(folder: Path, log) -> None:
+    names = ["single_task", "my_scheme:ScaledBottom", "mmoe"]
+    found = mg.compare(log, architectures=names, out="run", progress="none", match_parameters=6000, **TINY)
+    assert list(found.results) == names
+    assert set(found.verdicts) == {"my_scheme:ScaledBottom", "mmoe"}
+    assert all(abs(result["network_parameters"] / 6000 - 1) <= 0.02 for result in found.results.values())
+    assert "my_scheme:ScaledBottom" in (folder / "run" / "report.html").read_text(encoding="utf-8")
+    assert (folder / "run" / "my_scheme.ScaledBottom" / "bundle" / "manifest.json").is_file()
+
+
+def test_the_class_itself_is_taken_in_python_and_comes_back_from_a_bundle(folder: Path, log) -> None:
+    ranker = mg.Ranker(architecture=Own, **TINY).fit(log, out="run", progress="none")
+    assert ranker.config.architecture == f"{__name__}:Own"
+    again = mg.Ranker.load("run")
+    assert again.predict(log).equals(ranker.predict(log))
+
+
+def test_a_bundle_does_not_import_what_it_names(folder: Path, log) -> None:
+    mg.Ranker(architecture="my_scheme:ScaledBottom", **TINY).fit(log, out="run", progress="none")
+    del sys.modules["my_scheme"]
+    (folder / "my_scheme.py").write_text("raise SystemExit('ran')\n", encoding="utf-8")
+    with pytest.raises(
+        mg.InputError, match=re.escape("module 'my_scheme' is not imported. Import it first, or give --import my_scheme")
+    ):
+        mg.Ranker.load("run")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("no_such_module:Mine", "module 'no_such_module' cannot be imported"),
+        ("my_scheme:Missing", "'Missing' in 'my_scheme' is no subclass of manygate.Architecture"),
+        ("my_scheme:nn", "'nn' in 'my_scheme' is no subclass"),
+        (f"{__name__}:Unfinished", "Unfinished does not define build, forward, shared_parameters"),
+        ("mmoee", "Did you mean 'mmoe'"),
+        ("os:", "is unknown"),
+        ("a b:C", "is unknown"),
+    ],
+)
+def test_names_that_lead_nowhere(folder: Path, log, name: str, problem: str) -> None:
+    with pytest.raises(mg.InputError, match=re.escape(problem)):
+        mg.Ranker(architecture=name, **TINY).fit(log, progress="none")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "problem"),
+    [
+        (Named, "gives 'bottom', which is no module of the scheme"),
+        (Never, "calls 0 times, not once"),
+        (Twice, "calls 2 times, not once"),
+        (Detached, "has no gradient"),
+    ],
+)
+def test_a_false_shared_layer_is_named_before_training(scheme, problem, log) -> None:
+    with pytest.raises(mg.InputError, match=f"{scheme.__name__}.shared_layer .*{problem}"):
+        mg.Ranker(task=["click"], architecture=scheme, epochs=1).fit(log, progress="none")
+    with pytest.raises((mg.InputError, AssertionError), match=problem):
+        check_architecture(scheme)
+
+
+def test_a_class_inside_a_function_cannot_be_found_again() -> None:
+    class Local(Own):
+        pass
+
+    with pytest.raises(mg.InputError, match="at the top of its module"):
+        find_architecture(f"{__name__}:{Local.__qualname__}")
+
+
+@pytest.mark.parametrize(("scheme", "problem"), [(Flat, "raises RuntimeError"), (Broken, "raises KeyError: 'inside'")])
+def test_a_scheme_that_fails_is_named_before_training(scheme: type[mg.Architecture], problem: str, folder: Path, log) -> None:
+    with pytest.raises(mg.InputError, match=f"{scheme.__name__}: {problem}.*check_architecture"):
+        mg.Ranker(architecture=scheme, **TINY).fit(log, out="run", progress="none")
+    assert not (folder / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [("mmoe", "give the class itself"), (int, "int is no subclass"), (Unfinished, "Unfinished does not define build, forward")],
+)
+def test_what_is_no_scheme_is_said_so(given, problem: str) -> None:
+    with pytest.raises(AssertionError, match=problem):
+        check_architecture(given)
+
+
+@pytest.mark.parametrize("scheme", [Own, MMoE])
+def test_sound_schemes_pass_every_check(scheme: type[mg.Architecture]) -> None:
+    check_architecture(scheme)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "problem"),
+    [
+        (Leaky, "changes with the other rows"),
+        (Idle, "spare_weight is not used"),
+        (Wide, "forward gives"),
+        (Apart, r"the tasks \[2\] do not read"),
+    ],
+)
+def test_faults_are_found(scheme: type[mg.Architecture], problem: str) -> None:
+    with pytest.raises(AssertionError, match=problem):
+        check_architecture(scheme)

@@ -1,0 +1,229 @@
+"""A bundle is whole or refused: every file that is damaged, missing, swapped or foreign is found and named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from manygate.config.names import ARCHITECTURE_NAMES
+from manygate.data.batches import Split
+from manygate.errors import InputError
+from manygate.files import check_manifest, sha256, write_manifest
+from manygate.model.logits import predict
+from manygate.scoring.bundle import load_bundle, save_bundle
+
+FILES = [
+    "config.yaml",
+    "encoder.json",
+    "model.safetensors",
+    "schema.json",
+    *(f"vocabulary-{number}.arrow" for number in range(5)),
+]
+
+
+@pytest.fixture(scope="module")
+def log(encoded) -> Any:
+    return encoded()
+
+
+@pytest.fixture(scope="module")
+def saved(log, trainer, settings, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("bundle") / "good"
+    save_bundle(path, trainer(log, settings(replicas=2)).model, log.encoder)
+    return path
+
+
+@pytest.fixture
+def bundle(saved, tmp_path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(saved, tmp_path / "bundle"))
+
+
+def refused(path: Path) -> list[str]:
+    with pytest.raises(InputError) as error:
+        load_bundle(path)
+    return list(error.value.problems)
+
+
+def rewrite_manifest(path: Path, change: Any) -> None:
+    manifest = json.loads((path / "manifest.json").read_text())
+    change(manifest)
+    (path / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURE_NAMES)
+def test_what_is_loaded_is_what_was_saved(log, trainer, settings, tmp_path, architecture):
+    config = settings(architecture=architecture, replicas=2, expert_hidden=(5, 4), epochs=1, gate_bias=True)
+    training = trainer(log, config)
+    training.fit()
+    save_bundle(tmp_path / "b", training.model, log.encoder)
+    model, encoder = load_bundle(tmp_path / "b")
+    assert model.config == config
+    assert model.members == training.model.members
+    assert encoder.schema == log.schema
+    for name, value in training.model.parameters.items():
+        assert torch.equal(value, model.parameters[name])
+    split = Split(log.parts["test"])
+    np.testing.assert_array_equal(predict(model, split), predict(training.model, split))
+
+
+def test_the_files_of_a_bundle(saved):
+    assert sorted(path.name for path in saved.iterdir()) == sorted([*FILES, "manifest.json"])
+    manifest = json.loads((saved / "manifest.json").read_text())
+    assert manifest["bundle_version"] == 1
+    assert sorted(manifest["files"]) == sorted(FILES)
+    for name, entry in manifest["files"].items():
+        assert entry == {"bytes": (saved / name).stat().st_size, "sha256": sha256(saved / name)}
+
+
+def test_the_same_model_gives_the_same_bytes(log, trainer, settings, saved, tmp_path):
+    save_bundle(tmp_path / "again", trainer(log, settings(replicas=2)).model, log.encoder)
+    assert {path.name: path.read_bytes() for path in saved.iterdir()} == {
+        path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()
+    }
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("where", [0, 0.5, -1])
+def test_one_flipped_bit_is_found(bundle, name, where):
+    content = bytearray((bundle / name).read_bytes())
+    content[-1 if where == -1 else int(where * len(content))] ^= 4
+    (bundle / name).write_bytes(content)
+    (problem,) = refused(bundle)
+    assert str(bundle / name) in problem
+    assert "sha256" in problem
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_truncated_extended_and_missing_files_are_found(bundle, name):
+    content = (bundle / name).read_bytes()
+    for changed in (content[:-1], b"", content + b"\0"):
+        (bundle / name).write_bytes(changed)
+        (problem,) = refused(bundle)
+        assert f"{bundle / name}: {len(changed):,} bytes, expected {len(content)}" in problem
+    (bundle / name).unlink()
+    (problem,) = refused(bundle)
+    assert f"{bundle / name}: in the manifest, but missing" in problem
+    (bundle / name).symlink_to("/etc/hostname")
+    assert "missing" in refused(bundle)[0]
+
+
+def test_swapped_files_are_found(bundle):
+    one, two = bundle / "vocabulary-0.arrow", bundle / "vocabulary-1.arrow"
+    content = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(content)
+    assert [problem.split(":")[0] for problem in refused(bundle)] == [str(one), str(two)]
+
+
+def test_every_problem_is_listed_at_once(bundle):
+    (bundle / "schema.json").unlink()
+    (bundle / "config.yaml").write_bytes(b"")
+    (bundle / "extra.bin").write_bytes(b"x")
+    problems = refused(bundle)
+    assert len(problems) == 3
+    for name in ("schema.json", "config.yaml", "extra.bin"):
+        assert any(name in problem for problem in problems)
+
+
+def test_a_foreign_file_or_folder_is_found(bundle):
+    (bundle / "evil.so").write_bytes(b"x")
+    (bundle / "inner").mkdir()
+    problems = refused(bundle)
+    assert [problem.partition(": ")[0] for problem in problems] == [str(bundle / "evil.so"), str(bundle / "inner")]
+    assert "not in the manifest" in problems[0]
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "inner/file", "..", ".", "a\\..\\b/c"])
+def test_a_manifest_may_name_plain_files_only(bundle, name):
+    (bundle.parent / "outside").write_bytes(b"secret")
+    rewrite_manifest(bundle, lambda m: m["files"].update({name: {"bytes": 6, "sha256": "0"}}))
+    assert any(repr(name) in problem and "not a plain file name" in problem for problem in refused(bundle))
+
+
+def test_a_vocabulary_is_never_read_from_outside(bundle):
+    """Even when encoder.json and the manifest agree on it."""
+    shutil.copy(bundle / "vocabulary-0.arrow", bundle.parent / "outside.arrow")
+    tree = json.loads((bundle / "encoder.json").read_text())
+    tree["vocabularies"]["user"]["file"] = "../outside.arrow"
+    (bundle / "encoder.json").write_text(json.dumps(tree))
+    write_manifest(bundle, {"bundle_version": 1})
+    assert "outside.arrow" in refused(bundle)[0]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"files": []}', '{"files": {"config.yaml": 3}}', '{"files": {}}', "null"]
+)
+def test_a_manifest_that_is_none(bundle, content):
+    (bundle / "manifest.json").write_text(content)
+    problems = refused(bundle)
+    assert all(str(bundle) in problem for problem in problems)
+
+
+def test_another_version_is_refused_by_name(bundle):
+    rewrite_manifest(bundle, lambda m: m.update(bundle_version=2, manygate_version="9.9"))
+    assert "bundle version 2, and this manygate reads version 1. Load it with manygate 9.9" in refused(bundle)[0]
+    rewrite_manifest(bundle, lambda m: m.pop("bundle_version"))
+    assert "bundle version None" in refused(bundle)[0]
+
+
+def test_tensors_that_do_not_fit_are_named(bundle):
+    text = (bundle / "config.yaml").read_text().replace("experts: 3", "experts: 4")
+    (bundle / "config.yaml").write_text(text)
+    write_manifest(bundle, {"bundle_version": 1})
+    (problem,) = refused(bundle)
+    assert "model.safetensors: its tensors do not fit" in problem
+    assert "trunk.architecture.level.banks.0" in problem
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_that_agree_with_the_manifest_and_are_nonsense_are_named(bundle, name):
+    for content in (b"", b"nonsense", b"{}", b"\xff\xfe\0"):
+        (bundle / name).write_bytes(content)
+        write_manifest(bundle, {"bundle_version": 1})
+        assert any(name in problem for problem in refused(bundle)), content
+
+
+def test_places_without_a_bundle(saved, tmp_path):
+    assert "does not exist" in refused(tmp_path / "nowhere")[0]
+    assert "no bundle here" in refused(tmp_path)[0]
+    for name in ("single_task", "mmoe"):
+        shutil.copytree(saved, tmp_path / "runs" / name / "bundle")
+    assert "a comparison with 2 models. Choose one, for example" in refused(tmp_path / "runs")[0]
+    assert load_bundle(tmp_path / "runs" / "mmoe")[0].replicas == 2
+
+
+def test_saving_replaces_a_bundle_whole(log, trainer, settings, bundle):
+    (bundle / "left-over").write_bytes(b"x")
+    save_bundle(bundle, trainer(log, settings(replicas=1)).model, log.encoder)
+    assert load_bundle(bundle)[0].replicas == 1
+    assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
+
+
+def test_a_save_that_fails_leaves_the_old_bundle(log, trainer, settings, bundle, monkeypatch):
+    from manygate.scoring import bundle as module
+
+    def fail(*given: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "_write_encoder", fail)
+    with pytest.raises((OSError, InputError), match="No space left"):
+        save_bundle(bundle, trainer(log, settings(replicas=1)).model, log.encoder)
+    monkeypatch.undo()
+    assert load_bundle(bundle)[0].replicas == 2
+    check_manifest(bundle)
+
+
+def test_loading_draws_nothing_and_leaves_the_random_state_alone(saved):
+    before = torch.get_rng_state()
+    one, two = load_bundle(saved)[0], load_bundle(saved)[0]
+    assert torch.equal(before, torch.get_rng_state())
+    for name, value in one.parameters.items():
+        assert torch.isfinite(value).all()
+        assert torch.equal(value, two.parameters[name])
