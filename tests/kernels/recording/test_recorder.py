@@ -134,6 +134,14 @@ def shared_gradient(given: Values) -> tuple[Tensor, ...]:
     return (given["a"] + given["b"],)
 
 
+def test_what_gives_other_numbers_in_each_call_is_not_recorded() -> None:
+    calls = iter(range(1, 100))
+    recorder = Recorder(lambda given: (given["x"] @ given["w"] * next(calls),))
+    for seed in range(5):
+        recorder(values(seed))
+    assert list(recorder.recordings.values()) == [None]
+
+
 def test_parameters_never_share_the_memory_of_their_gradients() -> None:
     recording = record(shared_gradient, {name: torch.ones(3, requires_grad=True) for name in "ab"})
     assert recording is not None
