@@ -58,6 +58,24 @@ class Idle(Own):
         self.register_parameter("spare_weight", type(self.bottom.weight)(self.spare.detach()))
 
 
+class Numb(Own):
+    """Has a parameter that is used and changes nothing."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.spare = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, x_BD):
+        return super().forward(x_BD) + 0 * self.spare.sum()
+
+
+class Signed(Own):
+    """Shows weights that sum to one, one of them below zero."""
+
+    def gates(self, x_BD):
+        return (torch.tensor([1.5, -0.5]).expand(len(x_BD), self.tasks, 2),)
+
+
 class Flat(Own):
     """Gives one vector for all tasks together."""
 
@@ -254,6 +272,8 @@ def test_sound_schemes_pass_every_check(scheme: type[mg.Architecture]) -> None:
     [
         (Leaky, "changes with the other rows"),
         (Idle, "spare_weight is not used"),
+        (Numb, "spare has no influence on the loss"),
+        (Signed, "gates of level 0 have negative weights"),
         (Wide, "forward gives"),
         (Apart, r"the tasks \[2\] do not read"),
     ],

@@ -153,6 +153,17 @@ def test_dropout_comes_after_every_layer(hidden):
         assert not torch.equal(found[3, 1], plain[3, 1]), f"layer {number}"
 
 
+def test_a_dropped_unit_is_zero_where_experts_are_normalised():
+    layer = shaken(Experts(5, 2, (6,), dropout=0.5, norm=True)).train()
+    layer.dropout.drawn = torch.ones(7, 2, 6, dtype=torch.float64)
+    plain = layer(rows(7, 5))[0]
+    layer.dropout.drawn[3, 1, 2] = 0.0
+    found = layer(rows(7, 5))[0]
+    assert found[3, 1, 2] == 0
+    plain[3, 1, 2] = 0.0
+    assert torch.equal(found, plain), "the other units are normalised as without dropout"
+
+
 @pytest.mark.parametrize("gates", [1, 3, 6])
 @pytest.mark.parametrize("many", [0, 10**9])
 def test_gradients_of_a_mixture_whatever_it_is_computed_by(monkeypatch, gates, many):

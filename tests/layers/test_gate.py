@@ -271,6 +271,16 @@ def test_initial_columns():
         assert (gate_BGE.mean(dim=0) - 1 / 8).abs().max() < 0.02, "every expert is chosen about alike at first"
 
 
+@pytest.mark.parametrize("kind", ["softmax", "topk", "dselect_k"])
+def test_a_bias_changes_nothing_at_first(kind):
+    with torch.random.fork_rng(devices=[]):
+        biased, plain = (Gates([range(4)] * 2, 4, GateSettings(kind=kind, bias=bias)).eval() for bias in (True, False))
+    linear_BU = draw(9, sum(plain.units))
+    assert biased.bias is not None
+    assert plain.bias is None
+    assert torch.equal(biased(linear_BU), plain(linear_BU))
+
+
 def test_gates_that_cannot_be():
     assert Gates([(0, 1), ()], 2, GateSettings())(torch.ones(3, 2))[:, 1].tolist() == [[0.0, 0.0]] * 3  # nothing reads it
     with pytest.raises(InputError, match=r"top_k: 3 experts cannot be selected where a gate sees 2\. Choose 1 to 2\."):

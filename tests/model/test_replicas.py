@@ -204,6 +204,14 @@ def test_dropout_works_while_training_alone_and_by_its_rate(toy_inputs, toy_batc
     assert without.draw(6, 0) == {}
 
 
+def test_each_layer_draws_a_mask_of_its_own(toy_inputs, settings):
+    model = MultiTaskModel(toy_inputs(), 2, settings(replicas=2, dropout=0.5, expert_hidden=(32, 32), experts=2))
+    masks = [mask.flatten() for mask in model.draw(6, 0).values()]
+    alike = [(a, b) for a, one in enumerate(masks) for b, two in enumerate(masks[:a]) if torch.equal(one, two)]
+    assert sum(one.shape == two.shape for one, two in zip(masks, masks[1:], strict=False)) > 0, "layers of the same shape"
+    assert alike == []
+
+
 def test_the_main_network_never_sees_bias_features(toy_inputs, toy_batch, settings):
     inputs = toy_inputs()
     model = MultiTaskModel(inputs, 2, settings())
