@@ -1,0 +1,165 @@
+"""Does sharing help? Train several architectures alike and say, per task, what each gains over the task's own model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from manygate.architecture import find_architecture
+from manygate.config import RunConfig
+from manygate.data.encoded import EncodedLog
+from manygate.evaluation.gains import clusters, gains
+from manygate.files import to_json, write_text
+from manygate.metrics.paired import Measured, measure
+from manygate.metrics.task import MAIN_METRIC
+from manygate.metrics.uncertainty import interval
+from manygate.report import write_report
+from manygate.runs.run import Trained, diverged, document, finish, train_one
+from manygate.runs.weight_sweep import judge, sweep_settings
+from manygate.schema import Task
+from manygate.scoring.outputs import outputs, task_labels
+from manygate.training.progress import Progress
+from manygate.verdict.recommendation import recommend
+from manygate.verdict.transfer import transfer
+
+BASELINE = "single_task"
+Measures = dict[str, dict[str, dict[str, Measured]]]
+"""By model, task and metric."""
+
+
+def compare_run(
+    log: EncodedLog,
+    config: RunConfig,
+    folder: Path | None,
+    progress: Progress,
+    command: str = "",
+) -> dict[str, Any]:
+    """Train each architecture with the same rows, seeds and budget; write and return the comparison.
+
+    Every run (see :func:`crossed`) is trained in ``folder/NAME``, so that a comparison that was stopped goes on where it was.
+    """
+    trained: dict[str, Trained] = {}
+    for name, own in crossed(config).items():
+        progress.say(f"{name}: training {config.replicas} replica{'s' if config.replicas > 1 else ''}")
+        trained[name] = _train(log, own, name, folder, progress)
+    sweep = sweeps(log, config, trained, folder, progress)
+    results = document(log, config, trained, command)
+    results["valid"] = {name: interval(one.valid_score_R) for name, one in trained.items()}
+    measured = measures(log, trained) if BASELINE in trained else {}
+    if BASELINE in trained:
+        results["baseline"] = BASELINE
+        results["verdicts"] = verdicts(measured, log.schema.tasks)
+    results["best"] = choose(results["valid"], config.monitor)
+    if len(trained) > 1 and BASELINE in trained:
+        main = {task.name: MAIN_METRIC[task.kind] for task in log.schema.tasks}
+        results["transfer"] = transfer(measured, BASELINE, main)
+        results["recommendation"] = recommend(
+            results["transfer"], results["valid"], results["best"]["architecture"], BASELINE, main
+        )
+    results["data"]["warnings"] += unfinished(trained, config) + diverged(trained)
+    if sweep:
+        results["sweep"] = sweep
+    if folder is not None:
+        write_text(folder / "schema.yaml", log.schema.to_yaml())
+        write_text(folder / "comparison.json", to_json(results))
+        write_report(results, folder / "report.html")
+        write_text(folder / "DONE", "")
+    return results
+
+
+def crossed(config: RunConfig) -> dict[str, RunConfig]:
+    """Each run's name and settings: every architecture with every weighting, but models of one task, which have none to choose.
+
+    A run is named after its architecture, and where several weightings are compared, ARCHITECTURE+WEIGHTING.
+
+    >>> list(crossed(RunConfig(architectures="single_task,mmoe", weightings="fixed,dwa")))
+    ['single_task', 'mmoe+fixed', 'mmoe+dwa']
+    """
+    runs = {}
+    for architecture in config.architectures:
+        alone = find_architecture(architecture).one_model_per_task
+        weightings = ("fixed",) if alone else config.weightings or (config.weighting,)
+        for weighting in weightings:
+            name = architecture if alone or len(config.weightings) < 2 else f"{architecture}+{weighting}"
+            runs[name] = config.replace(architecture=architecture, weighting=weighting)
+    return runs
+
+
+def sweeps(
+    log: EncodedLog, config: RunConfig, trained: dict[str, Trained], folder: Path | None, progress: Progress
+) -> dict[str, Any]:
+    """For each architecture, fixed weights of which ``weight_sweep`` vectors are tried, and how the other runs stand to them."""
+    found: dict[str, Any] = {}
+    for architecture in config.architectures if config.weight_sweep else ():
+        if find_architecture(architecture).one_model_per_task:
+            continue
+        own, name = sweep_settings(config, architecture, len(log.schema.tasks)), f"{architecture}+sweep"
+        progress.say(f"{name}: training {config.replicas} replicas of each of {config.weight_sweep} weight vectors")
+        sweep = _train(log, own, name, folder, progress)
+        rivals = {rival: one for rival, one in trained.items() if one.result["architecture"] == architecture}
+        found[architecture] = judge(log, sweep, config.weight_sweep, rivals)
+    return found
+
+
+def _train(log: EncodedLog, config: RunConfig, name: str, folder: Path | None, progress: Progress) -> Trained:
+    place = folder / name.replace(":", ".") if folder else None
+    trained = train_one(log, config, place, progress)
+    finish(place, trained)
+    return trained
+
+
+def unfinished(trained: dict[str, Trained], config: RunConfig) -> list[str]:
+    """A warning when the budget ended while most models were still improving: what looks worse may only be slower."""
+    growing = []
+    for name, one in trained.items():
+        last = len(one.result["history"])
+        best = [epoch for epochs in one.result["stopped"]["best_epoch"].values() for epoch in epochs]
+        late = sum(epoch == last for epoch in best)
+        if (last >= config.epochs or config.max_steps is not None) and 2 * late > len(best):
+            growing.append(f"{name} (best epoch last in {late} of {len(best)} cases)")
+    if not growing:
+        return []
+    subject, verb = (growing[0], "was") if len(growing) == 1 else (f"{len(growing)} of {len(trained)} architectures", "were")
+    named = "" if len(growing) == 1 else f": {', '.join(growing)}"
+    return [
+        f"{subject} {verb} still improving when the budget of epochs ended, so these verdicts may say no more than that some learn "
+        f"more slowly than others. Give more --epochs{named}."
+    ]
+
+
+def verdicts(measured: Measures, tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
+    """Each architecture's paired gain per task over the single-task models, on test."""
+    main = {name: {task.name: own[task.name][MAIN_METRIC[task.kind]] for task in tasks} for name, own in measured.items()}
+    return {name: gains(own, main[BASELINE], tasks) for name, own in main.items() if name != BASELINE}
+
+
+def measures(log: EncodedLog, trained: dict[str, Trained]) -> Measures:
+    """Every metric that models are compared by, of each model and task, on test; clusters are groups where the log has them."""
+    rows = log.parts["test"]
+    cluster_N = clusters(rows)
+    found: Measures = {}
+    for name, one in trained.items():
+        output_RNT = outputs(one.test_logit_RNT, log.schema.tasks, log.encoder.labels)
+        found[name] = {}
+        for t, task in enumerate(log.schema.tasks):
+            label_N, weight_N = task_labels(rows, t, log.encoder.labels[task.name])
+            scores = (one.test_logit_RNT[..., t], output_RNT[..., t])
+            found[name][task.name] = measure(task.kind, label_N, *scores, weight_N, cluster_N, rows.group_B is not None)
+    return found
+
+
+def choose(valid: dict[str, dict[str, Any]], monitor: str) -> dict[str, Any]:
+    """The architecture with the best validation score; test rows play no part."""
+    ranked = sorted((name for name in valid if valid[name]["mean"] is not None), key=lambda n: -valid[n]["mean"])
+    if not ranked:
+        return {"architecture": None, "monitor": monitor, "valid": valid, "reason": "No validation score is defined."}
+    first, rest = ranked[0], ranked[1:]
+    what = f"validation score for {monitor}" if monitor != "mean" else "mean validation metric"
+    reason = f"{first} has the best {what} ({valid[first]['mean']:.4f})"
+    if rest:
+        ahead = interval([a - b for a, b in zip(valid[first]["values"], valid[rest[0]]["values"], strict=True)])
+        reason += f", {ahead['mean']:.4f} ahead of {rest[0]}"
+        if ahead["ci95"] is None or ahead["ci95"][0] <= 0:
+            reason += "; between these two the replicas cannot decide"
+    return {"architecture": first, "monitor": monitor, "valid": valid, "reason": reason + "."}

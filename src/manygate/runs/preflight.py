@@ -1,0 +1,148 @@
+"""Finds everything that can be wrong with data and settings before training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from operator import mul
+from typing import Any
+
+import torch
+from torch.func import functional_call
+
+from manygate.architecture import find_architecture, import_scheme
+from manygate.config import RunConfig
+from manygate.data.encoded import EncodedLog, encode_log
+from manygate.data.rows import Input
+from manygate.data.sources import find_schema, open_sources
+from manygate.errors import InputError, raise_all
+from manygate.evaluation.monitor import check_monitor, parse_monitor
+from manygate.model import MultiTaskModel
+from manygate.model.budget import matched, measure, own_faults
+from manygate.model.device import choose_device
+from manygate.model.targets import Targets
+from manygate.objective.weighting import check_weighting
+from manygate.schema import Schema
+from manygate.training.memory import all_memory
+
+
+def prepare(
+    log: Any,
+    config: RunConfig,
+    schema: Schema | None = None,
+    valid: Any = None,
+    test: Any = None,
+    architectures: Sequence[str] = (),
+) -> EncodedLog:
+    """Open, split and encode a log; everything that can be wrong with data and settings is found here, before training.
+
+    ``architectures`` are those to be trained, else the configuration's one.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    choose_device(config.device)
+    chosen = architectures or [config.architecture]
+    for name in chosen:
+        if ":" in name:
+            import_scheme(name.partition(":")[0])
+    raise_all(_unknown(chosen))
+    sources = open_sources(log, config, valid, test)
+    schema = find_schema(sources, config, schema)
+    parse_monitor(config.monitor, schema.tasks, schema.group is not None)
+    _check_weights(config, schema)
+    encoded = encode_log(sources, schema, config)
+    check_monitor(config.monitor, schema.tasks, encoded.parts["valid"])
+    raise_all(problem for name in chosen for problem in _problems(encoded, config.replace(architecture=name)))
+    return encoded
+
+
+def _check_weights(config: RunConfig, schema: Schema) -> None:
+    if config.funnel.startswith("escm2") and not config.escm2_weight and not config.escm2_joint_weight:
+        raise InputError("escm2_weight, escm2_joint_weight: both are 0, so tasks after another learn nothing. Raise one.")
+    if config.funnel != "conditional":
+        raise_all(
+            f"task {task.name!r}: the loss pairwise is not for a task after another with --funnel {config.funnel}. "
+            "Leave the loss out, or add --funnel conditional."
+            for task in schema.tasks
+            if task.after and task.loss == "pairwise"
+        )
+    for name in ("replica_seeds", "replica_rates", "replica_weights"):
+        count = len(getattr(config, name))
+        if count > config.replicas:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag}: {count} given, and --replicas is {config.replicas}. Give no more than there are replicas.")
+    for row in config.replica_weights:
+        if len(row) != len(schema.tasks):
+            raise InputError(
+                f"replica_weights: {len(row)} numbers in {list(row)}, and {len(schema.tasks)} tasks "
+                f"({', '.join(schema.task_names)}). Give one a task, replicas separated by /."
+            )
+    weights = [task.weight for task in schema.tasks]
+    if len(weights) > 1 and not any(weights):
+        raise InputError("tasks: every weight is 0, so there is nothing to learn. Give one task more than 0.")
+    if not all(any(map(mul, row, weights)) for row in config.replica_weights):
+        raise InputError("replica_weights: a replica whose weights are all zero learns nothing. Give one task more than 0.")
+    chosen = config.weightings or (config.weighting,)
+    for weighting in chosen:
+        check_weighting(weighting, len(weights), config)
+    decaying = [task.name for task in schema.tasks if task.decay != 1]
+    if decaying and "schedule" not in chosen:
+        raise InputError(f"task {decaying[0]!r} has a decay; only --weighting schedule reads it, and it is {', '.join(chosen)}.")
+    if config.weight_sweep and len(weights) < 2:
+        raise InputError("weight_sweep: one task alone has no trade-off to sweep over. Leave it out, or name more tasks.")
+
+
+def _unknown(names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        try:
+            find_architecture(name)
+        except InputError as error:
+            yield from error.problems
+
+
+def _problems(log: EncodedLog, config: RunConfig) -> list[str]:
+    """Why an architecture cannot be trained with these settings, if it cannot."""
+    inputs, tasks, targets = log.encoder.inputs(config.dim), len(log.schema.tasks), Targets.of(log.schema.tasks, log.encoder.labels)
+    try:
+        with own_faults(config.architecture):
+            own = matched(inputs, tasks, config, targets)
+            check_memory(log, own)
+            measure(inputs, tasks, own, targets)
+            check_shared_layer(inputs, tasks, own)
+    except InputError as error:
+        return [problem if config.architecture in problem else f"{config.architecture}: {problem}" for problem in error.problems]
+    return []
+
+
+def check_shared_layer(inputs: Sequence[Input], tasks: int, config: RunConfig) -> None:
+    """Refuse a ``shared_layer`` at which no gradient could be read."""
+    with torch.device("meta"):
+        model = MultiTaskModel(inputs, tasks, config.replace(replicas=1), "meta", False)
+        x_BD = torch.empty(2, model.embedding.copies * model.embedding.width)
+        bias_BC = torch.empty(2, model.bias_embedding.width)
+    trunk = model.trunk.eval()
+    if trunk.shared_layer() is None:
+        return
+    *_, shared = functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC, False, True))
+    if not shared.requires_grad:
+        name = type(trunk.architecture).__name__
+        raise InputError(f"{name}.shared_layer names a module whose output has no gradient; it is what tasks read.")
+
+
+def check_memory(log: EncodedLog, config: RunConfig) -> None:
+    """Refuse a model that cannot fit: all replicas' weights, and one's gradient and best weights beside them, in float32."""
+    with torch.device("meta"):
+        one = MultiTaskModel(log.encoder.inputs(config.dim), len(log.schema.tasks), config.replace(replicas=1), "meta", False)
+    needed, there = 4 * one.parameter_count() * (config.replicas + 2), _memory(choose_device(config.device))
+    if needed > there:
+        raise InputError(
+            f"{config.architecture} with {config.replicas:,} replicas of {one.parameter_count():,} numbers needs at least "
+            f"{needed / 1e9:,.0f} GB of memory, and there are {there / 1e9:,.0f}. Lower --replicas, --dim, --experts or "
+            "--expert-hidden, or raise --min-count."
+        )
+
+
+def _memory(device: torch.device) -> float:
+    """Bytes of memory in all; infinite where the system does not say."""
+    if device.type == "cuda":
+        return float(torch.cuda.get_device_properties(device).total_memory)
+    return all_memory()

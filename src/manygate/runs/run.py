@@ -1,0 +1,214 @@
+"""main(config, output) -> report: data -> model -> train -> evaluate. A training run is a folder; ``DONE`` comes last.
+
+config.yaml   metrics.jsonl   checkpoints/   bundle/   evaluation.json   report.html   DONE
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from manygate.config import RunConfig
+from manygate.data.batches import Split
+from manygate.data.encoded import EncodedLog
+from manygate.errors import InputError
+from manygate.evaluation.gates import gate_report
+from manygate.evaluation.monitor import Monitor
+from manygate.evaluation.task_report import task_report
+from manygate.files import read_json, to_json, write_text
+from manygate.inspection.look import look_at_run
+from manygate.metrics.uncertainty import interval
+from manygate.model import MultiTaskModel
+from manygate.model.budget import matched, measure
+from manygate.model.device import choose_device
+from manygate.model.logits import predict
+from manygate.model.targets import Targets
+from manygate.report import write_report
+from manygate.schema import Schema
+from manygate.scoring.bundle import find_bundle, load_bundle, save_bundle
+from manygate.scoring.calibration import Calibration, read_calibration
+from manygate.scoring.calibration_fit import fit_calibration
+from manygate.training.packs import pack_size, train_packs
+from manygate.training.progress import Progress
+from manygate.training.state import State, check_fingerprint
+from manygate.training.trainer import Trainer
+
+DOCUMENT_VERSION = 1
+WIDTHS = ("expert_hidden", "level_hidden", "task_expert_hidden", "bottom_hidden", "tower_hidden")
+"""Settings that a budget changes."""
+
+
+@dataclass
+class Trained:
+    """A trained model with what its report needs."""
+
+    model: MultiTaskModel
+    result: dict[str, Any]
+    test_logit_RNT: np.ndarray
+    valid_score_R: list[float]
+    state: State
+    fingerprint: str
+    calibration: Calibration | None = None
+
+
+@contextmanager
+def _out_of_memory(config: RunConfig) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise InputError(
+            f"{config.architecture}: memory ran out. Lower --batch-size (now {config.batch_size:,}), --replicas, --dim, --experts "
+            "or --expert-hidden."
+        ) from None
+
+
+def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress: Progress) -> Trained:
+    """Train one architecture on an encoded log, or load it when its folder is done; evaluate it on test.
+
+    The caller calls :func:`finish` when all that it writes there is written.
+    """
+    device = choose_device(config.device)
+    tasks, targets = log.schema.tasks, Targets.of(log.schema.tasks, log.encoder.labels)
+    in_groups = any(task.trained_by == "pairwise" for task in tasks)
+    splits = {part: Split(rows, device, in_groups and part == "train") for part, rows in log.parts.items()}
+    monitor = Monitor(config.monitor, tasks, log.parts["valid"], splits["valid"], log.encoder.labels)
+    inputs = log.encoder.inputs(config.dim)
+    fingerprint = log.fingerprint(config.replace(log=None, threads=None, device="auto", checkpoint_seconds=0).to_yaml())
+    if folder is not None and (folder / "DONE").is_file():
+        state = _finished(folder, fingerprint)
+        model, _ = load_bundle(folder, str(device))
+        calibration = read_calibration(find_bundle(folder))
+        progress.say(f"{config.architecture}: done before, loaded from {folder}")
+    else:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        with _out_of_memory(config):
+            own = matched(inputs, len(tasks), config, targets)
+
+            def trainer(part: RunConfig, place: Path | None, title: str, first: int) -> Trainer:
+                one, train = MultiTaskModel(inputs, len(tasks), part, device, True, targets), splits["train"]
+                whole = part.replicas == own.replicas
+                return Trainer(
+                    one, tasks, train, monitor, part, place, progress, fingerprint, title, first_replica=first, whole=whole
+                )
+
+            model, state = train_packs(trainer, own, pack_size(inputs, len(tasks), own, device, targets), folder)
+        calibration = _calibration(model, log, splits["valid"], config.calibration)
+        if folder is not None:
+            save_bundle(folder / "bundle", model, log.encoder, calibration)
+    score_M = np.array([math.nan if best is None else best for best in state.best])
+    logit_RNT = predict(model, splits["test"])
+    result = {
+        "architecture": config.architecture,
+        "weighting": config.weighting,
+        **asdict(measure(inputs, len(tasks), model.config, targets)),
+        "widths": {name: getattr(model.config, name) for name in WIDTHS},
+        "seconds": round(state.seconds, 3),
+        "replicas": model.replicas,
+        "tasks": task_report(logit_RNT, log.parts["test"], tasks, log.encoder.labels, calibration),
+        "gates": gate_report(model, splits["test"], tasks),
+        "inspection": look_at_run(model, log.parts["valid"], tasks, log.encoder.labels),
+        "history": state.history,
+        "stopped": {"best_epoch": _best_epochs(model, state, log.schema), "reason": state.reason},
+        "diverged": _diverged(model, state),
+    }
+    return Trained(model, result, logit_RNT, monitor.by_replica(score_M, model.members), state, fingerprint, calibration)
+
+
+def _calibration(model: MultiTaskModel, log: EncodedLog, split: Split, method: str) -> Calibration | None:
+    """The calibrators of a trained model, fitted on validation rows."""
+    if method == "none":
+        return None
+    labels, place = log.encoder.labels, f"validation rows of {log.source}"
+    return fit_calibration(predict(model, split), log.parts["valid"], log.schema.tasks, labels, method, log=place)
+
+
+def _best_epochs(model: MultiTaskModel, state: State, schema: Schema) -> dict[str, list[int]]:
+    epochs: dict[str, list[int]] = {name: [] for name in schema.task_names}
+    for member, epoch in zip(model.members, state.best_epoch, strict=True):
+        for t in member.tasks:
+            epochs[schema.task_names[t]].append(epoch)
+    return epochs
+
+
+def _diverged(model: MultiTaskModel, state: State) -> list[dict[str, int]]:
+    """Replicas of which a model diverged, and the step; they count with the best weights that they had before."""
+    steps = zip(model.members, state.diverged, strict=True)
+    return [{"replica": member.replica, "step": step} for member, step in steps if step is not None]
+
+
+def _finished(folder: Path, fingerprint: str) -> State:
+    """The last state of a run that is done; its log and settings must be those of now."""
+    saved = read_json(folder / "state.json")
+    if not isinstance(saved, dict) or set(saved) != {*State.__dataclass_fields__, "fingerprint"}:
+        raise InputError(f"{folder / 'state.json'}: not the state of a run. Restore it, or train again with another --out.")
+    check_fingerprint(folder, saved.pop("fingerprint"), fingerprint)
+    return State(**saved)
+
+
+def finish(folder: Path | None, trained: Trained) -> None:
+    """Mark a run's folder as done and drop its checkpoints."""
+    if folder is None or (folder / "DONE").is_file():
+        return
+    write_text(folder / "state.json", to_json({**vars(trained.state), "fingerprint": trained.fingerprint}))
+    write_text(folder / "DONE", "")
+    for name in ("checkpoints", "packs"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def document(log: EncodedLog, config: RunConfig, trained: dict[str, Trained], command: str) -> dict[str, Any]:
+    """The results of one or several architectures as one JSON-ready document; its form is in docs/results.md."""
+    summary = log.summary()
+    warnings = summary.pop("warnings")
+    return {
+        "comparison_version": DOCUMENT_VERSION,
+        "manygate_version": version("manygate"),
+        "torch_version": torch.__version__,
+        "command": command,
+        "config": config.model_dump(mode="json"),
+        "schema": log.schema.model_dump(mode="json"),
+        "data": {**summary, "warnings": warnings},
+        "architectures": list(trained),
+        "baseline": None,
+        "best": None,
+        "results": {name: one.result for name, one in trained.items()},
+        "verdicts": {},
+    }
+
+
+def diverged(trained: dict[str, Trained]) -> list[str]:
+    """A warning for each architecture of which replicas diverged."""
+    found = {name: one.result["diverged"] for name, one in trained.items() if one.result["diverged"]}
+    return [
+        f"{name}: {len(lost)} model{'s' if len(lost) > 1 else ''} diverged (replica "
+        f"{', '.join(str(one['replica']) for one in lost)}) and count with their best weights from before. "
+        "Try a smaller --learning-rate."
+        for name, lost in found.items()
+    ]
+
+
+def train_run(
+    log: EncodedLog, config: RunConfig, folder: Path | None, progress: Progress, command: str = ""
+) -> tuple[Trained, Any]:
+    """Train, evaluate and write a whole run's folder; returns the trained model and its document."""
+    trained = train_one(log, config, folder, progress)
+    results = document(log, config, {config.architecture: trained}, command)
+    results["data"]["warnings"] += diverged({config.architecture: trained})
+    results["valid"] = {config.architecture: interval(trained.valid_score_R)}
+    if folder is not None:
+        write_text(folder / "schema.yaml", log.schema.to_yaml())
+        write_text(folder / "evaluation.json", to_json(results))
+        write_report(results, folder / "report.html")
+    finish(folder, trained)
+    return trained, results

@@ -1,0 +1,112 @@
+"""Fixed weights, many of them: the front of trade-offs that a weighting must beat, and whether it does.
+
+All vectors of an architecture train as replicas of one program, each with the seeds of an ordinary run's replicas, so that they can
+be paired with those of the runs beside it. Points are chosen on validation and measured on test.
+
+Shape suffixes: P weight vectors, R replicas, Q = P R, N rows, T tasks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from manygate import metrics
+from manygate.config import RunConfig
+from manygate.data.encoded import EncodedLog
+from manygate.evaluation.gains import gains, measured
+from manygate.metrics.pareto import hypervolume, non_dominated, weight_vectors
+from manygate.runs.run import Trained
+from manygate.scoring.outputs import task_labels
+
+GUESS = {"auc": 0.5, "r2": 0.0}
+"""The reference point of hypervolumes: what guessing scores."""
+DOMINATED, BEYOND, UNSURE = "dominated", "beyond the sweep", "cannot tell"
+
+
+def sweep_settings(config: RunConfig, architecture: str, tasks: int) -> RunConfig:
+    """The settings under which all weight vectors of an architecture train, ``replicas`` of each."""
+    vectors = weight_vectors(tasks, config.weight_sweep).repeat(config.replicas, axis=0)
+    own = {"architecture": architecture, "weighting": "fixed", "weight_sweep": 0, "replicas": len(vectors)}
+    return config.replace(**own, replica_weights=vectors.tolist(), replica_seeds=tuple(range(config.replicas)))
+
+
+def judge(log: EncodedLog, sweep: Trained, count: int, rivals: dict[str, Trained]) -> dict[str, Any]:
+    """The sweep's points and front, and how each run of the same architecture stands to them."""
+    names = log.schema.task_names
+    valid_PT, test_PT = (value_QT.reshape(count, -1, len(names)).mean(axis=1) for value_QT in _values(log, sweep))
+    logit_PRNT = sweep.test_logit_RNT.reshape(count, -1, *sweep.test_logit_RNT.shape[1:])
+    front = np.flatnonzero(non_dominated(valid_PT))
+    reference_T = np.array([GUESS[metrics.MAIN_METRIC[task.kind]] for task in log.schema.tasks])
+    volumes = {part: hypervolume(point_PT[front], reference_T) for part, point_PT in (("valid", valid_PT), ("test", test_PT))}
+    weights = sweep.model.config.replica_weights[:: logit_PRNT.shape[1]]
+    methods = {}
+    for name, rival in rivals.items():
+        valid_T, test_T = (value_RT.mean(axis=0) for value_RT in _values(log, rival))
+        together = hypervolume(np.vstack([test_PT[front], test_T]), reference_T)
+        methods[name] = {
+            "valid": _plain(names, valid_T),
+            "test": _plain(names, test_T),
+            "hypervolume_added": together - volumes["test"] if np.isfinite(test_T).all() else None,
+            **_stand(log, {p: logit_PRNT[p] for p in front.tolist()}, rival.test_logit_RNT),
+        }
+    return {
+        "replicas": logit_PRNT.shape[1],
+        "seconds": sweep.result["seconds"],
+        "reference": dict(zip(names, reference_T.tolist(), strict=True)),
+        "hypervolume": volumes,
+        "points": [
+            {
+                "weights": dict(zip(names, weights[p], strict=True)),
+                "valid": _plain(names, valid_PT[p]),
+                "test": _plain(names, test_PT[p]),
+                "on_front": p in front,
+            }
+            for p in range(count)
+        ],
+        "methods": methods,
+    }
+
+
+def _values(log: EncodedLog, trained: Trained) -> tuple[np.ndarray, np.ndarray]:
+    """Each replica's main metric of each task, (R, T), with the weights kept: on validation and on test."""
+    tasks, history, rows = log.schema.tasks, trained.state.history, log.parts["test"]
+    valid_RT = np.full((len(trained.test_logit_RNT), len(tasks)), np.nan)
+    for r, epoch in enumerate(trained.state.best_epoch):
+        for t, task in enumerate(tasks if epoch else ()):
+            value = history[epoch - 1]["valid"][task.name][r]
+            valid_RT[r, t] = np.nan if value is None else value
+    test_RT = np.empty_like(valid_RT)
+    for t, task in enumerate(tasks):
+        measure, scale = metrics.auc if task.kind == "binary" else metrics.r2, log.encoder.labels[task.name]
+        label_N, weight_N = task_labels(rows, t, scale)
+        for r, score_N in enumerate(trained.test_logit_RNT[..., t]):
+            value_N = score_N if task.kind == "binary" else scale.decode(score_N.astype(np.float64))
+            test_RT[r, t] = measure(label_N, value_N, weight_N)
+    return valid_RT, test_RT
+
+
+def _stand(log: EncodedLog, front: dict[int, np.ndarray], rival_RNT: np.ndarray) -> dict[str, Any]:
+    """How a method stands to the points of the front on test, by paired gains.
+
+    *dominated*: some point is at least as good in every task, and clearly better in one (the whole 95 % interval).
+    *beyond the sweep*: against every point the method is clearly better in a task. Else *cannot tell*.
+    """
+    rival, *points = (
+        measured(logit_RNT, log.parts["test"], log.schema.tasks, log.encoder.labels) for logit_RNT in (rival_RNT, *front.values())
+    )
+    against: list[dict[str, Any]] = [
+        {"point": p, "gains": gains(rival, point, log.schema.tasks)} for p, point in zip(front, points, strict=True)
+    ]
+    dominated, ahead = False, bool(against)
+    for found in (one["gains"].values() for one in against):
+        verdicts = [gain["verdict"] for gain in found]
+        behind = all(gain["gain"] is not None and gain["gain"] <= 0 for gain in found)
+        dominated = dominated or (behind and "hurts" in verdicts)
+        ahead = ahead and "helps" in verdicts
+    return {"verdict": DOMINATED if dominated else BEYOND if ahead else UNSURE, "against": against}
+
+
+def _plain(names: tuple[str, ...], value_T: np.ndarray) -> dict[str, float | None]:
+    return {name: float(value) if np.isfinite(value) else None for name, value in zip(names, value_T, strict=True)}
