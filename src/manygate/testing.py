@@ -18,6 +18,8 @@ from torch.func import functional_call
 
 from manygate.architecture import Architecture, Inputs
 from manygate.config import ModelConfig
+from manygate.errors import InputError
+from manygate.layers.decay import undecayed_parameters
 from manygate.layers.gate import Gates
 from manygate.layers.tower import BiasTower, Towers
 from manygate.layers.units import Drawn
@@ -176,6 +178,14 @@ def shared_parameters_are_its_own(case: Case) -> None:
     assert not unknown, f"learning_rates names {sorted(unknown)}, which are no parameters of the scheme"
 
 
+def weight_decay_is_declared(case: Case) -> None:
+    """``undecayed``, of the scheme and of each module within it, names parameters that it has."""
+    try:
+        undecayed_parameters(case.build())
+    except InputError as error:
+        raise AssertionError(str(error)) from None
+
+
 def every_task_reads_the_shared_layer(case: Case) -> None:
     """Where there is a ``shared_layer``, each task's gradient at its output is there, and among replicas what it is alone."""
     models = [case.trunk(seed).train() for seed in (0, 10)]
@@ -225,6 +235,7 @@ CHECKS: tuple[Callable[[Case], None], ...] = (
     gates_are_shares,
     replicas_run_as_one,
     shared_parameters_are_its_own,
+    weight_decay_is_declared,
     every_task_reads_the_shared_layer,
     bf16_stays_near,
 )

@@ -83,6 +83,8 @@ class AdaTT(Architecture):
 class Native(nn.Module):
     """The weights v of each unit's own experts as rows over all of a level's, native_GE; zeros where nothing reads a unit."""
 
+    undecayed = ("native",)
+
     def __init__(self, own: Sequence[int], read: Sequence[bool]):
         super().__init__()
         self.experts = sum(own)

@@ -44,6 +44,9 @@ class Architecture(nn.Module, ABC):
     widths: ClassVar[str] = "expert_hidden"
     """The setting that matching budgets changes: ``expert_hidden`` or ``bottom_hidden``."""
 
+    undecayed: ClassVar[tuple[str, ...]] = ()
+    """Parameters that weight decay leaves alone (:mod:`manygate.layers.decay`); those of layers inside declare it themselves."""
+
     output_width: int
 
     @classmethod

@@ -48,6 +48,7 @@ class CrossStitch(Architecture):
     """
 
     widths: ClassVar[str] = "bottom_hidden"
+    undecayed: ClassVar[tuple[str, ...]] = ("stitch",)
 
     def __init__(self, inputs: int, tasks: int, hidden: Sequence[int], stitch_rate: float = 10.0, dropout: float = 0.0):
         super().__init__()

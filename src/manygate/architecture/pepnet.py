@@ -21,6 +21,8 @@ class GateUnit(nn.Module):
     **Shape**: x_BF -> scale_BN.
     """
 
+    undecayed = ("biases",)
+
     def __init__(self, inputs: int, hidden: int, outputs: int):
         super().__init__()
         self.weights = nn.ParameterList([nn.Parameter(glorot(inputs, hidden)), nn.Parameter(glorot(hidden, outputs))])

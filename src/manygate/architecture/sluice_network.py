@@ -39,6 +39,7 @@ class SluiceNetwork(Architecture):
     """
 
     widths: ClassVar[str] = "bottom_hidden"
+    undecayed: ClassVar[tuple[str, ...]] = ("alpha", "beta")
 
     def __init__(
         self,

@@ -31,6 +31,8 @@ class Tucker(nn.Module):
     torch.Size([7, 3, 6])
     """
 
+    undecayed = ("bias",)
+
     def __init__(self, inputs: int, outputs: int, tasks: int, ranks: tuple[int, int, int]):
         super().__init__()
         limits = {"r1": (ranks[0], inputs, "inputs"), "r2": (ranks[1], outputs, "outputs"), "r3": (ranks[2], tasks, "tasks")}

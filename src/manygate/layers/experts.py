@@ -34,6 +34,8 @@ class Experts(nn.Module):
     (torch.Size([4, 8, 16]), torch.Size([4, 16]), 14528)
     """
 
+    undecayed = ("bias",)
+
     def __init__(
         self,
         inputs: int,

@@ -200,6 +200,7 @@ class Gates(nn.Module):
     is zeroed with a probability and the row renormalised; a row of which nothing would be left is kept as it was.
     """
 
+    undecayed = ("bias",)
     penalty: Tensor | None
 
     def __init__(self, sees: Sequence[Sequence[int]], experts: int, settings: GateSettings):

@@ -27,6 +27,8 @@ class Towers(nn.Module):
     torch.Size([4, 3])
     """
 
+    undecayed = ("bias",)
+
     def __init__(
         self,
         tasks: int,

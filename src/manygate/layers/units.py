@@ -77,6 +77,8 @@ class Norm(nn.Module):
     **Shape**: x_BNH -> y_BNH.
     """
 
+    undecayed = ("gain", "bias")
+
     def __init__(self, units: int, width: int):
         super().__init__()
         self.gain = nn.Parameter(torch.ones(units, width))
@@ -97,6 +99,8 @@ class Units(nn.Module):
 
     **Shape**: x_BNH, or x_B1H that all N read -> y_BNK, with K the last width (without any layer, x itself).
     """
+
+    undecayed = ("biases",)
 
     def __init__(self, units: int, inputs: int, hidden: Sequence[int], dropout: float = 0.0, norm: bool = False):
         super().__init__()

@@ -45,6 +45,8 @@ class Thresholds(nn.Module):
     tensor([[1.0000, 0.4000]], grad_fn=<MulBackward0>)
     """
 
+    undecayed = ("gap",)
+
     def __init__(self, cuts: Sequence[tuple[int, int]]):
         """``cuts``: pairs of an ordinal task and how many cuts it has."""
         super().__init__()

@@ -21,6 +21,7 @@ from manygate.config import RunConfig
 from manygate.data.batches import Batch
 from manygate.data.rows import Input
 from manygate.errors import InputError, did_you_mean
+from manygate.layers.decay import undecayed_parameters
 from manygate.layers.embedding import Embedding
 from manygate.layers.experts import Experts
 from manygate.layers.gate import Gates
@@ -82,6 +83,7 @@ class MultiTaskModel:
         self.scheme_selects = any(isinstance(module, Gates) and module.selects for module in self.trunk.modules())
         rates = self.trunk.architecture.learning_rates()
         self.learning_rates = {f"trunk.architecture.{name}": rate for name, rate in rates.items()}
+        self.undecayed = {f"trunk.{name}" for name in undecayed_parameters(self.trunk)}
         self.parameters = self._stacked(initialise)
 
     def _new_trunk(self) -> Trunk:

@@ -6,7 +6,7 @@ Everything here acts on each number by itself (or on each replica's gradient by 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -19,8 +19,8 @@ from manygate.model.replicas import member_axis
 class Optimizer:
     """The run's optimizer; big tables with sparse gradients get the lazy variant, which updates only a batch's rows.
 
-    Weight decay spares biases, stitches and embedding tables: of tables it would pull rare ids to zero and, with sparse gradients,
-    cost a pass over the whole table.
+    Weight decay spares the parameters named in ``undecayed`` (see :mod:`manygate.layers.decay`) and embedding tables: it would pull
+    the rows of rare ids to zero and, with sparse gradients, cost a pass over the whole table.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class Optimizer:
         sparse: bool,
         rates: dict[str, float] | None = None,
         members: Sequence[float] = (),
+        undecayed: Collection[str] = (),
     ):
         """``rates``: what the learning rate is multiplied by of some parameters, ``members`` the same of each member."""
         self.config, self.parameters, self.rates = config, parameters, rates or {}
@@ -39,7 +40,7 @@ class Optimizer:
         self.share_M = None if alike else torch.tensor([factor / self.largest for factor in members], device=device)
         decay = config.weight_decay if config.weight_decay is not None else 0.01 if config.optimizer == "adamw" else 0.0
         tables = [name for name in parameters if member_axis(name) == 1]
-        plain = [name for name in parameters if name not in tables and _spared(name)]
+        plain = [name for name in parameters if name not in tables and name in undecayed]
         decayed = [name for name in parameters if name not in tables and name not in plain]
         self.names: list[list[str]] = []
         self.parts: list[torch.optim.Optimizer] = []
@@ -127,14 +128,6 @@ class Optimizer:
                     whole = slot == "step" and isinstance(part, torch.optim.SparseAdam)
                     state.setdefault(names.index(name), {})[slot] = int(value) if whole else value.clone()
             part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
-
-
-_SPARED = {"bias", "biases", "gain", "stitch", "alpha", "beta", "native", "weighting", "gap"}
-
-
-def _spared(name: str) -> bool:
-    """Biases, and numbers that weigh networks or units against each other, which decay would pull to nothing."""
-    return not _SPARED.isdisjoint(name.split("."))
 
 
 def learning_rate(config: TrainConfig, step: int, total: int) -> float:

@@ -87,7 +87,8 @@ class Trainer:
         self.total = min(config.epochs * self.batches, config.max_steps or config.epochs * self.batches)
         self._prepare_targets()
         trained = {**model.parameters, **self.weighting.parameters}
-        self.optimizer = Optimizer(trained, config, model.sparse, model.learning_rates, members)
+        undecayed = model.undecayed | self.weighting.parameters.keys()
+        self.optimizer = Optimizer(trained, config, model.sparse, model.learning_rates, members, undecayed)
         self.recorder = Recorder(self._pass, list(model.trunk_values()))
         self.records = model.device.type == "cpu" and (model.scheme.recordable or ":" not in config.architecture)
 
