@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reading import GATES, Reading, agree, array, rows, shaken, weighted
 
 from manygate.architecture import AdaTT, Inputs, Level
 from manygate.architecture.adatt import Native
 from manygate.config import ModelConfig
+from numpy_reading import GATES, Reading, agree, array, rows, shaken, weighted
 
 LEVELS = {
     "one level": [Level((2, 2), 0, (6,))],

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading import agree, nets, rows, shaken, tower
 
 from manygate.architecture import AsymmetricSharing, CustomizedSharing, Inputs, SharedBottom, SingleTask
 from manygate.architecture.shared_bottom import matched_bottom
 from manygate.config import ModelConfig
 from manygate.errors import InputError
 from manygate.layers.tower import Towers
+from numpy_reading import agree, nets, rows, shaken, tower
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)
 widths = st.lists(st.integers(1, 64), min_size=1, max_size=3).map(tuple)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from reading import GATES, Reading, agree, count, rows, shaken, weighted
 
 from manygate.architecture import CGC, Inputs, Level
 from manygate.config import ModelConfig
 from manygate.layers.tower import Towers
+from numpy_reading import GATES, Reading, agree, count, rows, shaken, weighted
 
 LEVELS = {
     "two tasks": Level((2, 2), 4, (6,)),

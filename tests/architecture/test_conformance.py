@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from reading import all_gates, drawn
 from torch import Tensor
 
 from manygate.architecture import ARCHITECTURES, Architecture, Inputs
@@ -21,6 +20,7 @@ from manygate.layers.experts import Experts
 from manygate.layers.tower import BiasTower, Towers
 from manygate.layers.units import Drawn, Units
 from manygate.model.trunk import Trunk
+from numpy_reading import all_gates, drawn
 
 INPUTS, TASKS = 7, 3
 BASE = {"experts": 4, "expert_hidden": (6,), "bottom_hidden": (8, 8), "tower_hidden": (5,), "dropout": 0.0, "gate_hidden": 9}

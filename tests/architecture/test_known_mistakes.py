@@ -9,8 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from reading import GATE, Reading, agree, count, rows, shaken, weighted
-from test_ple import ple
 from torch import Tensor
 
 from manygate.architecture import CGC, PLE, Level, MMoE, SharedBottom
@@ -23,6 +21,7 @@ from manygate.layers.experts import Experts
 from manygate.layers.units import glorot
 from manygate.metrics.task import auc
 from manygate.schema import Feature, Schema, Task
+from numpy_reading import GATE, Reading, agree, count, ple, rows, shaken, weighted
 
 LEVELS = [Level((2, 1), 3, (6,)), Level((1, 2), 2, (5,))]
 

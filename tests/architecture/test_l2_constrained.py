@@ -6,10 +6,10 @@ from itertools import combinations
 
 import pytest
 import torch
-from reading import agree, array, nets, rows, shaken
 
 from manygate.architecture import L2Constrained
 from manygate.layers.tower import Towers
+from numpy_reading import agree, array, nets, rows, shaken
 
 deep = pytest.mark.parametrize("hidden", [(6,), (6, 4, 3)], ids=["one layer", "three layers"])
 some_tasks = pytest.mark.parametrize("tasks", [1, 2, 4])

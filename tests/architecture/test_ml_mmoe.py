@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from reading import GATES, Reading, agree, rows, shaken, weighted
 
 from manygate.architecture import Inputs, MLMMoE, MMoE
 from manygate.config import ModelConfig
 from manygate.errors import InputError
+from numpy_reading import GATES, Reading, agree, rows, shaken, weighted
 
 HIDDEN = {"one level": [(6,)], "two levels": [(6,), (5,)], "three levels, deep": [(6, 4), (5,), (3, 7)]}
 every_hidden = pytest.mark.parametrize("hidden", HIDDEN.values(), ids=HIDDEN)

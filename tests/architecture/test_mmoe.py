@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reading import GATES, Reading, agree, count, rows, shaken, tower, weighted
 
 from manygate.architecture import MMoE, OMoE, SharedBottom
 from manygate.architecture.shared_bottom import matched_bottom
 from manygate.config import ModelConfig
 from manygate.layers.gate import GateSettings
 from manygate.layers.tower import Towers
+from numpy_reading import GATES, Reading, agree, count, rows, shaken, tower, weighted
 
 deep = pytest.mark.parametrize("hidden", [(6,), (6, 4)], ids=["one layer", "two layers"])
 every_gate = pytest.mark.parametrize("gate", GATES.values(), ids=GATES)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from reading import agree, array, nets, rows, shaken, unit_nets
 
 from manygate.architecture import Inputs, PEPNet
 from manygate.architecture.pepnet import GateUnit
 from manygate.config import ModelConfig
+from numpy_reading import agree, array, nets, rows, shaken, unit_nets
 
 HIDDEN = {"one layer": (6,), "three layers": (6, 4, 3)}
 

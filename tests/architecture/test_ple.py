@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reading import GATES, Reading, agree, rows, shaken, weighted
 
 from manygate.architecture import CGC, PLE, Level, MMoE
 from manygate.architecture.level import levels_of
 from manygate.config import ModelConfig
 from manygate.errors import InputError
 from manygate.layers.gate import GateSettings
+from numpy_reading import GATES, agree, ple, rows, shaken
 
 LEVELS = {
     "one level": [Level((2, 2), 2, (6,))],
@@ -31,30 +31,6 @@ LEVELS = {
 }
 every_level = pytest.mark.parametrize("levels", LEVELS.values(), ids=LEVELS)
 every_gate = pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
-
-
-def ple(x, model, levels, gate, chosen=()):
-    """g^{k,L} of every task, and the tasks' gates of every level, of one row."""
-    tasks = len(levels[0].task_experts)
-    g = dict.fromkeys((*range(tasks), "s"), x)
-    weights = []
-    for j, level in enumerate(levels):
-        groups = [*level.task_experts, level.shared_experts]
-        first = [sum(groups[:s]) for s in range(tasks + 2)]
-        own = {k: list(range(first[k], first[k + 1])) for k in range(tasks)}
-        shared, above = list(range(first[tasks], first[tasks + 1])), any(later.shared_experts for later in levels[j + 1 :])
-        sees = [own[k] + shared for k in range(tasks)] + ([list(range(sum(groups)))] if above else [])
-        read = Reading(model.levels[j], groups if above or shared else groups[:-1], sees, gate, own=j > 0)
-        at = {k: x[list(chosen)] if chosen else g[k] for k in g}
-        e = {k: [f(g[k]) for f in read.experts[k]] for k in range(tasks)}
-        e["s"] = [f(g["s"]) for f in read.experts[tasks]] if shared else []
-        weights.append([read.row(k, at[k]) for k in range(tasks)])
-        new = {k: weighted(read.gate(k, at[k]), e[k] + e["s"]) for k in range(tasks)}
-        if above:
-            everything = [f for k in range(tasks) for f in e[k]] + e["s"]
-            new["s"] = weighted(read.gate(tasks, at["s"]), everything)
-        g = new
-    return [g[k] for k in range(tasks)], weights
 
 
 def fits(gate, levels):

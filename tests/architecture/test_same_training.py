@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reading import rows, shaken
 
 from manygate.architecture import CrossStitch, L2Constrained, SingleTask, SluiceNetwork
 from manygate.layers.tower import BiasTower, Towers
 from manygate.model.trunk import Trunk
+from numpy_reading import rows, shaken
 
 INPUTS, TASKS, STEPS = 5, 3, 60
 

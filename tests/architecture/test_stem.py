@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reading import GATES, Reading, agree, rows, shaken, weighted
 
 from manygate.architecture import STEM, Inputs, Level
 from manygate.config import ModelConfig
 from manygate.errors import InputError
+from numpy_reading import GATES, Reading, agree, rows, shaken, weighted
 
 LEVELS = {
     "two tasks": Level((2, 2), 2, (6,)),

@@ -7,7 +7,6 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from reading import agree, array, nets, rows, shaken, unit_nets
 
 from manygate.architecture import CrossStitch, Inputs, SluiceNetwork
 from manygate.architecture.cross_stitch import near_identity
@@ -15,6 +14,7 @@ from manygate.architecture.sluice_network import last_first
 from manygate.config import ModelConfig
 from manygate.errors import InputError
 from manygate.layers.tower import Towers
+from numpy_reading import agree, array, nets, rows, shaken, unit_nets
 
 some_tasks = pytest.mark.parametrize("tasks", [1, 2, 3])
 

@@ -7,12 +7,12 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from reading import agree, array, rows, shaken
 
 from manygate.architecture import TensorFactorization
 from manygate.architecture.tensor_factorization import Tucker
 from manygate.config import RunConfig
 from manygate.errors import InputError
+from numpy_reading import agree, array, rows, shaken
 
 RANKS = [(4, 5, 2), (1, 1, 1), (5, 6, 3), (5, 2, 3)]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import plant
 import pytest
+
+from faults import plant
 
 SOURCE = """def double(x):
     return 2 * x

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reading import agree, nets, rows, shaken, unit_nets
 from torch import Tensor
 
 from manygate.kernels.mixing import mix
 from manygate.layers.experts import Experts
 from manygate.layers.units import Dropout, Noise, Norm, Units, glorot
+from numpy_reading import agree, nets, rows, shaken, unit_nets
 
 
 def drawn_like(stack: Tensor, bound: float) -> None:

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from reading import gate_weights, selectors, softplus, units_of, variation
 from torch import Tensor
 
 from manygate.errors import InputError
 from manygate.layers.gate import Gates, GateSettings, smooth_step
+from numpy_reading import gate_weights, selectors, softplus, units_of, variation
 
 SEES = {
     "all alike": [range(4)] * 3,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reading import GATES, Reading, agree, count, rows, shaken
 from torch import Tensor
 
 from manygate.errors import InputError
@@ -12,6 +11,7 @@ from manygate.kernels.mixing import mix
 from manygate.layers import mixture
 from manygate.layers.gate import GateSettings
 from manygate.layers.mixture import Group, Mixture
+from numpy_reading import GATES, Reading, agree, count, rows, shaken
 
 SEES = [(0, 1, 4, 5), (2, 3, 4, 5), range(6)]
 WIDTHS = {

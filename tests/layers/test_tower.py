@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from reading import rows, shaken
 
 from manygate.layers.tower import Towers
+from numpy_reading import rows, shaken
 
 
 def test_further_towers_read_the_representations_of_the_tasks_that_they_name():

@@ -14,6 +14,7 @@ from manygate.model.logits import predict
 from manygate.runs.preflight import prepare
 from manygate.schema import Task
 from manygate.training.interrupt import Interrupted
+from stopper import Stopper
 
 WAYS = ("conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr")
 STEPS = (Task(name="click"), Task(name="like", after="click"), Task(name="watch", kind="regression", after="click"))
@@ -75,8 +76,6 @@ def test_a_funnel_s_run_is_saved_and_predicts_as_before(log_table, log_schema, t
 
 
 def test_a_run_with_imputation_towers_resumes_to_the_same_bytes(log, trainer, settings, tmp_path):
-    from test_trainer import Stopper
-
     config = settings(funnel="escm2_dr", epochs=2, replicas=2)
     straight = trainer(log, config)
     straight.fit()

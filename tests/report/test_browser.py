@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample import compared, trained
 
 from manygate.inspection.look import look
 from manygate.report import write_report
 from manygate.report.inspection.page import write_page
 from manygate.schema import Task
+from sample_runs import compared, trained
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 MISSING = [str(path) for path in (CHROMIUM, DRIVER) if not path.exists()]

@@ -12,8 +12,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from outline import Outline
-from sample import ARCHITECTURES, compared, trained
 
 from manygate.errors import InputError
 from manygate.report import headline, html_summary, render, write_report
@@ -21,6 +19,8 @@ from manygate.report.charts import Cost, Gain, Point, frontier, mean_and_half_wi
 from manygate.report.view import history
 from manygate.schema import Task
 from manygate.text import interval, number
+from page_outline import Outline
+from sample_runs import ARCHITECTURES, compared, trained
 
 EVIL = (
     "<script>alert(1)</script>",
@@ -417,7 +417,7 @@ def test_pyplot_is_not_imported() -> None:
 
     code = (
         "import sys, manygate.report as r; assert 'matplotlib' not in sys.modules; assert 'jinja2' not in sys.modules;"
-        "from sample import trained; r.render(trained()); assert 'matplotlib.pyplot' not in sys.modules"
+        "from sample_runs import trained; r.render(trained()); assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent, timeout=120)
 

@@ -6,9 +6,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from sample import TASKS, compared
 
 from manygate.report import render
+from sample_runs import TASKS, compared
 
 
 def swept(tasks: int, undefined: bool = False) -> dict[str, Any]:

@@ -28,26 +28,12 @@ from manygate.scoring.bundle import save_bundle
 from manygate.training.interrupt import Interrupted
 from manygate.training.progress import Progress
 from manygate.training.trainer import DivergedError, Trainer
+from stopper import Stopper
 
 
 @pytest.fixture(scope="module")
 def log(encoded) -> EncodedLog:
     return encoded()
-
-
-class Stopper(Progress):
-    """Sends this process a signal after some steps, as a user would; remembers what was said."""
-
-    def __init__(self, after: int, number: int = signal.SIGINT):
-        self.left, self.number, self.said = after, number, []
-
-    def advance(self, rows: int) -> None:
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), self.number)
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 def scores_of(training: Trainer) -> np.ndarray:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t as student
-from test_transfer import entry
 
+from gain_entries import entry
 from manygate.metrics.uncertainty import interval
 from manygate.verdict.recommendation import need, recommend
 from manygate.verdict.transfer import negative, probabilities, sure

@@ -10,19 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
+from gain_entries import entry
 from manygate.metrics.paired import Measured
 from manygate.verdict.transfer import probabilities, removed, seesaws, sure, transfer, turned
 
 MAIN = {"click": "auc", "buy": "auc"}
-
-
-def entry(gain: float | None, half: float = 0.01, joint: float | None = None) -> dict[str, Any]:
-    """A gain with an interval of its own and a joint one, half as wide again unless said."""
-    if gain is None:
-        return {"gain": None, "ci95": None, "joint95": None, "verdict": "cannot tell"}
-    wide = 1.5 * half if joint is None else joint
-    verdict = "helps" if gain > half else "hurts" if gain < -half else "cannot tell"
-    return {"gain": gain, "ci95": [gain - half, gain + half], "joint95": [gain - wide, gain + wide], "verdict": verdict}
 
 
 def model(values: dict[str, float], spread: float = 0.001, size: int = 4000) -> dict[str, dict[str, Measured]]:

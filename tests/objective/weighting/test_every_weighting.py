@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from manygate.schema import Feature, Schema, Task
 from manygate.training.interrupt import Interrupted
 from manygate.training.progress import Progress
 from manygate.training.trainer import Trainer
+from stopper import Stopper
 
 ALL = tuple(WEIGHTINGS)
 BALANCING = tuple(name for name, weighting in WEIGHTINGS.items() if weighting.reads_gradients)
@@ -123,18 +122,6 @@ def test_degenerate_gradients_give_finite_weights(name, case):
 def test_one_task_is_fixed(name):
     weighting = build_weighting(given(name, tasks=1))
     assert type(weighting).__name__ == "Fixed"
-
-
-class Stopper(Progress):
-    """Sends this process a signal after some steps, as a user would."""
-
-    def __init__(self, after: int):
-        self.left = after
-
-    def advance(self, rows: int) -> None:
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def digests(folder: Path) -> dict[str, str]:

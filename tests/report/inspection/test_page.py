@@ -6,9 +6,9 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from outline import Outline
 
 from manygate.report.inspection.page import html_alarms, render, summary, write_page
+from page_outline import Outline
 
 SCHEMES = ("mmoe", "ple", "shared_bottom", "single_task", "stem", "ml_mmoe", "tensor_factorization", "pepnet")
 EVIL = ("<script>alert(1)</script>", "🙂 $\\alpha$ \" onload='x'", "a&amp;b {{7*7}} {% raw %}")
