@@ -1,4 +1,4 @@
-"""RunConfig -> flags: each setting is a flag of the same name, and only flags that were given override a configuration file."""
+"""Flags of the commands: each setting of RunConfig is a flag. Only flags that are given override a configuration file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json as json_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from manygate.config import DataConfig, ModelConfig, RunConfig, TrainConfig
@@ -19,6 +19,14 @@ OwnScheme = Annotated[
     str | None, Parameter(name="--import", help="Module of the scheme of your own that the model was trained with.")
 ]
 ShowProgress = Annotated[ProgressMode, Parameter(help="Bars, plain lines or nothing.")]
+ConfigFile = Annotated[Path | None, Parameter(help="Settings as YAML; flags override them.")]
+Out = Annotated[Path | None, Parameter(help="Folder to write. Default: runs/NAME-N.")]
+Resume = Annotated[Path | None, Parameter(help="Continue the run in this folder, with its own log and settings.")]
+Overwrite = Annotated[bool, Parameter(help="Replace the run in --out.")]
+DATA = Parameter(name="*", group=Group("Data", sort_key=2))
+MODEL = Parameter(name="*", group=Group("Model", sort_key=3))
+TRAINING = Parameter(name="*", group=Group("Training", sort_key=4))
+SCHEME_NAMES = "names separated by commas, all for every scheme, module:Class for your own."
 
 
 def _flag_type(annotation: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Commands of the command line that have commands of their own, or a file of their own."""
+"""Load a trained model for a command."""
 
 from __future__ import annotations
 

@@ -1,0 +1,51 @@
+"""``manygate architectures``: the sharing schemes and what each would cost on a log."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from manygate.cli.flags import (
+    DATA,
+    MODEL,
+    SCHEME_NAMES,
+    ConfigFile,
+    DataFlags,
+    Json,
+    ModelFlags,
+    print_json,
+    resolve,
+    settings_of,
+)
+from manygate.errors import InputError
+
+
+def architectures(
+    log: Annotated[str | None, Parameter(help="A log whose schema decides the inputs. Default: --columns and --labels.")] = None,
+    /,
+    *,
+    names: Annotated[str, Parameter(help=f"Schemes to list: {SCHEME_NAMES}")] = "all",
+    columns: Annotated[int, Parameter(help="Without a log: how many numbers the schemes read.")] = 100,
+    labels: Annotated[int, Parameter(help="Without a log: how many tasks.")] = 2,
+    config: ConfigFile = None,
+    json: Json = False,
+    data: Annotated[DataFlags | None, DATA] = None,  # type: ignore[valid-type]
+    model: Annotated[ModelFlags | None, MODEL] = None,  # type: ignore[valid-type]
+) -> None:
+    """List the sharing schemes with the parameters and FLOPs that each would have on a log, and with --match-parameters the widths.
+
+    Example: manygate architectures --expert-hidden 16 --tower-hidden 8 --match-parameters 15000
+    """
+    from manygate.cli.terminal import show_architectures
+    from manygate.model.budget import listing
+
+    given = settings_of(data, model) | {"architectures": names} | ({"log": log} if log is not None else {})
+    settings = resolve(config, given)
+    rows, title = listing(settings, columns, labels)
+    if all(row["problem"] for row in rows):
+        raise InputError(row["problem"] for row in rows)
+    if json:
+        print_json({"inputs": title, "architectures": rows})
+    else:
+        show_architectures(rows, title)

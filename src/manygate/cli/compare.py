@@ -1,0 +1,88 @@
+"""``manygate compare``: train several architectures alike and compare them task by task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from manygate.cli.flags import (
+    DATA,
+    MODEL,
+    SCHEME_NAMES,
+    TRAINING,
+    CompareFlags,
+    ConfigFile,
+    DataFlags,
+    Json,
+    ModelFlags,
+    Out,
+    Overwrite,
+    Resume,
+    ShowProgress,
+    print_json,
+    settings_of,
+)
+from manygate.cli.run_folder import command_line, free_folder, resumable, run_settings
+from manygate.config import RunConfig
+from manygate.config.names import COMPARED
+from manygate.training.progress import Progress, open_progress
+
+if TYPE_CHECKING:
+    from manygate.data.encoded import EncodedLog
+
+
+def compare(
+    log: Annotated[str | None, Parameter(help="A file, folder or glob: Parquet, CSV, Arrow.")] = None,
+    /,
+    *,
+    architectures: Annotated[
+        str | None, Parameter(help=f"Schemes to compare: {SCHEME_NAMES} Default: {','.join(COMPARED)}.")
+    ] = None,
+    weightings: Annotated[
+        str | None, Parameter(help="Weightings to cross them with, separated by commas, or all. Default: --weighting.")
+    ] = None,
+    weight_sweep: Annotated[int, Parameter(help="Vectors of fixed weights to try for each: the front a weighting must beat.")] = 0,
+    out: Out = None,
+    resume: Resume = None,
+    overwrite: Overwrite = False,
+    config: ConfigFile = None,
+    json: Json = False,
+    progress: ShowProgress = "auto",
+    data: Annotated[DataFlags | None, DATA] = None,  # type: ignore[valid-type]
+    model: Annotated[ModelFlags | None, MODEL] = None,  # type: ignore[valid-type]
+    training: Annotated[CompareFlags | None, TRAINING] = None,  # type: ignore[valid-type]
+) -> None:
+    """Does sharing help? Train several architectures alike and say what each task gains over its own model, and how sure.
+
+    Trains 8 replicas of each unless --replicas says otherwise.
+
+    Example: manygate compare log.parquet --task click --task buy:where=click==1 --replicas 8 --out runs/first
+    """
+    from manygate.runs.folder import check_folder, open_folder
+    from manygate.runs.preflight import prepare
+
+    given = settings_of(data, model, training)
+    own = {"architectures": architectures, "weightings": weightings, "weight_sweep": weight_sweep or None}
+    given |= {name: value for name, value in own.items() if value is not None}
+    settings = run_settings("compare", log, config, given, resume, out, overwrite).with_defaults(replicas=8)
+    folder = resume or out or free_folder("compare")
+    check_folder(folder, resume is not None, overwrite)
+    log_rows = prepare(settings.log, settings, architectures=settings.architectures)
+    open_folder(folder, settings, resume is not None, overwrite, command_line())
+    compare_and_show(log_rows, settings, folder, json, open_progress(progress), command_line(resume))
+
+
+def compare_and_show(log: EncodedLog, settings: RunConfig, folder: Path, json: bool, progress: Progress, command: str) -> None:
+    """Train the architectures of a comparison in a folder and print the result."""
+    from manygate.cli.terminal import show_comparison
+    from manygate.report import headline
+    from manygate.runs.comparison import compare_run
+
+    document = resumable("compare", folder, lambda: compare_run(log, settings, folder, progress, command))
+    if json:
+        print_json(document)
+    else:
+        show_comparison(document, headline(document))
+        print(f"report {folder / 'report.html'}")

@@ -1,0 +1,35 @@
+"""``manygate evaluate``: the metrics of a trained model on a log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from manygate.cli.flags import Device, Json, OwnScheme, print_json
+from manygate.cli.loading import load_ranker
+
+
+def evaluate(
+    run: Annotated[Path, Parameter(help="A run's folder, or a bundle.")],
+    log: Annotated[str, Parameter(help="A labelled log; of a data set's folder, the test part.")],
+    /,
+    *,
+    json: Json = False,
+    device: Device = "auto",
+    import_: OwnScheme = None,
+) -> None:
+    """Print every metric of every task of a trained model on a log.
+
+    Example: manygate evaluate runs/mmoe january.parquet
+    """
+    from manygate.cli.terminal import show_calibration, show_metrics, show_ranking
+
+    report = load_ranker(run, device, import_).evaluate(log)
+    if json:
+        print_json(report)
+    else:
+        show_metrics(report["tasks"], f"{report['log']}: {report['rows']:,} rows, {report['replicas']} replicas")
+        show_calibration(report["tasks"], "calibrated, which predict applies")
+        show_ranking(report.get("fusion"))

@@ -1,0 +1,42 @@
+"""``manygate predict``: score the rows of a log with a trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from manygate.cli.flags import Device, Json, OwnScheme, print_json
+from manygate.cli.loading import load_ranker
+
+
+def predict(
+    run: Annotated[Path, Parameter(help="A run's folder, or a bundle.")],
+    log: Annotated[str, Parameter(help="Rows to score: a file, folder or glob.")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="File to write: .parquet, .csv or .arrow.")],
+    keep: Annotated[tuple[str, ...], Parameter(help="Columns to copy beside the scores.")] = (),
+    raw: Annotated[bool, Parameter(help="The model's own predictions: no calibration and no fused score.")] = False,
+    overwrite: Annotated[bool, Parameter(help="Replace --out.")] = False,
+    json: Json = False,
+    device: Device = "auto",
+    import_: OwnScheme = None,
+) -> None:
+    """Score rows: one column per task, in the order of the rows; calibrated, and with the fused score, where the bundle says how.
+
+    Example: manygate predict runs/mmoe today.parquet --keep user_id --keep item_id --out scores.parquet
+    """
+    from manygate.scoring.predictor import output_names
+    from manygate.scoring.score_file import write_scores
+
+    ranker = load_ranker(run, device, import_)
+    calibration, fusion = (None, None) if raw else (ranker.calibration, ranker.fusion)
+    rows = write_scores(ranker.model, ranker.encoder, log, out, keep, overwrite, calibration, fusion)
+    names = output_names(ranker.encoder, fusion)
+    if json:
+        tasks = list(ranker.schema.task_names)
+        print_json({"out": str(out), "rows": rows, "tasks": tasks, "columns": names, "calibrated": calibration is not None})
+    else:
+        print(f"wrote {rows:,} rows to {out}: {', '.join([*keep, *names])}")

@@ -1,0 +1,73 @@
+"""The folder and the settings of a run that ``manygate train``, ``compare`` or ``demo`` starts or continues."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from manygate.cli.flags import resolve
+from manygate.config import RunConfig
+from manygate.errors import InputError
+from manygate.training.interrupt import Interrupted
+
+RUN_FILES = ("metrics.jsonl", "packs", "bundle")
+"""Files and folders that a training run writes; a comparison has them in the folder of each architecture."""
+
+
+def run_settings(
+    command: str,
+    log: str | None,
+    config: Path | None,
+    given: dict[str, Any],
+    resume: Path | None,
+    out: Path | None,
+    overwrite: bool,
+) -> RunConfig:
+    """The settings of a new run, or with ``resume`` those in the folder of the run that is continued."""
+    if resume is not None:
+        if log is not None or config is not None or given or out is not None or overwrite:
+            raise InputError("--resume continues a run in its own folder, with its own log and settings; leave out all others.")
+        return _settings_to_resume(command, resume)
+    settings = resolve(config, given | ({"log": log} if log is not None else {}))
+    if settings.log is None:
+        raise InputError("no log is given. Give a file, a folder or a glob, or 'log:' in --config.")
+    return settings
+
+
+def _settings_to_resume(command: str, resume: Path) -> RunConfig:
+    other = "train" if any((resume / name).exists() for name in RUN_FILES) else "compare"
+    known = any((folder / name).exists() for folder in resume.glob("*/") for name in RUN_FILES)
+    if other != command and (other == "train" or known):
+        raise InputError(f"--resume {resume}: a run of manygate {other}. Continue it with: manygate {other} --resume {resume}")
+    if not (resume / "config.yaml").is_file():
+        raise InputError(f"--resume {resume}: no run here (no config.yaml). Give the --out of the run that was stopped.")
+    return RunConfig.load(resume / "config.yaml")
+
+
+def free_folder(command: str) -> Path:
+    """The first of runs/COMMAND-1, runs/COMMAND-2, ... that does not exist."""
+    number = 1
+    while (folder := Path("runs") / f"{command}-{number}").exists():
+        number += 1
+    return folder
+
+
+def command_line(resume: Path | None = None) -> str:
+    """The command line as given; with ``resume`` the command line that started the run, which heads its config.yaml."""
+    if resume is not None:
+        first = (resume / "config.yaml").read_text(encoding="utf-8").partition("\n")[0]
+        if first.startswith("# manygate "):
+            return first.removeprefix("# ")
+    return shlex.join(["manygate", *(argument for argument in sys.argv[1:] if argument != "--debug")])
+
+
+def resumable[Result](command: str, folder: Path, work: Callable[[], Result]) -> Result:
+    """Call ``work``; when a signal stops it, the message gives the command that continues the run."""
+    try:
+        return work()
+    except Interrupted as stop:
+        remedy = f"{stop.resume} Continue with: manygate {command} --resume {shlex.quote(str(folder))}"
+        raise Interrupted(stop.signal, remedy) from None

@@ -1,0 +1,46 @@
+"""``manygate schema``: infer what each column of a log means."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from manygate.cli.flags import Json, print_json
+from manygate.errors import InputError
+
+
+def schema(
+    log: Annotated[str, Parameter(help="A file, folder or glob: Parquet, CSV, Arrow.")],
+    /,
+    *,
+    task: Annotated[tuple[str, ...], Parameter(help="A label to predict, NAME or NAME:where=click==1,kind=regression.")],
+    out: Annotated[Path | None, Parameter(help="YAML file to write.")] = None,
+    weight: Annotated[str | None, Parameter(help="Column of row weights.")] = None,
+    group: Annotated[str | None, Parameter(help="Column of users or queries.")] = None,
+    time: Annotated[str | None, Parameter(help="Column of times.")] = None,
+    bias: Annotated[tuple[str, ...], Parameter(help="Features absent at serving, such as a position.")] = (),
+    ignore: Annotated[tuple[str, ...], Parameter(help="Columns not to use.")] = (),
+    overwrite: Annotated[bool, Parameter(help="Replace --out.")] = False,
+    json: Json = False,
+) -> None:
+    """Infer what each column of a log means, say why, and write it as YAML to edit.
+
+    Example: manygate schema log.parquet --task click --task buy:where=click==1 --out schema.yaml
+    """
+    from manygate.cli.terminal import show_schema
+    from manygate.data.infer import infer_schema
+    from manygate.files import write_text
+
+    if out is not None and out.exists() and (out.is_dir() or not overwrite):
+        raise InputError(f"--out {out} exists. Choose another{', or add --overwrite' if out.is_file() else ''}.")
+    inferred = infer_schema(log, list(task), weight=weight, group=group, time=time, bias=bias, ignore=ignore)
+    if out is not None:
+        write_text(out, inferred.to_yaml())
+        print(f"wrote {out}", file=sys.stderr)
+    if json:
+        print_json(inferred.model_dump(mode="json"))
+    else:
+        show_schema(inferred)

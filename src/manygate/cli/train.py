@@ -1,0 +1,65 @@
+"""``manygate train``: train one architecture."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from manygate.cli.flags import (
+    DATA,
+    MODEL,
+    TRAINING,
+    ConfigFile,
+    DataFlags,
+    Json,
+    ModelFlags,
+    Out,
+    Overwrite,
+    Resume,
+    ShowProgress,
+    TrainFlags,
+    print_json,
+    settings_of,
+)
+from manygate.cli.run_folder import command_line, free_folder, resumable, run_settings
+from manygate.training.progress import open_progress
+
+
+def train(
+    log: Annotated[str | None, Parameter(help="A file, folder or glob: Parquet, CSV, Arrow.")] = None,
+    /,
+    *,
+    out: Out = None,
+    resume: Resume = None,
+    overwrite: Overwrite = False,
+    config: ConfigFile = None,
+    json: Json = False,
+    progress: ShowProgress = "auto",
+    data: Annotated[DataFlags | None, DATA] = None,  # type: ignore[valid-type]
+    model: Annotated[ModelFlags | None, MODEL] = None,  # type: ignore[valid-type]
+    training: Annotated[TrainFlags | None, TRAINING] = None,  # type: ignore[valid-type]
+) -> None:
+    """Train one architecture, evaluate it on test rows, and write a bundle and a report.
+
+    Example: manygate train log.parquet --task click --task buy:where=click==1 --architecture mmoe --out runs/mmoe
+    """
+    from manygate.cli.terminal import show_calibration, show_metrics
+    from manygate.runs.folder import check_folder, open_folder
+    from manygate.runs.preflight import prepare
+    from manygate.runs.run import train_run
+
+    settings = run_settings("train", log, config, settings_of(data, model, training), resume, out, overwrite)
+    folder = resume or out or free_folder("train")
+    check_folder(folder, resume is not None, overwrite)
+    log_rows = prepare(settings.log, settings)
+    open_folder(folder, settings, resume is not None, overwrite, command_line())
+    show, command = open_progress(progress), command_line(resume)
+    _, document = resumable("train", folder, lambda: train_run(log_rows, settings, folder, show, command))
+    if json:
+        print_json(document)
+    else:
+        result = document["results"][settings.architecture]
+        show_metrics(result["tasks"], f"{settings.architecture} on test, {result['replicas']} replicas")
+        show_calibration(result["tasks"], "calibrated on validation rows, judged on test")
+        print(f"\nbundle {folder / 'bundle'}\nreport {folder / 'report.html'}")
