@@ -159,7 +159,7 @@ def test_everything_public_can_be_imported():
 def test_help_and_import_load_nothing_heavy():
     script = (
         "import sys, manygate\n"
-        "heavy = {'torch', 'pandas', 'pyarrow', 'matplotlib', 'polars', 'sklearn', 'narwhals', 'safetensors'}\n"
+        "heavy = {'torch', 'pandas', 'pyarrow', 'scipy', 'matplotlib', 'polars', 'sklearn', 'narwhals', 'safetensors'}\n"
         "print('import', sorted(heavy & set(sys.modules)))\n"
         "sys.argv = ['manygate', '--help']\n"
         "from manygate.cli.main import main\n"

@@ -16,7 +16,6 @@ import yaml
 
 from command_line import Run, refused
 from manygate import datasets
-from manygate.cli import main as cli
 
 COMMANDS = [
     *(
@@ -97,7 +96,7 @@ def test_bad_commands_and_flags(run: Run) -> None:
     refused(run("compair log"), "compair")
     refused(run("compare log --expert 4"), "--expert", "--experts")
     refused(run("compare log --replicas two"), "replicas", "two")
-    refused(run("compare"), "which log")
+    refused(run("compare"), "no log is given")
     refused(run("predict"), "--help")
 
 
@@ -233,7 +232,7 @@ def test_flags_override_the_file(run: Run, log: Path, tmp_path: Path) -> None:
 def test_comparisons_have_eight_replicas_unless_told(run: Run, log: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen = []
     monkeypatch.setattr("manygate.runs.preflight.prepare", lambda log, settings, **more: seen.append(settings.replicas))
-    monkeypatch.setattr(cli, "_compare", lambda *arguments: None)
+    monkeypatch.setattr("manygate.cli.compare.compare_and_show", lambda *arguments: None)
     (tmp_path / "run.yaml").write_text("replicas: 3\n")
     for number, more in enumerate(("", "--replicas 2", "--config run.yaml", "--config run.yaml --replicas 4")):
         assert run("compare", log, more, f"--out runs/{number}").code == 0

@@ -6,13 +6,14 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from manygate.cli.flags import resolve
 from manygate.config import RunConfig
 from manygate.errors import InputError
 from manygate.training.interrupt import Interrupted
 
+Result = TypeVar("Result")
 RUN_FILES = ("metrics.jsonl", "packs", "bundle")
 """Files and folders that a training run writes; a comparison has them in the folder of each architecture."""
 
@@ -64,7 +65,7 @@ def command_line(resume: Path | None = None) -> str:
     return shlex.join(["manygate", *(argument for argument in sys.argv[1:] if argument != "--debug")])
 
 
-def resumable[Result](command: str, folder: Path, work: Callable[[], Result]) -> Result:
+def resumable(command: str, folder: Path, work: Callable[[], Result]) -> Result:
     """Call ``work``; when a signal stops it, the message gives the command that continues the run."""
     try:
         return work()
