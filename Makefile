@@ -28,7 +28,7 @@ format: $(VENV)/.installed-dev  ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.installed  ## write docs/cli.md and docs/config.md again
+docs: $(VENV)/.installed  ## write docs/cli.md, docs/config.md and docs/schemas/ again
 	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.installed  ## speed beside two peers; needs them installed and DATA=FOLDER (see benchmarks/epoch.py)

@@ -1,4 +1,4 @@
-"""docs/cli.md and docs/config.md say what the code says."""
+"""docs/cli.md, docs/config.md and docs/schemas/ are what docs/generate.py writes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ def generate() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["cli.md", "config.md"])
+SCHEMAS = [f"schemas/{name}.schema.json" for name in ("comparison", "inspection", "fusion-search", "study")]
+
+
+@pytest.mark.parametrize("name", ["cli.md", "config.md", *SCHEMAS])
 def test_page_is_up_to_date(generate: ModuleType, name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == generate.PAGES[name](), "run: make docs"
+
+
+def test_every_schema_is_generated(generate: ModuleType) -> None:
+    assert sorted(f"schemas/{path.name}" for path in (DOCS / "schemas").iterdir()) == sorted(SCHEMAS)
+    assert set(SCHEMAS) < set(generate.PAGES)

@@ -1,0 +1,178 @@
+"""``comparison.json``, and ``evaluation.json``, which has the same form with one architecture."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, JsonValue
+
+from manygate.results.base import Document, Interval, Record
+from manygate.results.evaluation import DataSummary, RunResult
+from manygate.results.summary import JointGain, MetricGain, MetricSummary, Verdict
+
+Rule = Literal["share", "share at a price", "separate", "look again", "cannot tell"]
+Standing = Literal["dominated", "beyond the sweep", "cannot tell"]
+
+
+class Choice(Record):
+    """The architecture with the best mean validation score; ``architecture`` is null where no score is defined."""
+
+    architecture: str | None
+    monitor: str
+    valid: dict[str, MetricSummary]
+    reason: str
+
+
+class Difference(Record):
+    """The gains of each task's main metric when the architecture ``to`` takes the place of ``origin`` (``from`` in JSON)."""
+
+    origin: str = Field(alias="from")
+    to: str
+    tasks: dict[str, JointGain]
+
+
+class Harm(Record):
+    """Negative transfer: a task that a model hurts beyond doubt, against the task's own model."""
+
+    model: str
+    task: str
+
+
+class Removal(Record):
+    """A model that takes away the negative transfer ``of`` another on a task."""
+
+    model: str
+    of: str
+    task: str
+    gain: float | None
+    joint95: Interval | None
+
+
+class Seesaw(Record):
+    """A pair of tasks of which one gains and the other loses between two architectures."""
+
+    origin: str = Field(alias="from")
+    to: str
+    gains: str
+    loses: str
+    sure: bool
+
+
+class WorseProbability(Record):
+    """A metric of the probabilities that is worse than the baseline's beyond doubt; ``ranking`` is the main metric's verdict."""
+
+    model: str
+    task: str
+    metric: str
+    ranking: Verdict
+
+
+class Transfer(Record):
+    """Who gains and who pays, over the baseline and between every two architectures."""
+
+    looks: int
+    gains: dict[str, dict[str, dict[str, JointGain]]]
+    differences: list[Difference]
+    negative: list[Harm]
+    removed: list[Removal]
+    seesaws: list[Seesaw]
+    probabilities: list[WorseProbability]
+
+
+class Alternative(Record):
+    """Another model that helps tasks and hurts none on the test rows."""
+
+    model: str
+    helps: list[str]
+
+
+class SizeNeed(Record):
+    """What narrows a joint half-width to ``size``: replicas (null: more than 10,000) and times the present test rows."""
+
+    size: float
+    replicas: int | None
+    times_rows: float
+
+
+class Need(Record):
+    """The two parts of an undecided task's joint half-width, and what would narrow it."""
+
+    task: str
+    metric: str
+    seeds: float
+    test: float
+    replicas: int
+    sizes: list[SizeNeed]
+
+
+class Recommendation(Record):
+    """What to do, by fixed rules from the intervals, in words."""
+
+    rule: Rule
+    model: str | None
+    judged: str | None
+    text: str
+    reasons: list[str]
+    alternatives: list[Alternative]
+    needs: list[Need]
+
+
+class SweepPoint(Record):
+    """A vector of fixed task weights, with the main metrics that it reaches."""
+
+    weights: dict[str, float]
+    valid: dict[str, float | None]
+    test: dict[str, float | None]
+    on_front: bool
+
+
+class SweepGains(Record):
+    """The gains of a run over a point of the front."""
+
+    point: int
+    gains: dict[str, MetricGain]
+
+
+class SweepMethod(Record):
+    """How a run of the same architecture stands to the front."""
+
+    valid: dict[str, float | None]
+    test: dict[str, float | None]
+    hypervolume_added: float | None
+    verdict: Standing
+    against: list[SweepGains]
+
+
+class WeightSweep(Record):
+    """Fixed weights of an architecture: all points, their front, and the runs beside it."""
+
+    replicas: int
+    seconds: float
+    reference: dict[str, float]
+    hypervolume: dict[str, float]
+    points: list[SweepPoint]
+    methods: dict[str, SweepMethod]
+
+
+class ComparisonDocument(Document):
+    """The results of one or several architectures."""
+
+    VERSION_FIELD: ClassVar[str] = "comparison_version"
+    VERSION: ClassVar[int] = 1
+
+    comparison_version: int
+    manygate_version: str
+    torch_version: str
+    command: str
+    config: dict[str, JsonValue]
+    data_schema: dict[str, JsonValue] = Field(alias="schema")
+    data: DataSummary
+    architectures: list[str]
+    baseline: str | None
+    best: Choice | None
+    results: dict[str, RunResult]
+    verdicts: dict[str, dict[str, MetricGain]]
+    valid: dict[str, MetricSummary]
+    transfer: Transfer | None = None
+    recommendation: Recommendation | None = None
+    sweep: dict[str, WeightSweep] | None = None

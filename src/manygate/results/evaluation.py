@@ -1,0 +1,111 @@
+"""What a run reports about its data and about each trained architecture."""
+
+from __future__ import annotations
+
+from manygate.results.base import Record
+from manygate.results.fusion import FusionRanking
+from manygate.results.inspection import Inspection
+from manygate.results.summary import TaskReport
+
+
+class LabelSummary(Record):
+    """The rows that count for a task in a part of the data, and the weighted mean of their labels."""
+
+    rows: int
+    mean: float | None
+
+
+class FeatureSummary(Record):
+    """A feature: its kind, the rows of its embedding table or the columns of a number, and shares of null and unseen values."""
+
+    name: str
+    kind: str
+    bias: bool
+    rows: int | None
+    columns: int | None
+    null_share: float
+    unknown_share: float | None = None
+    note: str
+
+
+class DataSummary(Record):
+    """What was read: rows of each part, labels by task and part, features and warnings."""
+
+    log: str
+    rows: dict[str, int]
+    tasks: dict[str, dict[str, LabelSummary]]
+    features: list[FeatureSummary]
+    warnings: list[str]
+
+
+class GateSummary(Record):
+    """Mean and standard deviation of each expert's weight, for a task at a level."""
+
+    level: int
+    task: str
+    mean: list[float | None]
+    sd: list[float | None]
+
+
+class Epoch(Record):
+    """One epoch of training; each list holds a value a replica, ``gates`` has level, task and expert."""
+
+    epoch: int
+    step: int
+    train_loss: dict[str, list[float | None]]
+    valid: dict[str, list[float | None]]
+    weights: dict[str, list[float | None]]
+    gates: list[list[list[float]]]
+
+
+class Stopped(Record):
+    """The epoch kept for each task and replica, and why training ended."""
+
+    best_epoch: dict[str, list[int]]
+    reason: str
+
+
+class Divergence(Record):
+    """A replica of which a model's loss became NaN or infinite, and the step."""
+
+    replica: int
+    step: int
+
+
+class RunResult(Record):
+    """A trained architecture: its cost, its metrics on test rows, and how its training went."""
+
+    architecture: str
+    weighting: str
+    parameters: int
+    network_parameters: int
+    flops: int
+    widths: dict[str, tuple[int | tuple[int, ...], ...] | None]
+    seconds: float
+    replicas: int
+    tasks: dict[str, TaskReport]
+    gates: list[GateSummary]
+    inspection: Inspection
+    history: list[Epoch]
+    stopped: Stopped
+    diverged: list[Divergence]
+
+
+class LogEvaluation(Record):
+    """Every metric of a model on a log; ``fusion`` only with a fusion and a group column."""
+
+    log: str
+    rows: int
+    replicas: int
+    tasks: dict[str, TaskReport]
+    fusion: FusionRanking | None = None
+
+
+class CalibrationReport(Record):
+    """What a fit of calibrators changed, on the rows of the fit."""
+
+    bundle: str
+    method: str
+    log: str
+    rows: int
+    tasks: dict[str, TaskReport]
