@@ -5,42 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, TypeGuard
 
 from markupsafe import Markup, escape
 
 UNDEFINED = "undefined"
-
-
-class Metric(NamedTuple):
-    """How a metric is shown: its label, which way is better, what it says."""
-
-    label: str
-    better: str
-    meaning: str
-
-
-METRICS = {
-    "auc": Metric("AUC", "↑", "Chance that a positive row is ranked above a negative one; 0.5 is guessing, 1 is perfect."),
-    "gauc": Metric("GAUC", "↑", "AUC inside each group (a user, say), averaged over groups."),
-    "average_precision": Metric("average precision", "↑", "Area under precision and recall; telling when positives are rare."),
-    "log_loss": Metric("log loss", "↓", "Mean negative log likelihood of the labels, in nats."),
-    "normalised_entropy": Metric("normalised entropy", "↓", "Log loss over that of always predicting the mean; below 1 is useful."),
-    "calibration": Metric("observed / expected", "→ 1", "Positives seen over positives predicted."),
-    "ece": Metric("ECE", "↓", "Expected calibration error: mean gap between predicted and observed rates over bins."),
-    "rmse": Metric("RMSE", "↓", "Root of the mean squared error, in the label's unit."),
-    "mae": Metric("MAE", "↓", "Mean absolute error, in the label's unit."),
-    "r2": Metric("R²", "↑", "Share of the label's variance that is explained; 0 is always predicting the mean, 1 is perfect."),
-}
-
-
-def metric(name: str) -> Metric:
-    """What is known of a metric; an unknown one keeps its own name.
-
-    >>> metric("auc").label, metric("ndcg_10").label
-    ('AUC', 'ndcg 10')
-    """
-    return METRICS.get(name, Metric(name.replace("_", " "), "", ""))
 
 
 def finite(value: Any) -> TypeGuard[float]:

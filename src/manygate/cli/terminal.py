@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from manygate.metrics.task import MAIN_METRIC
+from manygate.metrics.table import MAIN_METRIC
 from manygate.report.words import outcome
 from manygate.schema import Schema
 

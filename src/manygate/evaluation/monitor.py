@@ -82,9 +82,7 @@ class Monitor:
         score_N, label_N = of(logit_NT[:, t].astype(np.float64)), self.rows.label_BT[:, t].astype(np.float64)
         label_N = label_N if kind == "binary" else scale.decode(label_N)
         values, _ = metrics.task_metrics(kind, label_N, score_N, self.rows.weight_BT[:, t], self.rows.group_B)
-        better = metrics.HIGHER_IS_BETTER[self.metric]
-        value = values[self.metric]
-        return -abs(value - 1) if better is None else value if better else -value
+        return metrics.METRICS[self.metric].oriented(values[self.metric])
 
 
 def parse_monitor(watched: str, tasks: Sequence[Task], grouped: bool) -> tuple[int | None, str | None]:
@@ -97,7 +95,7 @@ def parse_monitor(watched: str, tasks: Sequence[Task], grouped: bool) -> tuple[i
         options = ["mean", *names]
         raise InputError(f"monitor {watched!r}: no task {name!r}.{did_you_mean(name, options)} Choose {', '.join(options)}.")
     task = tasks[names.index(name)]
-    known = metric_names(task.kind, grouped)
+    known = metrics.metric_names(task.kind, grouped)
     if metric and metric not in known:
         raise InputError(
             f"monitor {watched!r}: a {task.kind} task has no metric {metric!r}.{did_you_mean(metric, known)} "
@@ -118,10 +116,3 @@ def check_monitor(watched: str, tasks: Sequence[Task], rows: Rows) -> None:
             f"monitor {watched!r} is undefined on the validation rows: {undefined[metric]}. "
             f"Give more of them, or watch another metric, for example --monitor {tasks[t].name}."
         )
-
-
-def metric_names(kind: str, grouped: bool) -> list[str]:
-    """The metrics of a task kind."""
-    names = ["auc", "gauc", "log_loss", "normalised_entropy", "calibration", "ece", "average_precision"]
-    binary = [name for name in names if grouped or name != "gauc"]
-    return binary if kind == "binary" else ["rmse", "mae", "r2"]

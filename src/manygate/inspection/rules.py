@@ -36,7 +36,7 @@ from manygate.inspection.thresholds import (
     POLARISED_WEIGHT,
     UNUSED_WEIGHT,
 )
-from manygate.text import metric
+from manygate.metrics.table import metric_label
 
 Document = dict[str, Any]
 
@@ -165,7 +165,7 @@ def noise_tasks(found: Document) -> Iterator[Alarm]:
             continue
         noise = task["verdict"] == "noise"
         known = task["value"] is not None and task["se"] is not None
-        value = f"{metric(task['metric']).label} {task['value']:.4f} ± {CHANCE_ERRORS * task['se']:.4f}" if known else "undefined"
+        value = f"{metric_label(task['metric'])} {task['value']:.4f} ± {CHANCE_ERRORS * task['se']:.4f}" if known else "undefined"
         yield alarm(
             "noise_task" if noise else "too_few_rows",
             "serious" if noise else "note",

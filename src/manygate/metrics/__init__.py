@@ -1,10 +1,8 @@
 """Metrics of tasks, their standard errors, and comparisons of models. NumPy alone, float64."""
 
+from manygate.metrics.table import MAIN_METRIC, METRICS, Metric, metric_label, metric_names, task_metrics
 from manygate.metrics.task import (
     BINS,
-    DESCRIPTIONS,
-    HIGHER_IS_BETTER,
-    MAIN_METRIC,
     auc,
     average_precision,
     bin_of,
@@ -20,7 +18,6 @@ from manygate.metrics.task import (
     normalised_entropy,
     r2,
     rmse,
-    task_metrics,
 )
 from manygate.metrics.uncertainty import (
     MANY,
@@ -35,10 +32,10 @@ from manygate.metrics.uncertainty import (
 
 __all__ = [
     "BINS",
-    "DESCRIPTIONS",
-    "HIGHER_IS_BETTER",
     "MAIN_METRIC",
     "MANY",
+    "METRICS",
+    "Metric",
     "auc",
     "average_precision",
     "bin_of",
@@ -54,6 +51,8 @@ __all__ = [
     "log_loss",
     "log_losses",
     "mae",
+    "metric_label",
+    "metric_names",
     "normalised_entropy",
     "paired_gain",
     "r2",

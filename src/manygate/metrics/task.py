@@ -1,4 +1,4 @@
-"""Metrics of one task, their standard errors, and the comparison of two models. Pure NumPy, float64.
+"""Metrics of one task, a function each. Pure NumPy, float64.
 
 Shapes: ``N`` rows, ``B`` blocks of tied scores, ``G`` groups, ``R`` replicas. Metrics take 1-D arrays. Rows of weight 0 are
 masked, which is the same, bit for bit, as dropping them. An undefined result is ``math.nan``, and so is every result when a
@@ -19,21 +19,6 @@ Kind: TypeAlias = Literal["binary", "regression"]
 Floats: TypeAlias = NDArray[np.float64]
 Weights: TypeAlias = ArrayLike | None
 BINS = 15
-MAIN_METRIC: dict[str, str] = {"binary": "auc", "regression": "r2"}
-DESCRIPTIONS: dict[str, str] = {
-    "auc": "How often a row with label 1 is scored above a row with label 0; 0.5 is chance, 1 is perfect.",
-    "gauc": "AUC within each group (a user or a query), averaged over groups by their weight; 0.5 is chance, 1 is perfect.",
-    "log_loss": "Mean negative log-likelihood of the labels, in nats; 0 is perfect.",
-    "normalised_entropy": "Log loss divided by that of always predicting the base rate; below 1 is better than the base rate.",
-    "calibration": "Observed over expected positives: 1 is right, above 1 predicts too few, below 1 too many.",
-    "ece": f"Mean distance between predicted and observed rates over {BINS} bins of equal mass; 0 is perfect.",
-    "average_precision": "Precision averaged over the recall levels; chance is the base rate, 1 is perfect.",
-    "rmse": "Root of the mean squared error, in the label's unit; 0 is perfect.",
-    "mae": "Mean absolute error, in the label's unit; 0 is perfect.",
-    "r2": "Share of the label's variance that is explained; 0 is no better than the mean, 1 is perfect.",
-}
-_HIGHER = {"auc", "gauc", "average_precision", "r2"}  # calibration is best at 1
-HIGHER_IS_BETTER: dict[str, bool | None] = {m: None if m == "calibration" else m in _HIGHER for m in DESCRIPTIONS}
 
 
 def kept_rows(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights, *more: ArrayLike) -> tuple[NDArray[Any], ...]:
@@ -263,40 +248,3 @@ def r2(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> floa
     if label.size == 0 or label.min() == label.max():
         return math.nan
     return 1 - _ratio(np.sum(weight * (label - score) ** 2), np.sum(weight * (label - weighted_mean(label, weight)) ** 2))
-
-
-_BINARY = (auc, gauc, log_loss, normalised_entropy, calibration, ece, average_precision)
-_METRICS: dict[str, tuple[Any, ...]] = {"binary": _BINARY, "regression": (rmse, mae, r2)}
-
-
-def task_metrics(
-    kind: Kind, label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None, group_N: ArrayLike | None = None
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Every metric of a task (``gauc`` only with ``group_N``), and for each that is undefined the reason in plain words.
-
-    ``score_N`` holds probabilities (binary) or predictions in the label's unit (regression).
-
-    >>> values, reasons = task_metrics("binary", [0, 0], [0.1, 0.3])
-    >>> round(values["log_loss"], 4), values["auc"], reasons["auc"]
-    (0.231, nan, 'only one class among 2 rows: all labels are 0')
-    """
-    columns: tuple[Any, ...] = (label_N, score_N, weight_N)
-    values = {metric.__name__: metric(*columns) for metric in _METRICS[kind] if metric is not gauc}
-    if kind == "binary" and group_N is not None:
-        values = {"auc": values["auc"], "gauc": gauc(label_N, score_N, group_N, weight_N)} | values
-    return values, {name: _why_undefined(name, *kept_rows(*columns)) for name, value in values.items() if math.isnan(value)}
-
-
-def _why_undefined(name: str, label_N: Floats, score_N: Floats, weight_N: Floats) -> str:
-    rows = f"{label_N.size} row{'s' if label_N.size != 1 else ''}"
-    if label_N.size == 0:
-        return "no rows in this task's sample space"
-    for what, value_N in (("label", label_N), ("prediction", score_N)):
-        if bad := np.count_nonzero(~np.isfinite(value_N)):
-            return f"the {what} is not a finite number in {bad} of {rows}"
-    if name == "calibration":
-        return f"no positives are expected among {rows}: all predictions are 0"
-    if label_N.min() == label_N.max():
-        problem = "no variance to explain" if name == "r2" else "only one class"
-        return f"{problem} among {rows}: all labels are {label_N[0]:g}"
-    return "no group has both classes"

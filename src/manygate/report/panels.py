@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from manygate import text
+from manygate.metrics.table import metric_label
 from manygate.report import charts, words
 from manygate.report.view import View, flat, history, styles
 from manygate.report.words import Document
@@ -23,7 +24,7 @@ def forests(document: Document) -> View:
             rows_of[task] = gains
     limits, shared = _limits(document, rows_of)
     for place, (task, rows) in enumerate(rows_of.items()):
-        metric = text.metric(words.main_metric(document, task)).label
+        metric = metric_label(words.main_metric(document, task))
         chart = charts.forest(f"forest-{place}", task, metric, str(document.get("baseline")), rows, limits[task])
         panels.append({"task": task, "metric": metric, "chart": Markup(chart)})
     return {"panels": panels, "shared": shared}
@@ -49,7 +50,7 @@ def learning(document: Document) -> list[View]:
     """For each task, the validation metric and the training loss by epoch, all architectures in one chart."""
     sections = []
     for place, task in enumerate(words.task_names(document)):
-        metric = text.metric(words.main_metric(document, task)).label
+        metric = metric_label(words.main_metric(document, task))
         sections.append(
             {
                 "task": task,
@@ -98,7 +99,7 @@ def frontier(document: Document) -> list[View]:
             if text.finite(found.get("mean")) and text.finite(result.get("flops")):
                 points.append(charts.Cost(name, style, result["flops"], found["mean"], text.half_width(found) or 0.0))
         if len(points) > 1:
-            metric = text.metric(key).label
+            metric = metric_label(key)
             chart = charts.frontier(f"frontier-{place}", f"Test {metric} of {task} against FLOPs a row", metric, points)
             sections.append({"task": task, "metric": metric, "chart": Markup(chart), "on": charts.undominated(points)})
     return sections

@@ -7,8 +7,9 @@ import itertools
 from markupsafe import Markup
 
 from manygate import text
+from manygate.metrics.table import metric_label
 from manygate.report import charts, words
-from manygate.report.view import View, legend, styles
+from manygate.report.view import View, legend, metric_head, styles
 from manygate.report.words import Document
 
 ADVICE = {
@@ -19,7 +20,7 @@ ADVICE = {
     "cannot tell": ("Cannot tell", "unsure"),
 }
 PANELS = 6
-METRICS = ("gauc", "log_loss", "calibration", "ece")
+OTHER_METRICS = ("gauc", "log_loss", "calibration", "ece")
 
 
 def advice(document: Document) -> View | None:
@@ -42,7 +43,7 @@ def marks(document: Document) -> dict[tuple[str, str], list[tuple[str, str]]]:
         lines.setdefault((flag["model"], flag["task"]), []).append(("hurts", "negative transfer"))
     spoiled: dict[tuple[str, str], list[str]] = {}
     for flag in [flag for flag in found.get("probabilities") or [] if flag["ranking"] != "hurts"]:
-        spoiled.setdefault((flag["model"], flag["task"]), []).append(text.metric(str(flag["metric"])).label)
+        spoiled.setdefault((flag["model"], flag["task"]), []).append(metric_label(str(flag["metric"])))
     for key, names in spoiled.items():
         lines.setdefault(key, []).append(("hurts", f"worse {text.listed(names)}"))
     return lines
@@ -121,7 +122,7 @@ def planes(document: Document) -> list[View]:
                 ends = [charts.Gain(name, entry["gain"], entry.get("ci95"), str(entry["verdict"])) for entry in (across, up)]
                 spots.append(charts.Spot(name, place[name], *ends))
         if spots:
-            metrics = tuple(text.metric(words.main_metric(document, task)).label for task in (one, two))
+            metrics = tuple(metric_label(words.main_metric(document, task)) for task in (one, two))
             chart = charts.plane(f"plane-{at}", (one, two), (metrics[0], metrics[1]), spots)
             drawn.append({"pair": f"{one} and {two}", "chart": Markup(chart), "tag": tags[one, two]})
     return drawn
@@ -139,10 +140,10 @@ def metric_tables(document: Document) -> list[View]:
         for head in legend(document):
             own = (document["transfer"]["gains"].get(head["name"]) or {}).get(task)
             if own:
-                keys = [key for key in own if key == "auc" or key in METRICS]
+                keys = [key for key in own if key == "auc" or key in OTHER_METRICS]
                 rows.append({**head, "cells": [_gain(own[key]) for key in keys]})
         if len(keys) > 1:
-            tables.append({"task": task, "heads": [text.metric(key) for key in keys], "rows": rows})
+            tables.append({"task": task, "heads": [metric_head(key) for key in keys], "rows": rows})
     return tables
 
 
@@ -162,7 +163,7 @@ def _needs(document: Document) -> View | None:
     rows = [
         {
             "task": str(one["task"]),
-            "metric": text.metric(str(one["metric"])).label,
+            "metric": metric_label(str(one["metric"])),
             "seeds": text.number(one["seeds"]),
             "test": text.number(one["test"]),
             "sizes": [

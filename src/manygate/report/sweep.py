@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from manygate import text
+from manygate.metrics.table import metric_label
 from manygate.report import words
 from manygate.report.svg import MARKERS, Canvas, colour, label, mark
 from manygate.report.view import View, styles
@@ -38,12 +39,12 @@ def sweeps(document: Document) -> list[View]:
         for name, method in sweep["methods"].items():
             places.append(Place(name, paints.get(name, 0), tuple(method["test"][task] for task in tasks)))
         known = [place for place in places if all(map(text.finite, place.values))]
-        labels = [f"{task}, {text.metric(words.main_metric(document, task)).label}" for task in tasks]
+        labels = [f"{task}, {metric_label(words.main_metric(document, task))}" for task in tasks]
         chart = _chart(f"sweep-{number}", architecture, labels, known) if known else ""
         sections.append(
             {
                 "architecture": architecture,
-                "tasks": [f"{task} {text.metric(words.main_metric(document, task)).label}" for task in tasks],
+                "tasks": [f"{task} {metric_label(words.main_metric(document, task))}" for task in tasks],
                 "chart": Markup(chart),
                 "replicas": sweep["replicas"],
                 "volume": text.number(sweep["hypervolume"]["test"]),

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from manygate import text
+from manygate.metrics.table import METRICS, metric_label
 from manygate.report import words
 from manygate.report.charts import mean_and_half_width
 from manygate.report.words import Document
@@ -60,7 +61,7 @@ def verdict_table(document: Document) -> View | None:
         own = text.plus_minus(_summary(document, baseline, task, key))
         cells = [_verdict(document, name, task, _reason(document, (name, baseline), task, key)) for name in names]
         notes += [f"{task}: {cell['reason']}" for cell in cells if cell["reason"]]
-        rows.append({"task": task, "metric": text.metric(key).label, "own": own, "score": own.partition(" ")[0], "cells": cells})
+        rows.append({"task": task, "metric": metric_label(key), "own": own, "score": own.partition(" ")[0], "cells": cells})
     entries = {head["name"]: head for head in legend(document)}
     heads = [entries[name] for name in names]
     return {
@@ -111,7 +112,7 @@ def verdict_numbers(document: Document) -> list[View]:
         {
             "task": task,
             "name": name,
-            "metric": text.metric(str(entry["metric"])).label,
+            "metric": metric_label(str(entry["metric"])),
             **_verdict(document, name, task),
             "sd": text.number(entry.get("sd_replicas")),
             "se": text.number(entry.get("se_test")),
@@ -130,7 +131,7 @@ def score_table(document: Document) -> View | None:
     for task in words.task_names(document):
         key = words.main_metric(document, task)
         cells = [_cell(document["results"][head["name"]]["tasks"].get(task), key, []) for head in heads]
-        rows.append({"task": task, "metric": text.metric(key), "cells": cells})
+        rows.append({"task": task, "metric": metric_head(key), "cells": cells})
     names = [head["name"] for head in heads]
     return {"heads": heads, "rows": rows, "valid": _validation(document, names) if len(names) > 1 else None}
 
@@ -187,10 +188,10 @@ def results(document: Document) -> list[View]:
         entries = [(head, everything[head["name"]].get(task)) for head in legend(document)]
         known = [entry for _, entry in entries if entry]
         keys = list(dict.fromkeys(key for entry in known for key in [*entry["metrics"], *(entry.get("undefined") or {})]))
-        keys.sort(key=lambda key: list(text.METRICS).index(key) if key in text.METRICS else len(text.METRICS))
+        keys.sort(key=lambda key: list(METRICS).index(key) if key in METRICS else len(METRICS))
         notes: list[str] = []
         rows = [{**head, "cells": [_cell(entry, key, notes) for key in keys]} for head, entry in entries if entry]
-        heads = [text.metric(key) for key in keys]
+        heads = [metric_head(key) for key in keys]
         kind = f"{known[0].get('kind', 'binary')}, on any row" if task in joint else words.task_kind(document, task)
         tables.append({"task": task, "kind": kind, "heads": heads, "rows": rows, "notes": notes})
     return tables
@@ -233,11 +234,17 @@ def inspected(document: Document) -> list[View]:
     ]
 
 
-def meanings(document: Document) -> list[text.Metric]:
+def metric_head(key: str) -> View:
+    """A metric's label, its arrow and its meaning; one that the table lacks has a label alone."""
+    metric = METRICS.get(key)
+    return {"label": metric_label(key), "arrow": metric.arrow if metric else "", "meaning": metric.meaning if metric else ""}
+
+
+def meanings(document: Document) -> list[View]:
     """The known metrics that the page shows, for the glossary."""
     tasks = [task for result in document["results"].values() for task in result["tasks"].values()]
     used = {key for task in tasks for key in task["metrics"]}
-    return [entry for key, entry in text.METRICS.items() if key in used]
+    return [metric_head(key) for key in METRICS if key in used]
 
 
 def data(document: Document) -> View:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from manygate.text import count_of, finite, listed, metric
+from manygate.metrics.table import MAIN_METRIC, metric_label
+from manygate.text import count_of, finite, listed
 
 Document = dict[str, Any]
 
@@ -32,7 +33,7 @@ def main_metric(document: Document, task: str) -> str:
     for verdicts in (document.get("verdicts") or {}).values():
         if task in verdicts:
             return str(verdicts[task]["metric"])
-    return "r2" if task_kind(document, task) == "regression" else "auc"
+    return MAIN_METRIC[task_kind(document, task)]
 
 
 def chosen(document: Document) -> str | None:
@@ -122,9 +123,9 @@ def _scores(document: Document, name: str) -> str:
     if not scores:
         return f"{name} was trained; its main metrics are undefined on the test rows."
     if sum(map(len, scores.values())) <= 3:
-        parts = [f"{metric(key).label} {value:.3f} for {task}" for key, found in scores.items() for value, task in found]
+        parts = [f"{metric_label(key)} {value:.3f} for {task}" for key, found in scores.items() for value, task in found]
     else:
-        parts = [_range(metric(key).label, found) for key, found in scores.items()]
+        parts = [_range(metric_label(key), found) for key, found in scores.items()]
     return f"{name} reaches {listed(parts)} on the test rows."
 
 

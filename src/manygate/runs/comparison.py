@@ -12,7 +12,7 @@ from manygate.data.encoded import EncodedLog
 from manygate.evaluation.gains import clusters, gains
 from manygate.files import to_json, write_text
 from manygate.metrics.paired import Measured, measure
-from manygate.metrics.task import MAIN_METRIC
+from manygate.metrics.table import MAIN_METRIC
 from manygate.metrics.uncertainty import interval
 from manygate.report import write_report
 from manygate.runs.run import Trained, diverged, document, finish, train_one

@@ -79,7 +79,7 @@ def _values(log: EncodedLog, trained: Trained) -> tuple[np.ndarray, np.ndarray]:
             valid_RT[r, t] = np.nan if value is None else value
     test_RT = np.empty_like(valid_RT)
     for t, task in enumerate(tasks):
-        measure, scale = metrics.auc if task.kind == "binary" else metrics.r2, log.encoder.labels[task.name]
+        measure, scale = metrics.METRICS[metrics.MAIN_METRIC[task.kind]].compute, log.encoder.labels[task.name]
         label_N, weight_N = task_labels(rows, t, scale)
         for r, score_N in enumerate(trained.test_logit_RNT[..., t]):
             value_N = score_N if task.kind == "binary" else scale.decode(score_N.astype(np.float64))

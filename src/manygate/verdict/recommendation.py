@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from manygate.metrics.paired import ALPHA, halves
+from manygate.metrics.table import metric_label
 from manygate.metrics.uncertainty import t_quantile
-from manygate.text import interval, listed, metric, number
+from manygate.text import interval, listed, number
 from manygate.verdict.transfer import sure
 
 SIZES = {"auc": (0.002, 0.005, 0.01), "r2": (0.005, 0.01, 0.02)}
@@ -232,7 +233,7 @@ def _takes(one: Mapping[str, Any]) -> str:
         parts.append(f"{size['replicas']:,} replicas instead of {one['replicas']}")
     if size["times_rows"] > 1:
         parts.append(f"{size['times_rows']:,.{0 if size['times_rows'] >= 10 else 1}f} times the test rows")
-    where = f"{size['size']:g} in {metric(one['metric']).label} on {one['task']}"
+    where = f"{size['size']:g} in {metric_label(one['metric'])} on {one['task']}"
     return f"To tell a difference of {where} would take {listed(parts)}." if parts else f"A difference of {where} would show."
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from manygate import text
+from manygate.metrics.table import metric_label
 from manygate.report.inspection import charts
 
 Document = dict[str, Any]
@@ -167,7 +168,7 @@ def importance(document: Document) -> list[View]:
     for place, entry in enumerate(document.get("importance") or []):
         bars = [charts.Bar(f["feature"], f["drop"], f["se"] or 0.0) for f in entry["features"] if f["drop"] is not None]
         if bars:
-            metric = text.metric(entry["metric"]).label
+            metric = metric_label(entry["metric"])
             title = f"Permutation importance for {entry['task']}"
             chart = charts.importance(f"importance-{place}", title, metric, bars[:FEATURES])
             rest = len(bars) - FEATURES
@@ -213,7 +214,7 @@ def noise(document: Document) -> list[View]:
     return [
         {
             "task": one["task"],
-            "metric": text.metric(one["metric"]).label,
+            "metric": metric_label(one["metric"]),
             "rows": text.whole(one["rows"]),
             "value": text.number(one["value"]),
             "half": text.number(2 * one["se"]) if one["se"] is not None else text.UNDEFINED,
