@@ -419,7 +419,7 @@ def test_pyplot_is_not_imported() -> None:
         "import sys, manygate.report as r; assert 'matplotlib' not in sys.modules; assert 'jinja2' not in sys.modules;"
         "from sample_runs import trained; r.render(trained()); assert 'matplotlib.pyplot' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1], timeout=120)
 
 
 def test_intervals_by_students_t() -> None:

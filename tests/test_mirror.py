@@ -1,0 +1,96 @@
+"""Tests mirror the sources: src/manygate/ROOM/x.py is tested in tests/ROOM/test_x.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+SOURCES = TESTS.parent / "src" / "manygate"
+
+CROSS_CUTTING = {
+    "objective/test_funnel_training.py": "a funnel from the loss to the checkpoint",
+    "objective/weighting/test_errors.py": "errors of weightings before a run starts",
+    "objective/weighting/test_every_weighting.py": "properties that hold for every weighting in a run",
+}
+"""Test files of a room that belong to no single source, each with its subject."""
+
+ROOMS_TO_COME = (
+    "",
+    "architecture",
+    "cli",
+    "config",
+    "data",
+    "datasets",
+    "evaluation",
+    "inspection",
+    "kernels",
+    "layers",
+    "metrics",
+    "model",
+    "report",
+    "results",
+    "runs",
+    "schema",
+    "scoring",
+    "studies",
+    "training",
+)
+"""Rooms that do not mirror their sources yet; the top folder is ''. This list must shrink to nothing."""
+
+
+def room_of(path: Path) -> str:
+    """The room of a path relative to the sources or to the tests."""
+    return path.parts[0] if len(path.parts) > 1 else ""
+
+
+def untested(sources: Path, tests: Path) -> list[str]:
+    """Sources without a test file of their name."""
+    relative = [path.relative_to(sources) for path in sources.rglob("*.py") if path.name != "__init__.py"]
+    return sorted(path.as_posix() for path in relative if not (tests / path.with_name(f"test_{path.name}")).exists())
+
+
+def without_a_source(sources: Path, tests: Path) -> list[str]:
+    """Test files in the folder of a room that have no source of their name."""
+    relative = [path.relative_to(tests) for path in tests.rglob("test_*.py")]
+    rooms = [path for path in relative if len(path.parts) > 1 and (sources / path.parts[0]).is_dir()]
+    return sorted(path.as_posix() for path in rooms if not (sources / path.with_name(path.name.removeprefix("test_"))).exists())
+
+
+def test_every_source_has_a_test_file_of_its_name() -> None:
+    missing = [path for path in untested(SOURCES, TESTS) if room_of(Path(path)) not in ROOMS_TO_COME]
+    assert not missing, f"write tests/ROOM/test_NAME.py for each of these sources: {missing}"
+
+
+def test_every_test_file_has_a_source_of_its_name_or_is_listed() -> None:
+    extra = [path for path in without_a_source(SOURCES, TESTS) if room_of(Path(path)) not in ROOMS_TO_COME]
+    unlisted = [path for path in extra if path not in CROSS_CUTTING]
+    assert not unlisted, f"rename these test files after their sources, or list them in CROSS_CUTTING: {unlisted}"
+
+
+def test_the_lists_have_no_line_too_many() -> None:
+    for path in CROSS_CUTTING:
+        assert path in without_a_source(SOURCES, TESTS), f"{path} has a source of its name or is gone: take its line out"
+    unlisted = [path for path in without_a_source(SOURCES, TESTS) if path not in CROSS_CUTTING]
+    unfinished = {room_of(Path(path)) for path in [*untested(SOURCES, TESTS), *unlisted]}
+    for room in ROOMS_TO_COME:
+        assert room in unfinished, f"{room!r} mirrors its sources: take it out of ROOMS_TO_COME"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> tuple[Path, Path]:
+    """Sources with one file that has a test file and one that has none, and a test file without a source."""
+    sources, tests = tmp_path / "src", tmp_path / "tests"
+    for path in ("room/a.py", "room/__init__.py", "room/inner/b.py", "top.py"):
+        (sources / path).parent.mkdir(parents=True, exist_ok=True)
+        (sources / path).touch()
+    for path in ("room/test_a.py", "room/test_b.py", "docs/test_pages.py", "test_top.py"):
+        (tests / path).parent.mkdir(parents=True, exist_ok=True)
+        (tests / path).touch()
+    return sources, tests
+
+
+def test_a_file_in_another_folder_does_not_count(tree: tuple[Path, Path]) -> None:
+    assert untested(*tree) == ["room/inner/b.py"]
+    assert without_a_source(*tree) == ["room/test_b.py"]
