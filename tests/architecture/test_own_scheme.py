@@ -15,7 +15,7 @@ from manygate.architecture import MMoE, find_architecture
 from manygate.layers.experts import Experts
 from manygate.testing import check_architecture
 
-GUIDE = Path(__file__).parents[2] / "docs" / "howto" / "write-your-own-scheme.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "questions" / "own-scheme.md"
 TINY = {"epochs": 1, "replicas": 2, "expert_hidden": 8, "tower_hidden": 4, "threads": 1, "device": "cpu", "task": ["click", "like"]}
 
 
