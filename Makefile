@@ -28,14 +28,17 @@ format: $(VENV)/.installed-dev  ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.installed  ## write docs/cli.md, docs/config.md and docs/schemas/ again
+docs: $(VENV)/.installed-dev  ## write the generated pages again and build the site into build/site
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/gallery.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "open build/site/index.html"
 
 bench: $(VENV)/.installed  ## speed beside two peers; needs them installed and DATA=FOLDER (see benchmarks/epoch.py)
 	$(BIN)/python benchmarks/epoch.py --data $(or $(DATA),census)
 
 clean:  ## remove the environment and the caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Two stamps: the demo needs the package alone, the tests also what they compare with.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -45,5 +48,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install --quiet -c constraints.txt --group test --group check
+	$(PIP) install --quiet -c constraints.txt --group test --group check --group docs
 	touch $@

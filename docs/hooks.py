@@ -29,7 +29,9 @@ def outside_files(root: Path = ROOT) -> dict[str, str]:
     """The pictures and reports that these pages show: path in the site -> path in the repository."""
     pictures = sorted((root / "benchmarks" / "results").glob("*.svg"))
     reports = sorted((root / "experiments").glob("*/report.html"))
-    names = {f"evidence/{path.name}": path for path in pictures} | {f"evidence/{path.parent.name}-{path.name}": path for path in reports}
+    names = {f"evidence/{path.name}": path for path in pictures} | {
+        f"evidence/{path.parent.name}-{path.name}": path for path in reports
+    }
     return {site: path.relative_to(root).as_posix() for site, path in names.items()}
 
 

@@ -9,36 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"(?:<!-- (?P<mark>skip|file): (?P<what>.+?) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
-RUN = ("python", "bash", "console")
-LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#]*)(?:#(?P<anchor>[^)]+))?\)")
-
-
-class Block(NamedTuple):
-    mark: str | None
-    what: str | None
-    kind: str
-    text: str
-    line: int
-
-
-def blocks(page: Path) -> list[Block]:
-    text = page.read_text(encoding="utf-8")
-    return [Block(**m.groupdict(), line=text[: m.start("text")].count("\n") + 1) for m in BLOCK.finditer(text)]
-
-
-def to_run(page: Path) -> list[Block]:
-    return [b for b in blocks(page) if b.mark == "file" or (b.kind in RUN and b.mark != "skip")]
-
-
-def name_of(page: Path) -> str:
-    return str(page.relative_to(ROOT))
+from snippets import BLOCK, LINK, PAGES, ROOT, RUN, blocks, name_of, to_run
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if to_run(page)], ids=name_of)
@@ -89,10 +62,6 @@ def test_the_readmes_tree_names_every_room() -> None:
     rooms = {f"{path.name}/" if path.is_dir() else path.name for path in package.iterdir() if not path.name.startswith("__")}
     missing = {name for name in rooms - {"py.typed"} if f"  {name}" not in tree}
     assert not missing
-
-
-def test_picture_is_light() -> None:
-    assert (ROOT / "docs" / "images" / "report.png").stat().st_size < 400_000
 
 
 @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
