@@ -46,11 +46,13 @@ def picture(entry: dict[str, Any]) -> str:
     boxes = _boxes(entry["rows"])
     height = len(entry["rows"]) * ROW + 2 * MARGIN - (ROW - BOX_HEIGHT)
     parts = [_edge(boxes, edge) for edge in entry["edges"]] + [_box(box) for box in boxes.values()]
-    return (
+    head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
-        f'font-family="system-ui, sans-serif" font-size="14">\n<title>{escape(entry["title"])}: {escape(entry["summary"])}</title>\n'
-        f'<rect width="{WIDTH}" height="{height}" rx="10" fill="#ffffff"/>\n' + "\n".join(parts) + "\n</svg>\n"
+        'font-family="system-ui, sans-serif" font-size="14">'
     )
+    title = f"<title>{escape(entry['title'])}: {escape(entry['summary'])}</title>"
+    paper = f'<rect width="{WIDTH}" height="{height}" rx="10" fill="#ffffff"/>'
+    return "\n".join([head, title, paper, *parts, "</svg>\n"])
 
 
 def _boxes(rows: list[list[str]]) -> dict[str, Box]:
@@ -85,10 +87,9 @@ def _box(box: Box) -> str:
     fill, line = COLOURS[box.kind]
     corner = BOX_HEIGHT / 2 if box.kind.startswith("g") else 6
     left, top = box.x - box.width / 2, box.y - BOX_HEIGHT / 2
-    return (
-        f'<rect x="{left:.0f}" y="{top:.0f}" width="{box.width:.0f}" height="{BOX_HEIGHT}" rx="{corner}" fill="{fill}" stroke="{line}" '
-        f'stroke-width="1.5"/><text x="{box.x:.0f}" y="{box.y + 5:.0f}" text-anchor="middle" fill="#1d2530">{escape(box.label)}</text>'
-    )
+    shape = f'x="{left:.0f}" y="{top:.0f}" width="{box.width:.0f}" height="{BOX_HEIGHT}" rx="{corner}"'
+    text = f'<text x="{box.x:.0f}" y="{box.y + 5:.0f}" text-anchor="middle" fill="#1d2530">{escape(box.label)}</text>'
+    return f'<rect {shape} fill="{fill}" stroke="{line}" stroke-width="1.5"/>{text}'
 
 
 def scheme_page(name: str, entry: dict[str, Any]) -> str:
@@ -125,8 +126,9 @@ Its settings are in [the table of schemes](../architectures.md#the-schemes).
 {_evidence(name)}
 ## Paper
 
-[{entry["paper"]}]({entry["link"]}). The docstring of [`src/manygate/architecture/{name}.py`](../../src/manygate/architecture/{name}.py)
-gives the shapes and every departure from the paper.
+[{entry["paper"]}]({entry["link"]}).
+The docstring of [`{name}.py`](../../src/manygate/architecture/{name}.py) in `src/manygate/architecture/` gives the shapes and every
+departure from the paper.
 """
 
 
@@ -136,8 +138,8 @@ def _compared(name: str) -> str:
 
 def _evidence(name: str) -> str:
     parts = [
-        "Measured at one budget for all schemes, with one learning rate and few replicas. The numbers show what the intervals allow to say "
-        "on these logs, and not which scheme is best in general.\n"
+        "All schemes were measured at one budget, with one learning rate and few replicas. The numbers show what the intervals "
+        "allow to say on these logs, and not which scheme is best in general.\n"
     ]
     rows = [row for log in ("log", "census") for row in _comparison_rows(name, log)]
     head = "| log | task | on test rows | gain over `single_task` | 95 % interval | verdict |\n|---|---|---|---|---|---|"
@@ -172,8 +174,8 @@ def _synthetic(name: str) -> list[str]:
         return []
     parameters, runs, half, most, full = found.groups()
     return [
-        f"On the synthetic tasks of the MMoE paper its final loss was {half} where the tasks' vectors have the cosine 0.5, {most} at 0.9 and "
-        f"{full} at 1 (lower is better; {runs} runs, {parameters} parameters). Source: "
+        f"On the synthetic tasks of the MMoE paper its final loss was {half} where the tasks' vectors have the cosine 0.5, "
+        f"{most} at 0.9 and {full} at 1 (lower is better; {runs} runs, {parameters} parameters). Source: "
         "[the synthetic study](../../experiments/mmoe-synthetic/README.md).\n"
     ]
 
@@ -192,24 +194,27 @@ def _speed(name: str) -> list[str]:
 
 def index_page(entries: dict[str, dict[str, Any]]) -> str:
     """The overview: a card for each scheme."""
-    cards = [
-        f"- [![{entry['title']}](../images/schemes/{name}.svg)]({name}.md)\n\n    **[{entry['title']}]({name}.md)** `{name}`\n\n    {entry['summary']}\n"
-        for name, entry in entries.items()
-    ]
+    cards = [_card(name, entry) for name, entry in entries.items()]
     return f"""# Gallery of schemes
 
 {DO_NOT_EDIT}
-A scheme decides what the tasks share. Orange belongs to task A, green to task B, blue is shared, and a round box is a gate. Read a picture
-from the bottom to the top. Dotted lines are what a gate reads, a penalty, or a value whose gradient stops.
+A scheme decides what the tasks share. Orange belongs to task A, green to task B, blue is shared, and a round box is a gate.
+Read a picture from the bottom to the top. Dotted lines are what a gate reads, a penalty, or a value whose gradient stops.
 
-**Which should I try?** `manygate compare` trains six of them unless you name others: {_default_names()}. `--architectures all` trains all
-sixteen. Start with the six: the report then tells you which tasks gain and which lose.
+**Which should I try?** `manygate compare` trains six of them unless you name others:
+{_default_names()}. `--architectures all` trains all sixteen.
+Start with the six: the report then tells you which tasks gain and which lose.
 
 <div class="grid cards gallery" markdown>
 
 {chr(10).join(cards)}
 </div>
 """
+
+
+def _card(name: str, entry: dict[str, Any]) -> str:
+    picture, title = f"![{entry['title']}](../images/schemes/{name}.svg)", entry["title"]
+    return f"- [{picture}]({name}.md)\n\n    **[{title}]({name}.md)** `{name}`\n\n    {entry['summary']}\n"
 
 
 def _default_names() -> str:

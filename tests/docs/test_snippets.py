@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from snippets import BLOCK, LINK, PAGES, ROOT, RUN, blocks, name_of, to_run
 
 
