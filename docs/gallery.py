@@ -187,9 +187,8 @@ def _speed(name: str) -> list[str]:
     mine = [c for c in cells if c["kind"] in kinds and re.match(rf"{name}\b(?!_)", c["case"]) and "2 tasks" in c["case"]]
     times = [f"{c['milliseconds']['manygate']['median']:.2f} ms at batch {c['rows']:,}" for c in mine[:2]]
     case = mine[0]["case"].removeprefix(name).strip(" ,")
-    return [
-        f"A training step takes {' and '.join(times)} ({case}, 2 cores). Source: [speed](../../benchmarks/results/{path.stem}.md).\n"
-    ]
+    source = f"Source: [speed](../../benchmarks/results/{path.stem}.md)."
+    return [f"A training step takes {' and '.join(times)} ({case}, 2 cores). {source}\n"]
 
 
 def index_page(entries: dict[str, dict[str, Any]]) -> str:
