@@ -10,6 +10,9 @@ TESTS = Path(__file__).parent
 SOURCES = TESTS.parent / "src" / "manygate"
 
 CROSS_CUTTING = {
+    "inspection/test_faults.py": "planted faults, from the trained model to the alarm",
+    "inspection/test_inspect.py": "mg.inspect and manygate inspect, from the run to the page",
+    "inspection/test_own_scheme_seen.py": "an inspection of a scheme of plain PyTorch layers",
     "objective/test_funnel_training.py": "a funnel from the loss to the checkpoint",
     "objective/weighting/test_errors.py": "errors of weightings before a run starts",
     "objective/weighting/test_every_weighting.py": "properties that hold for every weighting in a run",
@@ -24,7 +27,6 @@ ROOMS_TO_COME = (
     "data",
     "datasets",
     "evaluation",
-    "inspection",
     "kernels",
     "layers",
     "metrics",

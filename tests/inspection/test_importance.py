@@ -8,7 +8,6 @@ import torch
 
 from manygate.data.batches import Split
 from manygate.inspection import importance
-from manygate.inspection.chance import chance_report, verdict
 from manygate.inspection.importance import Permuted, importance_report
 from manygate.model import MultiTaskModel
 
@@ -98,32 +97,6 @@ def test_a_metric_that_is_undefined_gives_null(log, model):
     entry = importance_report(model, ones, log.schema.tasks, log.encoder.labels)[0]
     assert entry["value"] is None
     assert {f["drop"] for f in entry["features"]} == {None}
-
-
-def test_verdicts_at_their_edges():
-    assert verdict(0.5 + 0.0201, 0.01, 0.5) == "better"
-    assert verdict(0.5 + 0.0199, 0.01, 0.5) == "noise"
-    assert verdict(0.45, 0.01, 0.5) == "noise", "worse than chance is no better than chance"
-    assert verdict(0.58, 0.051, 0.5) == "too few rows"
-    assert verdict(-0.2, 0.02, 0.0) == "noise"
-
-
-def test_labels_of_noise_are_told_from_labels_with_a_signal():
-    from manygate.data.labels import LabelScale
-    from manygate.data.rows import Rows
-    from manygate.schema import Task
-
-    random = np.random.default_rng(0)
-    tasks = (Task(name="good"), Task(name="bad"), Task(name="time", kind="regression"))
-    n = 4_000
-    logit = random.normal(size=(2, n, 3)).astype(np.float32)
-    label = np.stack([random.random(n) < 1 / (1 + np.exp(-logit[0, :, 0])), random.random(n) < 0.3, random.normal(size=n)], axis=1)
-    rows = Rows(np.zeros((n, 0), np.int32), np.zeros((n, 0), np.float32), [], label.astype(np.float32), np.ones((n, 3), np.float32))
-    scales = {task.name: LabelScale() for task in tasks}
-    found = {one["task"]: one for one in chance_report(logit, rows, tasks, scales)}
-    assert {name: one["verdict"] for name, one in found.items()} == {"good": "better", "bad": "noise", "time": "noise"}
-    assert found["time"]["chance"] == 0.0
-    assert found["bad"]["rows"] == n
 
 
 def test_the_error_of_a_drop_is_of_the_permutations_and_of_the_rows_by_hand():

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +14,7 @@ import pytest
 import manygate as mg
 from manygate.errors import InputError
 from manygate.inspection import thresholds
-from manygate.inspection.look import PARTS, check_parts, inspect_log
-from manygate.inspection.rules import RULES, raise_alarms
+from manygate.inspection.look import PARTS
 
 
 @pytest.fixture(scope="module")
@@ -133,18 +130,6 @@ def test_the_run_s_report_shows_its_alarms(trained):
     assert ("Nothing found in ple" in page) == (not loud)
 
 
-def test_numbers_are_finite_and_the_same_every_time(trained, table):
-    def leaves(tree: Any) -> list[Any]:
-        if isinstance(tree, dict):
-            tree = list(tree.values())
-        return [leaf for branch in tree for leaf in leaves(branch)] if isinstance(tree, list) else [tree]
-
-    ranker = mg.Ranker.load(trained / "run")
-    document = inspect_log(ranker.model, ranker.encoder, table, by="country")
-    assert document == inspect_log(ranker.model, ranker.encoder, table, by="country")
-    assert all(math.isfinite(leaf) for leaf in leaves(document) if isinstance(leaf, float))
-
-
 def test_what_is_looked_at_leaves_the_model_as_it_was(trained, table):
     ranker = mg.Ranker.load(trained / "run")
     before = {name: value.detach().clone() for name, value in ranker.model.parameters.items()}
@@ -156,61 +141,10 @@ def test_what_is_looked_at_leaves_the_model_as_it_was(trained, table):
         assert value.grad is None
 
 
-def test_every_rule_is_silent_where_its_part_was_not_measured():
-    empty = {"architecture": "mmoe", "rows": 1_000, "parts": [], "alarms": []}
-    assert raise_alarms(empty) == []
-    assert len(RULES) == 11
-
-
-def test_polarised_by_row_is_a_warning_and_for_sparse_gates_meant():
-    use = {"task": "buy", "sees": [0, 1], "mean": [0.5, 0.5], "polarised": 0.8, "entropy_share": 0.1}
-    entry = {"replica": 0, "level": "experts", "tasks": [use], "unused": [], "unused_share": 0.0, "distances": []}
-    (alarm,) = raise_alarms({"rows": 100, "gates": [entry], "gate": "softmax"})
-    assert (alarm["kind"], alarm["severity"]) == ("polarised_gate", "warning")
-    assert "replica 1 80 % of rows" in alarm["message"]
-    assert raise_alarms({"rows": 100, "gates": [entry], "gate": "topk"}) == []
-
-
-@pytest.mark.parametrize(("expert", "kind", "severity"), [(0, "own_expert_only", "note"), (2, "collapsed_gate", "serious")])
-def test_a_task_that_relies_on_its_own_expert_has_not_collapsed(expert, kind, severity):
-    """Expert 1 is click's own, 2 is buy's own, 3 is shared."""
-    mean = [0.98 if e == expert else 0.01 for e in range(3)]
-    click = {"task": "click", "sees": [0, 2], "mean": mean, "polarised": 0.9, "entropy_share": 0.1}
-    buy = {"task": "buy", "sees": [1, 2], "mean": [0.0, 0.5, 0.5], "polarised": 0.0, "entropy_share": 1.0}
-    entry = {"replica": 0, "level": "level 1", "tasks": [click, buy], "unused": [], "unused_share": 0.0, "distances": []}
-    (alarm,) = raise_alarms({"rows": 100, "gates": [entry], "gate": "softmax"})
-    assert (alarm["kind"], alarm["severity"]) == (kind, severity)
-    assert f"expert {expert + 1} (98 %)" in alarm["message"]
-
-
-def test_a_task_that_helps_none_is_a_note():
-    def entry(on: str, mean: float) -> dict[str, Any]:
-        return {"of": "buy", "on": on, "mean": mean, "se": 1e-4}
-
-    (note,) = raise_alarms({"rows": 100, "affinity": [entry("buy", 0.1), entry("click", -1e-3), entry("like", -2e-3)]})
-    assert (note["kind"], note["severity"]) == ("helps_no_task", "note")
-    assert raise_alarms({"rows": 100, "affinity": [entry("click", -1e-3), entry("like", -1e-4)]}) == []
-
-
 def test_a_handful_of_rows_is_no_ground_for_alarms(trained, table):
     document = mg.inspect(trained / "run", table, rows=5).document
     assert {alarm["severity"] for alarm in document["alarms"]} == {"note"}
     assert "few_rows" in {alarm["kind"] for alarm in document["alarms"]}
-
-
-def test_one_gate_for_all_tasks_is_not_said_to_be_the_same(trained):
-    pair = {"tasks": ["click", "like"], "of_means": 0.01, "by_row": 0.0}
-    entry = {"replica": 0, "level": "experts", "tasks": [], "unused": [], "unused_share": 0.0}
-    assert raise_alarms({"rows": 100, "gates": [entry | {"distances": [pair]}]}) == []
-    other = {"tasks": ["click", "buy"], "of_means": 0.4, "by_row": 0.5}
-    (note,) = raise_alarms({"rows": 100, "gates": [entry | {"distances": [pair, other]}]})
-    assert (note["kind"], note["severity"]) == ("same_mixture", "note")
-
-
-def test_parts_are_checked_all_at_once():
-    with pytest.raises(InputError) as error:
-        check_parts(["gate", "units"])
-    assert len(error.value.problems) == 2
 
 
 def test_the_page_s_words_name_the_thresholds_of_the_code(trained, table):

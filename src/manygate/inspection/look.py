@@ -102,12 +102,13 @@ def _survey(
         seen = survey(model, m, split, names)
         whose = {"replica": r} if len(model.members) == model.replicas else {"replica": r, "model": seen.tasks[0]}
         logit_RNT[r][:, list(member.tasks)] = seen.logit_NT
-        found["gates"] += [{**whose, **entry} for entry in gates_report(seen, rows.weight_BT[:, list(member.tasks)])]
+        weight_NT = rows.weight_BT[:, list(member.tasks)]
+        found["gates"] += [{**whose, **entry} for entry in gates_report(seen, weight_NT)]
         found["dead"]["layers"] += [{**whose, **entry} for entry in layers_report(model, seen)]
         found["dead"]["towers"] += [{**whose, **entry} for entry in towers_report(seen)]
         found["experts"] += [{**whose, **entry} for entry in experts_report(model, seen)]
         for level in seen.levels:
-            by_segment += [{**whose, **entry} for entry in _by_segment(level, rows.weight_BT, names, segments)]
+            by_segment += [{**whose, **entry} for entry in _by_segment(level, weight_NT, seen.tasks, segments)]
     found["noise"] = chance_report(logit_RNT, rows, tasks, labels)
     found = {part: value for part, value in found.items() if part in wanted}
     if by and "gates" in wanted:
