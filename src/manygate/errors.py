@@ -2,28 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import PurePath
+
+_BOTH = re.compile("\x02(.*?)\x1f(.*?)\x03", re.DOTALL)
 
 
 class InputError(ValueError):
-    """Bad input: a file, a column, a label, a setting. Lists every problem found, not only the first.
+    """Bad input: a file, a column, a label, a setting. Lists every problem, not only the first.
 
-    The command line prints the message without a traceback; in Python it is an ordinary ``ValueError``.
+    The command line prints the message without a traceback; in Python it is an ordinary ``ValueError``. A problem that names a
+    :func:`setting` shows it as an argument in Python and as a flag on the command line. ``marked`` holds the problems in the
+    form that has both; an error that is raised again is built from it.
 
     >>> error = InputError(["column 'clik' is missing", "file 'b.csv' is empty"])
     >>> error.problems
     ("column 'clik' is missing", "file 'b.csv' is empty")
+    >>> error = InputError(f"the loss became NaN. Lower {setting('learning_rate')}, or try {setting('clip_norm', 1)}.")
+    >>> print(error)
+    the loss became NaN. Lower learning_rate, or try clip_norm=1.
+    >>> print(error.for_command_line())
+    the loss became NaN. Lower --learning-rate, or try --clip-norm 1.
     """
 
     def __init__(self, problems: str | Iterable[str]):
-        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
-        assert self.problems, "an InputError needs at least one problem"
-        if len(self.problems) == 1:
-            message = self.problems[0]
-        else:
-            message = f"{len(self.problems)} problems:\n" + "\n".join(f"  - {p}" for p in self.problems)
-        super().__init__(message)
+        self.marked = (problems,) if isinstance(problems, str) else tuple(problems)
+        assert self.marked, "an InputError needs at least one problem"
+        super().__init__(_message(self.problems))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Each problem as Python shows it."""
+        return tuple(_BOTH.sub(r"\1", problem) for problem in self.marked)
+
+    def for_command_line(self) -> str:
+        """The message with flags in place of arguments."""
+        return _message([_BOTH.sub(r"\2", problem) for problem in self.marked])
+
+
+def _message(problems: Sequence[str]) -> str:
+    if len(problems) == 1:
+        return problems[0]
+    return f"{len(problems)} problems:\n" + "\n".join(f"  - {problem}" for problem in problems)
+
+
+def setting(name: str, value: object = None) -> str:
+    """A setting, with or without a value, for the text of an :class:`InputError`.
+
+    >>> InputError(f"add {setting('overwrite', True)}").problems, InputError(f"add {setting('overwrite', True)}").for_command_line()
+    (('add overwrite=True',), 'add --overwrite')
+    """
+    flag = f"--{name.replace('_', '-')}"
+    if value is None:
+        return either(name, flag)
+    shown = str(value) if isinstance(value, PurePath) else value
+    return either(f"{name}={shown!r}", flag if value is True else f"{flag} {value}")
+
+
+def either(python: str, command: str) -> str:
+    """Words for the text of an :class:`InputError`: the first for Python, the second for the command line."""
+    python, command = (re.sub("[\x02\x03\x1f]", "", words) for words in (python, command))
+    return f"\x02{python}\x1f{command}\x03"
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:

@@ -41,7 +41,7 @@ def reader(tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         os.link(tables / name, tmp_path / name)
     build = RunConfig.build
 
-    def quick(cls: type[RunConfig], settings: dict[str, Any], where: str = "settings") -> RunConfig:
+    def quick(cls: type[RunConfig], settings: dict[str, Any], where: str = "") -> RunConfig:
         least = {name: min(int(settings.get(name, most)), most) for name, most in AT_MOST.items()}
         return build({**UNLESS_GIVEN, **settings, **least}, where)
 

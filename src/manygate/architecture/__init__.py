@@ -24,7 +24,7 @@ from manygate.architecture.sluice_network import SluiceNetwork
 from manygate.architecture.stem import STEM
 from manygate.architecture.tensor_factorization import TensorFactorization
 from manygate.config.names import check_architecture
-from manygate.errors import InputError
+from manygate.errors import InputError, either
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
     "single_task": SingleTask,
@@ -56,7 +56,9 @@ def find_architecture(name: str) -> type[Architecture]:
     module, _, qualified = name.partition(":")
     found: object = sys.modules.get(module)
     if found is None:
-        raise InputError(f"architecture {name!r}: module {module!r} is not imported. Import it first, or give --import {module}.")
+        raise InputError(
+            f"architecture {name!r}: module {module!r} is not imported. {either('Import it first.', f'Give --import {module}.')}"
+        )
     for part in qualified.split("."):
         found = getattr(found, part, None)
     if not isinstance(found, type) or not issubclass(found, Architecture):

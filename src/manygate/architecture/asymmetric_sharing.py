@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from manygate.architecture.base import Architecture, Inputs, of_several
 from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import ModelConfig
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 from manygate.layers.experts import Experts
 
 
@@ -56,7 +56,8 @@ class AsymmetricSharing(Architecture):
         fusion = config.fusion or "sum"
         if fusion == "concat":
             raise InputError(
-                "fusion: asymmetric_sharing takes sum or mean, since tasks read different numbers of bottoms; found concat."
+                f"{setting('fusion')}: asymmetric_sharing takes sum or mean, since tasks "
+                "read different numbers of bottoms; found concat."
             )
         return cls(inputs.width, tasks, bottom_widths(inputs, tasks, config), None, fusion, config.dropout)
 

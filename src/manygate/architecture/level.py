@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from manygate.config import ModelConfig
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 from manygate.layers.gate import GateSettings
 from manygate.layers.mixture import Group, Mixture
 
@@ -93,7 +93,8 @@ def check_levels(levels: Sequence[Level]) -> None:
         lonely = [str(t) for t, seen in enumerate(level.seen()) if not seen]
         if lonely:
             raise InputError(
-                f"task_experts, shared_experts: level {j + 1} leaves task {', '.join(lonely)} (counted from 0) without any expert. "
+                f"{setting('task_experts')}, {setting('shared_experts')}: level {j + 1} "
+                f"leaves task {', '.join(lonely)} (counted from 0) without any expert. "
                 "Give it one of its own, or share one."
             )
 
@@ -102,7 +103,9 @@ def check_experts(levels: Sequence[Level]) -> None:
     """Raise an :class:`InputError` where a level has no expert at all."""
     for j, level in enumerate(levels):
         if not level.experts:
-            raise InputError(f"task_experts, shared_experts: level {j + 1} has no expert. Give it at least one.")
+            raise InputError(
+                f"{setting('task_experts')}, {setting('shared_experts')}: level {j + 1} has no expert. Give it at least one."
+            )
 
 
 def levels_of(tasks: int, config: ModelConfig, count: int, shared: int | None = None) -> list[Level]:

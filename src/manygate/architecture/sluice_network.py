@@ -12,7 +12,7 @@ from manygate.architecture.base import Architecture, Inputs
 from manygate.architecture.cross_stitch import OWN_SHARE, near_identity
 from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import ModelConfig
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 from manygate.layers.experts import Experts
 from manygate.layers.tower import Towers
 from manygate.layers.units import Units
@@ -53,9 +53,13 @@ class SluiceNetwork(Architecture):
     ):
         super().__init__()
         if len(set(hidden)) != 1:
-            raise InputError(f"bottom_hidden: sluice_network mixes its layers, so they have one width; found {tuple(hidden)}.")
+            raise InputError(
+                f"{setting('bottom_hidden')}: sluice_network mixes its layers, so they have one width; found {tuple(hidden)}."
+            )
         if hidden[0] % subspaces:
-            raise InputError(f"bottom_hidden: a width of {hidden[0]} cannot be split in {subspaces} subspaces. Choose a multiple.")
+            raise InputError(
+                f"{setting('bottom_hidden')}: a width of {hidden[0]} cannot be split in {subspaces} subspaces. Choose a multiple."
+            )
         self.tasks, self.subspaces, self.output_width = tasks, subspaces, hidden[-1]
         self.orthogonality, self.stitch_rate = orthogonality, stitch_rate
         self.first = Experts(inputs, tasks, hidden[:1], dropout=dropout)

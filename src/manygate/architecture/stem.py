@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from manygate.architecture.base import Architecture, Inputs, Pick, gated, of_several
 from manygate.architecture.level import Level, levels_of
 from manygate.config import ModelConfig
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 from manygate.kernels.mixing import mix
 from manygate.layers.gate import GateSettings
 from manygate.layers.mixture import Mixture
@@ -48,7 +48,9 @@ class STEM(Architecture):
         super().__init__()
         self.tasks, self.output_width, self.pick = len(level.task_experts), level.hidden[-1], Pick(gate_columns)
         if not level.shared_experts:
-            raise InputError("shared_experts: STEM needs at least one, since its shared embedding has no other reader.")
+            raise InputError(
+                f"{setting('shared_experts')}: STEM needs at least one, since its shared embedding has no other reader."
+            )
         self.wiring, self.width = level, inputs
         self.level = Mixture(
             inputs,

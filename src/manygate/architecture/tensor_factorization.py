@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from manygate.architecture.base import Architecture, Inputs
 from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import ModelConfig
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 from manygate.layers.units import Dropout
 
 
@@ -38,7 +38,7 @@ class Tucker(nn.Module):
         limits = {"r1": (ranks[0], inputs, "inputs"), "r2": (ranks[1], outputs, "outputs"), "r3": (ranks[2], tasks, "tasks")}
         for name, (rank, limit, what) in limits.items():
             if not min(1, limit) <= rank <= limit:
-                raise InputError(f"tucker_ranks: {name} is {rank} for a layer of {limit} {what}. Choose 1 to {limit}.")
+                raise InputError(f"{setting('tucker_ranks')}: {name} is {rank} for a layer of {limit} {what}. Choose 1 to {limit}.")
         r1, r2, r3 = ranks
         self.core = nn.Parameter(torch.empty(r1, r2, r3).normal_(0.0, (2 / (inputs + outputs)) ** 0.5))
         self.first = nn.Parameter(torch.empty(inputs, r1).normal_(0.0, max(r1, 1) ** -0.5))
@@ -96,7 +96,7 @@ class TensorFactorization(Architecture):
     ):
         super().__init__()
         if ranks is not None and len(ranks) != 3:
-            raise InputError(f"tucker_ranks: three ranks, of inputs, outputs and tasks; found {list(ranks)}.")
+            raise InputError(f"{setting('tucker_ranks')}: three ranks, of inputs, outputs and tasks; found {list(ranks)}.")
         self.output_width = hidden[-1]
         self.layers, self.dropouts = nn.ModuleList(), nn.ModuleList()
         for j, width in enumerate(hidden):

@@ -79,7 +79,7 @@ def settings_of(*groups: BaseModel | None) -> dict[str, Any]:
 def resolve(config: Path | None, given: dict[str, Any]) -> RunConfig:
     """Defaults, overridden by a configuration file, overridden by flags."""
     if config is None:
-        return RunConfig.build(given, "flags")
+        return RunConfig.build(given)
     tree = read_yaml(read_text(config), str(config))
     RunConfig.build(tree, str(config))
-    return RunConfig.build({**tree, **given}, f"{config} and flags")
+    return RunConfig.build({**tree, **given})

@@ -63,7 +63,7 @@ def main() -> None:
     except InputError as error:
         if debug:
             traceback.print_exc()
-        _fail(str(error), 2)
+        _fail(error.for_command_line(), 2)
     except Interrupted as stop:
         _fail(str(stop), stop.exit_code)
     except KeyboardInterrupt:

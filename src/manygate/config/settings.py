@@ -24,7 +24,7 @@ from manygate.config.values import (
     schemes,
     weighting_names,
 )
-from manygate.errors import InputError, raise_all
+from manygate.errors import InputError, raise_all, setting
 from manygate.schema.reading import read_text, read_yaml, validated
 
 
@@ -57,7 +57,9 @@ class DataConfig(_Settings):
     @classmethod
     def _fractions_sum_to_one(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
         if min(shares) < 0 or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
-            raise InputError(f"fractions: shares of train, validation and test must be positive and sum to 1; found {shares}.")
+            raise InputError(
+                f"{setting('fractions')}: shares of train, validation and test must be positive and sum to 1; found {shares}."
+            )
         return shares
 
 
@@ -149,14 +151,14 @@ class ModelConfig(_Settings):
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
         if self.match_parameters is not None and self.match_flops is not None:
-            raise InputError("match_parameters, match_flops: a model has one budget. Leave one out.")
+            raise InputError(f"{setting('match_parameters')}, {setting('match_flops')}: a model has one budget. Leave one out.")
         return self
 
     @field_validator("tucker_ranks")
     @classmethod
     def _three_ranks(cls, ranks: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if ranks is not None and len(ranks) != 3:
-            raise InputError(f"tucker_ranks: three ranks, of inputs, outputs and tasks; found {list(ranks)}.")
+            raise InputError(f"{setting('tucker_ranks')}: three ranks, of inputs, outputs and tasks; found {list(ranks)}.")
         return ranks
 
     def hidden_of_levels(self, count: int | None = None) -> tuple[tuple[int, ...], ...]:
@@ -165,7 +167,9 @@ class ModelConfig(_Settings):
         rows = self.level_hidden or (self.expert_hidden,)
         rows = rows[:1] if count == 1 else rows
         if len(rows) not in (1, count):
-            raise InputError(f"level_hidden: widths of {len(rows)} levels for {count}. Give one, or {count}, separated by /.")
+            raise InputError(
+                f"{setting('level_hidden')}: widths of {len(rows)} levels for {count}. Give one, or {count}, separated by /."
+            )
         return rows * count if len(rows) == 1 else rows
 
 
@@ -241,7 +245,7 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
     4
     >>> RunConfig.build({"expert": 4})
     Traceback (most recent call last):
-    manygate.errors.InputError: settings: expert: unknown name. Did you mean 'experts'?
+    manygate.errors.InputError: expert: unknown name. Did you mean 'experts'?
     """
 
     config_version: Literal[1] = 1
@@ -267,7 +271,7 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
             try:
                 check_weighting(name)
             except InputError as error:
-                problems += error.problems
+                problems += error.marked
         raise_all(problems)
         return names
 
@@ -275,9 +279,14 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
     def _sweep_is_alone(self) -> Self:
         varied = [name for name in ("replica_weights", "replica_rates", "replica_seeds") if getattr(self, name)]
         if self.weight_sweep == 1:
-            raise InputError("weight_sweep: one vector is no sweep; its front is a point. Give 3 or more, or 0 for none.")
+            raise InputError(
+                f"{setting('weight_sweep')}: one vector is no sweep; its front is a point. Give 3 or more, or 0 for none."
+            )
         if self.weight_sweep and varied:
-            raise InputError(f"weight_sweep, {varied[0]}: a sweep gives the replicas weights and seeds of its own. Leave one out.")
+            raise InputError(
+                f"{setting('weight_sweep')}, {setting(varied[0])}: a sweep gives the "
+                "replicas weights and seeds of its own. Leave one out."
+            )
         return self
 
     @field_validator("architectures")
@@ -288,13 +297,13 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
             try:
                 check_architecture(name)
             except InputError as error:
-                problems += error.problems
-        raise_all(problems if names else ["architectures: name at least one."])
+                problems += error.marked
+        raise_all(problems if names else [f"{setting('architectures')}: name at least one."])
         return names
 
     @classmethod
-    def build(cls, settings: dict[str, Any], where: str = "settings") -> RunConfig:
-        """Validate settings given as a mapping; ``where`` names their source in errors."""
+    def build(cls, settings: dict[str, Any], where: str = "") -> RunConfig:
+        """Validate settings given as a mapping; ``where`` is the file that they come from, if they come from one."""
         return validated(cls, settings, where)
 
     @classmethod

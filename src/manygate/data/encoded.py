@@ -20,7 +20,7 @@ from manygate.data.rows import UNKNOWN_ROW, Rows
 from manygate.data.sources import Sources, open_sources
 from manygate.data.split import PARTS, split_log
 from manygate.data.table import Table, open_table
-from manygate.errors import InputError, raise_all
+from manygate.errors import InputError, raise_all, setting
 from manygate.schema import Schema, Task
 
 
@@ -129,7 +129,8 @@ def _batches(sources: Sources, schema: Schema, config: DataConfig) -> Iterator[t
         return
     shares = [share if part in absent else 0.0 for part, share in zip(PARTS, config.fractions, strict=True)]
     raise_all(
-        f"there are no {part} rows: its share in --fractions is 0. Give it a share, or rows of its own with --{part}."
+        f"there are no {part} rows: its share in {setting('fractions')} is 0. Give "
+        f"it a share, or rows of its own with {setting(part)}."
         for part, share in zip(PARTS, shares, strict=True)
         if part in absent and not share
     )
@@ -178,7 +179,7 @@ def _label_problems(log: EncodedLog, places: dict[str, str]) -> list[str]:
                 problems.append(
                     f"{places[part]}: label {task.column!r} of task {task.name!r} is always {found[0]:g} in {part} "
                     f"({len(label_N):,} labelled rows), so it can be neither learned nor judged. "
-                    f"Give {part} more rows, split otherwise (--split, --fractions), or drop the task."
+                    f"Give {part} more rows, split otherwise ({setting('split')}, {setting('fractions')}), or drop the task."
                 )
             elif task.kind == "regression" and len(found) == 1 and len(np.unique(label_N)) == 1:
                 problems.append(

@@ -14,7 +14,7 @@ from manygate.data.encode import Encoder
 from manygate.data.labels import LabelStatistics, count_too_early, encode_labels
 from manygate.data.rows import Vocabulary
 from manygate.data.scale import NumberSample, fit_scale
-from manygate.errors import InputError, raise_all
+from manygate.errors import InputError, raise_all, setting
 from manygate.schema import Feature, Schema
 
 
@@ -70,7 +70,7 @@ def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str,
         early += count_too_early(schema, batch, place)
         count += batch.num_rows
     if count == 0:
-        raise InputError("the training split has no rows. Give more rows, or a larger first share in --fractions.")
+        raise InputError(f"the training split has no rows. Give more rows, or a larger first share in {setting('fractions')}.")
     encoder = Encoder(schema, types, {}, {}, labels.scales(place), {name: n / count for name, n in nulls.items()})
     encoder.warnings += [
         f"label {task.column!r} of task {task.name!r} is 1 in {rows:,} training rows where {task.after!r} has not happened; these "

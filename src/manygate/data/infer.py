@@ -13,7 +13,7 @@ import pyarrow.types as pt
 from manygate.data.column_names import AMOUNTS, CODES, POSITIONS, REQUESTS, TIMES, USERS, WEIGHTS
 from manygate.data.sampled_column import SampledColumn, number, percent
 from manygate.data.table import Table, open_table
-from manygate.errors import InputError, raise_all
+from manygate.errors import InputError, raise_all, setting
 from manygate.schema import Feature, Schema, Task
 from manygate.schema.reading import validated
 
@@ -72,7 +72,7 @@ def infer_schema(
 
 
 def _check_columns(table: Table, tasks: Sequence[Task], roles: dict[str, str | None], bias: list[str], ignore: list[str]) -> None:
-    problems = [] if tasks else ["no task is named. Add at least one label, for example --task click."]
+    problems = [] if tasks else [f"no task is named. Add at least one label, for example {setting('task', 'click')}."]
     for task in tasks:
         problems += table.missing([task.column], f"label of task {task.name!r}")
         problems += table.missing([c for c in task.columns if c != task.column], f"sample space of task {task.name!r}")

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from manygate.data.column import as_numbers, sample_space
 from manygate.data.scale import NumberSample
-from manygate.errors import InputError, raise_all
+from manygate.errors import InputError, raise_all, setting
 from manygate.schema import Schema, Task
 from manygate.schema.task import funnel_order
 
@@ -33,7 +33,7 @@ def encode_labels(schema: Schema, batch: pa.RecordBatch, place: str) -> tuple[np
         try:
             label_B = _checked_label(task, batch, place)
         except InputError as error:
-            problems += error.problems
+            problems += error.marked
             continue
         known_B = ~np.isnan(label_B) & sample_space(task, batch, place)
         label_BT[:, t] = np.where(known_B, label_B, 0.0)
@@ -62,7 +62,7 @@ def _checked_label(task: Task, batch: pa.RecordBatch, place: str) -> np.ndarray:
     label_B = as_numbers(batch.column(task.column), task.column, place)
     if task.kind == "binary":
         bad_B = ~np.isnan(label_B) & (label_B != 0) & (label_B != 1)
-        remedy = f"A binary label is 0, 1 or null; for a number write --task {task.name}:kind=regression."
+        remedy = f"A binary label is 0, 1 or null; for a number write {setting('task', f'{task.name}:kind=regression')}."
     elif task.trained_by == "log":
         bad_B = np.isinf(label_B) | (label_B < 0)
         remedy = "A label with loss=log is a finite number of 0 or more, or null."

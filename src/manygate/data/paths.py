@@ -44,7 +44,7 @@ def each(action: Callable[[str], T], paths: Iterable[str]) -> list[T]:
         try:
             done.append(action(path))
         except InputError as error:
-            problems += error.problems
+            problems += error.marked
         except OSError as error:
             problems.append(f"{path}: {error.strerror or error}. Check that you may read it (chmod, mount).")
     raise_all(problems)

@@ -10,7 +10,7 @@ from manygate.config import DataConfig
 from manygate.data.infer import infer_schema
 from manygate.data.split import PARTS
 from manygate.data.table import Table, open_table
-from manygate.errors import InputError, did_you_mean, raise_all
+from manygate.errors import InputError, did_you_mean, raise_all, setting
 from manygate.schema import Schema, Task
 from manygate.schema.reading import validated
 
@@ -56,11 +56,11 @@ def open_sources(log: Any, config: DataConfig, valid: Any = None, test: Any = No
         try:
             tables[part] = None if chosen is None else open_table(chosen)
         except InputError as error:
-            problems += error.problems
+            problems += error.marked
     raise_all(problems)
     train = tables["train"]
     if train is None:
-        raise InputError("which log? Give a path (a file, folder or glob) or a dataframe.")
+        raise InputError("no log is given. Give a path (a file, folder or glob) or a dataframe.")
     return Sources(train, tables["valid"], tables["test"], schema_file, Path(log) if parts else None)
 
 
@@ -81,7 +81,7 @@ def find_schema(sources: Sources, config: DataConfig, schema: Schema | str | Pat
     if schema is None:
         if not config.task:
             known = ", ".join(sources.train.column_names[:30])
-            raise InputError(f"which labels are to be predicted? Name at least one with --task NAME. Columns: {known}.")
+            raise InputError(f"no label to predict is named. Name at least one with {setting('task', 'NAME')}. Columns: {known}.")
         return infer_schema(sources.train, list(config.task), **_roles(config))
     schema = _with_tasks(schema, config.task) if config.task else schema
     return _with_roles(schema, config, sources.train)
@@ -115,7 +115,7 @@ def _with_tasks(schema: Schema, specs: tuple[str, ...]) -> Schema:
             try:
                 tasks.append(Task.parse(spec))
             except InputError as error:
-                problems += error.problems
+                problems += error.marked
         else:
             problems.append(
                 f"task {spec!r} is not in the schema.{did_you_mean(spec, schema.task_names)} Its tasks: "
@@ -124,5 +124,5 @@ def _with_tasks(schema: Schema, specs: tuple[str, ...]) -> Schema:
     raise_all(problems)
     labels = {task.column for task in tasks}
     features = tuple(feature for feature in schema.features if feature.name not in labels)
-    chosen: Schema = validated(Schema, {**dict(schema), "tasks": tuple(tasks), "features": features}, "--task")
+    chosen: Schema = validated(Schema, {**dict(schema), "tasks": tuple(tasks), "features": features}, setting("task"))
     return chosen

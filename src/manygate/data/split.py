@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from manygate.data.table import Table
-from manygate.errors import InputError, raise_all
+from manygate.errors import InputError, raise_all, setting
 from manygate.schema import Schema
 
 PARTS = ("train", "valid", "test")
@@ -39,7 +39,9 @@ class Splitter:
         if kind not in ("random", "time", "group"):
             problems.append(f"split {kind!r} is unknown. Choose random, time or group.")
         if len(shares) != 3 or not shares[0] > 0 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
-            problems.append(f"fractions: shares of train, valid and test must be positive and sum to 1; found {shares}.")
+            problems.append(
+                f"{setting('fractions')}: shares of train, valid and test must be positive and sum to 1; found {shares}."
+            )
         if seed < 0:
             problems.append(f"the seed of a split must be 0 or more; found {seed}.")
         if kind in ("time", "group") and column is None:
@@ -91,7 +93,7 @@ class Splitter:
         raise_all(
             f"{name}: split by {self.kind} leaves {part} without rows (share {share:g} of {sum(counts)} rows"
             + (f", by column {self.column!r}). " if self.column else "). ")
-            + f"Give {part} a larger share with --fractions, or split by another kind."
+            + f"Give {part} a larger share with {setting('fractions')}, or split by another kind."
             for part, share, count in zip(PARTS, self.fractions, counts, strict=True)
             if share > 0 and count == 0
         )

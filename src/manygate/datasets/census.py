@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from manygate.datasets.folder import check_out, check_seed, write_folder
-from manygate.errors import InputError, did_you_mean
+from manygate.errors import InputError, did_you_mean, setting
 from manygate.schema import Feature, Schema, Task
 
 GROUPS = ("income", "education")
@@ -130,7 +130,9 @@ def census(group: str, out: str | Path, data_dir: str | Path | None = None, seed
         raise InputError(problems)
     target = check_out(out, overwrite)
     if data_dir is not None and Path(data_dir).expanduser().resolve().is_relative_to(target):
-        raise InputError(f"out: {str(target)!r} holds the source files of --data-dir; choose another --out.")
+        raise InputError(
+            f"{setting('out', target)} holds the source files of {setting('data_dir')}. Choose another {setting('out')}."
+        )
     train, rest = (_parse(_source(name, data_dir), name, group) for name in SHA256)
     order = np.random.Generator(np.random.PCG64(seed)).permutation(rest.num_rows)
     half = rest.num_rows // 2
@@ -207,7 +209,7 @@ def _source(name: str, data_dir: str | Path | None) -> bytes:
         if path.is_file():
             return _verified(path, name)
     raise InputError(
-        f"data_dir: {str(folder)!r} holds none of {', '.join(path.name for path in candidates)}. "
+        f"{setting('data_dir', folder)} holds none of {', '.join(path.name for path in candidates)}. "
         f"Download {name}.gz from {URL} into it."
     )
 
@@ -256,7 +258,7 @@ def _download(name: str, path: Path) -> bytes:
     except (OSError, http.client.HTTPException) as error:
         raise InputError(
             f"{url} cannot be downloaded to {str(path)!r}: {error}. Download census-income.data.gz and census-income.test.gz "
-            f"by hand from {URL} and pass their folder as --data-dir."
+            f"by hand from {URL} and pass their folder as {setting('data_dir')}."
         ) from None
     finally:
         partial.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 
 ROW_GROUP_ROWS = 65_536
 
@@ -40,7 +40,7 @@ def write_folder(out: str | Path, files: Mapping[str, pa.Table | str], overwrite
             _sync(folder)
         _publish(building, target, overwrite)
     except OSError as error:
-        raise InputError(f"out: {str(target)!r} cannot be written: {error}. Choose another --out.") from error
+        raise InputError(f"{setting('out', target)} cannot be written: {error}. Choose another {setting('out')}.") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return Path(out)
@@ -54,30 +54,34 @@ def check_out(out: str | Path, overwrite: bool = False) -> Path:
     >>> _ = (folder / "notes.txt").write_text("mine")
     >>> check_out(folder)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    manygate.errors.InputError: out: '...' exists; choose another --out or add --overwrite.
+    manygate.errors.InputError: out='...' exists. Choose another out, or add overwrite=True.
     """
     target = Path(out).expanduser().resolve()
     if not target.exists():
         return target
     if not target.is_dir():
-        raise InputError(f"out: {str(target)!r} is a file; choose another --out, which names a folder.")
+        raise InputError(f"{setting('out', target)} is a file. Choose another {setting('out')}, which names a folder.")
     if any(target.iterdir()):
         if not overwrite:
-            raise InputError(f"out: {str(target)!r} exists; choose another --out or add --overwrite.")
+            raise InputError(
+                f"{setting('out', target)} exists. Choose another {setting('out')}, or add {setting('overwrite', True)}."
+            )
         for kept in (Path.cwd(), Path.home()):
             if kept.resolve().is_relative_to(target):
-                raise InputError(f"out: {str(target)!r} holds {str(kept)!r} and is not overwritten; choose another --out.")
+                raise InputError(
+                    f"{setting('out', target)} holds {str(kept)!r} and is not overwritten. Choose another {setting('out')}."
+                )
     return target
 
 
 def check_seed(seed: int) -> list[str]:
     """The problems with a seed: none for a whole number from zero up.
 
-    >>> check_seed(-1)
-    ['seed: expected a whole number of at least 0, found -1.']
+    >>> InputError(check_seed(-1)).problems
+    ('seed: expected a whole number of at least 0, found -1.',)
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        return [f"seed: expected a whole number of at least 0, found {seed!r}."]
+        return [f"{setting('seed')}: expected a whole number of at least 0, found {seed!r}."]
     return []
 
 

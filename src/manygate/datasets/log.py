@@ -26,7 +26,7 @@ import pyarrow as pa
 import yaml
 
 from manygate.datasets.folder import check_out, check_seed, write_folder
-from manygate.errors import raise_all
+from manygate.errors import raise_all, setting
 from manygate.schema import Feature, Schema, Task
 
 Floats = npt.NDArray[np.float64]
@@ -109,9 +109,9 @@ def log(out: str | Path, rows: int = 100_000, relatedness: float = 0.5, seed: in
     """
     problems = check_seed(seed)
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 100:
-        problems.append(f"rows: expected a whole number of at least 100, found {rows!r}.")
+        problems.append(f"{setting('rows')}: expected a whole number of at least 100, found {rows!r}.")
     if not isinstance(relatedness, int | float) or not -1 <= relatedness <= 1:
-        problems.append(f"relatedness: expected a cosine from -1 to 1, found {relatedness!r}.")
+        problems.append(f"{setting('relatedness')}: expected a cosine from -1 to 1, found {relatedness!r}.")
     raise_all(problems)
     check_out(out, overwrite)
     random = np.random.Generator(np.random.PCG64(seed))

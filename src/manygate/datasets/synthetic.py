@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from manygate.datasets.folder import check_out, check_seed, write_folder
-from manygate.errors import raise_all
+from manygate.errors import raise_all, setting
 from manygate.schema import Feature, Schema, Task
 
 Floats = npt.NDArray[np.float64]
@@ -55,29 +55,33 @@ class Tasks:
     def _problems(self) -> list[str]:
         problems = []
         if isinstance(self.correlation, int | float) and not -1 <= self.correlation <= 1:
-            problems.append(f"correlation: expected a cosine from -1 to 1, found {self.correlation!r}.")
+            problems.append(f"{setting('correlation')}: expected a cosine from -1 to 1, found {self.correlation!r}.")
         if self.tasks < 1:
-            problems.append(f"tasks: expected at least 1, found {self.tasks}.")
+            problems.append(f"{setting('tasks')}: expected at least 1, found {self.tasks}.")
         if self.inputs < self.tasks:
-            problems.append(f"inputs: {self.tasks} tasks need as many inputs at least, found {self.inputs}.")
+            problems.append(f"{setting('inputs')}: {self.tasks} tasks need as many inputs at least, found {self.inputs}.")
         if not (math.isfinite(self.scale) and self.scale > 0):
-            problems.append(f"scale: expected a positive number, found {self.scale}.")
+            problems.append(f"{setting('scale')}: expected a positive number, found {self.scale}.")
         if not (math.isfinite(self.noise_var) and self.noise_var >= 0):
-            problems.append(f"noise_var: expected a variance, 0 or more, found {self.noise_var}.")
+            problems.append(f"{setting('noise_var')}: expected a variance, 0 or more, found {self.noise_var}.")
         if len(self.alpha) != len(self.beta):
-            problems.append(f"alpha, beta: one of each for every sine, found {len(self.alpha)} and {len(self.beta)}.")
+            problems.append(
+                f"{setting('alpha')}, {setting('beta')}: one of each for every sine, found {len(self.alpha)} and {len(self.beta)}."
+            )
         return problems or self._matrix_problems()
 
     def _matrix_problems(self) -> list[str]:
         gram = self.cosines()
         if gram.shape != (self.tasks, self.tasks):
-            return [f"correlation: expected {self.tasks} x {self.tasks} cosines, found {' x '.join(map(str, gram.shape))}."]
+            return [
+                f"{setting('correlation')}: expected {self.tasks} x {self.tasks} cosines, found {' x '.join(map(str, gram.shape))}."
+            ]
         if not (np.isfinite(gram).all() and np.allclose(gram, gram.T) and np.allclose(np.diag(gram), 1.0)):
-            return ["correlation: a matrix of cosines is symmetric, with ones on its diagonal."]
+            return [f"{setting('correlation')}: a matrix of cosines is symmetric, with ones on its diagonal."]
         lowest = float(np.linalg.eigvalsh(gram)[0])
         if lowest < -1e-9:
             least = "" if self.tasks < 3 else f"; {self.tasks} tasks cannot all be below {-1 / (self.tasks - 1):.3f} of each other"
-            return [f"correlation: no vectors have these cosines (least eigenvalue {lowest:.3g}){least}."]
+            return [f"{setting('correlation')}: no vectors have these cosines (least eigenvalue {lowest:.3g}){least}."]
         return []
 
     def cosines(self) -> Floats:
@@ -177,7 +181,7 @@ def synthetic(
     """
     problems = check_seed(seed)
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 30:
-        problems.append(f"rows: expected a whole number of at least 30, found {rows!r}.")
+        problems.append(f"{setting('rows')}: expected a whole number of at least 30, found {rows!r}.")
     raise_all(problems)
     phases = tuple(i * math.pi / 4 for i in range(1, len(alpha) + 1)) if beta is None else tuple(beta)
     source = Tasks(correlation, tasks, inputs, scale, tuple(alpha), phases, noise_var)

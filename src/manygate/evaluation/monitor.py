@@ -11,7 +11,7 @@ from manygate import metrics
 from manygate.data.batches import Split
 from manygate.data.labels import LabelScale
 from manygate.data.rows import Rows
-from manygate.errors import InputError, did_you_mean
+from manygate.errors import InputError, did_you_mean, setting
 from manygate.model.logits import Sliced
 from manygate.model.replicas import Member
 from manygate.schema import Task
@@ -114,5 +114,5 @@ def check_monitor(watched: str, tasks: Sequence[Task], rows: Rows) -> None:
     if metric in undefined:
         raise InputError(
             f"monitor {watched!r} is undefined on the validation rows: {undefined[metric]}. "
-            f"Give more of them, or watch another metric, for example --monitor {tasks[t].name}."
+            f"Give more of them, or watch another metric, for example {setting('monitor', tasks[t].name)}."
         )

@@ -14,7 +14,7 @@ from manygate.data.encode import Encoder
 from manygate.data.rows import Rows
 from manygate.data.sources import open_sources
 from manygate.data.table import Table, open_table
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 
 SEGMENTS = 10
 BINS = 5
@@ -30,9 +30,9 @@ def read_sample(encoder: Encoder, log: Any, rows: int, by: str | None = None) ->
     columns = encoder.schema.evaluated_columns
     table.require(columns, "needed to inspect")
     if by is not None:
-        table.require([by], "named by --by")
+        table.require([by], f"named by {setting('by')}")
         if pt.is_nested(table.arrow_schema.field(by).type):
-            raise InputError(f"{table.name}: --by {by} holds lists. Name a column with one plain value a row.")
+            raise InputError(f"{table.name}: {setting('by', by)} holds lists. Name a column with one plain value a row.")
     table.require_rows()
     encoder.check(table.arrow_schema, table.name, columns)
     total = table.count() or _count(table)

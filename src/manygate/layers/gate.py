@@ -14,7 +14,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 from manygate.layers.units import Dropout, Noise, glorot
 
 
@@ -209,7 +209,8 @@ class Gates(nn.Module):
         for seen in self.sees:
             if settings.kind != "softmax" and settings.k > len(seen) > 0:
                 raise InputError(
-                    f"top_k: {settings.k} experts cannot be selected where a gate sees {len(seen)}. Choose 1 to {len(seen)}."
+                    f"{setting('top_k')}: {settings.k} experts cannot be selected where a gate "
+                    f"sees {len(seen)}. Choose 1 to {len(seen)}."
                 )
         runs = [(count, len(list(gates))) for count, gates in groupby(len(seen) for seen in self.sees)]
         self.kinds = nn.ModuleList(

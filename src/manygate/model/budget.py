@@ -25,7 +25,7 @@ from manygate.config.values import WIDEST as LARGEST_WIDTH
 from manygate.data.encoded import encode_log
 from manygate.data.rows import Input
 from manygate.data.sources import find_schema, open_sources
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 from manygate.layers.embedding import Embedding
 from manygate.model.replicas import MultiTaskModel, member_axis
 from manygate.model.targets import Targets
@@ -190,7 +190,7 @@ def listing(config: RunConfig, columns: int, labels: int) -> tuple[list[dict[str
             import_scheme(name.partition(":")[0])
     if config.log is None:
         if columns < 1 or labels < 1:
-            raise InputError(f"--columns and --labels: at least 1 of each; found {columns} and {labels}.")
+            raise InputError(f"{setting('columns')} and {setting('labels')}: at least 1 of each; found {columns} and {labels}.")
         inputs: Sequence[Input] = [Input("x", "dense", False, units=columns)]
         tasks, title = labels, f"{columns:,} numbers, {labels} tasks"
     else:
@@ -209,7 +209,7 @@ def _listed(inputs: Sequence[Input], tasks: int, config: RunConfig) -> dict[str,
         own = matched(inputs, tasks, config)
         row |= asdict(measure(inputs, tasks, own))
     except InputError as error:
-        own_problems = [text if config.architecture in text else f"{config.architecture}: {text}" for text in error.problems]
+        own_problems = [text if config.architecture in text else f"{config.architecture}: {text}" for text in error.marked]
         return {**row, "problem": " ".join(own_problems)}
     width = own.lower_hidden[-1] if own.lower_hidden else _width(inputs)
     bottom = own.bottom_hidden or bottom_widths(Inputs(width), tasks, own)

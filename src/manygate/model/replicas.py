@@ -20,7 +20,7 @@ from manygate.architecture import Inputs, find_architecture
 from manygate.config import RunConfig
 from manygate.data.batches import Batch
 from manygate.data.rows import Input
-from manygate.errors import InputError, did_you_mean
+from manygate.errors import InputError, did_you_mean, setting
 from manygate.layers.decay import undecayed_parameters
 from manygate.layers.embedding import Embedding
 from manygate.layers.experts import Experts
@@ -93,7 +93,9 @@ class MultiTaskModel:
         if config.lower_hidden:
             if self.scheme.own_embeddings or config.gate_features:
                 what = "gate_features" if config.gate_features else config.architecture
-                raise InputError(f"lower_hidden: not together with {what}, which needs the input itself. Leave one out.")
+                raise InputError(
+                    f"{setting('lower_hidden')}: not together with {what}, which needs the input itself. Leave one out."
+                )
             lower = Experts(width, 1, config.lower_hidden, dropout=config.dropout)
             width = config.lower_hidden[-1]
         architecture = self.scheme.build(Inputs(width, self._gate_columns()), self.tasks, config)
@@ -108,7 +110,8 @@ class MultiTaskModel:
         unknown = [name for name in self.config.gate_features if name not in known]
         if unknown:
             raise InputError(
-                f"gate_features: {name!r} is no feature of the model (bias features are not).{did_you_mean(name, known)}"
+                f"{setting('gate_features')}: {name!r} is no feature of the model (bias "
+                f"features are not).{did_you_mean(name, known)}"
                 for name in unknown
             )
         return self.embedding.columns_of(self.config.gate_features)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from manygate.config import RunConfig
-from manygate.errors import InputError
+from manygate.errors import InputError, either, setting
 from manygate.files import write_text
 
 
@@ -16,15 +16,22 @@ def check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
     try:
         there = folder.exists()
     except OSError as error:
-        raise InputError(f"--out {str(folder)[:80]}: cannot be written ({error.strerror}). Choose another --out.") from None
+        raise InputError(
+            f"{setting('out', str(folder)[:80])}: cannot be written ({error.strerror}). Choose another {setting('out')}."
+        ) from None
     if there and not folder.is_dir():
-        raise InputError(f"--out {folder}: a file of this name exists. Choose another --out.")
+        raise InputError(f"{setting('out', folder)}: a file of this name exists. Choose another {setting('out')}.")
     if resume or not folder.is_dir() or not any(folder.iterdir()):
         return
     if not overwrite:
-        raise InputError(f"--out {folder} exists. Choose another --out, continue it with --resume {folder}, or add --overwrite.")
+        at, out, overwritten = setting("out", folder), setting("out"), setting("overwrite", True)
+        resumed = either("resume=True", f"--resume {folder}")
+        raise InputError(f"{at} exists. Choose another {out}, continue it with {resumed}, or add {overwritten}.")
     if not (folder / "config.yaml").is_file():
-        raise InputError(f"--out {folder}: not a run's folder (no config.yaml), so it is not overwritten. Choose another --out.")
+        raise InputError(
+            f"{setting('out', folder)}: not a run's folder (no config.yaml), so it is "
+            f"not overwritten. Choose another {setting('out')}."
+        )
 
 
 def open_folder(folder: Path, config: RunConfig, resume: bool, overwrite: bool, command: str = "") -> None:
@@ -42,4 +49,6 @@ def open_folder(folder: Path, config: RunConfig, resume: bool, overwrite: bool, 
             folder.rmdir()  # only if there is nothing in it
         raise
     except OSError as error:
-        raise InputError(f"--out {folder}: cannot be written ({error.strerror}). Choose another --out.") from None
+        raise InputError(
+            f"{setting('out', folder)}: cannot be written ({error.strerror}). Choose another {setting('out')}."
+        ) from None

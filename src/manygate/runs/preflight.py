@@ -14,7 +14,7 @@ from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog, encode_log
 from manygate.data.rows import Input
 from manygate.data.sources import find_schema, open_sources
-from manygate.errors import InputError, raise_all
+from manygate.errors import InputError, raise_all, setting
 from manygate.evaluation.monitor import check_monitor, parse_monitor
 from manygate.model import MultiTaskModel
 from manygate.model.budget import matched, measure, own_faults
@@ -57,38 +57,47 @@ def prepare(
 
 def _check_weights(config: RunConfig, schema: Schema) -> None:
     if config.funnel.startswith("escm2") and not config.escm2_weight and not config.escm2_joint_weight:
-        raise InputError("escm2_weight, escm2_joint_weight: both are 0, so tasks after another learn nothing. Raise one.")
+        raise InputError(
+            f"{setting('escm2_weight')}, {setting('escm2_joint_weight')}: both are 0, so "
+            "tasks after another learn nothing. Raise one."
+        )
     if config.funnel != "conditional":
         raise_all(
-            f"task {task.name!r}: the loss pairwise is not for a task after another with --funnel {config.funnel}. "
-            "Leave the loss out, or add --funnel conditional."
+            f"task {task.name!r}: the loss pairwise is not for a task after another with {setting('funnel', config.funnel)}. "
+            f"Leave the loss out, or add {setting('funnel', 'conditional')}."
             for task in schema.tasks
             if task.after and task.loss == "pairwise"
         )
     for name in ("replica_seeds", "replica_rates", "replica_weights"):
         count = len(getattr(config, name))
         if count > config.replicas:
-            flag = f"--{name.replace('_', '-')}"
-            raise InputError(f"{flag}: {count} given, and --replicas is {config.replicas}. Give no more than there are replicas.")
+            asked = f"{setting(name)}: {count} given, and {setting('replicas')} is {config.replicas}."
+            raise InputError(f"{asked} Give no more than there are replicas.")
     for row in config.replica_weights:
         if len(row) != len(schema.tasks):
             raise InputError(
-                f"replica_weights: {len(row)} numbers in {list(row)}, and {len(schema.tasks)} tasks "
+                f"{setting('replica_weights')}: {len(row)} numbers in {list(row)}, and {len(schema.tasks)} tasks "
                 f"({', '.join(schema.task_names)}). Give one a task, replicas separated by /."
             )
     weights = [task.weight for task in schema.tasks]
     if len(weights) > 1 and not any(weights):
         raise InputError("tasks: every weight is 0, so there is nothing to learn. Give one task more than 0.")
     if not all(any(map(mul, row, weights)) for row in config.replica_weights):
-        raise InputError("replica_weights: a replica whose weights are all zero learns nothing. Give one task more than 0.")
+        raise InputError(
+            f"{setting('replica_weights')}: a replica whose weights are all zero learns nothing. Give one task more than 0."
+        )
     chosen = config.weightings or (config.weighting,)
     for weighting in chosen:
         check_weighting(weighting, len(weights), config)
     decaying = [task.name for task in schema.tasks if task.decay != 1]
     if decaying and "schedule" not in chosen:
-        raise InputError(f"task {decaying[0]!r} has a decay; only --weighting schedule reads it, and it is {', '.join(chosen)}.")
+        raise InputError(
+            f"task {decaying[0]!r} has a decay; only {setting('weighting', 'schedule')} reads it, and it is {', '.join(chosen)}."
+        )
     if config.weight_sweep and len(weights) < 2:
-        raise InputError("weight_sweep: one task alone has no trade-off to sweep over. Leave it out, or name more tasks.")
+        raise InputError(
+            f"{setting('weight_sweep')}: one task alone has no trade-off to sweep over. Leave it out, or name more tasks."
+        )
 
 
 def _unknown(names: Sequence[str]) -> Iterator[str]:
@@ -96,7 +105,7 @@ def _unknown(names: Sequence[str]) -> Iterator[str]:
         try:
             find_architecture(name)
         except InputError as error:
-            yield from error.problems
+            yield from error.marked
 
 
 def _problems(log: EncodedLog, config: RunConfig) -> list[str]:
@@ -109,7 +118,7 @@ def _problems(log: EncodedLog, config: RunConfig) -> list[str]:
             measure(inputs, tasks, own, targets)
             check_shared_layer(inputs, tasks, own)
     except InputError as error:
-        return [problem if config.architecture in problem else f"{config.architecture}: {problem}" for problem in error.problems]
+        return [problem if config.architecture in problem else f"{config.architecture}: {problem}" for problem in error.marked]
     return []
 
 
@@ -136,8 +145,8 @@ def check_memory(log: EncodedLog, config: RunConfig) -> None:
     if needed > there:
         raise InputError(
             f"{config.architecture} with {config.replicas:,} replicas of {one.parameter_count():,} numbers needs at least "
-            f"{needed / 1e9:,.0f} GB of memory, and there are {there / 1e9:,.0f}. Lower --replicas, --dim, --experts or "
-            "--expert-hidden, or raise --min-count."
+            f"{needed / 1e9:,.0f} GB of memory, and there are {there / 1e9:,.0f}. Lower {setting('replicas')}, "
+            f"{setting('dim')}, {setting('experts')} or {setting('expert_hidden')}, or raise {setting('min_count')}."
         )
 
 

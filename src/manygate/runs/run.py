@@ -20,7 +20,7 @@ import torch
 from manygate.config import RunConfig
 from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 from manygate.evaluation.gates import gate_report
 from manygate.evaluation.monitor import Monitor
 from manygate.evaluation.task_report import task_report
@@ -68,8 +68,8 @@ def _out_of_memory(config: RunConfig) -> Iterator[None]:
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         raise InputError(
-            f"{config.architecture}: memory ran out. Lower --batch-size (now {config.batch_size:,}), --replicas, --dim, --experts "
-            "or --expert-hidden."
+            f"{config.architecture}: memory ran out. Lower {setting('batch_size')} (now {config.batch_size:,}), "
+            f"{setting('replicas')}, {setting('dim')}, {setting('experts')} or {setting('expert_hidden')}."
         ) from None
 
 
@@ -152,7 +152,9 @@ def _finished(folder: Path, fingerprint: str) -> State:
     """The last state of a run that is done; its log and settings must be those of now."""
     saved = read_json(folder / "state.json")
     if not isinstance(saved, dict) or set(saved) != {*State.__dataclass_fields__, "fingerprint"}:
-        raise InputError(f"{folder / 'state.json'}: not the state of a run. Restore it, or train again with another --out.")
+        raise InputError(
+            f"{folder / 'state.json'}: not the state of a run. Restore it, or train again with another {setting('out')}."
+        )
     check_fingerprint(folder, saved.pop("fingerprint"), fingerprint)
     return State(**saved)
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from manygate.errors import InputError, did_you_mean
+from manygate.errors import InputError, did_you_mean, either
 
 
 class Frozen(BaseModel):
@@ -51,13 +51,30 @@ def read_yaml(text: str, where: str) -> dict[str, Any]:
 
 
 def validated(model: type[Any], tree: Any, where: str) -> Any:
-    """Build a pydantic model; every problem becomes one line with its path, value and remedy."""
+    """Build a pydantic model; every problem becomes one line with its path, value and remedy.
+
+    ``where`` is the file or the text that the values come from; without it they are settings, which are named as such.
+    """
     try:
         return model.model_validate(tree)
     except InputError as error:
-        raise InputError(f"{where}: {problem}" for problem in error.problems) from None
+        raise InputError(_raised(error, where)) from None
     except ValidationError as error:
         raise InputError(line for detail in _causes(error) for line in _explain(model, detail, where)) from None
+
+
+def _raised(error: InputError, where: str) -> list[str]:
+    """The problems that a validator raised; in a file, settings go by their keys, which are the names of the arguments."""
+    return [f"{where}: {problem}" for problem in error.problems] if where else list(error.marked)
+
+
+def _place(location: tuple[int | str, ...], where: str) -> str:
+    """The words for a place in a file, or for a setting."""
+    if where or not location:
+        return ": ".join(filter(None, (where, ".".join(map(str, location))))) or "settings"
+    first, *rest = map(str, location)
+    index = "".join(f".{step}" for step in rest)
+    return either(first + index, f"--{first.replace('_', '-')}{index}")
 
 
 def _causes(error: ValidationError) -> list[Any]:
@@ -73,8 +90,7 @@ def _causes(error: ValidationError) -> list[Any]:
 
 
 def _explain(model: type[BaseModel], detail: Any, where: str) -> list[str]:
-    path = ".".join(str(step) for step in detail["loc"])
-    place = f"{where}: {path}" if path else where
+    place = _place(detail["loc"], where)
     if detail["type"] == "extra_forbidden":
         name = str(detail["loc"][-1])
         options = _options(model, detail["loc"])
@@ -86,7 +102,7 @@ def _explain(model: type[BaseModel], detail: Any, where: str) -> list[str]:
         return [f"{place}: expected a list; found {detail['input']!r}."]
     cause = (detail.get("ctx") or {}).get("error")
     if isinstance(cause, InputError):
-        return [f"{where}: {problem}" for problem in cause.problems]
+        return _raised(cause, where)
     return [f"{place}: {detail['msg']}; found {detail['input']!r}."]
 
 

@@ -42,7 +42,7 @@ class Schema(Frozen):
         problems = []
         features, tasks = self.feature_names, self.task_names
         if not tasks:
-            problems.append("tasks: the schema names no task. Add at least one, for example --task click.")
+            problems.append("tasks: the schema names no task. Name at least one label to predict.")
         if not features:
             problems.append("features: the schema names no feature, so there is nothing to learn from.")
         for kind, names in (("feature", features), ("task", tasks)):

@@ -150,7 +150,7 @@ class Task(Frozen):
             try:
                 tasks.append(spec if isinstance(spec, Task) else cls.parse(spec))
             except InputError as error:
-                problems += error.problems
+                problems += error.marked
         raise_all(problems)
         return tasks
 

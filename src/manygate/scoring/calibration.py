@@ -92,7 +92,7 @@ def read_calibration(folder: Path) -> Calibration | None:
         found = {name: dict(entry) for name, entry in tree["tasks"].items()}
         return Calibration({name: Calibrator(entry.pop("method"), entry) for name, entry in found.items()}, dict(tree["fitted"]))
     except InputError as error:
-        raise InputError(f"{path}: {problem}" for problem in error.problems) from None
+        raise InputError(f"{path}: {problem}" for problem in error.marked) from None
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a calibration ({type(error).__name__}: {error}). Restore the bundle.") from None
 

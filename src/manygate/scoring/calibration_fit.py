@@ -154,7 +154,7 @@ def fit_calibration(
         try:
             calibrators[task.name] = fit_calibrator(method, label_N, output_NT[:, t], weight_N)
         except InputError as error:
-            problems += [f"task {task.name!r}: {problem}" for problem in error.problems]
+            problems += [f"task {task.name!r}: {problem}" for problem in error.marked]
         fitted[task.name] = {"log": log, "rows": int((weight_N > 0).sum())}
     raise_all(dict.fromkeys(problems))
     return Calibration(calibrators, fitted)

@@ -27,7 +27,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from manygate.errors import InputError, did_you_mean, raise_all
+from manygate.errors import InputError, did_you_mean, raise_all, setting
 from manygate.files import put_file, read_json, to_json
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -108,7 +108,9 @@ class Fusion:
         """Raise an :class:`InputError` for all weights of columns that are not predicted, and a score of a column's name."""
         problems = unknown_predictions(self.weights, columns)
         if self.active and self.name in columns:
-            problems.append(f"fusion: the score cannot be named {self.name!r}, a prediction's name. Choose another --name.")
+            problems.append(
+                f"fusion: the score cannot be named {self.name!r}, a prediction's name. Choose another {setting('name')}."
+            )
         raise_all(problems)
 
     def after(self, before: Fusion | None) -> Fusion:
@@ -180,26 +182,30 @@ def parse_fusion(
         for part in filter(str.strip, weights.split(",")):
             name, equals, number = part.rpartition("=")
             if not equals:
-                problems.append(f"--weights: {part.strip()!r} has no weight. Write it as NAME=NUMBER, for example click=1,buy=0.5.")
+                problems.append(
+                    f"{setting('weights')}: {part.strip()!r} has no weight. Write it as NAME=NUMBER, for example click=1,buy=0.5."
+                )
             elif name.strip() in found:
-                problems.append(f"--weights: {name.strip()!r} is named twice.")
+                problems.append(f"{setting('weights')}: {name.strip()!r} is named twice.")
             else:
-                found[name.strip()] = _number(number, f"--weights: {part.strip()!r}", problems)
+                found[name.strip()] = _number(number, f"{setting('weights')}: {part.strip()!r}", problems)
     else:
         found = {name: float(weight) if _is_number(weight) else weight for name, weight in weights.items()}
     terms = []
     for text in features:
         named, equals, number = text.rpartition("=")
         if not equals:
-            problems.append(f"--feature {text!r} has no weight. Write it as NAME:TRANSFORM=NUMBER, for example duration:log=0.3.")
+            problems.append(
+                f"{setting('feature', text)} has no weight. Write it as NAME:TRANSFORM=NUMBER, for example duration:log=0.3."
+            )
             continue
         feature, transform = parse_feature(named, problems)
-        terms.append(Term(feature, transform, _number(number, f"--feature {text!r}", problems)))
+        terms.append(Term(feature, transform, _number(number, setting("feature", text), problems)))
     problems += unknown_predictions(found, columns) if columns is not None else []
     try:
         fusion = Fusion(found, tuple(terms), **about)
     except InputError as error:
-        raise InputError([*problems, *error.problems]) from None
+        raise InputError([*problems, *error.marked]) from None
     raise_all(problems)
     return fusion
 
@@ -225,7 +231,7 @@ def parse_feature(text: str, problems: list[str]) -> tuple[str, str]:
     """``NAME:TRANSFORM`` -> (name, transform); what is wrong is added to ``problems``."""
     feature, colon, transform = text.rpartition(":")
     if not colon or not feature.strip():
-        problems.append(f"--feature {text!r} has no transform. Write NAME:TRANSFORM with one of {', '.join(TRANSFORMS)}.")
+        problems.append(f"{setting('feature', text)} has no transform. Write NAME:TRANSFORM with one of {', '.join(TRANSFORMS)}.")
         return text.strip(), "none"
     return feature.strip(), transform.strip()
 
@@ -254,7 +260,7 @@ def read_fusion(folder: Path) -> Fusion | None:
         about = {name: tree[name] for name in ("name", "version", "note", "made")}
         return Fusion(dict(tree["weights"]), tuple(Term(**term) for term in tree["features"]), **about)
     except InputError as error:
-        raise InputError(f"{path}: {problem}" for problem in error.problems) from None
+        raise InputError(f"{path}: {problem}" for problem in error.marked) from None
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a fusion ({type(error).__name__}: {error}). Restore the bundle.") from None
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from manygate.errors import InputError, did_you_mean, raise_all
+from manygate.errors import InputError, did_you_mean, raise_all, setting
 from manygate.metrics.pareto import hypervolume, non_dominated
 from manygate.metrics.ranking import Ranked, Visits
 from manygate.scoring.fusion import Fusion, Term, log_factor, parse_feature, unknown_predictions, unknown_transform
@@ -91,11 +91,11 @@ def plan_search(
     problems: list[str] = []
     wanted = [_objective(text, kinds, problems) for text in objectives]
     names = [str(one) for one in wanted]
-    problems += [f"--objective {name}: given twice." for name in dict.fromkeys(names) if names.count(name) > 1]
+    problems += [f"{setting('objective', name)}: given twice." for name in dict.fromkeys(names) if names.count(name) > 1]
     if not wanted:
-        problems.append("which objective? Give --objective TASK/METRIC, for example click/ndcg.")
+        problems.append(f"no objective is given. Give {setting('objective', 'TASK/METRIC')}, for example click/ndcg.")
     if len(wanted) > MOST_OBJECTIVES:
-        problems.append(f"--objective: {len(wanted)} given; a search takes {MOST_OBJECTIVES} at most.")
+        problems.append(f"{setting('objective')}: {len(wanted)} given; a search takes {MOST_OBJECTIVES} at most.")
     terms = [_term(text, problems) for text in features]
     weighed = [*(factors or kinds), *(feature for feature, _ in terms)]
     problems += [f"{name!r} is to be weighed twice." for name in dict.fromkeys(weighed) if weighed.count(name) > 1]
@@ -103,11 +103,11 @@ def plan_search(
     plan = Plan(tuple(wanted), tuple(factors or kinds), tuple(terms), trials, sampler, seed)
     least = len(plan.factors) + 1
     if not least <= trials <= 100_000:
-        problems.append(f"--trials {trials}: expected {least} (one for each prediction alone, and all alike) to 100,000.")
+        problems.append(f"{setting('trials', trials)}: expected {least} (one for each prediction alone, and all alike) to 100,000.")
     if sampler not in get_args(Sampler):
-        problems.append(f"--sampler {sampler!r}: choose {' or '.join(get_args(Sampler))}.")
+        problems.append(f"{setting('sampler', sampler)}: choose {' or '.join(get_args(Sampler))}.")
     if not 0 <= seed < 2**32:
-        problems.append(f"--seed {seed}: expected a whole number from 0 to {2**32 - 1}.")
+        problems.append(f"{setting('seed', seed)}: expected a whole number from 0 to {2**32 - 1}.")
     raise_all(problems)
     _optuna(sampler)
     return plan
@@ -116,7 +116,7 @@ def plan_search(
 def _term(text: str, problems: list[str]) -> tuple[str, str]:
     named, equals, _ = text.partition("=")
     if equals:
-        problems.append(f"--feature {text!r}: a search finds the weight itself. Write {named}.")
+        problems.append(f"{setting('feature', text)}: a search finds the weight itself. Write {named}.")
     feature, transform = parse_feature(named, problems)
     problems += unknown_transform(feature, transform)
     return feature, transform
@@ -125,7 +125,7 @@ def _term(text: str, problems: list[str]) -> tuple[str, str]:
 def _objective(text: str, kinds: Mapping[str, str], problems: list[str]) -> Objective:
     name, equals, number = text.partition("=")
     match = _OBJECTIVE.match(name.strip())
-    where, weight = f"--objective {text!r}", 1.0
+    where, weight = setting("objective", text), 1.0
     if equals:
         try:
             weight = float(number)
@@ -173,7 +173,8 @@ class Judge:
         self._measures = [self._measure(rows, objective) for objective in objectives]
         self.random = self(np.zeros(rows.group_N.size))
         raise_all(
-            f"--objective {objective}: undefined on these {rows.group_N.size:,} rows: no visit has several rows and a "
+            f"{setting('objective', str(objective))}: undefined on these "
+            f"{rows.group_N.size:,} rows: no visit has several rows and a "
             f"{objective.task} among them. Give a log with more rows a visit."
             for objective, value in zip(objectives, self.random, strict=True)
             if not math.isfinite(value)
@@ -192,7 +193,9 @@ class Judge:
         if objective.metric == "gain":
             return partial(Ranked.gain, gain_N=gain_N, k=objective.k)
         if (gain_N < 0).any():
-            raise InputError(f"--objective {objective}: ndcg needs labels of at least 0; found {gain_N.min():g}. Choose gain@K.")
+            raise InputError(
+                f"{setting('objective', str(objective))}: ndcg needs labels of at least 0; found {gain_N.min():g}. Choose gain@K."
+            )
         return partial(Ranked.ndcg, gain_N=gain_N, k=objective.k, best_G=self.visits.best_gain(gain_N, objective.k))
 
 
@@ -290,7 +293,9 @@ def _own(judge: Judge, rows: Judged, m: int) -> float:
     objective = judge.objectives[m]
     value = judge(log_factor(rows.columns[objective.task]))[m]
     if not value > 0:
-        raise InputError(f"--objective {objective}: ranking by {objective.task} alone reaches {value:g}, which cannot be a unit.")
+        raise InputError(
+            f"{setting('objective', str(objective))}: ranking by {objective.task} alone reaches {value:g}, which cannot be a unit."
+        )
     return value
 
 

@@ -26,7 +26,7 @@ def judged_rows(
     if encoder.schema.group is None:
         raise InputError(
             "a fusion is judged by how it ranks the rows of each visit, and the schema names no group column (a user, a query, "
-            "a page). Train with --group COLUMN."
+            "a page). Train with {setting('group', 'COLUMN')}."
         )
     number = feature_numbers(table, features)
     rows = encode_labelled(encoder, table)

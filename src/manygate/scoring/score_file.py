@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from manygate.data.encode import Encoder
 from manygate.data.table import open_table
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 from manygate.files import writing
 from manygate.model import MultiTaskModel
 from manygate.scoring.calibration import Calibration
@@ -34,23 +34,27 @@ def write_scores(
 ) -> int:
     """Score a log into a file; returns the number of rows."""
     if out.suffix not in ENDINGS:
-        raise InputError(f"--out {out}: unknown kind of file. Choose a name that ends in {', '.join(ENDINGS)}.")
+        raise InputError(f"{setting('out', out)}: unknown kind of file. Choose a name that ends in {', '.join(ENDINGS)}.")
     with writing(out):
         found = out.exists()
     if out.is_dir():
-        raise InputError(f"--out {out}: a folder of this name exists. Choose another.")
+        raise InputError(f"{setting('out', out)}: a folder of this name exists. Choose another.")
     if found and not overwrite:
-        raise InputError(f"--out {out} exists. Choose another, or add --overwrite.")
+        raise InputError(f"{setting('out', out)} exists. Choose another, or add {setting('overwrite', True)}.")
     taken = [name for name in keep if name in output_names(encoder, fusion)]
     if taken:
-        raise InputError(f"--keep {taken[0]}: a task or the score has this name, and its numbers would take the column's place.")
+        raise InputError(
+            f"{setting('keep', taken[0])}: a task or the score has this name, and its numbers would take the column's place."
+        )
     refuse_parts(log)
     table = open_table(log, types=encoder.types)
     table.require_rows()
     table.require(keep, "to keep")
     lists = [name for name in keep if pa.types.is_nested(table.arrow_schema.field(name).type)]
     if lists and out.suffix == ".csv":
-        raise InputError(f"--keep {lists[0]}: a column of lists has no form in CSV. Write .parquet or .arrow, or do not keep it.")
+        raise InputError(
+            f"{setting('keep', lists[0])}: a column of lists has no form in CSV. Write .parquet or .arrow, or do not keep it."
+        )
     temporary = out.with_name(f".{out.name}.tmp")
     with writing(out, temporary):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from manygate.datasets.synthetic import Tasks
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 from manygate.files import read_json, to_json, write_text
 from manygate.metrics.uncertainty import interval, t_quantile_975
 from manygate.randomness import SYNTHETIC, stream_seed
@@ -125,15 +125,18 @@ def _open(out: Path, plan: Plan, overwrite: bool) -> None:
         shutil.rmtree(out / "packs", ignore_errors=True)
     if _is_plan(note) and note.read_text(encoding="utf-8") != wanted:
         raise InputError(
-            f"--out {out}: holds a study with other settings (plan.json). Choose another --out, or add --overwrite to start anew."
+            f"{setting('out', out)}: holds a study with other settings (plan.json). Choose another {setting('out')}, "
+            f"or add {setting('overwrite', True)} to start anew."
         )
     if not _is_plan(note):
         if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not overwritten)):
-            raise InputError(f"--out {out} exists and holds no study. Choose another --out.")
+            raise InputError(f"{setting('out', out)} exists and holds no study. Choose another {setting('out')}.")
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"--out {out}: cannot be written ({error.strerror}). Choose another --out.") from None
+            raise InputError(
+                f"{setting('out', out)}: cannot be written ({error.strerror}). Choose another {setting('out')}."
+            ) from None
         write_text(note, wanted)
     (out / "packs").mkdir(exist_ok=True)
 

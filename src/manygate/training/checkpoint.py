@@ -39,7 +39,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | 
         try:
             check_manifest(path)
         except InputError as error:
-            problems += error.problems
+            problems += error.marked
             continue
         return load_file(path / "state.safetensors"), read_json(path / "state.json")
     if problems:

@@ -16,7 +16,7 @@ from torch.func import functional_call
 
 from manygate.config import RunConfig
 from manygate.data.rows import Input
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 from manygate.files import read_json, to_json, write_text
 from manygate.model import MultiTaskModel
 from manygate.model.replicas import member_axis
@@ -59,7 +59,8 @@ def train_packs(
         models.append(trainer.model)
     state = merge_states(states)
     if all(step is not None for step in state.diverged):
-        raise DivergedError(f"{config.architecture}: every replica diverged. Try a smaller --learning-rate, or --clip-norm 1.")
+        remedy = f"Try a smaller {setting('learning_rate')}, or {setting('clip_norm', 1)}."
+        raise DivergedError(f"{config.architecture}: every replica diverged. {remedy}")
     if folder is not None:
         write_history(folder, state.history)
     return merge_models(models, config), state
@@ -80,7 +81,7 @@ def _as_before(folder: Path | None, size: int, replicas: int) -> int:
     saved = read_json(note)
     before = saved.get("size") if isinstance(saved, dict) else None
     if not isinstance(before, int) or isinstance(before, bool) or not 1 <= before <= replicas:
-        raise InputError(f"{note}: not the size of a pack of this run. Restore it, or train again with another --out.")
+        raise InputError(f"{note}: not the size of a pack of this run. Restore it, or train again with another {setting('out')}.")
     return before
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 from manygate.files import write_text
 
 
@@ -45,7 +45,7 @@ def check_fingerprint(folder: Path | None, saved: str, now: str) -> None:
     if saved != now:
         raise InputError(
             f"{folder}: the log or the settings have changed since this run was saved, so it cannot continue. "
-            "Start a new one with another --out."
+            f"Start a new run with another {setting('out')}."
         )
 
 

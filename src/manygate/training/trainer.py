@@ -21,7 +21,7 @@ from torch import Tensor
 
 from manygate.config import RunConfig
 from manygate.data.batches import Batch, Resampled, Source, Split
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 from manygate.evaluation.monitor import Watch
 from manygate.kernels.recording import Recorder
 from manygate.model import MultiTaskModel
@@ -368,7 +368,8 @@ class Trainer:
         return DivergedError(
             f"{self.title}: {what} in epoch {state.epoch + 1}, batch {state.batch + ahead} of {self.batches} "
             f"(step {state.step + ahead}), replica {self._replica(m)}. {safe}{place}. "
-            f"Try a smaller --learning-rate (now {self.config.learning_rate:g}{self._factor(m)}), or --clip-norm 1."
+            f"Try a smaller {setting('learning_rate')} (now {self.config.learning_rate:g}{self._factor(m)}), "
+            f"or {setting('clip_norm', 1)}."
         )
 
     def _factor(self, m: int) -> str:
@@ -377,7 +378,7 @@ class Trainer:
         if not rates:
             return ""
         factor = rates[self.model.members[m].replica % len(rates)]
-        return f", times {factor:g} by --replica-rates for this replica"
+        return f", times {factor:g} by {setting('replica_rates')} for this replica"
 
     def _how_to_resume(self) -> str:
         if self.folder is None:

@@ -51,7 +51,7 @@ def check_weighting(name: str, tasks: int, config: TrainConfig) -> None:
     try:
         build_weighting(Given(none, none, none > 0, [()], config.model_copy(update={"weighting": name})))
     except InputError as error:
-        raise InputError(f"weighting {name!r}: {problem}" for problem in error.problems) from None
+        raise InputError(f"weighting {name!r}: {problem}" for problem in error.marked) from None
 
 
 def build_weighting(given: Given) -> Weighting:
