@@ -49,7 +49,7 @@ def test_several_problems_keep_their_settings_when_they_are_raised_again() -> No
 
 def test_raise_all_raises_one_error_or_none() -> None:
     raise_all([])
-    with pytest.raises(InputError, match="^a$"):
+    with pytest.raises(InputError, match=r"^a$"):
         raise_all(iter(["a"]))
     with pytest.raises(InputError, match="2 problems"):
         raise_all(["a", "b"])

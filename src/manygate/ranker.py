@@ -172,7 +172,7 @@ class Ranker:
         if log is not None:
             return labelled_table(self.encoder, log, "valid")
         if self.config.log is None:
-            raise InputError("which log? This model was trained on a dataframe; give labelled rows that trained nothing.")
+            raise InputError("no log is given. This model was trained on a dataframe; give labelled rows that trained nothing.")
         return validation_rows(self.config, self.config.log, self.schema)
 
     def gates(self, frame: Any) -> Any:

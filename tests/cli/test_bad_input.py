@@ -240,7 +240,7 @@ def test_missing_and_misspelt_columns(train: Any, refuses: Any, tmp_path: Path) 
     log = write(tmp_path / "log.parquet")
     words = ("2 problems", "log.parquet: column 'clik' (label of task 'clik')", "Did you mean 'click'?", "Did you mean 'buy'?")
     refuses(*train(log, tasks=("clik", "by")), words=words)
-    refuses(*train(log, tasks=()), words=("which labels", "--task NAME", "Columns: user_id"))
+    refuses(*train(log, tasks=()), words=("no label to predict", "--task NAME", "Columns: user_id"))
     (tmp_path / "s.yaml").write_text(SCHEMA.replace("age", "agee").replace("click == 1", "clik == 1") + "weight: wait\n")
     words = ("3 problems", "log.parquet: column 'agee'", "Did you mean 'age'?", "'clik'", "Did you mean 'click'?", "'wait'")
     refuses(*train(log, "--schema-file", tmp_path / "s.yaml", tasks=()), words=words)
@@ -575,7 +575,7 @@ def test_config_files(text: str, words: tuple[str, ...], refuses: Any, tmp_path:
     [
         (("--expert", "3"), ("--expert", "Did you mean --experts?")),
         (("--experts", "x", "--dim", "y"), ("2 problems", "--experts", "--dim", "found 'x'")),
-        (("--experts", "-3"), ("flags: experts", "greater than or equal to 1")),
+        (("--experts", "-3"), ("--experts: Input", "greater than or equal to 1")),
         (("--monitor", "clik"), ("monitor 'clik': no task 'clik'. Did you mean 'click'?",)),
         (("--monitor", "click/acu"), ("no metric 'acu'. Did you mean 'auc'?",)),
         (("--device", "gpu"), ("device 'gpu' is unknown", "Choose auto, cpu")),
@@ -810,8 +810,8 @@ def test_foreign_files_in_a_bundle(refuses: Any, tmp_path: Path, trained: Path) 
     [
         (lambda log: mg.Ranker(tasks=["click"], expert=3), ("tasks: unknown name. Did you mean 'task'?", "'experts'")),
         (lambda log: mg.Ranker(task=["click"], learning_rate=float("nan")), ("learning_rate",)),
-        (lambda log: mg.Ranker(**SETTINGS).fit(log), ("which labels", "Columns: user_id")),
-        (lambda log: mg.Ranker(task="click").fit(None), ("which log?",)),
+        (lambda log: mg.Ranker(**SETTINGS).fit(log), ("no label to predict", "Columns: user_id")),
+        (lambda log: mg.Ranker(task="click").fit(None), ("no log is given",)),
         (lambda log: mg.Ranker(task="click").fit(5), ("cannot be read from builtins.int", "dataframe")),
         (lambda log: mg.Ranker(task="click").fit(log, schema={}), ("schema: expected a Schema", "dict")),
         (lambda log: mg.Ranker(task="click").predict(log), ("not fitted yet", "fit(log)")),

@@ -165,7 +165,7 @@ def test_labels_that_teach_or_judge_nothing_are_named_with_their_part(log_table,
 
 
 def test_a_share_of_zero_and_too_few_rows_are_named(log_table, log_schema, settings):
-    assert "no test rows: its share in --fractions is 0" in problems(
+    assert "no test rows: its share in fractions is 0" in problems(
         log_table(100), log_schema(), settings, fractions=(0.8, 0.2, 0.0)
     )
     assert "leaves valid without rows" in problems(log_table(1), log_schema(), settings)
@@ -180,7 +180,7 @@ def test_tasks_are_chosen_from_the_schema_or_written_out(log_table, log_schema):
     assert "age" not in own.feature_names, "a label is no longer a feature"
     with pytest.raises(InputError, match=r"'clik' is not in the schema\. Did you mean 'click'"):
         find_schema(sources, DataConfig(task=("clik",)), log_schema())
-    with pytest.raises(InputError, match=r"which labels.*--task.*Columns: user"):
+    with pytest.raises(InputError, match=r"no label to predict is named.*task='NAME'.*Columns: user"):
         find_schema(sources, DataConfig())
     assert find_schema(sources, DataConfig(task=("click",))).task_names == ("click",)
 

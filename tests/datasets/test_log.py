@@ -229,7 +229,7 @@ def test_existing_folder_is_kept_unless_overwritten(tmp_path):
     out.mkdir()
     assert log(out, rows=100) == out  # an empty folder is as good as none
     before = contents(out)
-    with pytest.raises(InputError, match=r"exists; choose another --out or add --overwrite"):
+    with pytest.raises(InputError, match=r"exists\. Choose another out, or add overwrite=True"):
         log(out, rows=200)
     assert contents(out) == before
     (out / "stale.parquet").write_bytes(b"old")

@@ -77,7 +77,7 @@ def test_a_log_whose_rows_are_not_counted_is_counted(encoded, log_table, log_sch
 
 
 def test_a_list_or_an_unknown_column_is_refused(encoded, log_table):
-    with pytest.raises(InputError, match="--by tags holds lists"):
+    with pytest.raises(InputError, match="by='tags' holds lists"):
         read_sample(encoded().encoder, log_table(), 50, "tags")
-    with pytest.raises(InputError, match=r"'countri' \(named by --by\) is missing. Did you mean 'country'"):
+    with pytest.raises(InputError, match=r"'countri' \(named by by\) is missing. Did you mean 'country'"):
         read_sample(encoded().encoder, log_table(), 50, "countri")

@@ -127,7 +127,7 @@ def test_listing_names_what_cannot_be_had():
     assert [row["problem"] is None for row in rows] == [True, False]
     assert "KDD 2018" in rows[0]["source"]
     assert rows[0]["hidden"]
-    with pytest.raises(InputError, match="--columns and --labels"):
+    with pytest.raises(InputError, match="columns and labels"):
         listing(PAPER, 0, 2)
 
 

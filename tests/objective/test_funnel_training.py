@@ -130,7 +130,7 @@ def test_labels_that_no_logarithm_takes(encoded, log_table, log_schema):
 def test_pairs_of_a_task_after_another_need_a_conditional_loss(log_table, log_schema, settings):
     tasks = (Task(name="click"), Task(name="like", after="click", loss="pairwise"))
     schema = log_schema().model_copy(update={"tasks": tasks})
-    with pytest.raises(InputError, match="task 'like': the loss pairwise is not for a task after another with --funnel esmm"):
+    with pytest.raises(InputError, match="task 'like': the loss pairwise is not for a task after another with funnel='esmm'"):
         prepare(log_table(), settings(), schema)
     assert prepare(log_table(), settings(funnel="conditional"), schema).parts
 

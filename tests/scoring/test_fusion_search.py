@@ -171,21 +171,21 @@ def test_every_problem_of_a_plan_is_listed() -> None:
         "its weight must be a number above 0, found '0'",
         "no metric 'gauc@3'",
         "'x' is not a number",
-        "buy/ndcg: given twice",
+        "objective='buy/ndcg': given twice",
         "8 given; a search takes 4 at most",
         "no prediction 'clik'. Did you mean 'click'",
         "'buy' is to be weighed twice",
         "unknown transform 'lgo'",
-        "--feature 'age' has no transform",
+        "feature='age' has no transform",
         "'age' is to be weighed twice",
         "a search finds the weight itself. Write gap:log.",
-        "--trials 2",
-        "--sampler 'random'",
-        "--seed -1",
+        "trials=2",
+        "sampler='random'",
+        "seed=-1",
     ):
         assert sum(part in problem for problem in found) == 1, part
     assert len(found) == 19
-    with pytest.raises(InputError, match="which objective"):
+    with pytest.raises(InputError, match="no objective is given"):
         plan()
 
 

@@ -161,7 +161,7 @@ def test_a_loss_that_is_not_finite_names_task_replica_batch_and_step(log, traine
     with pytest.raises(DivergedError) as error:
         training.fit()
     message = str(error.value)
-    for part in ("'watch'", "became nan", "epoch 1, batch 1 of 9 (step 1)", "replica 1", "No epoch was finished", "learning-rate"):
+    for part in ("'watch'", "became nan", "epoch 1, batch 1 of 9 (step 1)", "replica 1", "No epoch was finished", "learning_rate"):
         assert part in message
     single = poisoned(trainer(log, settings(replicas=2, architecture="single_task")), "trunk.towers.bias", task=0, member=4)
     with pytest.raises(DivergedError, match=r"task 'like'.*replica 1"):
@@ -174,7 +174,7 @@ def test_a_huge_learning_rate_ends_in_an_error_that_names_it_and_a_folder_that_c
 ):
     config = settings(architecture=architecture, optimizer="sgd", learning_rate=1e6, epochs=30, patience=30)
     training = trainer(log, config, tmp_path)
-    with pytest.raises(InputError, match=r"the loss of task '\w+' became (nan|inf).*Try a smaller --learning-rate \(now 1e\+06\)"):
+    with pytest.raises(InputError, match=r"the loss of task '\w+' became (nan|inf).*Try a smaller learning_rate \(now 1e\+06\)"):
         training.fit()
     for line in (tmp_path / "metrics.jsonl").read_text().splitlines() if (tmp_path / "metrics.jsonl").exists() else []:
         json.loads(line)

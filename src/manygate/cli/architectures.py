@@ -42,7 +42,8 @@ def architectures(
 
     given = settings_of(data, model) | {"architectures": names} | ({"log": log} if log is not None else {})
     settings = resolve(config, given)
-    rows, title = listing(settings, columns, labels)
+    listed, title = listing(settings, columns, labels)
+    rows = [{**row, "problem": row["problem"] and InputError(row["problem"]).for_command_line()} for row in listed]
     if all(row["problem"] for row in rows):
         raise InputError(row["problem"] for row in rows)
     if json:

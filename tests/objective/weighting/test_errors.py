@@ -32,7 +32,7 @@ def test_a_decay_is_positive(decay):
 def test_a_decay_that_no_weighting_reads_is_named(log_table, log_schema, settings):
     fading = with_tasks(log_schema(), decay=0.9)
     for config in (settings(), settings(weightings="fixed,pcgrad")):
-        with pytest.raises(InputError, match="task 'click' has a decay; only --weighting schedule reads it"):
+        with pytest.raises(InputError, match="task 'click' has a decay; only weighting='schedule' reads it"):
             prepare(log_table(), config, fading)
     for config in (settings(weighting="schedule"), settings(weightings="fixed,schedule")):
         assert prepare(log_table(), config, fading).parts
