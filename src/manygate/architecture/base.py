@@ -37,10 +37,6 @@ class Architecture(nn.Module, ABC):
     """True when each task has embeddings of its own beside the shared ones: x_BD is then T + 1 inputs of width D / (T + 1), one
     after the other, the shared one last."""
 
-    recordable: ClassVar[bool] = False
-    """Of a scheme of your own, that ``forward`` depends on x, its parameters and what it draws alone, and on nothing that Python
-    counts or changes: its training steps are then recorded (:mod:`manygate.kernels.recording`), as those of this room are."""
-
     widths: ClassVar[str] = "expert_hidden"
     """The setting that matching budgets changes: ``expert_hidden`` or ``bottom_hidden``."""
 

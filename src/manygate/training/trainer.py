@@ -90,7 +90,7 @@ class Trainer:
         undecayed = model.undecayed | self.weighting.parameters.keys()
         self.optimizer = Optimizer(trained, config, model.sparse, model.learning_rates, members, undecayed)
         self.recorder = Recorder(self._pass, list(model.trunk_values()))
-        self.records = model.device.type == "cpu" and (model.scheme.recordable or ":" not in config.architecture)
+        self.records = model.device.type == "cpu"
 
     def _rows(self, train: Source) -> Source:
         """What the replicas see: all the same rows in the same order, or each its own."""

@@ -14,7 +14,7 @@ import manygate as mg
 from manygate.config.names import ARCHITECTURE_NAMES
 from manygate.data.encoded import EncodedLog
 from manygate.kernels.recording import Recorder, record
-from manygate.kernels.recording.recorder import EAGER_CALLS
+from manygate.kernels.recording.recorder import EAGER_CALLS, TRIALS, Recording
 from manygate.schema import Schema, Task
 
 Values = dict[str, Tensor]
@@ -220,29 +220,47 @@ def test_what_is_not_a_number_does_not_hinder() -> None:
         assert torch.equal(found, expected)
 
 
-def test_a_recording_is_made_of_the_third_call_and_of_each_kind_of_tensors_anew() -> None:
-    calls: list[int] = []
+def scaled(given: Values, factor: float) -> tuple[Tensor, ...]:
+    return (given["x"] @ given["w"] * factor,)
 
-    def function(given: Values, factor: float) -> tuple[Tensor, ...]:
-        calls.append(len(given["x"]))
-        return (given["x"] @ given["w"] * factor,)
 
-    recorder = Recorder(function, steady=["w"])
-    for _ in range(EAGER_CALLS + 4):
-        recorder(values(1), 2.0)
-    once = [6] * (EAGER_CALLS + 2)
-    assert calls == once, "a recording calls it twice, under the tape and to compare with"
-    recorder(values(1), 3.0)
-    recorder(values(1, rows=5), 2.0)
+def test_a_recording_is_made_of_the_third_call_tried_on_two_more_and_of_each_kind_of_tensors_anew(monkeypatch) -> None:
+    compared: list[int] = []
+    agrees = Recording.agrees
+
+    def counted(*arguments: Any) -> bool:
+        compared.append(len(arguments[2]["x"]))
+        return agrees(*arguments)
+
+    monkeypatch.setattr(Recording, "agrees", counted)
+    recorder = Recorder(scaled, steady=["w"])
+    found = []
+    for call in range(EAGER_CALLS + TRIALS + 4):
+        recorder(values(call), 2.0)
+        found.append((len(recorder.recordings), len(compared)))
+    assert found == [(0, 0), (0, 0), (1, 1), (1, 2), (1, 3), (1, 3), (1, 3), (1, 3)]
     wide = values(1, rows=12)
-    recorder(wide | {"x": wide["x"][::2]}, 2.0)
     double = {name: value.detach().double().requires_grad_(value.requires_grad) for name, value in values(1).items()}
-    recorder(double, 2.0)
+    others = [(values(1), 3.0), (values(1, rows=5), 2.0), (wide | {"x": wide["x"][::2]}, 2.0), (double, 2.0)]
+    for given, factor in others:
+        assert torch.equal(recorder(given, factor)[0], scaled(given, factor)[0])
     with torch.no_grad():
         (y,) = recorder(values(1), 2.0)
     assert not y.requires_grad
-    assert calls == [*once, 6, 5, 6, 6]
-    assert len(recorder.recordings) == 1
+    assert (len(recorder.recordings), len(compared)) == (1, 3), "each of these was called once or has a recording"
+
+
+def test_a_recording_that_a_later_call_refutes_is_dropped() -> None:
+    """Where every x is positive, relu and the identity are the same; the recording is made of such a call."""
+    recorder = Recorder(with_constant)
+    first = record(lambda given: (given["x"].relu() @ given["w"],), {**values(0), "x": torch.ones(6, 4)})
+    assert first is not None
+    for seed in range(EAGER_CALLS + 1):
+        recorder(values(seed))
+    (key,) = recorder.recordings
+    recorder.recordings[key] = first
+    assert torch.equal(recorder(values(5))[0], with_constant(values(5))[0])
+    assert recorder.recordings == {key: None}
 
 
 def test_a_tensor_may_lie_anywhere_in_its_memory() -> None:
@@ -411,15 +429,29 @@ class Own(mg.Architecture):
         return []
 
 
-class Recordable(Own):
-    """The same, whose steps Python does not decide."""
+class Doubled(Own):
+    """Twice that, by a function and a loop of Python's."""
 
-    recordable = True
+    def forward(self, x_BD: Tensor) -> Tensor:
+        parts = [part + part for part in x_BD.unbind(0)]
+        parts.reverse()
+        return torch.stack(parts[::-1]).unsqueeze(1)
 
 
-def test_a_scheme_of_the_users_own_is_recorded_where_it_says_so(log, trainer, settings) -> None:
-    """Python may decide in it from call to call."""
-    for scheme in (Own, Recordable):
-        training = trainer(log, settings(architecture=f"{__name__}:{scheme.__name__}"))
-        training.fit()
-        assert bool(training.recorder.recordings) == scheme.recordable
+class Warming(Own):
+    """x itself, and after its tenth call twice that."""
+
+    def __init__(self, inputs: int):
+        super().__init__(inputs)
+        self.calls = 0
+
+    def forward(self, x_BD: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(x_BD) * (1.0 if self.calls <= 10 else 2.0)
+
+
+@pytest.mark.parametrize(("scheme", "recorded"), [(Own, True), (Doubled, True), (Warming, False)])
+def test_a_scheme_of_the_users_own_is_recorded_where_nothing_speaks_against_it(log, trainer, settings, scheme, recorded) -> None:
+    recordings = same_bits(trainer, log, settings(architecture=f"{__name__}:{scheme.__name__}")).recordings
+    assert recordings
+    assert all((recording is not None) == recorded for recording in recordings.values())

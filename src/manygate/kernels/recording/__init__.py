@@ -8,9 +8,11 @@ results are the same to the bit; a recording is kept only if outputs and gradien
 
 A recording cannot follow what the numbers decide: a function that reads a value into Python, makes a tensor whose shape depends on
 values or draws random numbers is never recorded and runs as it is, and so does one that takes much memory. Nor can it follow what
-Python alone decides from call to call.
+Python alone decides from call to call: a :class:`Watch` looks at one call before any is recorded, and two later calls are compared
+again. ``torch.fx``'s ``make_fx`` was measured beside it twice (docs/decisions.md): it gives the same kernels, later and slower.
 """
 
 from manygate.kernels.recording.recorder import Recorder, record
+from manygate.kernels.recording.watch import Watch
 
-__all__ = ["Recorder", "record"]
+__all__ = ["Recorder", "Watch", "record"]

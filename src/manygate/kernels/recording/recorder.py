@@ -12,8 +12,12 @@ from torch.autograd.function import once_differentiable
 
 from manygate.kernels.recording.source import Kernels, written
 from manygate.kernels.recording.tape import Tape, needed
+from manygate.kernels.recording.watch import Watch
 
 Values = dict[str, Tensor]
+TRIALS = 2
+"""Calls, after the one that is recorded, on which the recording is compared with the function again: other numbers show what one
+batch may hide, such as a gradient by another formula that rounds to the same bits once."""
 EAGER_CALLS = 2
 """Calls with the same shapes before one is recorded: what the first ones make and keep (caches) is no part of a step."""
 
@@ -38,6 +42,7 @@ class Recorder:
         self.function, self.steady = function, frozenset(steady)
         self.calls: dict[Hashable, int] = {}
         self.recordings: dict[Hashable, Recording | None] = {}
+        self.trials: dict[Hashable, int] = {}
 
     def __call__(self, values: Values, *fixed: Hashable) -> tuple[Tensor, ...]:
         if torch.is_autocast_enabled("cpu"):  # which would act on recorded kernels, too
@@ -46,11 +51,30 @@ class Recorder:
         key = (*fixed, *values, *((v.shape, v.stride(), v.dtype, v.requires_grad, v.is_leaf) for v in changing))
         if key not in self.recordings:
             self.calls[key] = self.calls.get(key, 0) + 1
-            if self.calls[key] <= EAGER_CALLS:
+            if self.calls[key] < EAGER_CALLS:
                 return self.function(values, *fixed)
-            self.recordings[key] = record(self.function, values, *fixed)
+            if self.calls[key] == EAGER_CALLS:  # before anything runs it a second time on one batch, which could count, say
+                return self._watched(key, values, *fixed)
+            self.recordings[key], self.trials[key] = record(self.function, values, *fixed), TRIALS
+        elif self.trials.get(key, 0):
+            self._try(key, values, *fixed)
         recording = self.recordings[key]
         return self.function(values, *fixed) if recording is None else recording(values)
+
+    def _watched(self, key: Hashable, values: Values, *fixed: Hashable) -> tuple[Tensor, ...]:
+        """The function's results; there will be no recording where the call did what a recording could not."""
+        with Watch() as watch:
+            results = self.function(values, *fixed)
+        if watch.problem:
+            self.recordings[key] = None
+        return results
+
+    def _try(self, key: Hashable, values: Values, *fixed: Hashable) -> None:
+        """Compare a young recording with the function once more, and drop it where they differ."""
+        self.trials[key] -= 1
+        recording = self.recordings[key]
+        if recording is not None and not recording.agrees(self.function, values, *fixed):
+            self.recordings[key] = None
 
 
 def record(function: Callable[..., tuple[Tensor, ...]], values: Values, *fixed: Hashable) -> Recording | None:
@@ -59,17 +83,7 @@ def record(function: Callable[..., tuple[Tensor, ...]], values: Values, *fixed: 
         recording = _traced(function, _inputs(values), *fixed)
     except (RuntimeError, TypeError):  # not all that runs without a tape runs under one
         return None
-    inputs = _inputs(values)
-    with torch.enable_grad():
-        outputs = function(inputs, *fixed)
-    upstream = _upstream(outputs)
-    expected = [*outputs, *_gradients(outputs, inputs, upstream)]
-    try:
-        with torch.no_grad():
-            found = recording.run(list(values.values()), upstream)
-    except (RuntimeError, TypeError):  # a kernel with a result that its caller may not leave out, say
-        return None
-    return recording if all(_same(a, b) for a, b in zip(found, expected, strict=True)) else None
+    return recording if recording.agrees(function, values, *fixed) else None
 
 
 def _inputs(values: Values) -> Values:
@@ -90,6 +104,11 @@ def _input(value: Tensor) -> Tensor:
 
 def _upstream(outputs: Sequence[Tensor]) -> list[Tensor]:
     return [torch.ones_like(output, memory_format=torch.contiguous_format) for output in outputs if output.requires_grad]
+
+
+def _varied(output: Tensor) -> Tensor:
+    """A gradient of an output, of other numbers at each place."""
+    return torch.linspace(0.5, 1.5, output.numel(), dtype=output.dtype, device=output.device).view(output.shape)
 
 
 def _gradients(outputs: Sequence[Tensor], inputs: Values, upstream: Sequence[Tensor]) -> Sequence[Tensor | None]:
@@ -151,6 +170,22 @@ class Recording:
         results = self.forward(*inputs)
         outputs, own = results[: len(self.moving)], results[len(self.moving) :]
         return [*outputs, *self.backward(*(inputs[index] for index in self.kept), *own, *upstream)]
+
+    def agrees(self, function: Callable[..., tuple[Tensor, ...]], values: Values, *fixed: Hashable) -> bool:
+        """Whether outputs and gradients are the function's own to the bit, and a :class:`Watch` has nothing against it."""
+        inputs = _inputs(values)
+        with torch.enable_grad(), Watch() as watch:
+            outputs = function(inputs, *fixed)
+            upstream = [_varied(output) for output in outputs if output.requires_grad]
+            expected = [*outputs, *_gradients(outputs, inputs, upstream)]
+        if watch.problem:
+            return False
+        try:
+            with torch.no_grad():
+                replayed = self.run(list(values.values()), upstream)
+        except (RuntimeError, TypeError):  # a kernel with a result that its caller may not leave out, say
+            return False
+        return all(_same(a, b) for a, b in zip(replayed, expected, strict=True))
 
 
 class _Replay(torch.autograd.Function):
