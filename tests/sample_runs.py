@@ -10,6 +10,7 @@ import numpy as np
 
 from manygate.config import RunConfig
 from manygate.metrics.paired import Measured
+from manygate.metrics.uncertainty import interval_note
 from manygate.schema import Feature, Schema, Task
 from manygate.verdict.recommendation import recommend
 from manygate.verdict.transfer import transfer
@@ -56,6 +57,7 @@ def compared(tasks: tuple[Task, ...] = TASKS, replicas: int = 8, seed: int = 0, 
     valid = {name: _summary(draw, 0.63 + 0.002 * place, 0.001, replicas) for place, name in enumerate(ARCHITECTURES)}
     reason = "mmoe has the best mean validation score over all tasks; shared_bottom, omoe and single_task follow."
     document["valid"] = valid
+    document["interval_note"] = interval_note(replicas)
     document["best"] = {"architecture": "mmoe", "monitor": "mean", "valid": valid, "reason": reason}
     document["recommendation"] = recommend(document["transfer"], valid, "mmoe", "single_task", main)
     return document
@@ -114,7 +116,7 @@ def _summary(draw: random.Random, mean: float, sd: float, replicas: int) -> dict
     centre = math.fsum(values) / replicas
     spread = math.sqrt(math.fsum((value - centre) ** 2 for value in values) / max(replicas - 1, 1))
     half = 2.4 * spread / math.sqrt(replicas)
-    return {"mean": centre, "sd": spread, "ci95": [centre - half, centre + half] if replicas > 1 else None, "values": values}
+    return {"mean": centre, "sd": spread, "ci95": [centre - half, centre + half] if replicas > 2 else None, "values": values}
 
 
 def _result(draw: random.Random, name: str, tasks: tuple[Task, ...], replicas: int, experts: int) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from manygate.cli.terminal import show_comparison
+from manygate.cli.terminal import show_comparison, show_metrics
+from manygate.metrics.uncertainty import interval_note
 
 
 def document(**more: Any) -> dict[str, Any]:
@@ -57,6 +58,25 @@ def test_a_comparison_ends_with_what_to_do_why_and_who_pays(capsys: pytest.Captu
         "- Seesaw, single_task to mmoe: click gains, buy loses.",
         "- 1 possible seesaw, of which one side may be luck: see the report.",
     ]
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_too_few_replicas_for_an_interval_are_named(capsys: pytest.CaptureFixture[str], replicas: int) -> None:
+    verdicts = {task: {"metric": "auc", "gain": 0.02, "ci95": None, "verdict": "cannot tell"} for task in ("click", "buy")}
+    note = interval_note(replicas)
+    show_comparison(document(verdicts={"mmoe": verdicts}, interval_note=note), "Sharing makes no clear difference.")
+    out = capsys.readouterr().out
+    assert out.count("3 or more replicas are needed for an interval, and there ") == 1
+    assert "+0.0200  ? cannot tell" in out
+    assert "±" not in out.replace("gain ± 95 %", "")
+    show_metrics({"click": {"metrics": {"auc": {"mean": 0.7, "ci95": None}}, "ensemble": {"auc": 0.71}}}, "mmoe", note)
+    assert capsys.readouterr().out.splitlines()[-1] == note
+
+
+def test_an_interval_with_a_side_cut_off_is_shown_by_its_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    verdicts = {task: {"metric": "auc", "gain": 0.5, "ci95": [-0.9, 1.0], "verdict": "cannot tell"} for task in ("click", "buy")}
+    show_comparison(document(verdicts={"mmoe": verdicts}), "Sharing makes no clear difference.")
+    assert "+0.5000 (-0.9000 to +1.0000)" in capsys.readouterr().out
 
 
 def test_a_comparison_without_a_baseline_gives_no_advice(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -113,9 +114,36 @@ def test_the_joint_interval_is_bonferroni_s() -> None:
     assert found["clusters"] == 4
 
 
-def test_one_replica_or_one_class_has_no_interval() -> None:
-    alone = gain(Measured(np.array([0.7]), np.array([0.1, -0.1])), Measured(np.array([0.6]), np.zeros(2)))
+@pytest.mark.parametrize(("replicas", "there_are"), [(1, "there is 1"), (2, "there are 2")])
+def test_fewer_than_three_replicas_have_no_interval_and_a_reason(replicas: int, there_are: str) -> None:
+    one = Measured(np.full(replicas, 0.7), np.array([0.1, -0.1]))
+    alone = gain(one, Measured(np.full(replicas, 0.6), np.zeros(2)))
     assert (alone["ci95"], alone["joint95"], alone["verdict"]) == (None, None, "cannot tell")
+    assert alone["reason"] == f"3 or more replicas are needed for an interval, and {there_are}."
+    assert alone["gain"] == pytest.approx(0.1)
+
+
+def test_a_gain_s_interval_stays_within_what_the_metric_can_gain() -> None:
+    """Three replicas far apart: t is 4.3, and without the ends the interval of an AUC gain would go from -1.97 to 2.5."""
+    influence_G = np.array([0.01, -0.01])
+    ends = {"lowest": 0.0, "highest": 1.0}
+    one, other = Measured(np.array([0.9, 0.2, 0.7]), influence_G, **ends), Measured(np.array([0.1, 0.8, 0.1]), influence_G, **ends)
+    wide = gain(replace(one, lowest=-np.inf), other, looks=4)
+    assert wide["ci95"][0] < -1
+    assert wide["joint95"][1] > 1
+    bounded = gain(one, other, looks=4)
+    assert (bounded["ci95"], bounded["joint95"], bounded["verdict"], bounded["reason"]) == ([-1, 1], [-1, 1], "cannot tell", None)
+
+
+def test_measured_metrics_carry_the_ends_of_their_range() -> None:
+    of = rows()
+    ends = {key: (one.lowest, one.highest) for key, one in measured(of, scores(of, 1.0, 1)).items()}
+    assert ends["auc"] == (0, 1)
+    assert ends["ece"] == (-1, 0)
+    assert ends["log_loss"] == ends["calibration"] == (-np.inf, 0)
+
+
+def test_one_class_has_no_interval() -> None:
     of = rows()
     of["label_N"][:] = 0
     for key, one in measured(of, scores(of, 1.0, 1)).items():
@@ -124,6 +152,7 @@ def test_one_replica_or_one_class_has_no_interval() -> None:
             assert found["gain"] == 0
         else:
             assert (found["gain"], found["joint95"], found["verdict"]) == (None, None, "cannot tell"), key
+            assert found["reason"] == "The gain is undefined on the test rows."
 
 
 values = st.floats(-1, 1, allow_nan=False)

@@ -315,7 +315,7 @@ def test_standard_error_agrees_with_a_loop():
 
 def test_t_quantiles_agree_with_scipy():
     for df in [*range(1, 201), 1000, 10_000]:
-        assert metrics.t_quantile_975(df) == pytest.approx(student.ppf(0.975, df), abs=1e-9)
+        assert metrics.t_quantile(df) == pytest.approx(student.ppf(0.975, df), abs=1e-9)
 
 
 # --- replicas and verdicts ---------------------------------------------------------------------------------------------------
@@ -327,6 +327,10 @@ def test_interval_over_replicas():
     assert result["sd"] == pytest.approx(math.sqrt(7 / 3))
     assert result["ci95"] == pytest.approx(student.interval(0.95, 2, loc=7 / 3, scale=math.sqrt(7 / 9)))
     assert metrics.interval([0.7]) == {"mean": 0.7, "sd": None, "ci95": None, "values": [0.7]}
+    two = metrics.interval([0.5, 0.7])
+    assert (two["sd"], two["ci95"]) == (pytest.approx(math.sqrt(0.02)), None)
+    assert metrics.interval([0.90, 0.99, 0.999], 0.0, 1.0)["ci95"] == [pytest.approx(0.8270, abs=1e-3), 1.0]
+    assert metrics.interval([0.01, 0.02, 0.1], 0.0, 1.0)["ci95"][0] == 0.0
     nothing = {"mean": None, "sd": None, "ci95": None}
     assert metrics.interval([0.7, math.nan]) == nothing | {"values": [0.7, None]}
     assert metrics.interval([]) == nothing | {"values": []}
@@ -349,6 +353,7 @@ def test_verdicts():
         result = metrics.paired_gain(*unknown)
         assert result["ci95"] is None
         assert result["verdict"] == "cannot tell"
+        assert result["reason"].endswith(".")
         json.dumps(result, allow_nan=False)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from manygate.errors import InputError
 from manygate.report import headline, html_summary, render, write_report
-from manygate.report.charts import Cost, Gain, Point, frontier, mean_and_half_width, span, undominated
+from manygate.report.charts import Cost, Gain, Point, frontier, span, undominated
 from manygate.report.view import history
 from manygate.schema import Task
 from manygate.text import interval, number
@@ -294,7 +294,8 @@ def test_a_single_run_asks_how_good_it_is() -> None:
 @pytest.mark.parametrize("replicas", [1, 2, 3])
 def test_few_replicas(replicas: int) -> None:
     text = Outline(render(compared(replicas=replicas))).text
-    assert ("no interval" in text) == (replicas == 1)
+    assert ("no interval" in text) == (replicas < 3)
+    assert ("3 or more replicas are needed for an interval" in text) == (replicas < 3)
 
 
 def test_sizes_from_one_task_to_many_with_long_names() -> None:
@@ -347,7 +348,10 @@ def test_gates_that_see_some_experts_alone_are_read_so(document: dict[str, Any])
 
 def test_frontier_shows_every_architecture_and_marks_those_that_none_beats(document: dict[str, Any], page: str) -> None:
     assert "Accuracy against compute" in page
-    costs = [Cost(name, 0, document["results"][name]["flops"], place, 0.1) for place, name in enumerate(ARCHITECTURES)]
+    costs = [
+        Cost(name, 0, document["results"][name]["flops"], place, (place - 0.1, place + 0.1))
+        for place, name in enumerate(ARCHITECTURES)
+    ]
     for name in ARCHITECTURES:
         assert re.search(rf"{name}: [\d,]+ FLOPs", page)
     assert undominated(costs) == [one.name for one in sorted(costs, key=lambda c: c.flops) if one.mean >= best_below(costs, one)]
@@ -363,7 +367,7 @@ def best_below(costs: list[Cost], one: Cost) -> float:
 
 @pytest.mark.parametrize("widest", [1.0, 100.0], ids=["matched", "log scale"])
 def test_frontier_of_many_with_equal_scores(widest: float) -> None:
-    points = [Cost(f"scheme {place}", place, 1e5 * widest ** (place / 15), 0.8, 0.0) for place in range(16)]
+    points = [Cost(f"scheme {place}", place, 1e5 * widest ** (place / 15), 0.8) for place in range(16)]
     chart = frontier("key", "title", "AUC", points)
     assert all(f"scheme {place}" in chart for place in range(16))
     assert "Beaten by none in both: scheme 0." in chart
@@ -422,12 +426,18 @@ def test_pyplot_is_not_imported() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1], timeout=120)
 
 
-def test_intervals_by_students_t() -> None:
-    mean, half = mean_and_half_width([0.1, 0.2, 0.3, 0.4])
-    assert mean == pytest.approx(0.25)
-    assert half == pytest.approx(3.182 * 0.12909944 / 2, rel=1e-4)
-    assert mean_and_half_width([float(at % 2) for at in range(400)])[1] == pytest.approx(1.966 * 0.5006 / 20, rel=1e-3)
-    assert Point(1, *mean_and_half_width([2.0])) == Point(1, 2.0, 0.0)
+def test_bands_by_students_t_stay_within_the_metric(document: dict[str, Any]) -> None:
+    """Three replicas have a band, two have none, and none leaves what AUC can be."""
+    odd = copy.deepcopy(document)
+    values = ([0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.6, 1.0], [0.1, 0.2, None, None])
+    odd["results"]["mmoe"]["history"] = [
+        {"epoch": epoch, "valid": {"click": row}, "train_loss": {"click": row}} for epoch, row in enumerate(values, start=1)
+    ]
+    first, second, third = history(odd, "mmoe", "click", "valid")
+    half = 3.182446 * 0.12909944 / 2
+    assert first.ci95 == pytest.approx((0.25 - half, 0.25 + half), rel=1e-5)
+    assert second.ci95 == [0.0, 1.0]
+    assert third == Point(3, pytest.approx(0.15), None)
 
 
 def test_span_holds_zero_and_skips_what_is_undefined() -> None:
@@ -525,5 +535,5 @@ def test_a_curve_ends_where_fewer_than_half_still_train(document: dict[str, Any]
     ]
     for field in ("valid", "train_loss"):
         points = history(odd, "mmoe", "click", field)
-        assert [epoch for epoch, _, _ in points] == ([1, 2] if shown else [1])
-        assert points[0][1] == pytest.approx(0.5 + 0.01 * 3.5)
+        assert [point.epoch for point in points] == ([1, 2] if shown else [1])
+        assert points[0].mean == pytest.approx(0.5 + 0.01 * 3.5)

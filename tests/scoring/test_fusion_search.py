@@ -200,9 +200,9 @@ def test_rows_that_cannot_be_searched() -> None:
         search(negative, plan("watch/gain@2"))
 
 
-@pytest.mark.parametrize(("module", "sampler"), [("optuna", "tpe"), ("scipy", "gp")])
-def test_without_the_extra_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch, module: str, sampler: Any) -> None:
-    monkeypatch.setitem(sys.modules, module, None)
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_without_the_extra_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch, sampler: Any) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(InputError, match=r"pip install 'manygate\[tune\]'"):
         plan("click/ndcg", sampler=sampler)
 

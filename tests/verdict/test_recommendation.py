@@ -27,7 +27,7 @@ def found(gains: dict[str, tuple[float, float]], **more: Any) -> dict[str, Any]:
 
 
 def valid(**means: float) -> dict[str, Any]:
-    return {name: interval([mean - 0.01, mean + 0.01]) for name, mean in {"single_task": 0.7, **means}.items()}
+    return {name: interval([mean - 0.01, mean, mean + 0.01]) for name, mean in {"single_task": 0.7, **means}.items()}
 
 
 def advice(gains: dict[str, tuple[float, float]], chosen: str, **more: Any) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def test_one_replica_cannot_tell() -> None:
     scores = {"single_task": interval([0.6]), "mmoe": interval([0.7])}
     told = recommend(table, scores, "mmoe", "single_task", MAIN)
     assert told["rule"] == "cannot tell"
-    assert "one replica says nothing" in told["text"]
+    assert "3 or more replicas are needed for an interval, and there is 1. Give --replicas 8 or more." in told["text"]
     assert told["needs"] == []
 
 
@@ -144,7 +144,7 @@ def test_undefined_gains_are_called_so() -> None:
 
 
 def test_nothing_to_judge() -> None:
-    scores = {"single_task": interval([0.6, 0.6]), "mmoe": interval([math.nan, 0.7])}
+    scores = {"single_task": interval([0.6, 0.6, 0.6]), "mmoe": interval([math.nan, 0.7, 0.7])}
     told = recommend(found({"mmoe": (0.0, 0.0)}), scores, "single_task", "single_task", MAIN)
     assert (told["rule"], told["judged"]) == ("cannot tell", None)
 
@@ -168,8 +168,8 @@ def test_what_it_takes_by_hand() -> None:
 
 def test_words_say_what_it_takes_and_when_it_is_too_small_to_matter() -> None:
     told = advice({"mmoe": (0.0, 0.0)}, "mmoe")["text"]
-    assert "To tell a difference of 0.01 in AUC on click would take " in told
-    assert " replicas instead of 2" in told
+    assert "To tell a difference of 0.005 in AUC on click would take " in told
+    assert " replicas instead of 3" in told
     assert " times the test rows." in told
     small = found({"mmoe": (0.0, 0.0)})
     for own in small["gains"]["mmoe"].values():

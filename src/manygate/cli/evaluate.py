@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from manygate.cli.flags import Device, Json, OwnScheme, print_json
 from manygate.cli.loading import load_ranker
+from manygate.text import count_of
 
 
 def evaluate(
@@ -30,6 +31,7 @@ def evaluate(
     if json:
         print_json(report)
     else:
-        show_metrics(report["tasks"], f"{report['log']}: {report['rows']:,} rows, {report['replicas']} replicas")
+        title = f"{report['log']}: {count_of(report['rows'], 'row')}, {count_of(report['replicas'], 'replica')}"
+        show_metrics(report["tasks"], title, report["interval_note"])
         show_calibration(report["tasks"], "calibrated, which predict applies")
         show_ranking(report.get("fusion"))

@@ -12,6 +12,7 @@ from rich.text import Text
 from manygate.metrics.table import MAIN_METRIC
 from manygate.report.words import outcome
 from manygate.schema import Schema
+from manygate.text import count_of, half_width
 
 SEVERITY_STYLE = {"serious": "bold red", "warning": "bold yellow", "note": "dim"}
 VERDICT_STYLE = {"helps": "bold green", "hurts": "bold red", "likely helps": "green", "likely hurts": "red", "cannot tell": "dim"}
@@ -56,7 +57,9 @@ def show_schema(schema: Schema) -> None:
 
 def show_study(results: dict[str, Any], out: Path) -> None:
     """Every claim of a study with its verdict, and where the page is."""
-    table = _grid(f"{results['runs']:,} runs, {results['seconds'] / 60:.1f} minutes of training", "claim", "verdict", "where")
+    table = _grid(
+        f"{count_of(results['runs'], 'run')}, {results['seconds'] / 60:.1f} minutes of training", "claim", "verdict", "where"
+    )
     for column in table.columns:
         column.justify, column.no_wrap = "left", False
     for claim in results["claims"]:
@@ -77,7 +80,8 @@ def show_inspection(document: dict[str, Any], headline: str) -> None:
         console.print(Text(f"{alarm['message']}\n{alarm['advice']}"))
     columns = ("task", "rows", "metric ± 2 se", "gate entropy", "polarised", "dead in tower")
     replicas = document["replicas"]
-    title = f"{document['architecture']}, {document['rows']:,} rows, {replicas['looked_at']} of {replicas['of']} replicas"
+    seen = f"{replicas['looked_at']} of {count_of(replicas['of'], 'replica')}"
+    title = f"{document['architecture']}, {count_of(document['rows'], 'row')}, {seen}"
     table = _grid(f"\n{title}", *columns)
     table.columns[2].no_wrap = True
     for task in document["tasks"]:
@@ -112,7 +116,7 @@ def _range(values: list[float | None], form: str) -> str:
     return "" if not known else known[0] if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
 
 
-def show_metrics(tasks: dict[str, Any], title: str) -> None:
+def show_metrics(tasks: dict[str, Any], title: str, interval_note: str | None = None) -> None:
     """Every metric of every task, and of a funnel's joint events: mean, 95 % interval over replicas, ensemble."""
     table = _grid(title, "task", "metric", "mean", "95 % interval", "ensemble")
     joint = {task["joint"]["name"]: task["joint"] for task in tasks.values() if "joint" in task}
@@ -124,6 +128,7 @@ def show_metrics(tasks: dict[str, Any], title: str) -> None:
             interval = "{:.4f} to {:.4f}".format(*value["ci95"]) if value["ci95"] else ""
             table.add_row(Text(name), Text(metric), _number(value["mean"]), Text(interval), _number(task["ensemble"][metric]))
     _console().print(table)
+    _show_note(interval_note)
 
 
 def show_calibration(tasks: dict[str, Any], title: str) -> None:
@@ -147,7 +152,8 @@ def show_fusion(fusion: Any, result: dict[str, Any] | None) -> None:
     print(f"{fusion.formula()}   (version {fusion.version}, {fusion.made.get('how', 'unknown')})")
     if result is None:
         return
-    print(f"\n{result['rows']:,} rows, {result['visits']:,} visits, {len(result['trials']):,} trials")
+    counts = ((result["rows"], "row"), (result["visits"], "visit"), (len(result["trials"]), "trial"))
+    print("\n" + ", ".join(count_of(*count) for count in counts))
     names = [one["objective"] for one in result["objectives"]]
     fused, random = result["trials"][result["chosen"]]["values"], [one["random"] for one in result["objectives"]]
     _ranked_by(names, {FUSED: fused, **{f"{name} alone": values for name, values in result["alone"].items()}, RANDOM: random})
@@ -157,7 +163,7 @@ def show_ranking(found: dict[str, Any] | None) -> None:
     """How the fused score ranks the visits of a log, beside each prediction alone; nothing where there is no fusion."""
     if not found:
         return
-    print(f"\n{found['formula']}   (version {found['version']}), {found['visits']:,} visits")
+    print(f"\n{found['formula']}   (version {found['version']}), {count_of(found['visits'], 'visit')}")
     values = list(found["objectives"].values())
     rows = {FUSED: [one["fused"] for one in values]}
     for name in values[0]["alone"] if values else ():
@@ -187,6 +193,7 @@ def show_comparison(document: dict[str, Any], headline: str) -> None:
             cells = _result_cells(result["tasks"][task["name"]]) + _verdict_cells(found, name == document["baseline"])
             table.add_row(Text(task["name"] if i == 0 else ""), Text(name), *cells)
     _console().print(table)
+    _show_note(document.get("interval_note"))
     _console().print()
     cost = _grid("cost", "architecture", "parameters", "network", "FLOPs a row", "seconds", "validation")
     for name, result in document["results"].items():
@@ -214,7 +221,7 @@ def _show_advice(advice: dict[str, Any], seesaws: list[dict[str, Any]]) -> None:
     told = [f"Seesaw, {one['from']} to {one['to']}: {one['gains']} gains, {one['loses']} loses." for one in seesaws if one["sure"]]
     possible = len(seesaws) - len(told)
     if possible:
-        told.append(f"{possible} possible seesaw{'s' if possible > 1 else ''}, of which one side may be luck: see the report.")
+        told.append(f"{count_of(possible, 'possible seesaw')}, of which one side may be luck: see the report.")
     rule = str(advice["rule"])
     _console().print()
     _console().print(
@@ -222,6 +229,11 @@ def _show_advice(advice: dict[str, Any], seesaws: list[dict[str, Any]]) -> None:
     )
     for line in [*advice["reasons"], *told]:
         _console().print(Text(f"- {line}", style="dim"))
+
+
+def _show_note(note: str | None) -> None:
+    if note:
+        _console().print(Text(note, style="dim"))
 
 
 def show_sweep(architecture: str, sweep: dict[str, Any]) -> None:
@@ -261,7 +273,8 @@ def _verdict_cells(found: dict[str, Any] | None, baseline: bool) -> list[Text]:
         return [Text(""), Text("its own model" if baseline else "", style="dim")]
     if found["gain"] is None:
         return [Text(""), Text("undefined", style="dim")]
-    interval = f" ± {found['ci95'][1] - found['gain']:.4f}" if found["ci95"] else " (one replica)"
+    half = half_width(found["gain"], found["ci95"])
+    interval = f" ± {half:.4f}" if half is not None else " ({:+.4f} to {:+.4f})".format(*found["ci95"]) if found["ci95"] else ""
     verdict = Text(f"{SIGNS[found['verdict']]} {found['verdict']}", style=VERDICT_STYLE[found["verdict"]])
     return [Text(f"{found['gain']:+.4f}").append(interval, style="dim"), verdict]
 

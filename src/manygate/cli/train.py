@@ -23,6 +23,7 @@ from manygate.cli.flags import (
     settings_of,
 )
 from manygate.cli.run_folder import command_line, free_folder, resumable, run_settings
+from manygate.text import count_of
 from manygate.training.progress import open_progress
 
 
@@ -60,6 +61,10 @@ def train(
         print_json(document)
     else:
         result = document["results"][settings.architecture]
-        show_metrics(result["tasks"], f"{settings.architecture} on test, {result['replicas']} replicas")
+        show_metrics(
+            result["tasks"],
+            f"{settings.architecture} on test, {count_of(result['replicas'], 'replica')}",
+            document["interval_note"],
+        )
         show_calibration(result["tasks"], "calibrated on validation rows, judged on test")
         print(f"\nbundle {folder / 'bundle'}\nreport {folder / 'report.html'}")

@@ -8,6 +8,7 @@ from manygate.data.batches import Split
 from manygate.data.encode import Encoder
 from manygate.data.encoded import encode_labelled, labelled_table
 from manygate.evaluation.task_report import task_report
+from manygate.metrics.uncertainty import interval_note
 from manygate.model import MultiTaskModel
 from manygate.model.logits import predict
 from manygate.scoring.calibration import Calibration
@@ -29,8 +30,10 @@ def evaluate_log(
     name, rows, tasks = table.name, encode_labelled(encoder, table), encoder.schema.tasks
     logit_RNT = predict(model, Split(rows, model.device))
     report = task_report(logit_RNT, rows, tasks, encoder.labels, calibration)
+    replicas = model.replicas
+    head = {"log": name, "rows": len(rows), "replicas": replicas, "interval_note": interval_note(replicas)}
     if fusion and fusion.active and encoder.schema.group is not None:
         columns, number = prediction_columns(logit_RNT, encoder, calibration), feature_numbers(table, fusion.features)
         ranked = judge_fusion(judged(rows, encoder, columns, number), fusion)
-        return {"log": name, "rows": len(rows), "replicas": model.replicas, "tasks": report, "fusion": ranked}
-    return {"log": name, "rows": len(rows), "replicas": model.replicas, "tasks": report}
+        return head | {"tasks": report, "fusion": ranked}
+    return head | {"tasks": report}

@@ -74,10 +74,15 @@ def _one_task(
     report: dict[str, Any] = {
         "kind": task.kind,
         "rows": int((weight_N > 0).sum()),
-        "metrics": {name: metrics.interval([values[name] for values, _ in per_replica]) for name in per_replica[0][0]},
+        "metrics": {name: _over_replicas(name, [values[name] for values, _ in per_replica]) for name in per_replica[0][0]},
         "ensemble": {name: value if np.isfinite(value) else None for name, value in ensemble.items()},
         "undefined": undefined,
     }
     if task.kind == "binary":
         report["calibration"] = metrics.calibration_curve(label_N, mean_N, weight_N)
     return report
+
+
+def _over_replicas(name: str, values: list[float]) -> dict[str, Any]:
+    metric = metrics.METRICS[name]
+    return metrics.interval(values, metric.lowest, metric.highest)

@@ -20,18 +20,20 @@ from manygate.metrics.task import (
     rmse,
 )
 from manygate.metrics.uncertainty import (
+    FEWEST_REPLICAS,
     MANY,
     cluster_count,
     influence,
     interval,
+    interval_note,
     paired_gain,
     standard_error,
     t_quantile,
-    t_quantile_975,
 )
 
 __all__ = [
     "BINS",
+    "FEWEST_REPLICAS",
     "MAIN_METRIC",
     "MANY",
     "METRICS",
@@ -48,6 +50,7 @@ __all__ = [
     "group_aucs",
     "influence",
     "interval",
+    "interval_note",
     "log_loss",
     "log_losses",
     "mae",
@@ -59,6 +62,5 @@ __all__ = [
     "rmse",
     "standard_error",
     "t_quantile",
-    "t_quantile_975",
     "task_metrics",
 ]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from manygate import metrics
 from manygate.metrics.task import Floats, Kind
+from manygate.metrics.uncertainty import bounded
 
 ALPHA = 0.05
 PROBABILITY_METRICS = ("log_loss", "calibration", "ece")
@@ -32,6 +33,7 @@ class Measured:
 
     ``value_R`` of each replica; ``influence_G`` how far each cluster moves their mean, sum 0
     (:func:`manygate.metrics.uncertainty.influence`).
+    ``lowest`` and ``highest`` bound the value.
     ``kinks`` of a mean of distances |a - b|: how many. On which side of 0 one lies may itself be luck, and with it the influence's
     sign.
     """
@@ -39,6 +41,8 @@ class Measured:
     value_R: Floats
     influence_G: Floats
     kinks: int = 0
+    lowest: float = -math.inf
+    highest: float = math.inf
 
     @property
     def side_in_doubt(self) -> bool:
@@ -62,11 +66,12 @@ def gain(one: Measured, other: Measured, looks: int = 1) -> dict[str, Any]:
     if influence_G.any() and (one.side_in_doubt or other.side_in_doubt):
         influence_G = max(influence_G, one.influence_G + other.influence_G, key=lambda value_G: float(np.sum(value_G**2)))
     se_test, clusters = metrics.standard_error(influence_G), metrics.cluster_count(influence_G)
-    found = metrics.paired_gain(gain_R.tolist(), se_test, clusters)
+    largest = one.highest - one.lowest
+    found = metrics.paired_gain(gain_R.tolist(), se_test, clusters, largest)
     joint = None
     if found["ci95"] is not None:
         half = half_width(found["sd_replicas"], len(gain_R), se_test, clusters, looks)
-        joint = [found["gain"] - half, found["gain"] + half]
+        joint = bounded(found["gain"] - half, found["gain"] + half, -largest, largest)
     return found | {"joint95": joint, "clusters": clusters}
 
 
@@ -107,9 +112,9 @@ def measure(
     if kind != "binary":
         return found
     if grouped:
-        found["gauc"] = _measured(_gauc, label_N, output_RN[:, own], weight_N, cluster_N, size)
-    for name, one in (("log_loss", _log_loss), ("calibration", _calibration), ("ece", _ece)):
-        found[name] = _measured(one, label_N, output_RN[:, own], weight_N, cluster_N, size, KINKS[name])
+        found["gauc"] = _measured("gauc", label_N, output_RN[:, own], weight_N, cluster_N, size)
+    for name in PROBABILITY_METRICS:
+        found[name] = _measured(name, label_N, output_RN[:, own], weight_N, cluster_N, size)
     return found
 
 
@@ -118,22 +123,22 @@ def measure_main(
 ) -> Measured:
     """The main metric alone; ``size`` is one more than the largest cluster's number."""
     size = int(cluster_N.max(initial=-1)) + 1 if size is None else size
-    return _measured(_auc if kind == "binary" else _r2, label_N, score_RN, weight_N, cluster_N, size)
+    return _measured(metrics.MAIN_METRIC[kind], label_N, score_RN, weight_N, cluster_N, size)
 
 
 _Metric = Callable[[Floats, Floats, Floats, Clusters, int], tuple[float, Floats]]
 
 
-def _measured(
-    metric: _Metric, label_N: Floats, score_RN: Floats, weight_N: Floats, cluster_N: Clusters, size: int, kinks: int = 0
-) -> Measured:
+def _measured(name: str, label_N: Floats, score_RN: Floats, weight_N: Floats, cluster_N: Clusters, size: int) -> Measured:
     """A metric and its influences in each replica; the influences' mean."""
     values, total_G = [], np.zeros(size)
     for score_N in score_RN:
-        value, influence_G = metric(label_N, score_N, weight_N, cluster_N, size)
+        value, influence_G = _MEASURES[name](label_N, score_N, weight_N, cluster_N, size)
         values.append(value)
         total_G += influence_G
-    return Measured(np.array(values), total_G / len(values), kinks)
+    metric = metrics.METRICS[name]
+    ends = (-math.inf, 0.0) if metric.better == "one" else sorted(map(metric.oriented, (metric.lowest, metric.highest)))
+    return Measured(np.array(values), total_G / len(values), KINKS.get(name, 0), *ends)
 
 
 def _auc(label_N: Floats, score_N: Floats, weight_N: Floats, cluster_N: Clusters, size: int) -> tuple[float, Floats]:
@@ -183,3 +188,13 @@ def _ece(label_N: Floats, output_N: Floats, weight_N: Floats, cluster_N: Cluster
     bin_N = metrics.bin_of(output_N, weight_N)
     side_N = np.sign(np.bincount(bin_N, weight_N * (label_N - output_N)))[bin_N]
     return -value, _summed(weight_N * (value - side_N * (label_N - output_N)) / weight_N.sum(), cluster_N, size)
+
+
+_MEASURES: dict[str, _Metric] = {
+    "auc": _auc,
+    "gauc": _gauc,
+    "r2": _r2,
+    "log_loss": _log_loss,
+    "calibration": _calibration,
+    "ece": _ece,
+}

@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike
 from manygate.metrics.task import Floats, Kind, Weights, blocks, valid_rows, weighted_mean
 
 MANY = 10_000  # from as many clusters on, t is as good as normal
+FEWEST_REPLICAS = 3
+"""The fewest replicas over which an interval is given."""
 
 
 def influence(kind: Kind, label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> Floats:
@@ -84,37 +86,45 @@ def _cluster_sums(influence_N: ArrayLike, group_N: ArrayLike | None) -> Floats:
     return sums
 
 
-def t_quantile_975(df: int) -> float:
-    """97.5 % quantile of Student's t with ``df`` degrees of freedom.
-
-    >>> round(t_quantile_975(4), 6)
-    2.776445
-    """
-    return t_quantile(df)
-
-
 @cache
 def t_quantile(df: int, level: float = 0.95) -> float:
     """The t between which and -t a share ``level`` of Student's t with ``df`` degrees of freedom lies.
 
-    With ``t = sqrt(df) * tan(angle)`` the density is that of ``cos(angle) ** (df - 1)``: Gauss-Legendre quadrature, bisection.
-
-    >>> round(t_quantile(9, 0.99), 6)
-    3.249836
+    >>> round(t_quantile(4), 6), round(t_quantile(9, 0.99), 6)
+    (2.776445, 3.249836)
     """
-    node, share = np.polynomial.legendre.leggauss(64)
-    scale = 2 / math.sqrt(math.pi) * math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2))
-    low, high = 0.0, math.pi / 2
-    while low < (angle := (low + high) / 2) < high:
-        inside = scale * angle / 2 * np.sum(share * np.cos(angle / 2 * (node + 1)) ** (df - 1))  # P(|T| < t)
-        low, high = (angle, high) if inside < level else (low, angle)
-    return math.sqrt(df) * math.tan(angle)
+    from scipy.special import stdtrit  # scipy.stats.t.ppf calls it; scipy.stats takes most of a second to import
+
+    return float(stdtrit(df, (1 + level) / 2))
 
 
-def interval(values: Sequence[float]) -> dict[str, Any]:
+def interval_note(replicas: int) -> str | None:
+    """The reason why there is no interval over so few replicas; None where there are enough.
+
+    >>> interval_note(2), interval_note(3)
+    ('3 or more replicas are needed for an interval, and there are 2.', None)
+    """
+    if replicas >= FEWEST_REPLICAS:
+        return None
+    there_are = "there is 1" if replicas == 1 else f"there are {replicas}"
+    return f"{FEWEST_REPLICAS} or more replicas are needed for an interval, and {there_are}."
+
+
+def bounded(low: float, high: float, lowest: float, highest: float) -> list[float]:
+    """An interval without the part that lies outside of what is possible.
+
+    >>> bounded(0.9, 1.2, lowest=0.0, highest=1.0)
+    [0.9, 1.0]
+    """
+    return [max(low, lowest), min(high, highest)]
+
+
+def interval(values: Sequence[float], lowest: float = -math.inf, highest: float = math.inf) -> dict[str, Any]:
     """Mean, standard deviation (n - 1) and 95 % interval (Student's t) over replicas, ready for JSON.
 
-    One value has no sd and no interval; a NaN among the values becomes None and leaves mean, sd and interval None.
+    Fewer than 3 values have no interval: with 2 of them t is 12.7, and the interval shows the two values' luck and nothing else.
+    The interval stays within ``lowest`` to ``highest``, the range of the metric; to cut off what is impossible costs no coverage.
+    One value has no sd; a NaN among the values becomes None and leaves mean, sd and interval None.
 
     >>> interval([1.0, 2.0, 3.0])["mean"], interval([1.0, math.nan])
     (2.0, {'mean': None, 'sd': None, 'ci95': None, 'values': [1.0, None]})
@@ -125,12 +135,13 @@ def interval(values: Sequence[float]) -> dict[str, Any]:
         known["mean"] = mean = float(value_R.mean())
         if value_R.size > 1:
             known["sd"] = sd = float(value_R.std(ddof=1))
-            half = t_quantile_975(value_R.size - 1) * sd / math.sqrt(value_R.size)
-            known["ci95"] = [mean - half, mean + half]
+        if value_R.size >= FEWEST_REPLICAS:
+            half = t_quantile(value_R.size - 1) * sd / math.sqrt(value_R.size)
+            known["ci95"] = bounded(mean - half, mean + half, lowest, highest)
     return known | {"values": [value if math.isfinite(value) else None for value in value_R.tolist()]}
 
 
-def paired_gain(gain_R: Sequence[float], se_test: float, clusters: int = MANY) -> dict[str, Any]:
+def paired_gain(gain_R: Sequence[float], se_test: float, clusters: int = MANY, largest: float = math.inf) -> dict[str, Any]:
     """Is one model better than another? Mean paired gain with a 95 % interval in which seeds and test rows both count.
 
     ``gain_R`` is the gain of each replica (same seed, split and rows for both models), positive when better; ``se_test`` the
@@ -138,17 +149,23 @@ def paired_gain(gain_R: Sequence[float], se_test: float, clusters: int = MANY) -
     groups. The half-width is ``sqrt((t_R-1 * sd / sqrt(R)) ** 2 + (t_clusters-1 * se_test) ** 2)`` (Zou & Donner 2008). Both parts
     are needed: the replicas share their test rows, so their spread shows the luck of initial weights and dropout and nothing of the
     luck of the sample; one run's standard error shows the sample alone. Chance that belongs to both is counted twice, which
-    errs towards "cannot tell". With one replica the first part is unknown: "cannot tell". Each verdict is at
-    the 95 % level on its own: nothing is corrected for many comparisons.
+    errs towards "cannot tell". With fewer than 3 replicas the first part is unknown: "cannot tell", and ``reason`` gives the
+    reason. No gain is larger than ``largest``, and the interval ends there. Each verdict is at the 95 % level on its own: nothing
+    is corrected for many comparisons.
 
     >>> paired_gain([0.010, 0.012, 0.011], se_test=0.001)["verdict"]
     'helps'
+    >>> paired_gain([0.010, 0.012], se_test=0.001)["reason"]
+    '3 or more replicas are needed for an interval, and there are 2.'
     """
     seeds, known_se = interval(gain_R), math.isfinite(se_test)
     ci95, verdict = None, "cannot tell"
+    reason = interval_note(len(gain_R)) if seeds["mean"] is not None else "The gain is undefined on the test rows."
+    if reason is None and not known_se:
+        reason = "The standard error of the gain is undefined on the test rows."
     if seeds["ci95"] and known_se:
-        half = math.hypot(seeds["ci95"][1] - seeds["mean"], t_quantile_975(max(min(clusters, MANY) - 1, 1)) * se_test)
-        ci95 = [seeds["mean"] - half, seeds["mean"] + half]
+        half = math.hypot(seeds["ci95"][1] - seeds["mean"], t_quantile(max(min(clusters, MANY) - 1, 1)) * se_test)
+        ci95 = bounded(seeds["mean"] - half, seeds["mean"] + half, -largest, largest)
         verdict = "helps" if ci95[0] > 0 else "hurts" if ci95[1] < 0 else verdict
     se = float(se_test) if known_se else None
-    return {"gain": seeds["mean"], "ci95": ci95, "sd_replicas": seeds["sd"], "se_test": se, "verdict": verdict}
+    return {"gain": seeds["mean"], "ci95": ci95, "sd_replicas": seeds["sd"], "se_test": se, "verdict": verdict, "reason": reason}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
+from manygate.metrics.pareto import non_dominated
 from manygate.report.svg import DASHES, MARKERS, Canvas, colour, label, mark
 from manygate.text import finite, interval, number
 
@@ -13,11 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 VERDICT_STYLES = {"helps": ("helps", "^"), "hurts": ("hurts", "v")}
-# Quantiles 0.975 of Student's t for 1 to 30 degrees of freedom.
-_STUDENT = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
-    *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
 
 
 class Gain(NamedTuple):
@@ -30,11 +27,11 @@ class Gain(NamedTuple):
 
 
 class Point(NamedTuple):
-    """One epoch of a curve: the mean over replicas and the half-width of its 95 % interval (0 for one replica)."""
+    """One epoch of a curve: the mean over replicas and its 95 % interval, if there is one."""
 
     epoch: float
     mean: float
-    half: float
+    ci95: Sequence[float] | None = None
 
 
 class Curve(NamedTuple):
@@ -55,30 +52,13 @@ class Reliability(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """One architecture's place among the others: FLOPs of a row's forward pass, mean of a metric, half-width of its interval."""
+    """One architecture's place among the others: FLOPs of a row's forward pass, mean of a metric, its interval if there is one."""
 
     name: str
     style: int
     flops: float
     mean: float
-    half: float
-
-
-def mean_and_half_width(values: Sequence[float]) -> tuple[float, float]:
-    """The mean of some replicas and the half-width of its 95 % interval by Student's t; 0 for one value.
-
-    >>> mean_and_half_width([1.0])
-    (1.0, 0.0)
-    >>> [round(x, 3) for x in mean_and_half_width([1.0, 2.0, 3.0])]
-    [2.0, 2.484]
-    """
-    count = len(values)
-    mean = math.fsum(values) / count
-    if count < 2:
-        return mean, 0.0
-    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
-    quantile = _STUDENT[count - 2] if count <= len(_STUDENT) + 1 else 1.96 + 2.4 / (count - 1)
-    return mean, quantile * math.sqrt(variance / count)
+    ci95: Sequence[float] | None = None
 
 
 class Spot(NamedTuple):
@@ -179,9 +159,9 @@ def curves(key: str, title: str, lines: Sequence[Curve]) -> str:
         for line in lines:
             epochs = [point.epoch for point in line.points]
             means = [point.mean for point in line.points]
-            if any(point.half for point in line.points):
-                lower = [point.mean - point.half for point in line.points]
-                upper = [point.mean + point.half for point in line.points]
+            bounds = [point.ci95 or (point.mean, point.mean) for point in line.points]
+            if any(point.ci95 for point in line.points):
+                lower, upper = zip(*bounds, strict=True)
                 axes.fill_between(epochs, lower, upper, color=_paint(line.style), alpha=0.16, linewidth=0)
             _draw_line(axes, epochs, means, line.style, markers=len(epochs) == 1)
             kept = [(point.epoch, point.mean) for point in line.points if point.epoch == line.best]
@@ -216,12 +196,13 @@ def reliability(key: str, title: str, lines: Sequence[Reliability]) -> str:
 def undominated(points: Sequence[Cost]) -> list[str]:
     """The architectures that no other beats in both: none is as cheap and better, or cheaper and as good. Cheapest first.
 
-    >>> undominated([Cost("a", 0, 10, 0.7, 0), Cost("b", 1, 20, 0.6, 0), Cost("c", 2, 30, 0.8, 0)])
+    >>> undominated([Cost("a", 0, 10, 0.7), Cost("b", 1, 20, 0.6), Cost("c", 2, 30, 0.8)])
     ['a', 'c']
     """
-    ranked = sorted(points, key=lambda point: (point.flops, -point.mean))
-    best = [max((other.mean for other in ranked[:place]), default=-math.inf) for place in range(len(ranked))]
-    return [point.name for point, most in zip(ranked, best, strict=True) if point.mean > most]
+    point_PT = np.array([(-point.flops, point.mean) for point in points])
+    _, first = np.unique(point_PT, axis=0, return_index=True)  # of equal points the first alone
+    on = non_dominated(point_PT)
+    return [points[p].name for p in sorted(first.tolist(), key=lambda p: points[p].flops) if on[p]]
 
 
 def frontier(key: str, title: str, metric: str, points: Sequence[Cost]) -> str:
@@ -232,7 +213,8 @@ def frontier(key: str, title: str, metric: str, points: Sequence[Cost]) -> str:
         axes = canvas.axes
         axes.grid()
         for point in points:
-            axes.errorbar(point.flops, point.mean, yerr=point.half or None, color=_paint(point.style), linewidth=1.2, zorder=2)
+            if point.ci95:
+                axes.vlines(point.flops, point.ci95[0], point.ci95[1], color=_paint(point.style), linewidth=1.2, zorder=2)
             face = {} if point.name not in on else {"markerfacecolor": _paint(point.style)}
             axes.plot([point.flops], [point.mean], **{**_marker(point.style), "markersize": 7, **face})
         line = sorted((point for point in points if point.name in on), key=lambda point: point.flops)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from manygate.files import write_text
+from manygate.metrics.pareto import non_dominated
 from manygate.report.page import page
 from manygate.report.svg import MARKERS, Canvas, colour, label, mark
 
@@ -52,7 +54,8 @@ def surface(result: Result, across: int, up: int) -> str:
         axes.grid()
         values = [trial["values"] for trial in result["trials"]]
         axes.scatter([v[across] for v in values], [v[up] for v in values], s=9, color=colour("zero"), alpha=0.55, linewidths=0)
-        front = sorted(_undominated([(v[across], v[up]) for v in values]))
+        point_PT = np.array([(v[across], v[up]) for v in values])
+        front = np.unique(point_PT[non_dominated(point_PT)], axis=0).tolist()
         axes.plot(*zip(*front, strict=True), color=colour("a3"), linewidth=1.6, marker="o", markersize=3.2)
         for place, (name, found) in enumerate(result["alone"].items()):
             paint = colour(f"a{place % 8}")
@@ -86,12 +89,3 @@ def progress(result: Result) -> str:
         axes.set_ylabel(label(name, 40), labelpad=6, fontsize=10.5)
         told = "; ".join(f"{factor} alone {found[0]:.4g}" for factor, found in result["alone"].items())
         return canvas.svg("progress", f"{name} by trial", f"Best {max(values):.4g}; {told}.")
-
-
-def _undominated(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points that no other beats in both ways."""
-    found: list[tuple[float, float]] = []
-    for point in sorted(set(points), reverse=True):
-        if not found or point[1] > found[-1][1]:
-            found.append(point)
-    return found

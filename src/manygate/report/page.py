@@ -13,7 +13,7 @@ from manygate.report import panels, seesaw, view
 from manygate.report.svg import PALETTE
 from manygate.report.sweep import sweeps
 from manygate.report.templates import environment
-from manygate.report.words import Document, chosen, headline, judged
+from manygate.report.words import Document, chosen, headline, interval_note, judged
 
 if TYPE_CHECKING:
     pass
@@ -30,6 +30,7 @@ def render(document: Document) -> str:
         "headline": headline(document),
         "compared": bool(judged(document)),
         "chosen": chosen(document),
+        "interval_note": interval_note(document),
         "reason": (document.get("best") or {}).get("reason"),
         "facts": view.facts(document),
         "legend": view.legend(document),

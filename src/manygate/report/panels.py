@@ -72,7 +72,7 @@ def learning(document: Document) -> list[View]:
 def _curves(document: Document, key: str, task: str, field: str, title: str) -> Markup | None:
     lines = []
     for name, style in styles(document).items():
-        points = [charts.Point(*point) for point in history(document, name, task, field)]
+        points = history(document, name, task, field)
         if points:
             best = _best_epoch(document, name, task) if field == "valid" else None
             lines.append(charts.Curve(name, style, points, best))
@@ -97,7 +97,7 @@ def frontier(document: Document) -> list[View]:
             result = document["results"][name]
             found = (result["tasks"].get(task) or {}).get("metrics", {}).get(key) or {}
             if text.finite(found.get("mean")) and text.finite(result.get("flops")):
-                points.append(charts.Cost(name, style, result["flops"], found["mean"], text.half_width(found) or 0.0))
+                points.append(charts.Cost(name, style, result["flops"], found["mean"], found.get("ci95")))
         if len(points) > 1:
             metric = metric_label(key)
             chart = charts.frontier(f"frontier-{place}", f"Test {metric} of {task} against FLOPs a row", metric, points)

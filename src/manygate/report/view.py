@@ -8,8 +8,9 @@ import yaml
 
 from manygate import text
 from manygate.metrics.table import METRICS, metric_label
+from manygate.metrics.uncertainty import interval
 from manygate.report import words
-from manygate.report.charts import mean_and_half_width
+from manygate.report.charts import Point
 from manygate.report.words import Document
 from manygate.schema import Schema, Task
 
@@ -69,6 +70,7 @@ def verdict_table(document: Document) -> View | None:
         "heads": heads,
         "rows": rows,
         "valid": _validation(document, [baseline, *names]),
+        "interval_note": words.interval_note(document),
         "notes": list(dict.fromkeys(notes)),
         "joint": bool(document.get("transfer")),
     }
@@ -318,11 +320,14 @@ def _yaml(tree: Any) -> str:
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100) if tree else ""
 
 
-def history(document: Document, name: str, task: str, field: str) -> list[tuple[float, float, float]]:
-    """Epoch, mean and half-width over replicas, while at least half of the most replicas seen were still training."""
+def history(document: Document, name: str, task: str, field: str) -> list[Point]:
+    """The mean over replicas and its interval, by epoch, while at least half of the most replicas seen were still training."""
     rows = []
     for entry in document["results"][name].get("history") or []:
         values = [value for value in (entry.get(field) or {}).get(task) or [] if text.finite(value)]
         rows.append((entry["epoch"], values))
     most = max((len(values) for _, values in rows), default=0)
-    return [(epoch, *mean_and_half_width(values)) for epoch, values in rows if values and 2 * len(values) >= most]
+    metric = METRICS[words.main_metric(document, task)]
+    ends = (metric.lowest, metric.highest) if field == "valid" else ()
+    summaries = [(epoch, interval(values, *ends)) for epoch, values in rows if values and 2 * len(values) >= most]
+    return [Point(epoch, found["mean"], found["ci95"]) for epoch, found in summaries]

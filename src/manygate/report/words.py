@@ -48,6 +48,11 @@ def judged(document: Document) -> list[str]:
     return sorted(found, key=lambda name: name != chosen(document))
 
 
+def interval_note(document: Document) -> str | None:
+    """Why the document has no intervals over replicas; None where it has."""
+    return document.get("interval_note")
+
+
 def outcome(document: Document, name: str, task: str) -> str:
     """A verdict, with "likely" before it where only the task's own interval is clear of zero and not the joint one.
 

@@ -155,7 +155,7 @@ class WeightSweep(Record):
 
 
 class ComparisonDocument(Document):
-    """The results of one or several architectures."""
+    """The results of one or several architectures; ``interval_note`` is why there are no intervals, null where there are."""
 
     VERSION_FIELD: ClassVar[str] = "comparison_version"
     VERSION: ClassVar[int] = 1
@@ -173,6 +173,7 @@ class ComparisonDocument(Document):
     results: dict[str, RunResult]
     verdicts: dict[str, dict[str, MetricGain]]
     valid: dict[str, MetricSummary]
+    interval_note: str | None = None
     transfer: Transfer | None = None
     recommendation: Recommendation | None = None
     sweep: dict[str, WeightSweep] | None = None

@@ -97,6 +97,7 @@ class LogEvaluation(Record):
     log: str
     rows: int
     replicas: int
+    interval_note: str | None = None
     tasks: dict[str, TaskReport]
     fusion: FusionRanking | None = None
 

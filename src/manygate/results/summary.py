@@ -60,13 +60,17 @@ class TaskReport(Scores):
 
 
 class Gain(Record):
-    """The mean paired difference from another model; positive is better. ``ci95`` covers seeds and test rows."""
+    """The mean paired difference from another model; positive is better. ``ci95`` covers seeds and test rows.
+
+    ``reason`` is why there is no interval, null where there is one.
+    """
 
     gain: float | None
     ci95: Interval | None
     sd_replicas: float | None
     se_test: float | None
     verdict: Verdict
+    reason: str | None = None
 
 
 class MetricGain(Gain):

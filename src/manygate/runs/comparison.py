@@ -13,12 +13,13 @@ from manygate.evaluation.gains import clusters, gains
 from manygate.files import to_json, write_text
 from manygate.metrics.paired import Measured, measure
 from manygate.metrics.table import MAIN_METRIC
-from manygate.metrics.uncertainty import interval
+from manygate.metrics.uncertainty import FEWEST_REPLICAS, interval
 from manygate.report import write_report
 from manygate.runs.run import Trained, diverged, document, finish, train_one
 from manygate.runs.weight_sweep import judge, sweep_settings
 from manygate.schema import Task
 from manygate.scoring.outputs import outputs, task_labels
+from manygate.text import count_of
 from manygate.training.progress import Progress
 from manygate.verdict.recommendation import recommend
 from manygate.verdict.transfer import transfer
@@ -41,7 +42,7 @@ def compare_run(
     """
     trained: dict[str, Trained] = {}
     for name, own in crossed(config).items():
-        progress.say(f"{name}: training {config.replicas} replica{'s' if config.replicas > 1 else ''}")
+        progress.say(f"{name}: training {count_of(config.replicas, 'replica')}")
         trained[name] = _train(log, own, name, folder, progress)
     sweep = sweeps(log, config, trained, folder, progress)
     results = document(log, config, trained, command)
@@ -95,7 +96,7 @@ def sweeps(
         if find_architecture(architecture).one_model_per_task:
             continue
         own, name = sweep_settings(config, architecture, len(log.schema.tasks)), f"{architecture}+sweep"
-        progress.say(f"{name}: training {config.replicas} replicas of each of {config.weight_sweep} weight vectors")
+        progress.say(f"{name}: training {count_of(config.replicas, 'replica')} of each of {config.weight_sweep} weight vectors")
         sweep = _train(log, own, name, folder, progress)
         rivals = {rival: one for rival, one in trained.items() if one.result["architecture"] == architecture}
         found[architecture] = judge(log, sweep, config.weight_sweep, rivals)
@@ -160,6 +161,8 @@ def choose(valid: dict[str, dict[str, Any]], monitor: str) -> dict[str, Any]:
     if rest:
         ahead = interval([a - b for a, b in zip(valid[first]["values"], valid[rest[0]]["values"], strict=True)])
         reason += f", {ahead['mean']:.4f} ahead of {rest[0]}"
-        if ahead["ci95"] is None or ahead["ci95"][0] <= 0:
+        if ahead["ci95"] is None:
+            reason += f"; {FEWEST_REPLICAS} or more replicas are needed to decide between these two"
+        elif ahead["ci95"][0] <= 0:
             reason += "; between these two the replicas cannot decide"
     return {"architecture": first, "monitor": monitor, "valid": valid, "reason": reason + "."}

@@ -26,7 +26,7 @@ from manygate.evaluation.monitor import Monitor
 from manygate.evaluation.task_report import task_report
 from manygate.files import read_json, to_json, write_text
 from manygate.inspection.look import look_at_run
-from manygate.metrics.uncertainty import interval
+from manygate.metrics.uncertainty import interval, interval_note
 from manygate.model import MultiTaskModel
 from manygate.model.budget import matched, measure
 from manygate.model.device import choose_device
@@ -186,6 +186,7 @@ def document(log: EncodedLog, config: RunConfig, trained: dict[str, Trained], co
         "best": None,
         "results": {name: one.result for name, one in trained.items()},
         "verdicts": {},
+        "interval_note": interval_note(config.replicas),
     }
 
 

@@ -109,7 +109,7 @@ def plan_search(
     if not 0 <= seed < 2**32:
         problems.append(f"{setting('seed', seed)}: expected a whole number from 0 to {2**32 - 1}.")
     raise_all(problems)
-    _optuna(sampler)
+    _optuna()
     return plan
 
 
@@ -312,7 +312,7 @@ def _optimise(
     plan: Plan,
 ) -> list[tuple[list[float], list[float]]]:
     """Trials as (weights, values); every objective is maximised."""
-    optuna = _optuna(plan.sampler)
+    optuna = _optuna()
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -334,13 +334,10 @@ def _optimise(
         optuna.logging.set_verbosity(level)
 
 
-def _optuna(sampler: str) -> Any:
-    """Optuna, or an error with the line that installs it; ``gp`` needs SciPy too."""
+def _optuna() -> Any:
+    """Optuna, or an error with the line that installs it."""
     try:
         import optuna
-
-        if sampler == "gp":
-            import scipy  # type: ignore[import-untyped]  # noqa: F401
     except ImportError:
         raise InputError(INSTALL) from None
     return optuna

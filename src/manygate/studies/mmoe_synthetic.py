@@ -19,7 +19,7 @@ import numpy as np
 from manygate.datasets.synthetic import Tasks
 from manygate.errors import InputError, setting
 from manygate.files import read_json, to_json, write_text
-from manygate.metrics.uncertainty import interval, t_quantile_975
+from manygate.metrics.uncertainty import interval, t_quantile
 from manygate.randomness import SYNTHETIC, stream_seed
 from manygate.studies.claims import as_json, claims
 from manygate.studies.sweep import Outcome, Protocol, Sweep, run_sweep
@@ -183,7 +183,7 @@ def _pearson_claim(points: list[dict[str, Any]], trials: int) -> dict[str, Any]:
     """Figure 2's sentence; how far the trials lie from the closed form is on the page, and a test."""
     findings = []
     for point in (one for one in points if one["cosine"] > 0):
-        half = t_quantile_975(trials - 1) * point["sd"] / trials**0.5
+        half = t_quantile(trials - 1) * point["sd"] / trials**0.5
         low, high = point["mean"] - half, point["mean"] + half
         text, holds = f"at cosine {point['cosine']:g}", True if low > 0 else False if high < 0 else None
         findings.append({"text": text, "value": point["mean"], "ci95": [low, high], "bounds": [0.0, None], "holds": holds})

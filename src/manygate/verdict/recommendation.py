@@ -12,7 +12,7 @@ from typing import Any
 
 from manygate.metrics.paired import ALPHA, halves
 from manygate.metrics.table import metric_label
-from manygate.metrics.uncertainty import t_quantile
+from manygate.metrics.uncertainty import interval_note, t_quantile
 from manygate.text import interval, listed, number
 from manygate.verdict.transfer import sure
 
@@ -171,8 +171,8 @@ def _advice(rule: str, judged: str, apart: bool, gains: Gains, replicas: int) ->
         return f"Look again: validation chose one model per task, but {why}. {look}"
     chose = "Validation chose one model per task, and these" if apart else "These"
     cannot = f"{chose} data cannot tell whether sharing with {judged} helps or hurts"
-    if replicas == 1:
-        return f"{cannot}: one replica says nothing of the luck of its seed. Give --replicas 8 or more."
+    if note := interval_note(replicas):
+        return f"{cannot}. {note} Give --replicas 8 or more."
     if not any(gain["joint95"] for gain in gains.values()):
         return f"{cannot}: no gain is defined on the test rows."
     return f"{cannot} any task: looked at together, every interval holds zero{_widest(gains)}.{_leanings(gains)}"
