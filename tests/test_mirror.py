@@ -36,8 +36,6 @@ ROOMS_TO_COME = (
     "runs",
     "schema",
     "scoring",
-    "studies",
-    "training",
 )
 """Rooms that do not mirror their sources yet; the top folder is ''. This list must shrink to nothing."""
 

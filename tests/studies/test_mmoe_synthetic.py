@@ -10,18 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from manygate.datasets.synthetic import Tasks
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel
-from manygate.model.logits import predict
-from manygate.schema import Task
 from manygate.studies import mmoe_synthetic
 from manygate.studies.mmoe_synthetic import FULL, QUICK, Plan, figure_2, reproduce
 from manygate.studies.page import headline, render
-from manygate.studies.stream import HeldOut, Stream
-from manygate.studies.sweep import Protocol, SquaredError, Sweep, initial_model, run_sweep
+from manygate.studies.stream import Stream
+from manygate.studies.sweep import Protocol
 from manygate.training.interrupt import Interrupted
 from manygate.training.progress import Progress
 from manygate.training.trainer import Trainer
@@ -29,8 +26,9 @@ from manygate.training.trainer import Trainer
 PROTOCOL = Protocol(
     Tasks(inputs=6, alpha=(1.0, 2.0), beta=(0.1, 0.2)), 8, steps=12, steps_an_epoch=5, validation_rows=30, test_rows=40
 )
+
+
 PLAN = Plan(PROTOCOL, runs=5, runs_beyond=5, schemes_beyond=("cross_stitch",), trials=4, trial_rows=200)
-SMALL = {"expert_hidden": 4, "tower_hidden": 3}
 
 
 @pytest.fixture(autouse=True)
@@ -44,60 +42,6 @@ def study(tmp_path_factory) -> tuple[Path, dict[str, Any]]:
         patch.setattr(mmoe_synthetic, "BUDGET", 600)
         out = tmp_path_factory.mktemp("study") / "out"
         return out, reproduce(out, PLAN, Progress(), command="manygate reproduce mmoe-synthetic")
-
-
-@pytest.mark.parametrize("architecture", ["mmoe", "ple", "single_task", "cross_stitch"])
-def test_a_run_of_a_sweep_equals_the_same_run_alone(tmp_path, architecture):
-    """Its own data, correlation and learning rate, among eleven others and by itself."""
-    sweep = Sweep("s", "s", {"architecture": architecture, **SMALL}, (0.0, 1.0), (1e-3, 1e-2), runs=3)
-    found = run_sweep(sweep, PROTOCOL, tmp_path, Progress())
-    assert found.test_PLRT.shape == (2, 2, 3, 2)
-    for p, place, run in ((0, 0, 0), (1, 1, 2), (0, 1, 1)):
-        stream = Stream(PROTOCOL.tasks, [run], [sweep.correlations[p]], 1, 8, 5)
-        config = sweep.config(PROTOCOL).replace(
-            replicas=1, seed=run, replica_rates=(), learning_rate=sweep.rates[place], max_steps=12
-        )
-        model = MultiTaskModel(stream.inputs(), 2, config)
-        tasks = [Task(name=name, kind="regression") for name in ("y1", "y2")]
-        Trainer(model, tasks, stream, SquaredError(HeldOut(stream, 30, 0)), config).fit()
-        test = HeldOut(stream, 40, 1)
-        alone_T = test.squared_error(predict(model, test))[0]
-        assert found.test_PLRT[p, place, run] == pytest.approx(alone_T, rel=1e-4)
-
-
-def test_runs_of_one_seed_start_alike_whatever_their_rate_and_correlation():
-    sweep = Sweep("s", "s", {"architecture": "mmoe", **SMALL}, (0.0, 0.5, 1.0), (1e-3, 1e-2), runs=2)
-    stream = Stream(PROTOCOL.tasks, range(2), sweep.correlations, 2, 8, 5)
-    model = initial_model(stream, 2, sweep.config(PROTOCOL).replace(replicas=12), range(2))
-    weight = model.parameters["trunk.towers.weight"].detach()
-    for r in range(12):
-        assert torch.equal(weight[r], weight[6 * (r // 6)])
-    assert not torch.equal(weight[0], weight[6])
-
-
-def test_curves_and_final_losses_are_those_of_the_last_step(tmp_path):
-    sweep = Sweep("s", "s", {"architecture": "shared_bottom", "bottom_hidden": 4, **SMALL}, (0.5,), (1e-2,), runs=4)
-    found = run_sweep(sweep, PROTOCOL, tmp_path, Progress())
-    assert found.steps == [5, 10, 12]
-    assert found.curve_EPLR.shape == (3, 1, 1, 4)
-    assert found.validation_PLR.shape == (1, 1, 4)
-    longer = run_sweep(sweep, replace(PROTOCOL, steps=200), tmp_path / "longer", Progress())
-    assert (longer.test_PLRT < found.test_PLRT).all(), "it learns"
-    assert longer.curve_EPLR[-1].mean() == pytest.approx(longer.test_PLRT.mean(), rel=0.35)
-
-
-def test_dead_towers_are_counted(tmp_path, monkeypatch):
-    draw = MultiTaskModel._initial
-
-    def dead(self: MultiTaskModel, member: Any) -> Any:
-        values = draw(self, member)
-        if member.seed == 1:
-            values["trunk.towers.hidden.biases.0"][0] = -1e6  # one of two towers
-        return values
-
-    monkeypatch.setattr(MultiTaskModel, "_initial", dead)
-    sweep = Sweep("s", "s", {"architecture": "mmoe", **SMALL}, (0.5,), (1e-3,), runs=3)
-    assert run_sweep(sweep, PROTOCOL, tmp_path, Progress()).dead_PLR.ravel().tolist() == [0, 1, 0]
 
 
 def test_a_study_that_was_stopped_goes_on_and_ends_as_if_it_had_not(study, tmp_path, monkeypatch):
@@ -153,26 +97,6 @@ def test_other_folders_and_other_plans_are_refused(study, tmp_path):
     with pytest.raises(InputError, match="holds no study"):
         reproduce(tmp_path, PLAN, Progress())
     assert (tmp_path / "mine.txt").read_text() == "mine"
-
-
-def test_packs_of_another_protocol_are_not_taken_for_this_ones(tmp_path):
-    sweep = Sweep("s", "s", {"architecture": "mmoe", **SMALL}, (0.5,), (1e-3,), runs=3)
-    run_sweep(sweep, PROTOCOL, tmp_path, Progress())
-    with pytest.raises(InputError, match="cannot continue"):
-        run_sweep(sweep, replace(PROTOCOL, steps=13), tmp_path, Progress())
-
-
-@pytest.mark.parametrize("content", [b"{}", b"[]", b"{", b"\xff\xfe", b'{"test": [], "seconds": 1}'])
-def test_a_damaged_pack_is_named_with_its_remedy(tmp_path, content):
-    sweep = Sweep("s", "s", {"architecture": "mmoe", **SMALL}, (0.5,), (1e-3,), runs=3)
-    whole = run_sweep(sweep, PROTOCOL, tmp_path, Progress())
-    pack = tmp_path / "s-0000-0003" / "pack.json"
-    pack.write_bytes(content)
-    with pytest.raises(InputError, match=r"pack\.json: damaged. Remove this file"):
-        run_sweep(sweep, PROTOCOL, tmp_path, Progress())
-    pack.unlink()
-    again = run_sweep(sweep, PROTOCOL, tmp_path, Progress())
-    assert (again.test_PLRT == whole.test_PLRT).all(), "judged again from the checkpoint"
 
 
 @pytest.mark.parametrize("content", [b'{"plan": 1}', b"", b"\xff", b"[]"])

@@ -1,0 +1,59 @@
+"""Checkpoints: what is written is read again, the newest whole one counts, and damage is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from manygate.errors import InputError
+from manygate.training.checkpoint import load_checkpoint, save_checkpoint
+
+
+def tensors(seed: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {"a": torch.randn(3, 4, generator=generator, requires_grad=True), "b": torch.randn(4, 3, generator=generator).T}
+
+
+def save(folder: Path, *steps: int) -> None:
+    for step in steps:
+        save_checkpoint(folder, step, tensors(step), {"step": step, "best": [0.5, None], "note": "\N{SNOWMAN}"})
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_tensors_and_state_come_back_to_the_bit(tmp_path):
+    save(tmp_path / "new" / "checkpoints", 7)
+    loaded, state = load_checkpoint(tmp_path / "new" / "checkpoints")
+    assert state == {"step": 7, "best": [0.5, None], "note": "\N{SNOWMAN}"}
+    assert set(loaded) == {"a", "b"}
+    for name, value in tensors(7).items():
+        assert torch.equal(loaded[name], value), "a transposed tensor too"
+        assert not loaded[name].requires_grad
+
+
+def test_the_two_newest_are_kept_by_number(tmp_path):
+    save(tmp_path, 9, 10, 100, 99)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-0000000099", "step-0000000100"]
+    assert load_checkpoint(tmp_path)[1]["step"] == 100
+
+
+def test_without_a_checkpoint_there_is_none(tmp_path):
+    assert load_checkpoint(tmp_path) is None
+    assert load_checkpoint(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "state.json"])
+def test_a_damaged_one_is_passed_over_and_two_are_named(tmp_path, name):
+    save(tmp_path, 1, 2)
+    flip(tmp_path / "step-0000000002" / name)
+    assert load_checkpoint(tmp_path)[1]["step"] == 1
+    flip(tmp_path / "step-0000000001" / name)
+    with pytest.raises(InputError, match=r"no checkpoint is whole\. Remove the run's folder") as error:
+        load_checkpoint(tmp_path)
+    assert all(str(tmp_path / f"step-000000000{step}" / name) in str(error.value) for step in (1, 2))
