@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,89 @@ def test_a_fingerprint_knows_rows_bags_and_settings(log_table, log_schema, setti
         changed = table.set_column(place, column, pa.array(values, table.schema.field(column).type))
         changed_log = encode_log(open_sources(changed, settings()), log_schema(), settings())
         assert changed_log.fingerprint("a") != one.fingerprint("a"), column
+
+
+TASK_CHANGES = {
+    "name": "other",
+    "label": "like",
+    "where": "age > 1",
+    "after": "click",
+    "loss": "huber",
+    "quantile": 0.25,
+    "levels": 7,
+    "weight": 0.5,
+    "decay": 0.5,
+    "kind": "binary",
+}
+FEATURE_CHANGES = {
+    "name": "other",
+    "kind": "dense",
+    "bias": True,
+    "dim": 9,
+    "vocabulary": "hash",
+    "min_count": 7,
+    "buckets": 64,
+    "pooling": "sum",
+    "encoding": "minmax",
+}
+
+
+def changed_schema(log, part: str, place: int, **changes):
+    """The log under a schema of which one task or feature differs; nothing is encoded anew."""
+    items = list(getattr(log.schema, part))
+    items[place] = items[place].model_copy(update=changes)
+    return replace(log, encoder=replace(log.encoder, schema=log.schema.model_copy(update={part: tuple(items)})))
+
+
+def test_a_fingerprint_knows_every_field_of_the_schema(encoded, log_table):
+    """The same rows under another schema would be other tasks: only what is for people may differ."""
+    log = encoded(log_table(200))
+    own = log.fingerprint("a")
+    assert set(TASK_CHANGES) == set(Task.model_fields) - {"note"}
+    assert set(FEATURE_CHANGES) == set(Feature.model_fields) - {"note"}
+    for part, changes in (("tasks", TASK_CHANGES), ("features", FEATURE_CHANGES)):
+        last = len(getattr(log.schema, part)) - 1
+        for name, value in changes.items():
+            for place in (0, last):
+                if getattr(getattr(log.schema, part)[place], name) != value:
+                    assert changed_schema(log, part, place, **{name: value}).fingerprint("a") != own, (part, name, place)
+        assert changed_schema(log, part, last, note="for people").fingerprint("a") == own
+    for name in ("group", "time", "weight"):
+        schema = log.schema.model_copy(update={name: "another"})
+        assert replace(log, encoder=replace(log.encoder, schema=schema)).fingerprint("a") != own, name
+    schema = log.schema.model_copy(update={"ignored": {"x": "for people"}})
+    assert replace(log, encoder=replace(log.encoder, schema=schema)).fingerprint("a") == own
+
+
+def test_a_fingerprint_knows_what_the_encoder_was_fitted_to(encoded, log_table):
+    log = encoded(log_table(200))
+    own, encoder = log.fingerprint("a"), log.encoder
+    user, age, watch = encoder.vocabularies["user"], encoder.scales["age"], encoder.labels["watch"]
+    ids = user.values.to_pylist()
+    others = {
+        "an id": {
+            "vocabularies": {**encoder.vocabularies, "user": replace(user, values=pa.array([*ids[:-1], 99], user.values.type))}
+        },
+        "buckets": {"vocabularies": {**encoder.vocabularies, "user": replace(user, buckets=64)}},
+        "a knot": {"scales": {**encoder.scales, "age": replace(age, x=(*age.x[:-1], age.x[-1] + 1))}},
+        "a label's mean": {"labels": {**encoder.labels, "watch": replace(watch, mean=watch.mean + 1)}},
+        "a label's unit": {"labels": {**encoder.labels, "watch": replace(watch, sd=60 * watch.sd)}},
+        "a type": {"types": {**encoder.types, "user": pa.int8()}},
+    }
+    for name, changes in others.items():
+        assert replace(log, encoder=replace(encoder, **changes)).fingerprint("a") != own, name
+    assert replace(log, encoder=replace(encoder)).fingerprint("a") == own
+
+
+def test_a_label_in_another_unit_is_another_log(encoded, log_table):
+    """Seconds as minutes: the standardised labels are the same, and the run is not."""
+    table = log_table(200)
+    place = table.column_names.index("watch")
+    minutes = pa.array(
+        [None if value is None else value / 64 for value in table["watch"].to_pylist()], table.schema.field("watch").type
+    )
+    one, two = encoded(table), encoded(table.set_column(place, "watch", minutes))
+    assert one.fingerprint("a") != two.fingerprint("a")
 
 
 def test_a_fingerprint_of_a_log_with_one_kind_of_feature(encoded, log_table):

@@ -6,7 +6,7 @@ Only training rows reach the encoder; bias features are absent from validation a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -23,6 +23,8 @@ from manygate.data.table import Table, open_table
 from manygate.errors import InputError, raise_all, setting
 from manygate.schema import Schema, Task
 
+IDS_AT_ONCE = 65_536
+
 
 @dataclass
 class EncodedLog:
@@ -38,8 +40,14 @@ class EncodedLog:
         return self.encoder.schema
 
     def fingerprint(self, settings: str) -> str:
-        """A digest of the rows and the settings, to know a run's data again (up to a million rows of each part are read)."""
+        """A digest of settings, schema, encoder and rows, to know a run's data again; of each part a million rows are read.
+
+        Encoded rows alone do not suffice: a task's weight or loss, a feature's dim or pooling and the unit of a label leave them as
+        they are. Notes and ignored columns are for people and change nothing.
+        """
         digest = blake2b(settings.encode(), digest_size=16)
+        for text in _schema_and_encoder(self.encoder):
+            digest.update(text.encode())
         for rows in self.parts.values():
             digest.update(str(len(rows)).encode())
             groups = [] if rows.group_B is None else [rows.group_B]
@@ -83,6 +91,19 @@ class EncodedLog:
         sparse = [feature.name for feature in self.schema.features if feature.kind == "sparse"]
         test = self.parts["test"]
         return {name: float((test.id_BS[:, s] == UNKNOWN_ROW).mean()) for s, name in enumerate(sparse)}
+
+
+def _schema_and_encoder(encoder: Encoder) -> Iterator[str]:
+    """The schema and all that was fitted, as text: types, scales, labels and the ids of each vocabulary."""
+    notes: Any = {"tasks": {"__all__": {"note"}}, "features": {"__all__": {"note"}}, "ignored": True}
+    yield encoder.schema.model_dump_json(exclude=notes)
+    for scales in (encoder.scales, encoder.labels):
+        yield repr({name: asdict(scale) for name, scale in scales.items()})
+    yield repr({name: str(kind) for name, kind in encoder.types.items()})
+    for name, vocabulary in encoder.vocabularies.items():
+        yield repr((name, vocabulary.buckets, len(vocabulary.values)))
+        for first in range(0, len(vocabulary.values), IDS_AT_ONCE):
+            yield repr(vocabulary.values.slice(first, IDS_AT_ONCE).to_pylist())
 
 
 def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
