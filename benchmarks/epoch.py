@@ -51,6 +51,7 @@ from manygate.data.rows import Rows
 from manygate.evaluation.monitor import Monitor
 from manygate.metrics.task import auc
 from manygate.model import MultiTaskModel
+from manygate.model.problem import Problem
 from manygate.runs.preflight import prepare
 from manygate.training.trainer import Trainer
 
@@ -202,9 +203,9 @@ class Steps:
     def __init__(self, options: argparse.Namespace, log: EncodedLog):
         config = RunConfig.build(settings(options, 0))
         splits = {part: Split(rows) for part, rows in log.parts.items()}
-        self.model = MultiTaskModel(log.encoder.inputs(DIM), len(log.schema.tasks), config)
-        monitor = Monitor("mean", log.schema.tasks, log.parts["valid"], splits["valid"])
-        self.trainer = Trainer(self.model, log.schema.tasks, splits["train"], monitor, config)
+        self.model = MultiTaskModel(Problem.of(log.encoder, config), config)
+        monitor = Monitor("mean", self.model.problem, log.parts["valid"], splits["valid"])
+        self.trainer = Trainer(self.model, splits["train"], monitor)
         self.order = self.trainer.train.order(0, 0)
         self(20)
 
@@ -230,7 +231,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     document["rows"] = {part: len(rows) for part, rows in log.parts.items()}
     tasks = list(log.schema.task_names)
     steps = Steps(options, log)
-    width, embedded = steps.model.embedding.width, sum(i.dim for i in steps.model.inputs)
+    width, embedded = steps.model.embedding.width, sum(i.dim for i in steps.model.problem.inputs)
     flops = step_flops(width, len(tasks), embedded)
     document |= {"tasks": tasks, "width": width, "flops_per_row": flops, "parameters": {"manygate": steps.model.parameter_count()}}
     document["peaks"], document["step"], rounds = {}, [], []

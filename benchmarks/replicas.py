@@ -38,8 +38,8 @@ from manygate.evaluation.monitor import Monitor
 from manygate.evaluation.task_report import task_report
 from manygate.model import MultiTaskModel
 from manygate.model.logits import predict
+from manygate.model.problem import Problem
 from manygate.runs.preflight import prepare
-from manygate.schema import Task
 from manygate.studies.stream import STEPS_AT_ONCE as BLOCK
 from manygate.studies.stream import TRAINING, HeldOut, Stream
 from manygate.studies.sweep import SquaredError
@@ -61,10 +61,7 @@ class Ours:
             learning_rate=RATE, batch_size=batch, replicas=replicas, **PAPER[architecture],
         )  # fmt: skip
         stream = Stream(Tasks(), range(replicas), [0.5], 1, batch, 1000)
-        tasks = [Task(name=name, kind="regression") for name in ("y1", "y2")]
-        self.trainer = Trainer(
-            MultiTaskModel(stream.inputs(), 2, config), tasks, stream, SquaredError(HeldOut(stream, 1, 0)), config
-        )
+        self.trainer = Trainer(MultiTaskModel(stream.problem, config), stream, SquaredError(HeldOut(stream, 1, 0)))
         self.replicas, self.batch, self.at = replicas, batch, 0
 
     def __call__(self, steps: int) -> None:
@@ -227,9 +224,9 @@ class Census:
         self.log = prepare(str(options.data), config)
         splits = {part: Split(rows) for part, rows in self.log.parts.items()}
         self.tasks, self.test = self.log.schema.tasks, splits["test"]
-        self.model = MultiTaskModel(self.log.encoder.inputs(config.dim), len(self.tasks), config)
-        monitor = Monitor("mean", self.tasks, self.log.parts["valid"], splits["valid"])
-        self.trainer = Trainer(self.model, self.tasks, splits["train"], monitor, config)
+        self.model = MultiTaskModel(Problem.of(self.log.encoder, config), config)
+        monitor = Monitor("mean", self.model.problem, self.log.parts["valid"], splits["valid"])
+        self.trainer = Trainer(self.model, splits["train"], monitor)
         self.order, self.batch, self.replicas, self.at = splits["train"].order(0, 0), batch, replicas, 0
 
     def __call__(self, steps: int) -> None:
@@ -240,7 +237,7 @@ class Census:
     def auc(self) -> list[float]:
         """Mean test AUC of each task after one epoch."""
         self.trainer.fit()
-        report = task_report(predict(self.model, self.test), self.log.parts["test"], self.tasks, self.log.encoder.labels)
+        report = task_report(predict(self.model, self.test), self.log.parts["test"], self.model.problem)
         return [report[task.name]["metrics"]["auc"]["mean"] for task in self.tasks]
 
 

@@ -26,6 +26,7 @@ from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
 from manygate.evaluation.monitor import Monitor
 from manygate.model import MultiTaskModel
+from manygate.model.problem import Problem
 from manygate.objective.weighting import WEIGHTINGS
 from manygate.runs.preflight import prepare
 from manygate.training.trainer import Trainer
@@ -39,9 +40,9 @@ class Steps:
 
     def __init__(self, log: EncodedLog, config: RunConfig):
         splits = {part: Split(rows) for part, rows in log.parts.items()}
-        model = MultiTaskModel(log.encoder.inputs(config.dim), len(log.schema.tasks), config)
-        monitor = Monitor(config.monitor, log.schema.tasks, log.parts["valid"], splits["valid"])
-        self.trainer = Trainer(model, log.schema.tasks, splits["train"], monitor, config)
+        model = MultiTaskModel(Problem.of(log.encoder, config), config)
+        monitor = Monitor(config.monitor, model.problem, log.parts["valid"], splits["valid"])
+        self.trainer = Trainer(model, splits["train"], monitor)
         self.order, self.size, self.at = self.trainer.train.order(0, 0), config.batch_size, 0
 
     def __call__(self, steps: int) -> None:

@@ -23,7 +23,7 @@ from manygate.data.rows import Input
 from manygate.data.sources import open_sources
 from manygate.evaluation.monitor import Monitor
 from manygate.model import MultiTaskModel
-from manygate.model.targets import Targets
+from manygate.model.problem import Problem
 from manygate.schema import Feature, Schema, Task
 from manygate.training.trainer import Trainer
 
@@ -119,9 +119,9 @@ def _trainer(log: EncodedLog, config: RunConfig, folder: Any = None, progress: A
         folder.mkdir(exist_ok=True)
     tasks = log.schema.tasks
     splits = {part: Split(rows, groups=any(task.loss == "pairwise" for task in tasks)) for part, rows in log.parts.items()}
-    model = MultiTaskModel(log.encoder.inputs(config.dim), len(tasks), config, targets=Targets.of(tasks, log.encoder.labels))
-    monitor = Monitor(config.monitor, tasks, log.parts["valid"], splits["valid"], log.encoder.labels)
-    return Trainer(model, tasks, splits["train"], monitor, config, folder, progress, fingerprint)
+    problem = Problem.of(log.encoder, config)
+    monitor = Monitor(config.monitor, problem, log.parts["valid"], splits["valid"])
+    return Trainer(MultiTaskModel(problem, config), splits["train"], monitor, folder, progress, fingerprint)
 
 
 def _toy_inputs(bias: bool = True) -> tuple[Input, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 
 from manygate.inspection.look import inspect_log, look
 from manygate.schema import Task
+from manygate.scoring.predictor import Predictor
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +24,7 @@ def inspected(encoded, trainer, settings, log_table) -> Callable[..., dict[str, 
         if key not in found:
             training = trainer(log, settings(architecture=architecture, epochs=3, replicas=2, **changes))
             history = training.fit().history
-            found[key] = inspect_log(training.model, log.encoder, log_table(), by="country", history=history)
+            found[key] = inspect_log(Predictor(training.model, log.encoder), log_table(), by="country", history=history)
         return found[key]
 
     return document
@@ -39,7 +41,8 @@ def odd(encoded, trainer, settings, log_table) -> Callable[..., dict[str, Any]]:
         kinds = [task.kind for task in log.schema.tasks]
         tasks = [Task(name=name, kind=kinds[t]) for t, name in enumerate(names)]
         labels = {task.name: scale for task, scale in zip(tasks, log.encoder.labels.values(), strict=True)}
-        rows = log.parts["valid"]
-        return look(training.model, rows, tasks, labels, by=("<b>", pa.array([f"<{n % 3}>" for n in range(len(rows))])))
+        rows, model = log.parts["valid"], training.model
+        model.problem = replace(model.problem, tasks=tuple(tasks), labels=labels)
+        return look(model, rows, by=("<b>", pa.array([f"<{n % 3}>" for n in range(len(rows))])))
 
     return document

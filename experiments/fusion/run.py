@@ -94,10 +94,7 @@ def run(folder: Path) -> dict[str, Any]:
     log = mg.datasets.log(folder, rows=ROWS)
     ranker = mg.Ranker(**SETTINGS).fit(log, progress="none")
     ranker.calibrate(log, method="platt")
-    valid, test = (
-        judged_rows(ranker.model, ranker.encoder, labelled_table(ranker.encoder, log, part), ranker.calibration)
-        for part in ("valid", "test")
-    )
+    valid, test = (judged_rows(ranker.predictor, labelled_table(ranker.encoder, log, part)) for part in ("valid", "test"))
     kinds = {task.name: task.kind for task in ranker.schema.tasks}
     found = [compared(valid, test, kinds, texts) for texts in OBJECTIVES]
     counts = [{"rows": len(one.group_N), "visits": len(np.unique(one.group_N))} for one in (valid, test)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from manygate.config import RunConfig
-from manygate.data.batches import Split
 from manygate.data.encode import Encoder
 from manygate.data.encoded import encode_labelled, labelled_table, validation_rows
 from manygate.data.frames import like_source
@@ -20,7 +20,6 @@ from manygate.files import read_json
 from manygate.inspection.look import PARTS, REPLICAS, ROWS, inspect_log, read_history
 from manygate.model import MultiTaskModel
 from manygate.model.device import choose_device
-from manygate.model.logits import predict
 from manygate.report import headline, html_summary, write_report
 from manygate.report.inspection.page import html_alarms, summary, write_page
 from manygate.runs.comparison import compare_run
@@ -28,13 +27,13 @@ from manygate.runs.folder import check_folder, open_folder
 from manygate.runs.preflight import prepare
 from manygate.runs.run import train_run
 from manygate.schema import Schema
-from manygate.scoring.bundle import find_bundle, load_bundle, save_bundle
-from manygate.scoring.calibration import Calibration, Method, calibration_problems, read_calibration
+from manygate.scoring.bundle import load_bundle, save_bundle
+from manygate.scoring.calibration import Calibration, Method, calibration_problems
 from manygate.scoring.calibration_fit import fit_calibration
-from manygate.scoring.fusion import Fusion, now, parse_fusion, read_fusion
+from manygate.scoring.fusion import Fusion, now, parse_fusion
 from manygate.scoring.fusion_search import Sampler, found_fusion, plan_search, search
 from manygate.scoring.judged import judged_rows
-from manygate.scoring.predictor import predict_like, prediction_names
+from manygate.scoring.predictor import Predictor
 from manygate.training.progress import ProgressMode, open_progress
 
 
@@ -54,10 +53,7 @@ class Ranker:
     def __init__(self, **settings: Any):
         self.config = RunConfig.build(settings)
         self.document: dict[str, Any] | None = None
-        self._model: MultiTaskModel | None = None
-        self._encoder: Encoder | None = None
-        self.calibration: Calibration | None = None
-        self.fusion: Fusion | None = None
+        self._predictor: Predictor | None = None
 
     def fit(
         self,
@@ -86,8 +82,7 @@ class Ranker:
         if folder is not None:
             open_folder(folder, config, resume, overwrite)
         trained, self.document = train_run(encoded, config, folder, show)
-        self._model, self._encoder = trained.model, encoded.encoder
-        self.calibration, self.fusion = trained.calibration, None
+        self._predictor = trained.predictor
         return self
 
     def predict(self, frame: Any, raw: bool = False) -> Any:
@@ -96,11 +91,11 @@ class Ranker:
         Calibrated where there is a ``calibration``, and with the score of the ``fusion`` where there is one; ``raw`` leaves
         both out. Needs the features only (bias features not even these); unseen ids, nulls and new extremes are fine.
         """
-        return predict_like(self.model, self.encoder, frame, *(() if raw else (self.calibration, self.fusion)))
+        return (self.predictor.uncorrected() if raw else self.predictor).predict(frame)
 
     def evaluate(self, log: Any) -> dict[str, Any]:
         """Every metric of every task on a labelled log; see :func:`manygate.evaluation.evaluate_log.evaluate_log` for the form."""
-        return evaluate_log(self.model, self.encoder, log, self.calibration, self.fusion)
+        return evaluate_log(self.predictor, log)
 
     def calibrate(self, log: Any = None, *, method: Method = "isotonic", task: str | Sequence[str] = ()) -> dict[str, Any]:
         """Fit a calibrator for each binary task, or those of ``task``, and apply it from now on; ``none`` takes them out.
@@ -116,11 +111,11 @@ class Ranker:
             self.calibration = Calibration(kept, self.calibration.fitted) if kept and self.calibration else None
             return {"log": None, "rows": 0, "tasks": {}}
         table = self._validation(log)
-        rows, tasks, labels = encode_labelled(self.encoder, table), self.schema.tasks, self.encoder.labels
-        logit_RNT = predict(self.model, Split(rows, self.model.device))
-        fitted = fit_calibration(logit_RNT, rows, tasks, labels, method, task or None, table.name)
+        rows, problem = encode_labelled(self.encoder, table), self.predictor.problem
+        logit_RNT = self.predictor.logits(rows)
+        fitted = fit_calibration(logit_RNT, rows, problem, method, task or None, table.name)
         self.calibration = self.calibration.updated(fitted) if self.calibration else fitted
-        report = task_report(logit_RNT, rows, tasks, labels, fitted)
+        report = task_report(logit_RNT, rows, problem, fitted)
         return {"log": table.name, "rows": len(rows), "tasks": {name: report[name] for name in fitted.tasks}}
 
     def fuse(
@@ -131,7 +126,7 @@ class Ranker:
         :meth:`predict` then adds a column ``name``. See :mod:`manygate.scoring.fusion`; :meth:`search_fusion` finds weights.
         """
         made = {"how": "by hand", "when": now()}
-        known = prediction_names(self.encoder)
+        known = self.predictor.names
         return self._fuse(parse_fusion(weights, listed(feature), known, name=name, note=note, made=made))
 
     def search_fusion(
@@ -155,15 +150,15 @@ class Ranker:
         ``fusion-search.json``; :func:`manygate.report.fusion.write_search_page` draws it.
         """
         kinds = {task.name: task.kind for task in self.schema.tasks}
-        wishes, columns = listed(objective), prediction_names(self.encoder)
+        wishes, columns = listed(objective), self.predictor.names
         plan = plan_search(wishes, kinds, columns, listed(factors), listed(feature), trials, sampler, seed)
         table = self._validation(log)
-        result = search(judged_rows(self.model, self.encoder, table, self.calibration, plan.features), plan)
+        result = search(judged_rows(self.predictor, table, plan.features), plan)
         fusion = self._fuse(found_fusion(result, name, note, when=now(), log=table.name))
         return {**result, "log": table.name, "fusion": fusion.tree()}
 
     def _fuse(self, fusion: Fusion) -> Fusion:
-        fusion.check(prediction_names(self.encoder))
+        fusion.check(self.predictor.names)
         self.fusion = fusion.after(self.fusion)
         return self.fusion
 
@@ -180,19 +175,18 @@ class Ranker:
 
         Empty for schemes without gates. Experts of different replicas have nothing to do with each other.
         """
-        return like_source(gate_table(self.model, self.encoder, frame), frame)
+        return like_source(gate_table(self.predictor, frame), frame)
 
     def save(self, path: str | Path) -> None:
         """Write a bundle: safetensors, JSON and Arrow with checksums; no pickle."""
-        save_bundle(Path(path), self.model, self.encoder, self.calibration, self.fusion)
+        save_bundle(Path(path), self.predictor)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Self:
         """Read a bundle, or the one in a run's folder, after checking every file."""
-        model, encoder = load_bundle(path, str(choose_device(device)))
-        ranker = cls(**model.config.model_dump())
-        ranker._model, ranker._encoder = model, encoder
-        ranker.calibration, ranker.fusion = read_calibration(find_bundle(path)), read_fusion(find_bundle(path))
+        predictor = load_bundle(path, str(choose_device(device)))
+        ranker = cls(**predictor.model.config.model_dump())
+        ranker._predictor = predictor
         evaluation = Path(path) / "evaluation.json"
         ranker.document = read_json(evaluation) if evaluation.is_file() else None
         return ranker
@@ -208,16 +202,39 @@ class Ranker:
         return self.encoder.schema
 
     @property
-    def model(self) -> MultiTaskModel:
-        if self._model is None:
+    def predictor(self) -> Predictor:
+        """The model with its encoder, calibration and fusion. Raises :class:`manygate.InputError` before :meth:`fit`."""
+        if self._predictor is None:
             raise InputError("this ranker is not fitted yet. Call fit(log) or Ranker.load(path) first.")
-        return self._model
+        return self._predictor
+
+    @property
+    def model(self) -> MultiTaskModel:
+        """The network with all its replicas."""
+        return self.predictor.model
 
     @property
     def encoder(self) -> Encoder:
-        if self._encoder is None:
-            raise InputError("this ranker is not fitted yet. Call fit(log) or Ranker.load(path) first.")
-        return self._encoder
+        """The encoder that turns raw rows into the model's inputs."""
+        return self.predictor.encoder
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The calibrators that :meth:`predict` applies; None without any."""
+        return self._predictor.calibration if self._predictor else None
+
+    @calibration.setter
+    def calibration(self, calibration: Calibration | None) -> None:
+        self._predictor = replace(self.predictor, calibration=calibration)
+
+    @property
+    def fusion(self) -> Fusion | None:
+        """The formula of the fused score; None without one."""
+        return self._predictor.fusion if self._predictor else None
+
+    @fusion.setter
+    def fusion(self, fusion: Fusion | None) -> None:
+        self._predictor = replace(self.predictor, fusion=fusion)
 
     @property
     def history_(self) -> list[dict[str, Any]]:
@@ -293,7 +310,7 @@ def inspect(
     ranker = run if isinstance(run, Ranker) else Ranker.load(run, device)
     history = ranker.history_ if ranker.document is not None else [] if isinstance(run, Ranker) else read_history(Path(run))
     parts = PARTS if only is None else tuple(only)
-    return Inspection(inspect_log(ranker.model, ranker.encoder, log, parts, rows, by, replicas, history))
+    return Inspection(inspect_log(ranker.predictor, log, parts, rows, by, replicas, history))
 
 
 class Comparison:

@@ -9,13 +9,14 @@ from manygate.architecture import ARCHITECTURES, Inputs
 from manygate.config import RunConfig
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel
+from manygate.model.problem import Problem
 
 TASKS = 2
 
 
 def error(settings: dict, toy_inputs) -> InputError:
     with pytest.raises(InputError) as caught:
-        MultiTaskModel(toy_inputs(), TASKS, RunConfig.build(settings), initialise=False)
+        MultiTaskModel(Problem.binary(toy_inputs(), TASKS), RunConfig.build(settings), initialise=False)
     return caught.value
 
 
@@ -89,7 +90,7 @@ def test_settings_of_other_schemes_do_no_harm():
 def test_gates_read_the_chosen_features_alone(name, toy_inputs, toy_batch, settings):
     """With every gate reading one feature, others change no gate."""
     inputs = toy_inputs(bias=False)
-    model = MultiTaskModel(inputs, TASKS, settings(architecture=name, gate_features="d", levels=1))
+    model = MultiTaskModel(Problem.binary(inputs, TASKS), settings(architecture=name, gate_features="d", levels=1))
     batch, other = toy_batch(inputs, 6, TASKS), toy_batch(inputs, 6, TASKS, seed=1)
     sparse = [i.name for i in inputs if i.kind == "sparse"]
     other.id_BS[:, sparse.index("d")] = batch.id_BS[:, sparse.index("d")]
@@ -106,7 +107,7 @@ def test_gates_read_the_chosen_features_alone(name, toy_inputs, toy_batch, setti
 def test_lower_layers_are_under_the_scheme(toy_inputs, toy_batch, settings):
     """MMoE section 6.4.1: the gates then read what the lower layers give."""
     inputs = toy_inputs(bias=False)
-    model = MultiTaskModel(inputs, TASKS, settings(lower_hidden=(11, 9), dropout=0.0))
+    model = MultiTaskModel(Problem.binary(inputs, TASKS), settings(lower_hidden=(11, 9), dropout=0.0))
     shapes = {name: tuple(value.shape[1:]) for name, value in model.parameters.items()}
     assert shapes["trunk.lower.weight"] == (model.embedding.width, 11)
     assert shapes["trunk.architecture.level.banks.0.weight"] == (9, 3 * 5 + 2 * 3)

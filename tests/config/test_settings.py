@@ -11,6 +11,7 @@ from manygate.config.names import ARCHITECTURE_NAMES, COMPARED
 from manygate.data.rows import Input
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel
+from manygate.model.problem import Problem
 
 NUMBERS = [Input("x", "dense", False, units=10), Input("y", "dense", False, units=3)]
 
@@ -99,18 +100,18 @@ def test_values_out_of_range_are_named(settings, problem):
 )
 def test_settings_that_do_not_fit_the_model_are_named_with_their_range(settings, problem):
     with pytest.raises(InputError, match=re.escape(problem)) as caught:
-        MultiTaskModel(NUMBERS, 2, RunConfig.build(settings))
+        MultiTaskModel(Problem.binary(NUMBERS, 2), RunConfig.build(settings))
     assert len(caught.value.problems) == 1
 
 
 def test_gates_read_the_chosen_features():
-    model = MultiTaskModel(NUMBERS, 2, RunConfig(gate_features="y", expert_hidden=4, experts=3))
+    model = MultiTaskModel(Problem.binary(NUMBERS, 2), RunConfig(gate_features="y", expert_hidden=4, experts=3))
     assert model.parameters["trunk.architecture.level.gate_weight"].shape == (1, 3, 2 * 3)
     assert model.parameters["trunk.architecture.level.banks.0.weight"].shape == (1, 13, 3 * 4)
 
 
 def test_lower_layers_lie_under_the_scheme():
-    model = MultiTaskModel(NUMBERS, 2, RunConfig(lower_hidden=(7, 5), expert_hidden=4, experts=3))
+    model = MultiTaskModel(Problem.binary(NUMBERS, 2), RunConfig(lower_hidden=(7, 5), expert_hidden=4, experts=3))
     assert model.parameters["trunk.lower.weight"].shape == (1, 13, 7)
     assert model.parameters["trunk.architecture.level.banks.0.weight"].shape == (1, 5, 3 * 4 + 2 * 3)
 

@@ -19,8 +19,10 @@ from manygate.data.rows import NULL_ROW, UNKNOWN_ROW, Rows, Vocabulary
 from manygate.data.table import open_table
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel
+from manygate.model.problem import Problem
 from manygate.schema import Feature, Schema, Task
 from manygate.scoring.bundle import load_bundle, save_bundle
+from manygate.scoring.predictor import Predictor
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 KEEP_ALL = DataConfig(min_count=1)
@@ -347,9 +349,9 @@ def test_large_vocabularies_are_counted_in_parts(monkeypatch):
 
 
 def round_trip(encoder: Encoder, path: Any) -> Encoder:
-    model = MultiTaskModel(encoder.inputs(2), len(encoder.schema.tasks), RunConfig(dim=2, experts=2, expert_hidden=(2,)))
-    save_bundle(path, model, encoder)
-    return load_bundle(path)[1]
+    config = RunConfig(dim=2, experts=2, expert_hidden=(2,))
+    save_bundle(path, Predictor(MultiTaskModel(Problem.of(encoder, config), config), encoder))
+    return load_bundle(path).encoder
 
 
 def test_an_encoder_read_from_a_bundle_gives_identical_rows(log_table, log_schema, tmp_path):

@@ -20,6 +20,7 @@ from manygate.evaluation.task_report import task_report
 from manygate.model import MultiTaskModel
 from manygate.model import logits as logits_module
 from manygate.model.logits import predict
+from manygate.model.problem import Problem
 from manygate.model.replicas import Member
 from manygate.schema import Task
 from manygate.scoring.calibration_fit import fit_calibration
@@ -27,6 +28,8 @@ from manygate.scoring.outputs import outputs, sigmoid
 
 TASKS = (Task(name="click"), Task(name="buy", where="click == 1"), Task(name="watch", kind="regression"))
 SCALES = {"click": LabelScale(), "buy": LabelScale(), "watch": LabelScale(10.0, 4.0)}
+PROBLEM = Problem((), TASKS, SCALES)
+UNSCALED = Problem.unscaled((), TASKS)
 R, N = 3, 400
 
 
@@ -56,15 +59,15 @@ def test_sigmoid_is_exact_and_never_overflows():
 
 def test_outputs_are_probabilities_and_values_in_the_label_s_unit():
     logit = np.array([[[0.0, 2.0, -1.5]]], dtype=np.float32)
-    np.testing.assert_allclose(outputs(logit, TASKS, SCALES), [[[0.5, 1 / (1 + np.exp(-2)), 4.0]]])
-    assert outputs(logit, TASKS, SCALES).dtype == np.float64
+    np.testing.assert_allclose(outputs(logit, PROBLEM), [[[0.5, 1 / (1 + np.exp(-2)), 4.0]]])
+    assert outputs(logit, PROBLEM).dtype == np.float64
     assert logit[0, 0, 0] == 0, "the logits themselves stay"
 
 
 def test_the_report_agrees_with_scikit_learn_on_each_task_s_own_rows():
     of = rows()
     logit = logits(of)
-    report = task_report(logit, of, TASKS, SCALES)
+    report = task_report(logit, of, PROBLEM)
     for t, name in ((0, "click"), (1, "buy")):
         own = of.weight_BT[:, t] > 0
         label, weight = of.label_BT[own, t], of.weight_BT[own, t]
@@ -92,13 +95,13 @@ def test_the_report_agrees_with_scikit_learn_on_each_task_s_own_rows():
 
 def test_mean_sd_and_interval_over_replicas():
     of = rows()
-    found = task_report(logits(of), of, TASKS, SCALES)["click"]["metrics"]["auc"]
+    found = task_report(logits(of), of, PROBLEM)["click"]["metrics"]["auc"]
     values = np.array(found["values"])
     assert found["mean"] == pytest.approx(values.mean())
     assert found["sd"] == pytest.approx(values.std(ddof=1))
     half = 4.302652729696142 * values.std(ddof=1) / np.sqrt(3)
     assert found["ci95"] == pytest.approx([values.mean() - half, values.mean() + half])
-    one = task_report(logits(of)[:1], of, TASKS, SCALES)["click"]["metrics"]["auc"]
+    one = task_report(logits(of)[:1], of, PROBLEM)["click"]["metrics"]["auc"]
     assert (one["sd"], one["ci95"]) == (None, None)
 
 
@@ -109,17 +112,17 @@ def test_masked_rows_count_for_nothing():
     other_label[masked, 1] = 1 - other_label[masked, 1]
     other_logit[:, masked, 1] = 40
     other = Rows(of.id_BS, of.number_BM, [], other_label, of.weight_BT, of.group_B)
-    assert task_report(logit, of, TASKS, SCALES)["buy"] == task_report(other_logit, other, TASKS, SCALES)["buy"]
+    assert task_report(logit, of, PROBLEM)["buy"] == task_report(other_logit, other, PROBLEM)["buy"]
 
 
 def test_what_is_undefined_is_null_with_a_reason():
     of = rows()
     of.label_BT[:, 0] = 1
-    report = task_report(logits(of), of, TASKS, SCALES)
+    report = task_report(logits(of), of, PROBLEM)
     assert report["click"]["ensemble"]["auc"] is None
     assert report["click"]["metrics"]["auc"]["mean"] is None
     assert report["click"]["undefined"]["auc"]
-    without = task_report(logits(of), rows(groups=False), TASKS, SCALES)
+    without = task_report(logits(of), rows(groups=False), PROBLEM)
     assert without["click"]["ensemble"].get("gauc") is None
 
 
@@ -138,14 +141,14 @@ def test_what_validation_watches():
             for r in range(R)
         ]
     )
-    mean = Monitor("mean", TASKS, of, Split(of))
+    mean = Monitor("mean", UNSCALED, of, Split(of))
     found, score = mean(logit, members(single=False))
     np.testing.assert_allclose(found, main)
     np.testing.assert_allclose(score, main.mean(axis=1))
     _, score = mean(logit, members(single=True))
     np.testing.assert_allclose(score, main.flatten())
     for t, name in enumerate(("click", "buy", "watch")):
-        _, score = Monitor(name, TASKS, of, Split(of))(logit, members(single=False))
+        _, score = Monitor(name, UNSCALED, of, Split(of))(logit, members(single=False))
         np.testing.assert_allclose(score, main[:, t])
 
 
@@ -156,16 +159,16 @@ def test_what_validation_watches():
 def test_a_watched_metric_is_better_when_higher(watched, sign):
     of = rows()
     good, bad = logits(of, skill=1.0), logits(of, skill=-1.0)
-    monitor = Monitor(watched, TASKS, of, Split(of))
+    monitor = Monitor(watched, UNSCALED, of, Split(of))
     assert (monitor(good, members(False))[1] > monitor(bad, members(False))[1]).all()
     name, _, metric = watched.partition("/")
-    report = task_report(good, of, TASKS, {name: LabelScale() for name in SCALES})
+    report = task_report(good, of, UNSCALED)
     np.testing.assert_allclose(monitor(good, members(False))[1], sign * np.array(report[name]["metrics"][metric]["values"]))
 
 
 def test_watching_calibration_means_close_to_one():
     of = rows()
-    monitor = Monitor("click/calibration", TASKS, of, Split(of))
+    monitor = Monitor("click/calibration", UNSCALED, of, Split(of))
     right, high, low = (logits(of, skill=0.0) * 0 + shift for shift in (0.0, 1.0, -1.0))
     scores = [monitor(logit.astype(np.float32), members(False))[1][0] for logit in (right, high, low)]
     assert scores[0] > max(scores[1:])
@@ -186,7 +189,7 @@ def test_monitors_that_are_unknown_say_what_is_known():
 
 def test_scoring_in_pieces_gives_the_same_scores(encoded, settings, monkeypatch):
     log = encoded()
-    model = MultiTaskModel(log.encoder.inputs(3), 3, settings(replicas=2))
+    model = MultiTaskModel(Problem.of(log.encoder, settings()), settings(replicas=2))
     whole = predict(model, Split(log.parts["train"]))
     assert whole.shape == (2, len(log.parts["train"]), 3)
     assert whole.dtype == np.float32
@@ -198,9 +201,9 @@ def test_scoring_in_pieces_gives_the_same_scores(encoded, settings, monkeypatch)
 def test_gates_are_reported_per_task_over_its_own_rows(encoded, settings, architecture):
     log = encoded()
     config = settings(architecture=architecture, replicas=2)
-    model = MultiTaskModel(log.encoder.inputs(3), 3, config)
+    model = MultiTaskModel(Problem.of(log.encoder, config), config)
     split = Split(log.parts["test"])
-    report = gate_report(model, split, log.schema.tasks)
+    report = gate_report(model, split)
     if architecture in ("shared_bottom", "single_task"):
         assert report == []
         return
@@ -217,7 +220,7 @@ def test_gates_are_reported_per_task_over_its_own_rows(encoded, settings, archit
 def test_gains_are_differences_of_the_main_metric_replica_by_replica():
     of = rows()
     base, better = logits(of, 0.5, seed=1), logits(of, 1.5, seed=1)
-    found = gains(measured(better, of, TASKS), measured(base, of, TASKS), TASKS)
+    found = gains(measured(better, of, UNSCALED), measured(base, of, UNSCALED), TASKS)
     for t, (name, measure) in enumerate((("click", metrics.auc), ("buy", metrics.auc), ("watch", metrics.r2))):
         label, weight = of.label_BT[:, t], of.weight_BT[:, t]
         expected = [measure(label, better[r, :, t], weight) - measure(label, base[r, :, t], weight) for r in range(R)]
@@ -225,14 +228,14 @@ def test_gains_are_differences_of_the_main_metric_replica_by_replica():
         assert found[name]["sd_replicas"] == pytest.approx(np.std(expected, ddof=1))
         assert found[name]["metric"] == metrics.MAIN_METRIC[TASKS[t].kind]
         assert found[name]["se_test"] > 0
-    shuffled: Any = gains(measured(better[[1, 2, 0]], of, TASKS), measured(base, of, TASKS), TASKS)
+    shuffled: Any = gains(measured(better[[1, 2, 0]], of, UNSCALED), measured(base, of, UNSCALED), TASKS)
     assert shuffled["click"]["gain"] == pytest.approx(found["click"]["gain"])
     assert shuffled["click"]["sd_replicas"] != found["click"]["sd_replicas"], "replicas are paired"
 
 
 def test_a_model_gains_nothing_over_itself():
     of = rows()
-    for entry in gains(measured(logits(of), of, TASKS), measured(logits(of), of, TASKS), TASKS).values():
+    for entry in gains(measured(logits(of), of, UNSCALED), measured(logits(of), of, UNSCALED), TASKS).values():
         assert entry["gain"] == 0
         assert entry["verdict"] == "cannot tell"
 
@@ -240,7 +243,7 @@ def test_a_model_gains_nothing_over_itself():
 def test_a_gain_that_cannot_be_computed_is_null():
     of = rows()
     of.label_BT[:, 0] = 0
-    found = gains(measured(logits(of), of, TASKS), measured(logits(of, 2.0), of, TASKS), TASKS)["click"]
+    found = gains(measured(logits(of), of, UNSCALED), measured(logits(of, 2.0), of, UNSCALED), TASKS)["click"]
     assert (found["gain"], found["ci95"], found["verdict"]) == (None, None, "cannot tell")
 
 
@@ -260,9 +263,9 @@ def test_a_user_s_row_said_twice_makes_a_verdict_no_surer():
     twice = Rows(once.id_BS[both], once.number_BM[both], [], once.label_BT[both], once.weight_BT[both], both.astype(np.uint64))
     apart = Rows(twice.id_BS, twice.number_BM, [], twice.label_BT, twice.weight_BT, None)
     better, base = logits(once, 1.5, seed=1), logits(once, 0.5, seed=2)
-    expected = gains(measured(better, once, TASKS), measured(base, once, TASKS), TASKS)
-    found = gains(measured(better[:, both], twice, TASKS), measured(base[:, both], twice, TASKS), TASKS)
-    surer = gains(measured(better[:, both], apart, TASKS), measured(base[:, both], apart, TASKS), TASKS)
+    expected = gains(measured(better, once, UNSCALED), measured(base, once, UNSCALED), TASKS)
+    found = gains(measured(better[:, both], twice, UNSCALED), measured(base[:, both], twice, UNSCALED), TASKS)
+    surer = gains(measured(better[:, both], apart, UNSCALED), measured(base[:, both], apart, UNSCALED), TASKS)
     for name, entry in found.items():
         assert entry["gain"] == pytest.approx(expected[name]["gain"], rel=1e-6)
         assert entry["se_test"] == pytest.approx(expected[name]["se_test"], rel=1e-6)
@@ -277,11 +280,14 @@ def test_a_task_s_weight_is_for_training_and_scales_nothing_that_is_judged(weigh
     weighted = tuple(task.model_copy(update={"weight": weight}) for task, weight in zip(TASKS, weights, strict=True))
 
     def judged(tasks: Any) -> Any:
-        watched = [Monitor(name, tasks, of, Split(of)) for name in ("mean", "buy", "click/log_loss", "watch/mae")]
+        problem = Problem(PROBLEM.inputs, tuple(tasks), SCALES)
+        watched = [
+            Monitor(name, Problem.unscaled((), tasks), of, Split(of)) for name in ("mean", "buy", "click/log_loss", "watch/mae")
+        ]
         scores = [[part.tolist() for part in watch(better, members(single))] for watch in watched for single in (False, True)]
-        found = gains(measured(better, of, tasks, SCALES), measured(base, of, tasks, SCALES), tasks)
-        calibrated = fit_calibration(better, of, tasks, SCALES, "platt")
-        return scores, found, task_report(better, of, tasks, SCALES, calibrated), outputs(better, tasks, SCALES).tolist()
+        found = gains(measured(better, of, problem), measured(base, of, problem), tasks)
+        calibrated = fit_calibration(better, of, problem, "platt")
+        return scores, found, task_report(better, of, problem, calibrated), outputs(better, problem).tolist()
 
     assert judged(weighted) == judged(TASKS)
 
@@ -302,7 +308,7 @@ def funnel_rows() -> tuple[Rows, tuple[Task, ...], np.ndarray]:
 def test_a_joint_event_that_is_not_known_counts_as_neither():
     """Row by row: 0 where a step before did not happen, its label where it did, left out where that is unknown."""
     of, tasks, logit = funnel_rows()
-    report = task_report(logit, of, tasks, {task.name: LabelScale() for task in tasks})
+    report = task_report(logit, of, Problem.unscaled((), tasks))
     p = 1 / (1 + np.exp(-logit.astype(float)))
     chance = {"buy": (p[..., 0] * p[..., 1]).mean(axis=0), "keep": p.prod(axis=-1).mean(axis=0)}
     for name, steps in (("buy", [0, 1]), ("keep", [0, 1, 2])):
@@ -333,7 +339,7 @@ def test_calibrators_are_fitted_on_the_mean_of_the_replicas_and_the_rows_of_the_
     logit = np.stack([np.zeros(10), np.log(np.where(high, 0.8, 0.2) / np.where(high, 0.2, 0.8))])[..., None]
     of = Rows(np.zeros((10, 0), np.int32), np.zeros((10, 0), np.float32), [], click[:, None], weight[:, None])
     for order in (logit, logit[::-1]):
-        found = fit_calibration(order, of, (Task(name="click"),), {"click": LabelScale()}, "isotonic")
+        found = fit_calibration(order, of, Problem.unscaled((), [Task(name="click")]), "isotonic")
         assert found.fitted["click"]["rows"] == 8
         numbers = found.tasks["click"].numbers
         assert numbers["x"] == pytest.approx([0, 0.35, 0.65, 1])

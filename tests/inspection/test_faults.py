@@ -52,7 +52,7 @@ def model(mmoe: Trained) -> Iterator[MultiTaskModel]:
 
 
 def inspected(model: MultiTaskModel, log: EncodedLog, *parts: str) -> dict[str, Any]:
-    return look(model, log.parts["test"], log.schema.tasks, log.encoder.labels, parts)
+    return look(model, log.parts["test"], parts)
 
 
 def alarms(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -61,7 +61,7 @@ def alarms(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_healthy_mmoe_raises_nothing(mmoe: Trained, log: EncodedLog):
     assert alarms(mmoe.result["inspection"]) == {}
-    assert alarms(look(mmoe.model, log.parts["test"], log.schema.tasks, log.encoder.labels)) == {}
+    assert alarms(look(mmoe.model, log.parts["test"])) == {}
     assert [entry["epoch"] for entry in mmoe.result["history"] if entry["gates"]] == [1, 2, 3]
 
 
@@ -69,7 +69,7 @@ def test_healthy_mmoe_raises_nothing(mmoe: Trained, log: EncodedLog):
 def test_other_healthy_schemes_raise_nothing(log: EncodedLog, architecture: str):
     found = trained(log, architecture=architecture)
     assert alarms(found.result["inspection"]) == {}
-    assert alarms(look(found.model, log.parts["test"], log.schema.tasks, log.encoder.labels)) == {}
+    assert alarms(look(found.model, log.parts["test"])) == {}
 
 
 @pytest.mark.parametrize("task", range(TASKS))
@@ -154,7 +154,7 @@ def test_tasks_in_conflict_are_raised(model: MultiTaskModel, log: EncodedLog):
     weight = model.parameters[f"{BANK}.weight"]
     first = EXPERTS * WIDTH
     weight[:, :, first + EXPERTS : first + 2 * EXPERTS] = weight[:, :, first : first + EXPERTS]
-    found = look(model, rows, log.schema.tasks, log.encoder.labels, ["conflict", "gates"])
+    found = look(model, rows, ["conflict", "gates"])
     assert alarms(found)["conflict"]["title"] == "click and like pull against each other"
     notes = {alarm["kind"]: alarm for alarm in found["alarms"] if alarm["severity"] == "note"}
     assert notes["same_mixture"]["title"] == "click and like use the same mixture", "worth knowing, and no fault"
@@ -172,11 +172,11 @@ def test_labels_of_noise_are_raised(log: EncodedLog):
     assert alarm["severity"] == "serious"
     assert alarm["title"] == "click is predicted no better than by chance"
     assert alarm["numbers"]["value"] == pytest.approx(0.5, abs=0.05)
-    assert "noise_task" in alarms(look(found.model, parts["test"], log.schema.tasks, log.encoder.labels, ["noise"]))
+    assert "noise_task" in alarms(look(found.model, parts["test"], ["noise"]))
 
 
 def test_a_run_looks_at_every_replica_alone(mmoe: Trained, log: EncodedLog):
-    found = look_at_run(mmoe.model, log.parts["valid"], log.schema.tasks, log.encoder.labels)
+    found = look_at_run(mmoe.model, log.parts["valid"])
     assert found == mmoe.result["inspection"]
     assert found["parts"] == ["gates", "dead", "experts", "noise"]
     assert [entry["replica"] for entry in found["gates"]] == [0, 1, 2]

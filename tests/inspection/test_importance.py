@@ -28,8 +28,8 @@ def test_a_permuted_feature_is_the_only_thing_that_changes(log, model):
     split = Split(log.parts["valid"])
     donor = torch.arange(len(split) - 1, -1, -1)
     whole, turned = next(split.slices(10_000)), split.take(donor)
-    for feature in model.inputs:
-        place = [i.name for i in model.inputs if i.kind == feature.kind].index(feature.name)
+    for feature in model.problem.inputs:
+        place = [i.name for i in model.problem.inputs if i.kind == feature.kind].index(feature.name)
         parts = list(Permuted(split, feature, place, donor).slices(37))
         assert sum(map(len, parts)) == len(split)
         id_BS, number_BM = torch.cat([part.id_BS for part in parts]), torch.cat([part.number_BM for part in parts])
@@ -52,7 +52,7 @@ def lists(bag):
 
 def test_the_feature_that_decides_a_task_matters_most(log, model):
     """In the made-up log a click depends on age, and the time watched on the user."""
-    found = {entry["task"]: entry for entry in importance_report(model, log.parts["valid"], log.schema.tasks, log.encoder.labels)}
+    found = {entry["task"]: entry for entry in importance_report(model, log.parts["valid"])}
     assert found["click"]["features"][0]["feature"] == "age"
     assert found["watch"]["features"][0]["feature"] == "user"
     top = found["watch"]["features"][0]
@@ -64,13 +64,13 @@ def test_the_feature_that_decides_a_task_matters_most(log, model):
 
 
 def test_a_feature_that_the_model_cannot_see_has_no_importance(log, model):
-    blind = MultiTaskModel(model.inputs, 3, model.config)
+    blind = MultiTaskModel(model.problem, model.config)
     with torch.no_grad():
         for name, value in blind.parameters.items():
             value.copy_(model.parameters[name])
         table = blind.parameters["embedding.2"]  # country and codes
         table.zero_()
-    found = importance_report(blind, log.parts["valid"], log.schema.tasks, log.encoder.labels)
+    found = importance_report(blind, log.parts["valid"])
     for entry in found:
         drops = {f["feature"]: f["drop"] for f in entry["features"]}
         assert drops["country"] == drops["codes"] == 0.0
@@ -79,22 +79,22 @@ def test_a_feature_that_the_model_cannot_see_has_no_importance(log, model):
 
 def test_it_is_the_same_every_time_and_leaves_the_global_random_state(log, model):
     state = torch.random.get_rng_state()
-    first = importance_report(model, log.parts["valid"], log.schema.tasks, log.encoder.labels, repeats=2)
-    assert first == importance_report(model, log.parts["valid"], log.schema.tasks, log.encoder.labels, repeats=2)
+    first = importance_report(model, log.parts["valid"], repeats=2)
+    assert first == importance_report(model, log.parts["valid"], repeats=2)
     assert torch.equal(state, torch.random.get_rng_state())
 
 
 def test_rows_are_bounded_by_the_budget(log, model, monkeypatch):
     monkeypatch.setattr(importance, "BUDGET", 2 * 6 * 2 * 2 * 30)
     monkeypatch.setattr(importance, "FEWEST_ROWS", 1)
-    found = importance_report(model, log.parts["valid"], log.schema.tasks, log.encoder.labels, repeats=2)
+    found = importance_report(model, log.parts["valid"], repeats=2)
     assert [entry["rows"] for entry in found] == [30, 30, 30]
 
 
 def test_a_metric_that_is_undefined_gives_null(log, model):
     rows = log.parts["valid"]
     ones = rows.where((rows.label_BT[:, 0] == 1) & (rows.weight_BT[:, 0] > 0))
-    entry = importance_report(model, ones, log.schema.tasks, log.encoder.labels)[0]
+    entry = importance_report(model, ones)[0]
     assert entry["value"] is None
     assert {f["drop"] for f in entry["features"]} == {None}
 
@@ -116,16 +116,16 @@ def test_with_one_permutation_the_error_is_that_of_the_rows(log, model):
     from manygate.model.logits import predict
     from manygate.scoring.outputs import outputs
 
-    rows, tasks, scales = log.parts["valid"], log.schema.tasks, log.encoder.labels
-    found = importance_report(model, rows, tasks, scales, repeats=1)[0]
+    rows = log.parts["valid"]
+    found = importance_report(model, rows, repeats=1)[0]
     entry = next(one for one in found["features"] if one["feature"] == "age")
-    number = [i.name for i in model.inputs if not i.bias].index("age")
-    place = [i.name for i in model.inputs if i.kind == "dense"].index("age")
+    number = [i.name for i in model.problem.inputs if not i.bias].index("age")
+    place = [i.name for i in model.problem.inputs if i.kind == "dense"].index("age")
     donor_N = importance._donors(len(rows), number, 0, torch.device("cpu")).numpy()
     number_BM = rows.number_BM.copy()
     number_BM[:, place] = number_BM[donor_N, place]
     mixed = type(rows)(rows.id_BS, number_BM, rows.bags, rows.label_BT, rows.weight_BT, rows.group_B)
-    columns = [outputs(predict(model, Split(part)), tasks, scales).mean(axis=0)[:, 0] for part in (rows, mixed)]
+    columns = [outputs(predict(model, Split(part)), model.problem).mean(axis=0)[:, 0] for part in (rows, mixed)]
     label_N, weight_N = rows.label_BT[:, 0].astype(float), rows.weight_BT[:, 0].astype(float)
     before, after = (metrics.influence("binary", label_N, column_N, weight_N) for column_N in columns)
     sums: dict[int, float] = {}

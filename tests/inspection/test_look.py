@@ -16,6 +16,7 @@ from manygate.errors import InputError
 from manygate.inspection import look as look_module
 from manygate.inspection.look import _by_segment, check_parts, inspect_log, look, look_at_run, read_history, rounded
 from manygate.inspection.survey import Level
+from manygate.scoring.predictor import Predictor
 
 
 def test_numbers_are_finite_and_the_same_every_time(encoded, trainer, settings, log_table):
@@ -27,8 +28,8 @@ def test_numbers_are_finite_and_the_same_every_time(encoded, trainer, settings, 
     log, table = encoded(), log_table()
     training = trainer(log, settings(architecture="ple", replicas=2, epochs=3))
     training.fit()
-    document = inspect_log(training.model, log.encoder, table, by="country")
-    assert document == inspect_log(training.model, log.encoder, table, by="country")
+    document = inspect_log(Predictor(training.model, log.encoder), table, by="country")
+    assert document == inspect_log(Predictor(training.model, log.encoder), table, by="country")
     assert all(math.isfinite(leaf) for leaf in leaves(document) if isinstance(leaf, float))
 
 
@@ -43,8 +44,8 @@ def test_a_run_looks_at_no_more_than_its_share_of_rows_spread_evenly(encoded, tr
     rows, model = log.parts["train"], trainer(log, settings()).model
     received = []
     monkeypatch.setattr(look_module, "ROWS_OF_A_RUN", 4)
-    monkeypatch.setattr(look_module, "look", lambda model, rows, tasks, labels, parts: received.append((rows, parts)))
-    look_at_run(model, rows, log.schema.tasks, log.encoder.labels)
+    monkeypatch.setattr(look_module, "look", lambda model, rows, parts: received.append((rows, parts)))
+    look_at_run(model, rows)
     ((chosen, parts),) = received
     last = len(rows) - 1
     expected = [round(step * last / 3) for step in range(4)]
@@ -55,7 +56,7 @@ def test_a_run_looks_at_no_more_than_its_share_of_rows_spread_evenly(encoded, tr
 def test_only_the_first_replicas_are_looked_at(encoded, trainer, settings):
     log = encoded()
     model = trainer(log, settings(replicas=3)).model
-    document = look(model, log.parts["test"], log.schema.tasks, log.encoder.labels, ["gates"], replicas=2)
+    document = look(model, log.parts["test"], ["gates"], replicas=2)
     assert document["replicas"] == {"looked_at": 2, "of": 3}
     assert [entry["replica"] for entry in document["gates"]] == [0, 1]
     assert document["parts"] == ["gates"]
@@ -98,7 +99,7 @@ def test_segments_of_a_model_for_each_task_are_over_the_rows_of_that_task(encode
     model = trainer(log, settings(architecture=OneMixtureEach)).model
     rows = log.parts["train"]
     whole = ("all", pa.array(["x"] * len(rows)))
-    document = look(model, rows, log.schema.tasks, log.encoder.labels, ["gates"], by=whole)
+    document = look(model, rows, ["gates"], by=whole)
     means = {(entry["model"], use["task"]): use["mean"] for entry in document["gates"] for use in entry["tasks"]}
     assert list(means) == [("click", "click"), ("like", "like"), ("watch", "watch")]
     segments = document["segments"]["gates"]
@@ -123,5 +124,5 @@ def test_numbers_have_six_digits_and_those_that_are_not_finite_are_null():
 @pytest.mark.parametrize("changes", [{"rows": 0}, {"replicas": 0}, {"rows": -1, "replicas": -1}])
 def test_counts_below_one_are_refused(changes):
     with pytest.raises(InputError, match="expected at least 1") as error:
-        inspect_log(None, None, None, **changes)
+        inspect_log(None, None, **changes)
     assert len(error.value.problems) == len(changes)

@@ -23,6 +23,7 @@ from manygate.inspection.pulls import (
 )
 from manygate.model import MultiTaskModel
 from manygate.model.member import member_values, read_inputs
+from manygate.model.problem import Problem
 from manygate.schema import Task
 
 NAMES = ("click", "like", "watch")
@@ -61,14 +62,14 @@ def log(encoded):
 
 def model_of(log, settings, **changes) -> MultiTaskModel:
     config = settings(**changes)
-    return MultiTaskModel(log.encoder.inputs(config.dim), 3, config)
+    return MultiTaskModel(Problem.of(log.encoder, config), config)
 
 
 @pytest.mark.parametrize("architecture", ["mmoe", "ple", "shared_bottom", "cross_stitch", "stem"])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_gradients_are_those_of_each_tasks_own_loss(log, settings, architecture, sparse):
     model = model_of(log, settings, architecture=architecture, sparse_gradients=sparse)
-    split, layers, by = Split(log.parts["valid"]), shared_layers(model), losses_of(model, log.schema.tasks)
+    split, layers, by = Split(log.parts["valid"]), shared_layers(model), losses_of(model)
     values = member_values(model, 0)
     batch = split.take(torch.arange(40))
     gradients, loss_T = task_gradients(model, values, batch, layers, by)
@@ -90,7 +91,7 @@ def test_sparse_gradients_give_the_same_cosines_and_affinity(log, settings):
     found = []
     for sparse in (False, True):
         model = model_of(log, settings, sparse_gradients=sparse)
-        layers, values, by = shared_layers(model), member_values(model, 0), losses_of(model, log.schema.tasks)
+        layers, values, by = shared_layers(model), member_values(model, 0), losses_of(model)
         gradients, loss_T = task_gradients(model, values, batch, layers, by)
         cosines = layer_cosines(gradients, layers, 3)
         found.append((cosines, look_ahead(model, values, batch, layers, gradients, loss_T, by)))
@@ -110,7 +111,8 @@ def test_two_copies_of_a_task_agree_and_opposites_pull_apart(log, settings):
     rows = log.parts["valid"]
     same = rows.label_BT[:, :1].repeat(3, axis=1)
     rows = type(rows)(rows.id_BS, rows.number_BM, rows.bags, same, np.ones_like(same), None)
-    report = pulls_report(model, Split(rows), [Task(name=name) for name in NAMES])
+    model.problem = Problem.unscaled(model.problem.inputs, [Task(name=name) for name in NAMES])  # all three are binary
+    report = pulls_report(model, Split(rows))
     cosine = {(one["layer"], tuple(one["tasks"])): one["mean"] for one in report["conflict"]}
     affinity = {(one["of"], one["on"]): one["mean"] for one in report["affinity"]}
     for layer in (X, "embeddings", "bottom"):
@@ -122,7 +124,7 @@ def test_two_copies_of_a_task_agree_and_opposites_pull_apart(log, settings):
 
 def test_a_step_for_one_task_moves_shared_parameters_alone_and_helps_it(log, settings):
     model = model_of(log, settings, architecture="mmoe")
-    layers, values, by = shared_layers(model), member_values(model, 0), losses_of(model, log.schema.tasks)
+    layers, values, by = shared_layers(model), member_values(model, 0), losses_of(model)
     assert not any("towers" in name for names in layers.values() for name in names)
     batch = Split(log.parts["valid"]).take(torch.arange(80))
     gradients, loss_T = task_gradients(model, values, batch, layers, by)
@@ -137,7 +139,7 @@ def test_a_step_for_one_task_moves_shared_parameters_alone_and_helps_it(log, set
 
 def test_a_model_a_task_shares_nothing(log, settings):
     model = model_of(log, settings, architecture="single_task")
-    assert pulls_report(model, Split(log.parts["valid"]), log.schema.tasks) == {"conflict": [], "affinity": []}
+    assert pulls_report(model, Split(log.parts["valid"])) == {"conflict": [], "affinity": []}
 
 
 def test_layers_come_in_the_order_of_the_forward_pass(log, settings):

@@ -42,7 +42,7 @@ def test_a_survey_in_slices_is_that_of_the_whole(encoded, trainer, settings, mon
     logit_RBT, gates = model.logits(batch).detach(), model.gates(batch)
     monkeypatch.setattr(survey_module, "ROWS_AT_ONCE", 64)
     for m, member in enumerate(model.members):
-        seen = survey(model, m, split, TASKS)
+        seen = survey(model, m, split)
         assert seen.tasks == tuple(TASKS[t] for t in member.tasks)
         expected_NT = logit_RBT[member.replica][:, list(member.tasks)].numpy()
         np.testing.assert_allclose(seen.logit_NT, expected_NT, rtol=1e-4, atol=1e-5)
@@ -63,7 +63,7 @@ def test_shares_of_zeros_are_counted_in_a_loop(encoded, trainer, settings, monke
     hidden_BH = x_BD @ weight.reshape(x_BD.shape[1], 5) + bias.reshape(5)
     expected = [sum(hidden <= 0 for hidden in hidden_BH[:, unit]) / len(split) for unit in range(5)]
     monkeypatch.setattr(survey_module, "ROWS_AT_ONCE", 7)
-    seen = survey(model, 0, split, TASKS)
+    seen = survey(model, 0, split)
     (zero_EH,) = (zero for name, zero in seen.zeros.items() if name.startswith("architecture"))
     np.testing.assert_allclose(zero_EH, [expected], atol=1e-6)
 
@@ -71,10 +71,10 @@ def test_shares_of_zeros_are_counted_in_a_loop(encoded, trainer, settings, monke
 def test_every_so_many_rows_of_the_experts_are_kept(encoded, trainer, settings, monkeypatch):
     log = encoded()
     model, split = trainer(log, settings(architecture="mmoe")).model, Split(log.parts["train"])
-    (whole,) = survey(model, 0, split, TASKS).experts.values()
+    (whole,) = survey(model, 0, split).experts.values()
     assert whole.shape == (len(split), 3, 5)
     monkeypatch.setattr(survey_module, "EXPERT_ROWS", 50)
-    (few,) = survey(model, 0, split, TASKS).experts.values()
+    (few,) = survey(model, 0, split).experts.values()
     stride = -(-len(split) // 50)
     assert torch.equal(few, whole[::stride])
 
@@ -153,7 +153,7 @@ def test_experts_count_on_from_one_bank_to_the_next(encoded, trainer, settings):
 def test_networks_are_named_and_their_layers_numbered(encoded, trainer, settings):
     log = encoded()
     model = trainer(log, settings(architecture="mmoe", expert_hidden=(6, 5))).model
-    report = layers_report(model, survey(model, 0, Split(log.parts["valid"]), TASKS))
+    report = layers_report(model, survey(model, 0, Split(log.parts["valid"])))
     shown = [(entry["part"], entry["layer"], [one["name"] for one in entry["networks"]]) for entry in report]
     experts = [f"expert {e}" for e in (1, 2, 3)]
     assert shown == [("experts", 1, experts), ("experts", 2, experts), ("towers", 1, [f"tower of {task}" for task in TASKS])]
@@ -174,6 +174,6 @@ def test_a_tower_is_dead_by_the_zeros_of_its_layers():
 def test_likeness_is_reported_for_each_level(encoded, trainer, settings):
     log = encoded()
     model = trainer(log, settings(architecture="mmoe")).model
-    (entry,) = experts_report(model, survey(model, 0, Split(log.parts["valid"]), TASKS))
+    (entry,) = experts_report(model, survey(model, 0, Split(log.parts["valid"])))
     assert entry["level"] == "experts"
     assert np.array(entry["cka"]).shape == (3, 3)

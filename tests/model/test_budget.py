@@ -12,6 +12,7 @@ from manygate.data.rows import Input
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel
 from manygate.model.budget import TOLERANCE, listing, matched, measure
+from manygate.model.problem import Problem
 from manygate.model.replicas import member_axis
 
 SECTION_5 = [Input("x", "dense", False, units=100)]
@@ -20,7 +21,10 @@ every = pytest.mark.parametrize("name", list(ARCHITECTURES))
 
 
 def test_the_papers_models():
-    sizes = {name: measure(SECTION_5, 2, PAPER.replace(architecture=name)) for name in ("mmoe", "omoe", "shared_bottom", "cgc")}
+    sizes = {
+        name: measure(Problem.binary(SECTION_5, 2), PAPER.replace(architecture=name))
+        for name in ("mmoe", "omoe", "shared_bottom", "cgc")
+    }
     assert {name: size.parameters for name, size in sizes.items()} == {
         "mmoe": 14_818,
         "omoe": 14_018,
@@ -31,13 +35,13 @@ def test_the_papers_models():
 
 def test_flops_of_mmoe_by_hand():
     first, mixed, towers = 100 * (8 * 16 + 2 * 8), 2 * 8 * 16, 2 * (16 * 8 + 8)
-    assert measure(SECTION_5, 2, PAPER).flops == 2 * (first + mixed + towers)
+    assert measure(Problem.binary(SECTION_5, 2), PAPER).flops == 2 * (first + mixed + towers)
 
 
 @every
 def test_sizes_are_those_of_the_model(name, toy_inputs):
     inputs, config = toy_inputs(), PAPER.replace(architecture=name, replicas=2)
-    size, model = measure(inputs, 3, config), MultiTaskModel(inputs, 3, config)
+    size, model = measure(Problem.binary(inputs, 3), config), MultiTaskModel(Problem.binary(inputs, 3), config)
     assert size.parameters == model.parameter_count()
     assert size.network_parameters == sum(v.numel() for n, v in model.parameters.items() if member_axis(n) == 0) // 2
     assert 0 < size.network_parameters < size.parameters
@@ -50,13 +54,13 @@ def test_every_scheme_meets_a_budget(name, setting, budget, hidden, toy_inputs):
     changes = {"architecture": name, setting: budget, "expert_hidden": hidden}
     if name == "sluice_network" and len(hidden) > 1:
         changes["bottom_hidden"] = (12, 12)
-    config = matched(SECTION_5, 2, PAPER.replace(**changes))
+    config = matched(Problem.binary(SECTION_5, 2), PAPER.replace(**changes))
     assert config.match_parameters is None
     assert config.match_flops is None
-    size = measure(SECTION_5, 2, config)
+    size = measure(Problem.binary(SECTION_5, 2), config)
     found = size.network_parameters if setting == "match_parameters" else size.flops
     assert abs(found / budget - 1) <= TOLERANCE
-    built = MultiTaskModel(SECTION_5, 2, config)
+    built = MultiTaskModel(Problem.binary(SECTION_5, 2), config)
     assert built.parameter_count() == size.parameters
 
 
@@ -69,9 +73,9 @@ def test_levels_and_tasks_keep_their_proportions():
         match_parameters=60_000,
     )
     with pytest.raises(InputError, match="end in the same width"):
-        matched(SECTION_5, 2, config)
+        matched(Problem.binary(SECTION_5, 2), config)
     config = config.replace(level_hidden=((64, 32), (64, 32)))
-    found = matched(SECTION_5, 2, config)
+    found = matched(Problem.binary(SECTION_5, 2), config)
     assert found.level_hidden is not None
     assert found.level_hidden[0] == found.level_hidden[1]
     wide, narrow = found.level_hidden[0]
@@ -79,7 +83,7 @@ def test_levels_and_tasks_keep_their_proportions():
 
 
 def test_unmatched_settings_are_left_alone():
-    assert matched(SECTION_5, 2, PAPER) is PAPER
+    assert matched(Problem.binary(SECTION_5, 2), PAPER) is PAPER
 
 
 @pytest.mark.parametrize(("setting", "budget"), [("match_parameters", 10), ("match_flops", 500)])
@@ -87,18 +91,18 @@ def test_a_budget_that_cannot_be_met_is_refused(setting, budget):
     with pytest.raises(
         InputError, match=rf"{setting}: mmoe cannot be given {budget} within 2%; nearest is [\d,]+, and its least is"
     ):
-        matched(SECTION_5, 2, PAPER.replace(**{setting: budget}))
+        matched(Problem.binary(SECTION_5, 2), PAPER.replace(**{setting: budget}))
 
 
 def test_a_budget_too_large_says_so():
     with pytest.raises(InputError, match=r"within 2%; nearest is [\d,]+.*Choose a smaller budget"):
-        matched(SECTION_5, 2, PAPER.replace(match_parameters=10**12))
+        matched(Problem.binary(SECTION_5, 2), PAPER.replace(match_parameters=10**12))
 
 
 def test_listed_widths_are_those_that_are_built():
     config = PAPER.replace(architectures=["shared_bottom", "ple"], lower_hidden=(32,), level_hidden=((16,), (8,)))
     rows, _ = listing(config, 100, 2)
-    bottom = MultiTaskModel(SECTION_5, 2, config.replace(architecture="shared_bottom")).parameters[
+    bottom = MultiTaskModel(Problem.binary(SECTION_5, 2), config.replace(architecture="shared_bottom")).parameters[
         "trunk.architecture.bottom.weight"
     ]
     assert [row["hidden"] for row in rows] == [str(bottom.shape[-1]), "16/8"]
@@ -111,14 +115,14 @@ def test_two_budgets_are_one_too_many():
 
 def test_flops_of_a_trunk_are_what_torch_counts(toy_inputs):
     inputs = toy_inputs()
-    model = MultiTaskModel(inputs, 2, PAPER)
+    model = MultiTaskModel(Problem.binary(inputs, 2), PAPER)
     values = {name.removeprefix("trunk."): value[0] for name, value in model.parameters.items() if name.startswith("trunk.")}
     x_BD, bias_BC = torch.zeros(10, model.embedding.width), torch.zeros(10, model.bias_embedding.width)
     with FlopCounterMode(display=False) as counter:
         torch.func.functional_call(
             model.trunk.eval(), {n: v.double() for n, v in values.items()}, (x_BD.double(), bias_BC.double())
         )
-    assert measure(inputs, 2, PAPER).flops == counter.get_total_flops() // 10
+    assert measure(Problem.binary(inputs, 2), PAPER).flops == counter.get_total_flops() // 10
 
 
 def test_listing_names_what_cannot_be_had():
@@ -144,11 +148,15 @@ def test_flops_of_a_model_per_task_are_those_of_all_tasks_and_of_a_shared_bottom
     """By hand: a network of 100 x 16, a tower of 16 x 8 and 8 x 1; a product and a sum count as two."""
     config = PAPER.replace(bottom_hidden=(16,))
     bottom, tower = 100 * 16, 16 * 8 + 8
-    assert measure(SECTION_5, tasks, config.replace(architecture="single_task")).flops == 2 * tasks * (bottom + tower)
-    assert measure(SECTION_5, tasks, config.replace(architecture="shared_bottom")).flops == 2 * (bottom + tasks * tower)
+    assert measure(Problem.binary(SECTION_5, tasks), config.replace(architecture="single_task")).flops == 2 * tasks * (
+        bottom + tower
+    )
+    assert measure(Problem.binary(SECTION_5, tasks), config.replace(architecture="shared_bottom")).flops == 2 * (
+        bottom + tasks * tower
+    )
 
 
 @every
 def test_replicas_are_not_counted_as_cost(name):
     config = PAPER.replace(architecture=name)
-    assert measure(SECTION_5, 3, config) == measure(SECTION_5, 3, config.replace(replicas=4))
+    assert measure(Problem.binary(SECTION_5, 3), config) == measure(Problem.binary(SECTION_5, 3), config.replace(replicas=4))

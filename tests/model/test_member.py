@@ -12,13 +12,16 @@ from manygate.inspection.survey import experts_report, gates_report, layers_repo
 from manygate.layers.experts import Experts
 from manygate.model import MultiTaskModel
 from manygate.model.member import first_replicas, mean_gates, member_values, read_inputs, run_trunk, watching
+from manygate.model.problem import Problem
 
 TASKS = 3
 
 
 @pytest.fixture
 def model(request, toy_inputs, settings):
-    return MultiTaskModel(toy_inputs(), TASKS, settings(architecture=request.param, replicas=2, expert_hidden=(6, 5)))
+    return MultiTaskModel(
+        Problem.binary(toy_inputs(), TASKS), settings(architecture=request.param, replicas=2, expert_hidden=(6, 5))
+    )
 
 
 def look(model, batch, m):
@@ -44,7 +47,7 @@ def test_a_member_alone_gives_what_it_gives_among_the_others(model, toy_inputs, 
 def test_every_scheme_can_be_surveyed(model, toy_inputs, toy_batch):
     batch = toy_batch(toy_inputs(), 40, TASKS)
     rows = Whole(batch)
-    found = survey(model, 0, rows, ("a", "b", "c"))
+    found = survey(model, 0, rows)
     layers = layers_report(model, found)
     assert {layer["part"] for layer in layers} > {"towers"}, "and the networks under the towers"
     names = [network["name"] for layer in layers if layer["part"] == "towers" for network in layer["networks"]]
@@ -84,7 +87,7 @@ def test_experts_of_ple_are_numbered_as_its_gates_number_them(model, toy_inputs,
     with torch.no_grad(), watching(model.trunk) as take:
         run_trunk(model, values, *read_inputs(model, values, batch))
         seen = take()
-    layers = layers_report(model, survey(model, 0, Whole(batch), ("a", "b", "c")))
+    layers = layers_report(model, survey(model, 0, Whole(batch)))
     for level in (0, 1):
         expert_BEH = seen.expert[f"architecture.levels.{level}"]
         shown = [n for layer in layers if layer["part"] == f"level {level + 1}" and layer["layer"] == 2 for n in layer["networks"]]
@@ -96,7 +99,7 @@ def test_experts_of_ple_are_numbered_as_its_gates_number_them(model, toy_inputs,
 
 @pytest.mark.parametrize("model", ["mmoe"], indirect=True)
 def test_an_expert_that_sparse_gates_did_not_choose_is_looked_at_all_the_same(model, toy_inputs, toy_batch, settings):
-    sparse = MultiTaskModel(toy_inputs(), TASKS, settings(gate="topk", top_k=1, expert_hidden=(6,)))
+    sparse = MultiTaskModel(Problem.binary(toy_inputs(), TASKS), settings(gate="topk", top_k=1, expert_hidden=(6,)))
     for parameter in sparse.parameters.values():
         parameter.data.abs_()
     _, seen = look(sparse, toy_batch(toy_inputs(), 40, TASKS), 0)

@@ -13,16 +13,17 @@ from manygate import Ranker
 from manygate.config import DataConfig, RunConfig
 from manygate.data.batches import Batch
 from manygate.data.fit import fit_encoder
-from manygate.data.labels import Levels
+from manygate.data.labels import LabelScale, Levels
 from manygate.data.rows import Input
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel
 from manygate.model.logits import predict
 from manygate.model.ordinal import Ordinals, Thresholds, expected_label, ordinal_loss
-from manygate.model.targets import Targets
+from manygate.model.problem import Problem
 from manygate.objective.loss import Losses
 from manygate.schema import Feature, Schema, Task
 from manygate.scoring.bundle import load_bundle, save_bundle
+from manygate.scoring.predictor import Predictor
 
 LEVELS = (None, Levels((0.0, 1.0, 2.5), (-1.0, 0.5, 2.0, 4.0)), Levels((-0.5,), (-1.0, 1.0)))
 TASKS = (
@@ -128,8 +129,9 @@ def test_a_saved_model_has_its_thresholds(encoded, log_schema, trainer, settings
     before = run.model.parameters["trunk.thresholds.gap"].detach().clone()
     run.fit()
     assert not torch.equal(before, run.model.parameters["trunk.thresholds.gap"])
-    save_bundle(tmp_path / "bundle", run.model, log.encoder)
-    model, encoder = load_bundle(tmp_path / "bundle")
+    save_bundle(tmp_path / "bundle", Predictor(run.model, log.encoder))
+    loaded = load_bundle(tmp_path / "bundle")
+    model, encoder = loaded.model, loaded.encoder
     assert encoder.labels == log.encoder.labels
     assert np.array_equal(predict(model, run.monitor.split), predict(run.model, run.monitor.split))
 
@@ -152,8 +154,10 @@ def test_before_training_all_levels_are_equally_likely(architecture):
     """Of each task its own, however many another has."""
     inputs = [Input("x", "dense", False, units=3)]
     tens = Levels(tuple(np.arange(9.0)), tuple(np.arange(10.0)))
-    targets = Targets(binary=(True, False, False), levels=(None, LEVELS[1], tens))
-    model = MultiTaskModel(inputs, 3, RunConfig(architecture=architecture, replicas=2, dropout=0.0), targets=targets)
+    tasks = (Task(name="a"), Task(name="b", kind="regression"), Task(name="c", kind="regression"))
+    scales = {"a": LabelScale(), "b": LabelScale(levels=LEVELS[1]), "c": LabelScale(levels=tens)}
+    problem = Problem(tuple(inputs), tasks, scales)
+    model = MultiTaskModel(problem, RunConfig(architecture=architecture, replicas=2, dropout=0.0))
     with torch.no_grad():
         model.parameters["trunk.towers.weight"].zero_()
     batch = Batch(torch.zeros(1, 0, dtype=torch.int32), torch.zeros(1, 1), [], torch.zeros(1, 3), torch.ones(1, 3))

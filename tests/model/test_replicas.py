@@ -10,6 +10,7 @@ from manygate.config.names import ARCHITECTURE_NAMES
 from manygate.data.encoded import EncodedLog
 from manygate.data.rows import Rows
 from manygate.model import MultiTaskModel
+from manygate.model.problem import Problem
 from manygate.model.replicas import member_axis
 
 REPLICAS = 2
@@ -164,7 +165,7 @@ def test_shared_models_do_touch_each_other(encoded, trainer, settings):
 @pytest.mark.parametrize("architecture", ARCHITECTURE_NAMES)
 def test_logits_and_gates_have_a_row_per_replica_row_and_task(toy_inputs, toy_batch, settings, architecture):
     inputs = toy_inputs()
-    model = MultiTaskModel(inputs, 3, settings(architecture=architecture, replicas=2))
+    model = MultiTaskModel(Problem.binary(inputs, 3), settings(architecture=architecture, replicas=2))
     batch = toy_batch(inputs, 7, 3)
     logit_RBT = model.logits(batch)
     assert logit_RBT.shape == (2, 7, 3)
@@ -177,7 +178,7 @@ def test_logits_and_gates_have_a_row_per_replica_row_and_task(toy_inputs, toy_ba
 
 def test_single_task_logits_come_in_the_order_of_replicas_and_tasks(toy_inputs, toy_batch, settings):
     inputs = toy_inputs()
-    model = MultiTaskModel(inputs, 3, settings(architecture="single_task", replicas=2))
+    model = MultiTaskModel(Problem.binary(inputs, 3), settings(architecture="single_task", replicas=2))
     with torch.no_grad():
         model.parameters["trunk.towers.weight"].zero_()
         model.parameters["trunk.bias_tower.weight"].zero_()
@@ -190,7 +191,7 @@ def test_single_task_logits_come_in_the_order_of_replicas_and_tasks(toy_inputs, 
 def test_dropout_works_while_training_alone_and_by_its_rate(toy_inputs, toy_batch, settings):
     inputs = toy_inputs()
     batch = toy_batch(inputs, 6, 2)
-    model = MultiTaskModel(inputs, 2, settings(replicas=2, dropout=0.5))
+    model = MultiTaskModel(Problem.binary(inputs, 2), settings(replicas=2, dropout=0.5))
     plain = model.forward(batch)[0]
     assert torch.equal(plain, model.forward(batch)[0])
     masks = [model.draw(6, step) for step in (0, 0, 1)]
@@ -200,12 +201,12 @@ def test_dropout_works_while_training_alone_and_by_its_rate(toy_inputs, toy_batc
     assert not torch.equal(dropped[0], plain)
     for mask in masks[0].values():
         assert not torch.equal(mask[0], mask[1]), "each replica has a stream of its own"
-    without = MultiTaskModel(inputs, 2, settings(replicas=2, dropout=0.0))
+    without = MultiTaskModel(Problem.binary(inputs, 2), settings(replicas=2, dropout=0.0))
     assert without.draw(6, 0) == {}
 
 
 def test_each_layer_draws_a_mask_of_its_own(toy_inputs, settings):
-    model = MultiTaskModel(toy_inputs(), 2, settings(replicas=2, dropout=0.5, expert_hidden=(32, 32), experts=2))
+    model = MultiTaskModel(Problem.binary(toy_inputs(), 2), settings(replicas=2, dropout=0.5, expert_hidden=(32, 32), experts=2))
     masks = [mask.flatten() for mask in model.draw(6, 0).values()]
     alike = [(a, b) for a, one in enumerate(masks) for b, two in enumerate(masks[:a]) if torch.equal(one, two)]
     assert sum(one.shape == two.shape for one, two in zip(masks, masks[1:], strict=False)) > 0, "layers of the same shape"
@@ -214,7 +215,7 @@ def test_each_layer_draws_a_mask_of_its_own(toy_inputs, settings):
 
 def test_the_main_network_never_sees_bias_features(toy_inputs, toy_batch, settings):
     inputs = toy_inputs()
-    model = MultiTaskModel(inputs, 2, settings())
+    model = MultiTaskModel(Problem.binary(inputs, 2), settings())
     batch = toy_batch(inputs, 20, 2)
     hidden = model.bias_embedding.hide(batch, torch.ones(20, dtype=torch.bool))
     with torch.no_grad():
@@ -228,15 +229,15 @@ def test_the_main_network_never_sees_bias_features(toy_inputs, toy_batch, settin
 def test_hidden_bias_rows_follow_the_rate_and_the_step(toy_inputs, toy_batch, settings):
     inputs = toy_inputs()
     batch = toy_batch(inputs, 4000, 1)
-    model = MultiTaskModel(inputs, 1, settings(bias_dropout=0.25))
+    model = MultiTaskModel(Problem.binary(inputs, 1), settings(bias_dropout=0.25))
     first, again, other = (model.hide_bias(batch, step) for step in (3, 3, 4))
     changed = (first.number_BM.isnan() & ~batch.number_BM.isnan())[:, -1]
     assert changed.float().mean().item() == pytest.approx(0.25 * 0.75, abs=0.03)
     assert torch.equal(first.id_BS, again.id_BS)
     assert not torch.equal(first.id_BS, other.id_BS)
-    assert MultiTaskModel(inputs, 1, settings(bias_dropout=0.0)).hide_bias(batch, 3) is batch
+    assert MultiTaskModel(Problem.binary(inputs, 1), settings(bias_dropout=0.0)).hide_bias(batch, 3) is batch
     plain = toy_inputs(bias=False)
-    assert MultiTaskModel(plain, 1, settings(bias_dropout=0.5)).hide_bias(batch, 3) is batch
+    assert MultiTaskModel(Problem.binary(plain, 1), settings(bias_dropout=0.5)).hide_bias(batch, 3) is batch
 
 
 def test_sparse_gradients_are_chosen_by_the_size_of_the_tables(toy_inputs, settings):
@@ -244,9 +245,9 @@ def test_sparse_gradients_are_chosen_by_the_size_of_the_tables(toy_inputs, setti
 
     inputs = toy_inputs()
     big = (*inputs[:-1], replace(inputs[0], name="z", rows=100_001, dim=1))
-    assert not MultiTaskModel(inputs, 1, settings()).sparse
-    assert MultiTaskModel(big, 1, settings()).sparse
-    assert not MultiTaskModel(big, 1, settings(sparse_gradients=False)).sparse
+    assert not MultiTaskModel(Problem.binary(inputs, 1), settings()).sparse
+    assert MultiTaskModel(Problem.binary(big, 1), settings()).sparse
+    assert not MultiTaskModel(Problem.binary(big, 1), settings(sparse_gradients=False)).sparse
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURE_NAMES)
@@ -254,7 +255,9 @@ def test_inputs_without_any_column_still_give_logits(settings, toy_batch, toy_in
     """Every feature is constant: nothing to read, but a base rate to learn."""
     from manygate.data.rows import Input
 
-    model = MultiTaskModel((Input("b", "dense", False, units=0),), 2, settings(architecture=architecture, replicas=2))
+    model = MultiTaskModel(
+        Problem.binary((Input("b", "dense", False, units=0),), 2), settings(architecture=architecture, replicas=2)
+    )
     assert model.logits(toy_batch(toy_inputs(), 5, 2)).shape == (2, 5, 2)
 
 

@@ -90,7 +90,7 @@ def test_inspection_in_a_browser(browser: Any, tmp_path: Path, encoded: Any, tra
     log = encoded()
     training = trainer(log, settings(architecture="ple", experts=12, replicas=2))
     history = training.fit().history
-    found = look(training.model, log.parts["valid"], log.schema.tasks, log.encoder.labels)
+    found = look(training.model, log.parts["valid"])
     path = tmp_path / "inspection.html"
     write_page(found | {"history": history}, path)
     metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}

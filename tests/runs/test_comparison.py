@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +15,7 @@ from manygate.data.encoded import EncodedLog
 from manygate.data.labels import LabelScale
 from manygate.data.rows import Rows
 from manygate.metrics.uncertainty import interval
+from manygate.model.problem import Problem
 from manygate.runs.comparison import choose, compare_run, measures, unfinished, verdicts
 from manygate.schema import Task
 from manygate.training.interrupt import Interrupted
@@ -43,6 +44,7 @@ class FakeLog:
 @dataclass
 class FakeTrained:
     test_logit_RNT: np.ndarray
+    predictor: Any = field(default_factory=lambda: SimpleNamespace(problem=Problem.unscaled((), TASKS)))
 
 
 def judged(log: Any, trained: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -117,7 +119,8 @@ def test_few_test_rows_cannot_tell_however_alike_the_replicas_are():
     log: Any = FakeLog({"test": rows}, FakeSchema((Task(name="click"),)))
     noise = random.normal(size=(2, 1, 40, 1))
     own = 1e-3 * random.normal(size=(2, R, 40, 1))
-    one, two = (FakeTrained(label + noise[i] + own[i]) for i in range(2))
+    problem = Problem.unscaled((), log.schema.tasks)
+    one, two = (FakeTrained(label + noise[i] + own[i], SimpleNamespace(problem=problem)) for i in range(2))
     found = judged(log, {"single_task": one, "mmoe": two})["mmoe"]["click"]
     assert found["sd_replicas"] < 0.01
     assert found["verdict"] == "cannot tell"

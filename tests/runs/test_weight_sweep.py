@@ -13,6 +13,7 @@ from manygate.data.labels import LabelScale
 from manygate.data.rows import Rows
 from manygate.errors import InputError
 from manygate.metrics.pareto import weight_vectors
+from manygate.model.problem import Problem
 from manygate.runs.comparison import compare_run, crossed
 from manygate.runs.preflight import prepare
 from manygate.runs.weight_sweep import judge, sweep_settings
@@ -51,6 +52,7 @@ def trained(log: Any, skills: Any, valid: Any, seed: int) -> Any:
         test_logit_RNT=logit,
         state=Fake(history=history, best_epoch=[1] * len(logit)),
         model=Fake(replicas=len(logit), config=config),
+        predictor=Fake(problem=Problem.unscaled((), TASKS)),
         result={"seconds": 1.0},
     )
 

@@ -17,6 +17,7 @@ from manygate.errors import InputError
 from manygate.files import check_manifest, sha256, write_manifest
 from manygate.model.logits import predict
 from manygate.scoring.bundle import load_bundle, save_bundle
+from manygate.scoring.predictor import Predictor
 
 FILES = [
     "config.yaml",
@@ -35,7 +36,7 @@ def log(encoded) -> Any:
 @pytest.fixture(scope="module")
 def saved(log, trainer, settings, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("bundle") / "good"
-    save_bundle(path, trainer(log, settings(replicas=2)).model, log.encoder)
+    save_bundle(path, Predictor(trainer(log, settings(replicas=2)).model, log.encoder))
     return path
 
 
@@ -62,8 +63,9 @@ def test_what_is_loaded_is_what_was_saved(log, trainer, settings, tmp_path, arch
     config = settings(architecture=architecture, replicas=2, expert_hidden=(5, 4), epochs=1, gate_bias=True)
     training = trainer(log, config)
     training.fit()
-    save_bundle(tmp_path / "b", training.model, log.encoder)
-    model, encoder = load_bundle(tmp_path / "b")
+    save_bundle(tmp_path / "b", Predictor(training.model, log.encoder))
+    loaded = load_bundle(tmp_path / "b")
+    model, encoder = loaded.model, loaded.encoder
     assert model.config == config
     assert model.members == training.model.members
     assert encoder.schema == log.schema
@@ -83,7 +85,7 @@ def test_the_files_of_a_bundle(saved):
 
 
 def test_the_same_model_gives_the_same_bytes(log, trainer, settings, saved, tmp_path):
-    save_bundle(tmp_path / "again", trainer(log, settings(replicas=2)).model, log.encoder)
+    save_bundle(tmp_path / "again", Predictor(trainer(log, settings(replicas=2)).model, log.encoder))
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == {
         path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()
     }
@@ -196,13 +198,13 @@ def test_places_without_a_bundle(saved, tmp_path):
     for name in ("single_task", "mmoe"):
         shutil.copytree(saved, tmp_path / "runs" / name / "bundle")
     assert "a comparison with 2 models. Choose one, for example" in refused(tmp_path / "runs")[0]
-    assert load_bundle(tmp_path / "runs" / "mmoe")[0].replicas == 2
+    assert load_bundle(tmp_path / "runs" / "mmoe").model.replicas == 2
 
 
 def test_saving_replaces_a_bundle_whole(log, trainer, settings, bundle):
     (bundle / "left-over").write_bytes(b"x")
-    save_bundle(bundle, trainer(log, settings(replicas=1)).model, log.encoder)
-    assert load_bundle(bundle)[0].replicas == 1
+    save_bundle(bundle, Predictor(trainer(log, settings(replicas=1)).model, log.encoder))
+    assert load_bundle(bundle).model.replicas == 1
     assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
 
 
@@ -214,15 +216,15 @@ def test_a_save_that_fails_leaves_the_old_bundle(log, trainer, settings, bundle,
 
     monkeypatch.setattr(module, "_write_encoder", fail)
     with pytest.raises((OSError, InputError), match="No space left"):
-        save_bundle(bundle, trainer(log, settings(replicas=1)).model, log.encoder)
+        save_bundle(bundle, Predictor(trainer(log, settings(replicas=1)).model, log.encoder))
     monkeypatch.undo()
-    assert load_bundle(bundle)[0].replicas == 2
+    assert load_bundle(bundle).model.replicas == 2
     check_manifest(bundle)
 
 
 def test_loading_draws_nothing_and_leaves_the_random_state_alone(saved):
     before = torch.get_rng_state()
-    one, two = load_bundle(saved)[0], load_bundle(saved)[0]
+    one, two = load_bundle(saved).model, load_bundle(saved).model
     assert torch.equal(before, torch.get_rng_state())
     for name, value in one.parameters.items():
         assert torch.isfinite(value).all()

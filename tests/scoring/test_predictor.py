@@ -25,7 +25,7 @@ from manygate.schema import Feature, Schema, Task
 from manygate.scoring.calibration import Calibration, Calibrator
 from manygate.scoring.fusion import Fusion, Term
 from manygate.scoring.outputs import outputs
-from manygate.scoring.predictor import predict_like, score_table
+from manygate.scoring.predictor import Predictor
 
 TASKS = ["click", "like", "watch"]
 
@@ -41,7 +41,7 @@ def ranker(log, trainer, settings, request) -> mg.Ranker:
     training = trainer(log, settings(replicas=2, epochs=2, architecture=request.param))
     training.fit()
     found = mg.Ranker(**training.config.model_dump())
-    found._model, found._encoder = training.model, log.encoder
+    found._predictor = Predictor(training.model, log.encoder)
     return found
 
 
@@ -74,7 +74,7 @@ def test_scores_are_the_mean_of_the_replicas_as_in_training(log, ranker, log_tab
     """The same rows through the log's own path and through predict."""
     table = log_table(300, seed=1)
     rows = log.encoder.encode(table.combine_chunks().to_batches()[0], bias=False)
-    own = outputs(predict(ranker.model, Split(rows)), log.schema.tasks, log.encoder.labels).mean(axis=0)
+    own = outputs(predict(ranker.model, Split(rows)), ranker.model.problem).mean(axis=0)
     np.testing.assert_allclose(matrix(ranker.predict(table)), own, rtol=1e-6, atol=1e-7)
     assert ((own[:, :2] > 0) & (own[:, :2] < 1)).all()
     assert 15 < own[:, 2].mean() < 40, "a regression comes back in the label's unit"
@@ -228,26 +228,26 @@ def test_evaluate_agrees_with_the_report_of_training(log, ranker, log_table):
 
     table = log_table(200, seed=12)
     rows = log.encoder.encode(table.combine_chunks().to_batches()[0], bias=False)
-    own = task_report(predict(ranker.model, Split(rows)), rows, log.schema.tasks, log.encoder.labels)
-    found = evaluate_log(ranker.model, log.encoder, table)
+    own = task_report(predict(ranker.model, Split(rows)), rows, ranker.model.problem)
+    found = evaluate_log(Predictor(ranker.model, log.encoder), table)
     assert found["rows"] == 200
     assert found["replicas"] == 2
     assert found["tasks"] == own
-    lean = evaluate_log(ranker.model, log.encoder, table.drop_columns(["position", "depth"]))
+    lean = evaluate_log(Predictor(ranker.model, log.encoder), table.drop_columns(["position", "depth"]))
     assert lean["tasks"] == own
 
 
 def test_evaluate_takes_the_test_part_of_a_data_set(ranker, log, log_table, tmp_path):
     for part, seed in (("train", 1), ("valid", 2), ("test", 3)):
         pq.write_table(log_table(80 + seed, seed), tmp_path / f"{part}.parquet")
-    found = evaluate_log(ranker.model, log.encoder, tmp_path)
+    found = evaluate_log(Predictor(ranker.model, log.encoder), tmp_path)
     assert found["rows"] == 83
     assert Path(found["log"]).name == "test.parquet"
-    assert found["tasks"] == evaluate_log(ranker.model, log.encoder, tmp_path / "test.parquet")["tasks"]
+    assert found["tasks"] == evaluate_log(Predictor(ranker.model, log.encoder), tmp_path / "test.parquet")["tasks"]
 
 
 def test_gates_of_every_replica_task_and_expert(ranker, log, rows):
-    table = gate_table(ranker.model, log.encoder, rows)
+    table = gate_table(Predictor(ranker.model, log.encoder), rows)
     assert table.column_names == ["replica", "level", "task", "expert", "mean", "sd"]
     if ranker.config.architecture == "single_task":
         assert len(table) == 0
@@ -269,7 +269,7 @@ def test_saved_and_loaded_it_predicts_the_same(ranker, rows, expected, tmp_path)
 def test_the_input_is_left_as_it_was(ranker, rows):
     frame = rows.to_pandas()
     before = frame.copy(deep=True)
-    predict_like(ranker.model, ranker.encoder, frame)
+    ranker.predictor.predict(frame)
     pd.testing.assert_frame_equal(frame, before)
 
 
@@ -278,7 +278,7 @@ def test_a_calibration_and_a_fusion_decide_what_is_predicted(log, ranker, rows, 
     calibration = Calibration({"click": Calibrator("platt", {"a": 2.0, "b": -1.0})})
     fusion = Fusion({"click": 3.0, "watch": 0.5}, (Term("age", "log", -2.0),))
     table = pa.Table.from_batches(
-        [batch for _, batch in score_table(ranker.model, log.encoder, open_table(rows), ["user"], calibration, fusion)]
+        [batch for _, batch in Predictor(ranker.model, log.encoder, calibration, fusion).score(open_table(rows), ["user"])]
     )
     assert table.column_names == ["user", *TASKS, "score"]
     z = 2 * np.log(expected[:, 0] / (1 - expected[:, 0])) - 1
@@ -288,7 +288,7 @@ def test_a_calibration_and_a_fusion_decide_what_is_predicted(log, ranker, rows, 
     for name, own in (("click", click), ("like", like), ("watch", watch), ("score", click**3 * watch**0.5 * factor)):
         np.testing.assert_allclose(table[name].to_numpy(), own, rtol=1e-6, err_msg=name)
     assert table["user"].equals(rows["user"])
-    whole = predict_like(ranker.model, log.encoder, rows, calibration, fusion)
+    whole = Predictor(ranker.model, log.encoder, calibration, fusion).predict(rows)
     assert whole.equals(table.drop_columns(["user"]))
 
 
@@ -299,7 +299,10 @@ def test_bias_features_of_labelled_rows_change_no_prediction(log, ranker, log_ta
     other = other.set_column(table.column_names.index("depth"), "depth", pa.array(np.linspace(0, 9, 200)))
     np.testing.assert_array_equal(matrix(ranker.predict(table)), matrix(ranker.predict(other)))
     for keep in ((), ("position", "depth")):  # columns to hand on are read, and still no inputs
-        batches = [batch for _, batch in score_table(ranker.model, log.encoder, open_table(other), keep)]
+        batches = [batch for _, batch in Predictor(ranker.model, log.encoder).score(open_table(other), keep)]
         kept = pa.Table.from_batches(batches)
         np.testing.assert_array_equal(matrix(kept.drop_columns(list(keep))), matrix(ranker.predict(table)))
-    assert evaluate_log(ranker.model, log.encoder, table)["tasks"] == evaluate_log(ranker.model, log.encoder, other)["tasks"]
+    assert (
+        evaluate_log(Predictor(ranker.model, log.encoder), table)["tasks"]
+        == evaluate_log(Predictor(ranker.model, log.encoder), other)["tasks"]
+    )

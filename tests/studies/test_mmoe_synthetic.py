@@ -124,7 +124,7 @@ def test_the_papers_models_have_the_papers_sizes():
     for sweep in FULL.sweeps()["compared"]:
         config = sweep.config(FULL.protocol)
         stream = Stream(FULL.protocol.tasks, [0], [0.5])
-        sizes[sweep.name] = MultiTaskModel(stream.inputs(), 2, config.replace(replicas=1, replica_rates=())).parameter_count()
+        sizes[sweep.name] = MultiTaskModel(stream.problem, config.replace(replicas=1, replica_rates=())).parameter_count()
         assert config.learning_rate * np.array(config.replica_rates) == pytest.approx([1e-4, 1e-3, 1e-2])
         assert (config.optimizer, config.weight_decay, config.dropout, config.gate_bias) == ("adam", 0.0, 0.0, False)
     assert sizes == {"shared_bottom": 13_255, "omoe": 14_018, "mmoe": 14_818}

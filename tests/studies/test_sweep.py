@@ -13,7 +13,6 @@ from manygate.datasets.synthetic import Tasks
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel
 from manygate.model.logits import predict
-from manygate.schema import Task
 from manygate.studies.stream import HeldOut, Stream
 from manygate.studies.sweep import Outcome, Protocol, SquaredError, Sweep, Total, initial_model, run_sweep
 from manygate.training.progress import Progress
@@ -38,9 +37,8 @@ def test_a_run_of_a_sweep_equals_the_same_run_alone(tmp_path, architecture):
         config = sweep.config(PROTOCOL).replace(
             replicas=1, seed=run, replica_rates=(), learning_rate=sweep.rates[place], max_steps=12
         )
-        model = MultiTaskModel(stream.inputs(), 2, config)
-        tasks = [Task(name=name, kind="regression") for name in ("y1", "y2")]
-        Trainer(model, tasks, stream, SquaredError(HeldOut(stream, 30, 0)), config).fit()
+        model = MultiTaskModel(stream.problem, config)
+        Trainer(model, stream, SquaredError(HeldOut(stream, 30, 0))).fit()
         test = HeldOut(stream, 40, 1)
         alone_T = test.squared_error(predict(model, test))[0]
         assert found.test_PLRT[p, place, run] == pytest.approx(alone_T, rel=1e-4)
@@ -49,7 +47,7 @@ def test_a_run_of_a_sweep_equals_the_same_run_alone(tmp_path, architecture):
 def test_runs_of_one_seed_start_alike_whatever_their_rate_and_correlation():
     sweep = Sweep("s", "s", {"architecture": "mmoe", **SMALL}, (0.0, 0.5, 1.0), (1e-3, 1e-2), runs=2)
     stream = Stream(PROTOCOL.tasks, range(2), sweep.correlations, 2, 8, 5)
-    model = initial_model(stream, 2, sweep.config(PROTOCOL).replace(replicas=12), range(2))
+    model = initial_model(stream, sweep.config(PROTOCOL).replace(replicas=12), range(2))
     weight = model.parameters["trunk.towers.weight"].detach()
     for r in range(12):
         assert torch.equal(weight[r], weight[6 * (r // 6)])

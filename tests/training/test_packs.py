@@ -10,6 +10,7 @@ import torch
 
 from manygate.data.rows import Input
 from manygate.errors import InputError
+from manygate.model.problem import Problem
 from manygate.runs.run import train_one, train_run
 from manygate.scoring.bundle import load_bundle
 from manygate.training.interrupt import Interrupted
@@ -35,7 +36,7 @@ def test_packs_train_the_replicas_that_one_program_trains(log, settings, tmp_pat
     assert parts.valid_score_R == pytest.approx(whole.valid_score_R, abs=1e-5)
     for name, value in whole.model.parameters.items():
         torch.testing.assert_close(parts.model.parameters[name], value, rtol=1e-4, atol=1e-5)
-    saved, _ = load_bundle(tmp_path / "parts" / "bundle", "cpu")
+    saved = load_bundle(tmp_path / "parts" / "bundle", "cpu").model
     assert saved.replicas == 5
     lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
     assert [len(json.loads(line)["valid"]["click"]) for line in lines] == [5] * len(lines)
@@ -72,15 +73,15 @@ def test_a_run_that_was_stopped_loads_the_packs_that_are_done_and_goes_on_in_the
 def test_packs_of_about_the_same_size_that_fit_in_memory(settings, monkeypatch):
     inputs = [Input("x", "dense", bias=False, units=100)]
     config = settings(expert_hidden=(16,), tower_hidden=(8,), batch_size=64, dropout=0.0)
-    one = replica_bytes(inputs, 2, config)
+    one = replica_bytes(Problem.binary(inputs, 2), config)
     assert one > 4 * 3 * 1000
     monkeypatch.setattr("manygate.training.packs.free_memory", lambda: one * 10.01 / 0.6)
     device = torch.device("cpu")
-    assert pack_size(inputs, 2, config.replace(replicas=9), device) == 9
-    assert pack_size(inputs, 2, config.replace(replicas=21), device) == 7
-    assert pack_size(inputs, 2, config.replace(replicas=21, pack=4), device) == 4
+    assert pack_size(Problem.binary(inputs, 2), config.replace(replicas=9), device) == 9
+    assert pack_size(Problem.binary(inputs, 2), config.replace(replicas=21), device) == 7
+    assert pack_size(Problem.binary(inputs, 2), config.replace(replicas=21, pack=4), device) == 4
     monkeypatch.setattr("manygate.training.packs.free_memory", lambda: 1.0)
-    assert pack_size(inputs, 2, config.replace(replicas=3), device) == 1
+    assert pack_size(Problem.binary(inputs, 2), config.replace(replicas=3), device) == 1
 
 
 def test_a_pack_that_ended_earlier_has_nothing_for_later_epochs():
@@ -146,10 +147,11 @@ def test_a_damaged_size_of_packs_is_named(log, settings, tmp_path, content):
 def test_gradients_of_every_task_take_memory(settings):
     inputs = [Input("x", "dense", bias=False, units=100)]
     config = settings(batch_size=64, experts=5, expert_hidden=(8,))
-    fixed, reading = (replica_bytes(inputs, 3, config.replace(weighting=name)) for name in ("fixed", "gradnorm"))
+    fixed, reading = (replica_bytes(Problem.binary(inputs, 3), config.replace(weighting=name)) for name in ("fixed", "gradnorm"))
     assert reading - fixed == 4 * 2 * 3 * 64 * 5 * 8  # twice three gradients at the experts' outputs, in float32
     fixed, reading = (
-        replica_bytes(inputs, 3, config.replace(weighting=name, architecture="l2_constrained")) for name in ("fixed", "gradnorm")
+        replica_bytes(Problem.binary(inputs, 3), config.replace(weighting=name, architecture="l2_constrained"))
+        for name in ("fixed", "gradnorm")
     )
     assert reading - fixed == 4 * 2 * 3 * 64 * 100, "at x"
 

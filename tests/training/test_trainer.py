@@ -25,6 +25,7 @@ from manygate.model.replicas import member_axis
 from manygate.runs.preflight import prepare
 from manygate.runs.run import finish, train_one, train_run
 from manygate.scoring.bundle import save_bundle
+from manygate.scoring.predictor import Predictor
 from manygate.training.interrupt import Interrupted
 from manygate.training.progress import Progress
 from manygate.training.trainer import DivergedError, Trainer
@@ -436,7 +437,7 @@ def test_saving_does_not_change_the_model(log, trainer, settings, tmp_path):
     training = trainer(log, settings(epochs=1))
     training.fit()
     before = predict(training.model, Split(log.parts["test"]))
-    save_bundle(tmp_path / "bundle", training.model, log.encoder)
+    save_bundle(tmp_path / "bundle", Predictor(training.model, log.encoder))
     np.testing.assert_array_equal(before, predict(training.model, Split(log.parts["test"])))
 
 

@@ -28,15 +28,16 @@ def predict(
 
     Example: manygate predict runs/mmoe today.parquet --keep user_id --keep item_id --out scores.parquet
     """
-    from manygate.scoring.predictor import output_names
     from manygate.scoring.score_file import write_scores
 
     ranker = load_ranker(run, device, import_)
-    calibration, fusion = (None, None) if raw else (ranker.calibration, ranker.fusion)
-    rows = write_scores(ranker.model, ranker.encoder, log, out, keep, overwrite, calibration, fusion)
-    names = output_names(ranker.encoder, fusion)
+    predictor = ranker.predictor.uncorrected() if raw else ranker.predictor
+    rows = write_scores(predictor, log, out, keep, overwrite)
+    names = predictor.output_names
     if json:
         tasks = list(ranker.schema.task_names)
-        print_json({"out": str(out), "rows": rows, "tasks": tasks, "columns": names, "calibrated": calibration is not None})
+        print_json(
+            {"out": str(out), "rows": rows, "tasks": tasks, "columns": names, "calibrated": predictor.calibration is not None}
+        )
     else:
         print(f"wrote {rows:,} rows to {out}: {', '.join([*keep, *names])}")

@@ -29,6 +29,8 @@ class Encoder:
     """A fitted encoder.
 
     >>> import pyarrow as pa
+    >>> from manygate.config import DataConfig
+    >>> from manygate.data.fit import fit_encoder
     >>> schema = Schema.from_yaml("{tasks: [{name: click}], features: [{name: item, kind: sparse}, {name: age, kind: dense}]}")
     >>> log = pa.record_batch({"item": ["a", "a", "b"], "age": [20.0, 30.0, 40.0], "click": [0, 1, 0]})
     >>> encoder = fit_encoder(schema, DataConfig(min_count=1), [("log", log)])

@@ -50,6 +50,7 @@ def infer_schema(
     values (-1 and 1, say) must be given a kind. Raises one :class:`InputError` that lists all unknown columns, or all labels that
     are neither.
 
+    >>> import pyarrow as pa
     >>> log = pa.table({"user_id": ["u1", "u2", "u1"], "price": [9.5, 3.25, 4.0], "click": [0, 1, 0]})
     >>> schema = infer_schema(log, "click")
     >>> [(feature.name, feature.kind, feature.note) for feature in schema.features]

@@ -41,6 +41,7 @@ class Sources:
 def open_sources(log: Any, config: DataConfig, valid: Any = None, test: Any = None) -> Sources:
     """Find a log's tables. A folder with train, valid and test in it (files or folders) is read as these parts.
 
+    >>> import pyarrow as pa
     >>> open_sources(pa.table({"a": [1]}), DataConfig()).train.name
     'Table (pyarrow)'
     """

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from manygate.data.batches import Split
-from manygate.data.encode import Encoder
 from manygate.data.encoded import encode_labelled, labelled_table
 from manygate.evaluation.task_report import task_report
 from manygate.metrics.uncertainty import interval_note
-from manygate.model import MultiTaskModel
-from manygate.model.logits import predict
-from manygate.scoring.calibration import Calibration
-from manygate.scoring.fusion import Fusion
 from manygate.scoring.fusion_search import judge_fusion
 from manygate.scoring.judged import feature_numbers, judged
-from manygate.scoring.predictor import prediction_columns
+from manygate.scoring.predictor import Predictor
 
 
-def evaluate_log(
-    model: MultiTaskModel, encoder: Encoder, log: Any, calibration: Calibration | None = None, fusion: Fusion | None = None
-) -> dict[str, Any]:
+def evaluate_log(predictor: Predictor, log: Any) -> dict[str, Any]:
     """Every metric of every task on a log: {log, rows, tasks: {task: {metrics, ensemble, undefined, calibration, calibrated}}}.
 
     With a fusion and a group column also ``fusion``, how the score ranks the visits:
     :func:`manygate.scoring.fusion_search.judge_fusion`.
     """
-    table = labelled_table(encoder, log)
-    name, rows, tasks = table.name, encode_labelled(encoder, table), encoder.schema.tasks
-    logit_RNT = predict(model, Split(rows, model.device))
-    report = task_report(logit_RNT, rows, tasks, encoder.labels, calibration)
-    replicas = model.replicas
-    head = {"log": name, "rows": len(rows), "replicas": replicas, "interval_note": interval_note(replicas)}
-    if fusion and fusion.active and encoder.schema.group is not None:
-        columns, number = prediction_columns(logit_RNT, encoder, calibration), feature_numbers(table, fusion.features)
-        ranked = judge_fusion(judged(rows, encoder, columns, number), fusion)
-        return head | {"tasks": report, "fusion": ranked}
-    return head | {"tasks": report}
+    table = labelled_table(predictor.encoder, log)
+    rows, fusion = encode_labelled(predictor.encoder, table), predictor.fusion
+    logit_RNT = predictor.logits(rows)
+    report = task_report(logit_RNT, rows, predictor.problem, predictor.calibration)
+    replicas = predictor.model.replicas
+    document = {
+        "log": table.name,
+        "rows": len(rows),
+        "replicas": replicas,
+        "interval_note": interval_note(replicas),
+        "tasks": report,
+    }
+    if fusion and fusion.active and predictor.schema.group is not None:
+        number = feature_numbers(table, fusion.features)
+        document["fusion"] = judge_fusion(judged(predictor, rows, predictor.columns(logit_RNT), number), fusion)
+    return document

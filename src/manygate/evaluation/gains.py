@@ -8,23 +8,21 @@ from typing import Any
 import numpy as np
 
 from manygate import metrics
-from manygate.data.labels import LabelScale
 from manygate.data.rows import Rows
 from manygate.metrics import paired
+from manygate.model.problem import Problem
 from manygate.schema import Task
-from manygate.scoring.outputs import task_labels
 
 
-def measured(
-    logit_RNT: np.ndarray, rows: Rows, tasks: Sequence[Task], labels: dict[str, LabelScale] | None = None
-) -> dict[str, paired.Measured]:
+def measured(logit_RNT: np.ndarray, rows: Rows, problem: Problem) -> dict[str, paired.Measured]:
     """The main metric of each task, to be compared with other models' on the same rows (:func:`gains`)."""
-    labels = labels or {task.name: LabelScale() for task in tasks}
     cluster_N = clusters(rows)
     found = {}
-    for t, task in enumerate(tasks):
-        label_N, weight_N = task_labels(rows, t, labels[task.name])
-        score_RN = logit_RNT[..., t] if task.kind == "binary" else labels[task.name].decode(logit_RNT[..., t].astype(np.float64))
+    for t, task in enumerate(problem.tasks):
+        label_N, weight_N = problem.labelled(rows, t)
+        score_RN = (
+            logit_RNT[..., t] if task.kind == "binary" else problem.labels[task.name].decode(logit_RNT[..., t].astype(np.float64))
+        )
         found[task.name] = paired.measure_main(task.kind, label_N, score_RN, weight_N, cluster_N)
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,14 @@ import pyarrow as pa
 import torch
 
 from manygate.data.batches import Split
-from manygate.data.encode import Encoder
 from manygate.data.table import open_table
 from manygate.model import MultiTaskModel
 from manygate.model.logits import ROWS_AT_ONCE
-from manygate.schema import Task
+from manygate.scoring.predictor import Predictor
 
 
 @torch.no_grad()
-def gate_report(model: MultiTaskModel, split: Split, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+def gate_report(model: MultiTaskModel, split: Split) -> list[dict[str, Any]]:
     """Mean and standard deviation of each gate weight over the rows of the task's sample space, of the first replica.
 
     Experts carry no names, so expert 3 of one replica has nothing to do with expert 3 of another, and replicas are not averaged.
@@ -39,13 +37,14 @@ def gate_report(model: MultiTaskModel, split: Split, tasks: Sequence[Task]) -> l
         sd_TE = np.sqrt(np.maximum(second_TE / count_TE - mean_TE**2, 0.0))
         report += [
             {"level": level, "task": task.name, "mean": mean_TE[t].tolist(), "sd": sd_TE[t].tolist()}
-            for t, task in enumerate(tasks)
+            for t, task in enumerate(model.problem.tasks)
         ]
     return report
 
 
-def gate_table(model: MultiTaskModel, encoder: Encoder, source: Any) -> pa.Table:
+def gate_table(predictor: Predictor, source: Any) -> pa.Table:
     """Mean and standard deviation over rows of each gate weight: columns replica, level, task, expert, mean, sd."""
+    model, encoder = predictor.model, predictor.encoder
     table = open_table(source, types=encoder.types)
     features = [feature.name for feature in encoder.schema.served_features]
     table.require(features, "needed to read the gates")

@@ -9,10 +9,10 @@ import numpy as np
 
 from manygate import metrics
 from manygate.data.batches import Split
-from manygate.data.labels import LabelScale
 from manygate.data.rows import Rows
 from manygate.errors import InputError, did_you_mean, setting
 from manygate.model.logits import Sliced
+from manygate.model.problem import Problem
 from manygate.model.replicas import Member
 from manygate.schema import Task
 from manygate.scoring.outputs import sigmoid
@@ -42,10 +42,9 @@ class Monitor:
     all tasks. That is part of what sharing costs, and part of the gain or loss that a comparison shows.
     """
 
-    def __init__(self, watched: str, tasks: Sequence[Task], rows: Rows, split: Split, labels: dict[str, LabelScale] | None = None):
-        self.tasks, self.rows, self.split = tuple(tasks), rows, split
-        self.labels = labels or {task.name: LabelScale() for task in tasks}
-        self.task, self.metric = parse_monitor(watched, tasks, rows.group_B is not None)
+    def __init__(self, watched: str, problem: Problem, rows: Rows, split: Split):
+        self.tasks, self.labels, self.rows, self.split = problem.tasks, problem.labels, rows, split
+        self.task, self.metric = parse_monitor(watched, problem.tasks, rows.group_B is not None)
 
     def name(self, task: Task) -> str:
         """The metric reported for a task."""

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from manygate import metrics
-from manygate.data.labels import LabelScale
 from manygate.data.rows import Rows
-from manygate.model.targets import Targets
+from manygate.model.problem import Problem
 from manygate.schema import Task
 from manygate.schema.task import joint_name
 from manygate.scoring.calibration import Calibration
-from manygate.scoring.outputs import joint_outputs, outputs, task_labels
+from manygate.scoring.outputs import joint_outputs, outputs
 
 
 def task_report(
     logit_RNT: np.ndarray,
     rows: Rows,
-    tasks: Sequence[Task],
-    labels: dict[str, LabelScale],
+    problem: Problem,
     calibration: Calibration | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Every metric of every task: mean, sd, 95 % interval and values over replicas; the ensemble; calibration.
 
     With a calibrator, ``calibrated`` says the same of the ensemble after it: method, metrics and calibration.
     """
-    output_RNT = outputs(logit_RNT, tasks, labels)
-    labelled = [task_labels(rows, t, labels[task.name]) for t, task in enumerate(tasks)]
+    tasks = problem.tasks
+    output_RNT = outputs(logit_RNT, problem)
+    labelled = [problem.labelled(rows, t) for t in range(len(tasks))]
     label_NT, weight_NT = (np.stack(columns, axis=1) for columns in zip(*labelled, strict=True))
     report = {}
     for t, task in enumerate(tasks):
@@ -45,16 +43,16 @@ def task_report(
                 "undefined": undefined,
                 "calibration": metrics.calibration_curve(label_N, after_N, weight_N),
             }
-    for t, joint in _joint_reports(output_RNT, label_NT, weight_NT, tasks, rows.group_B).items():
+    for t, joint in _joint_reports(output_RNT, label_NT, weight_NT, problem, rows.group_B).items():
         report[tasks[t].name]["joint"] = joint
     return report
 
 
 def _joint_reports(
-    output_RNT: np.ndarray, label_NT: np.ndarray, weight_NT: np.ndarray, tasks: Sequence[Task], group_N: np.ndarray | None
+    output_RNT: np.ndarray, label_NT: np.ndarray, weight_NT: np.ndarray, problem: Problem, group_N: np.ndarray | None
 ) -> dict[int, dict[str, Any]]:
     """Of each task after another the metrics of what is expected on any row, on all rows of the funnel's first step."""
-    steps, reports = Targets.of(tasks).steps, {}
+    tasks, steps, reports = problem.tasks, problem.targets.steps, {}
     joint_RNT, joint_label_NT, joint_weight_NT = joint_outputs(output_RNT, steps), label_NT.copy(), weight_NT.copy()
     for t, after in steps:
         happened_N = joint_label_NT[:, after] == 1

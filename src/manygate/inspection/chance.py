@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from manygate import metrics
-from manygate.data.labels import LabelScale
 from manygate.data.rows import Rows
 from manygate.inspection.importance import judge
 from manygate.inspection.thresholds import CHANCE_ERRORS, TELLING_ERROR
-from manygate.schema import Task
+from manygate.model.problem import Problem
 from manygate.scoring.outputs import outputs
 
 CHANCE = {"auc": 0.5, "r2": 0.0}
 
 
-def chance_report(logit_RNT: np.ndarray, rows: Rows, tasks: Sequence[Task], labels: dict[str, LabelScale]) -> list[dict[str, Any]]:
+def chance_report(logit_RNT: np.ndarray, rows: Rows, problem: Problem) -> list[dict[str, Any]]:
     """Each task's main metric (of the ensemble) beside chance: {task, metric, value, se, chance, verdict}.
 
     ``verdict`` is ``better`` where the value lies more than two standard errors above chance (AUC .5, R2 0); else ``noise``, or
     ``too few rows`` where two standard errors are more than .1, so that a fair model could have been missed.
     """
-    output_NT = outputs(logit_RNT, tasks, labels).mean(axis=0)
+    output_NT = outputs(logit_RNT, problem).mean(axis=0)
     report = []
-    for t, task in enumerate(tasks):
-        value, influence_N = judge(task, t, rows, output_NT[:, t], labels[task.name])
+    for t, task in enumerate(problem.tasks):
+        value, influence_N = judge(problem, t, rows, output_NT[:, t])
         se = metrics.standard_error(influence_N, rows.group_B)
         metric = metrics.MAIN_METRIC[task.kind]
         known = bool(np.isfinite(value) and np.isfinite(se))

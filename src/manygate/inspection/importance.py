@@ -18,12 +18,11 @@ from torch import Tensor
 
 from manygate import metrics
 from manygate.data.batches import Batch, Split
-from manygate.data.labels import LabelScale
 from manygate.data.rows import Input, Rows
 from manygate.model import MultiTaskModel
 from manygate.model.logits import predict
+from manygate.model.problem import Problem
 from manygate.randomness import stream_seed
-from manygate.schema import Task
 from manygate.scoring.outputs import outputs
 
 REPEATS = 3
@@ -57,9 +56,7 @@ class Permuted:
         return replace(batch, **{name: column})
 
 
-def importance_report(
-    model: MultiTaskModel, rows: Rows, tasks: Sequence[Task], labels: dict[str, LabelScale], repeats: int = REPEATS
-) -> list[dict[str, Any]]:
+def importance_report(model: MultiTaskModel, rows: Rows, repeats: int = REPEATS) -> list[dict[str, Any]]:
     """For each task the features, the most important first: {task, metric, value, rows, features: [{feature, drop, se}]}.
 
     ``drop`` is the mean over repeats of the main metric (AUC or R2) of the ensemble less that with the feature permuted among the
@@ -67,15 +64,15 @@ def importance_report(
     of the permutations. Bias features are absent at serving and have none.
     """
     spaces: dict[bytes, list[int]] = {}
-    for t in range(len(tasks)):
+    for t in range(len(model.problem.tasks)):
         spaces.setdefault((rows.weight_BT[:, t] > 0).tobytes(), []).append(t)
-    features = [feature for feature in model.inputs if not feature.bias]
+    features = [feature for feature in model.problem.inputs if not feature.bias]
     most = max(BUDGET // max(len(spaces) * len(features) * repeats * model.replicas, 1), FEWEST_ROWS)
     found: dict[int, dict[str, Any]] = {}
     for space in spaces.values():
         own = _own_rows(rows, space[0], most)
         if len(own):
-            found |= _one_space(model, own, [(t, tasks[t]) for t in space], features, tasks, labels, repeats)
+            found |= _one_space(model, own, space, features, repeats)
     return [found[t] for t in sorted(found)]
 
 
@@ -90,48 +87,46 @@ def _own_rows(rows: Rows, t: int, most: int) -> Rows:
 def _one_space(
     model: MultiTaskModel,
     rows: Rows,
-    chosen: Sequence[tuple[int, Task]],
+    chosen: Sequence[int],
     features: Sequence[Input],
-    tasks: Sequence[Task],
-    labels: dict[str, LabelScale],
     repeats: int,
 ) -> dict[int, dict[str, Any]]:
     """The tasks of one sample space, whose rows these are."""
-    split = Split(rows, model.device)
-    kinds = {kind: [i.name for i in model.inputs if i.kind == kind] for kind in ("sparse", "bag", "dense")}
+    split, problem = Split(rows, model.device), model.problem
+    kinds = {kind: [i.name for i in problem.inputs if i.kind == kind] for kind in ("sparse", "bag", "dense")}
 
     def judged(source: Split | Permuted) -> dict[int, tuple[float, np.ndarray]]:
-        output_NT = outputs(predict(model, source), tasks, labels).mean(axis=0)
-        return {t: judge(task, t, rows, output_NT[:, t], labels[task.name]) for t, task in chosen}
+        output_NT = outputs(predict(model, source), problem).mean(axis=0)
+        return {t: judge(problem, t, rows, output_NT[:, t]) for t in chosen}
 
     base = judged(split)
-    entries: dict[int, list[dict[str, Any]]] = {t: [] for t, _ in chosen}
+    entries: dict[int, list[dict[str, Any]]] = {t: [] for t in chosen}
     for number, feature in enumerate(features):
         place = kinds[feature.kind].index(feature.name)
         tries = [judged(Permuted(split, feature, place, _donors(len(split), number, k, split.device))) for k in range(repeats)]
-        for t, _ in chosen:
+        for t in chosen:
             drop_K = np.array([base[t][0] - one[t][0] for one in tries])
             influence_N = base[t][1] - np.mean([one[t][1] for one in tries], axis=0)
             entries[t].append({"feature": feature.name, **_summary(drop_K, influence_N, rows.group_B)})
     return {
         t: {
-            "task": task.name,
-            "metric": metrics.MAIN_METRIC[task.kind],
+            "task": problem.tasks[t].name,
+            "metric": metrics.MAIN_METRIC[problem.tasks[t].kind],
             "value": base[t][0] if np.isfinite(base[t][0]) else None,
             "rows": len(rows),
             "repeats": repeats,
             "features": sorted(entries[t], key=lambda entry: -(entry["drop"] if entry["drop"] is not None else -np.inf)),
         }
-        for t, task in chosen
+        for t in chosen
     }
 
 
-def judge(task: Task, t: int, rows: Rows, output_N: np.ndarray, scale: LabelScale) -> tuple[float, np.ndarray]:
-    """A task's main metric and each row's influence on it."""
-    label_N = scale.decode(rows.label_BT[:, t].astype(np.float64))
-    measure = metrics.auc if task.kind == "binary" else metrics.r2
-    weight_N = rows.weight_BT[:, t].astype(np.float64)
-    return measure(label_N, output_N, weight_N), metrics.influence(task.kind, label_N, output_N, weight_N)
+def judge(problem: Problem, t: int, rows: Rows, output_N: np.ndarray) -> tuple[float, np.ndarray]:
+    """Task t's main metric and each row's influence on it."""
+    label_N, weight_N = problem.labelled(rows, t)
+    kind = problem.tasks[t].kind
+    measure = metrics.auc if kind == "binary" else metrics.r2
+    return measure(label_N, output_N, weight_N), metrics.influence(kind, label_N, output_N, weight_N)
 
 
 def _donors(rows: int, feature: int, repeat: int, device: torch.device) -> Tensor:

@@ -15,8 +15,6 @@ import numpy as np
 import pyarrow as pa
 
 from manygate.data.batches import Split
-from manygate.data.encode import Encoder
-from manygate.data.labels import LabelScale
 from manygate.data.rows import Rows
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.inspection.chance import chance_report
@@ -29,7 +27,7 @@ from manygate.inspection.spectra import embedding_report
 from manygate.inspection.survey import Level, experts_report, gates_report, layers_report, survey, towers_report
 from manygate.model import MultiTaskModel
 from manygate.model.member import first_replicas
-from manygate.schema import Task
+from manygate.scoring.predictor import Predictor
 
 DOCUMENT_VERSION = 1
 CHEAP = ("gates", "dead", "experts", "noise")
@@ -46,8 +44,6 @@ Document = dict[str, Any]
 def look(
     model: MultiTaskModel,
     rows: Rows,
-    tasks: Sequence[Task],
-    labels: dict[str, LabelScale],
     parts: Iterable[str] = PARTS,
     replicas: int = REPLICAS,
     by: tuple[str, pa.Array] | None = None,
@@ -58,7 +54,7 @@ def look(
     """
     wanted, of = check_parts(parts), model.replicas
     model = first_replicas(model, replicas)
-    split, names = Split(rows, model.device), tuple(task.name for task in tasks)
+    split, tasks = Split(rows, model.device), model.problem.tasks
     found: Document = {
         "architecture": model.config.architecture,
         "rows": len(rows),
@@ -70,14 +66,14 @@ def look(
         "parts": [part for part in PARTS if part in wanted],
     }
     if wanted & set(CHEAP):
-        found |= _survey(model, rows, split, tasks, labels, wanted, by)
+        found |= _survey(model, rows, split, wanted, by)
     if wanted & {"conflict", "affinity"}:
-        pulls = pulls_report(model, split, tasks, "affinity" in wanted)
+        pulls = pulls_report(model, split, "affinity" in wanted)
         found |= {part: pulls[part] for part in ("conflict", "affinity") if part in wanted}
     if "importance" in wanted:
-        found["importance"] = importance_report(model, rows, tasks, labels)
+        found["importance"] = importance_report(model, rows)
     if "embeddings" in wanted:
-        found["embeddings"] = embedding_report(model, rows, names)
+        found["embeddings"] = embedding_report(model, rows)
     found["alarms"] = raise_alarms(found)
     return rounded(found)
 
@@ -86,20 +82,18 @@ def _survey(
     model: MultiTaskModel,
     rows: Rows,
     split: Split,
-    tasks: Sequence[Task],
-    labels: dict[str, LabelScale],
     wanted: set[str],
     by: tuple[str, pa.Array] | None,
 ) -> Document:
     """What one pass of each replica over the rows shows."""
-    names = [task.name for task in tasks]
+    names = model.problem.task_names
     found: Document = {"gates": [], "dead": {"layers": [], "towers": []}, "experts": []}
-    logit_RNT = np.zeros((model.replicas, len(rows), len(tasks)), dtype=np.float32)
+    logit_RNT = np.zeros((model.replicas, len(rows), len(names)), dtype=np.float32)
     segments = segments_of(by[1]) if by else []
     by_segment: list[Document] = []
     for m, member in enumerate(model.members):
         r = member.replica
-        seen = survey(model, m, split, names)
+        seen = survey(model, m, split)
         whose = {"replica": r} if len(model.members) == model.replicas else {"replica": r, "model": seen.tasks[0]}
         logit_RNT[r][:, list(member.tasks)] = seen.logit_NT
         weight_NT = rows.weight_BT[:, list(member.tasks)]
@@ -109,7 +103,7 @@ def _survey(
         found["experts"] += [{**whose, **entry} for entry in experts_report(model, seen)]
         for level in seen.levels:
             by_segment += [{**whose, **entry} for entry in _by_segment(level, weight_NT, seen.tasks, segments)]
-    found["noise"] = chance_report(logit_RNT, rows, tasks, labels)
+    found["noise"] = chance_report(logit_RNT, rows, model.problem)
     found = {part: value for part, value in found.items() if part in wanted}
     if by and "gates" in wanted:
         sizes = [{"segment": name, "rows": int(row_N.sum())} for name, row_N in segments]
@@ -135,16 +129,15 @@ def _by_segment(
     return report
 
 
-def look_at_run(model: MultiTaskModel, rows: Rows, tasks: Sequence[Task], labels: dict[str, LabelScale]) -> Document:
+def look_at_run(model: MultiTaskModel, rows: Rows) -> Document:
     """The cheap parts on validation rows, as a training run keeps them."""
     keep_B = np.zeros(len(rows), dtype=bool)
     keep_B[np.linspace(0, len(rows) - 1, min(len(rows), ROWS_OF_A_RUN)).round().astype(np.int64)] = True
-    return look(model, rows.where(keep_B), tasks, labels, CHEAP)
+    return look(model, rows.where(keep_B), CHEAP)
 
 
 def inspect_log(
-    model: MultiTaskModel,
-    encoder: Encoder,
+    predictor: Predictor,
     log: Any,
     parts: Iterable[str] = PARTS,
     rows: int = ROWS,
@@ -158,9 +151,9 @@ def inspect_log(
     wanted = check_parts(parts)
     if by is not None and "gates" not in wanted:
         raise InputError(f"by {by!r}: only the gates are shown by segment, and they are not among the parts asked for. Add gates.")
-    name, total, chosen, column = read_sample(encoder, log, rows, by)
+    name, total, chosen, column = read_sample(predictor.encoder, log, rows, by)
     segment = (by, column) if by is not None and column is not None else None
-    found = look(model, chosen, encoder.schema.tasks, encoder.labels, wanted, replicas, segment)
+    found = look(predictor.model, chosen, wanted, replicas, segment)
     over_time = [{"epoch": entry["epoch"], "gates": entry["gates"]} for entry in history if entry.get("gates")]
     head = {"inspection_version": DOCUMENT_VERSION, "manygate_version": version("manygate"), "log": name, "rows_of_log": total}
     return {**head, **found, **({"history": over_time} if "gates" in wanted else {})}

@@ -22,7 +22,6 @@ from manygate.model import MultiTaskModel
 from manygate.model.member import Values, member_values, read_inputs, run_trunk
 from manygate.objective.funnel import FunnelLosses
 from manygate.objective.loss import Losses
-from manygate.schema import Task
 
 BATCHES = 16
 STEP = 0.001
@@ -65,8 +64,9 @@ def gradient_batches(split: Split, size: int) -> list[Batch]:
     return [split.take(torch.arange(b, len(split), count, device=split.device)[:size]) for b in range(count)]
 
 
-def losses_of(model: MultiTaskModel, tasks: Sequence[Task]) -> FunnelLosses:
+def losses_of(model: MultiTaskModel) -> FunnelLosses:
     """What the model was trained by."""
+    tasks = model.problem.tasks
     own = torch.arange(len(tasks), device=model.device).unsqueeze(0)
     return FunnelLosses(Losses(tasks, own, model.ordinals), model.targets, model.config)
 
@@ -205,21 +205,22 @@ def affinity_report(affinity_STT: np.ndarray, tasks: Sequence[str]) -> list[dict
     return report
 
 
-def pulls_report(model: MultiTaskModel, split: Split, tasks: Sequence[Task], affinity: bool = True) -> dict[str, Any]:
+def pulls_report(model: MultiTaskModel, split: Split, affinity: bool = True) -> dict[str, Any]:
     """Conflict and affinity between the tasks of each replica: {conflict, affinity}; empty where nothing is shared."""
-    if model.scheme.one_model_per_task or len(tasks) < 2:
+    names = model.problem.task_names
+    if model.scheme.one_model_per_task or len(names) < 2:
         return {"conflict": [], "affinity": []}
-    layers, by, names = shared_layers(model), losses_of(model, tasks), [task.name for task in tasks]
+    layers, by = shared_layers(model), losses_of(model)
     batches = gradient_batches(split, model.config.batch_size)
     cosines: dict[tuple[str, int, int], list[list[float]]] = {
-        (layer, a, b): [[] for _ in model.members] for layer in [*layers, X] for a, b in combinations(range(len(tasks)), 2)
+        (layer, a, b): [[] for _ in model.members] for layer in [*layers, X] for a, b in combinations(range(len(names)), 2)
     }
     steps = []
     for m in range(len(model.members)):
         values = member_values(model, m)
         for batch in batches:
             gradients, loss_T = task_gradients(model, values, batch, layers, by)
-            for key, cosine in layer_cosines(gradients, layers, len(tasks)).items():
+            for key, cosine in layer_cosines(gradients, layers, len(names)).items():
                 cosines[key][m].append(cosine)
             if affinity:
                 steps.append(look_ahead(model, values, batch, layers, gradients, loss_T, by))

@@ -66,13 +66,13 @@ def use_counts(rows: Rows, inputs: Sequence[Input]) -> dict[str, np.ndarray]:
     return found
 
 
-def embedding_report(model: MultiTaskModel, rows: Rows, tasks: Sequence[str]) -> list[dict[str, Any]]:
+def embedding_report(model: MultiTaskModel, rows: Rows) -> list[dict[str, Any]]:
     """The spectrum of each table of each replica: {replica, feature, of, dim, seen, possible, plain, by_use}.
 
     ``of`` says whose table it is where tasks have their own: a task, or ``shared``.
     """
-    counts, report = use_counts(rows, model.inputs), []
-    copies = model.embedding.copies
+    counts, report = use_counts(rows, model.problem.inputs), []
+    copies, tasks = model.embedding.copies, model.problem.task_names
     for m, member in enumerate(model.members):
         for dim in model.embedding.dims:
             table_VD, start = model.parameters[f"embedding.{dim}"].detach()[:, m].cpu().numpy(), 0

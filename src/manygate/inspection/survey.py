@@ -51,7 +51,7 @@ class Survey:
 
 
 @torch.no_grad()
-def survey(model: MultiTaskModel, m: int, split: Split, tasks: Sequence[str]) -> Survey:
+def survey(model: MultiTaskModel, m: int, split: Split) -> Survey:
     """Run member m over a split once, watching."""
     values, member = member_values(model, m), model.members[m]
     places, stride = _places(model.trunk), -(-len(split) // EXPERT_ROWS)
@@ -76,7 +76,7 @@ def survey(model: MultiTaskModel, m: int, split: Split, tasks: Sequence[str]) ->
             for level, gate_BTE in zip(gates, own, strict=True):
                 level.append(gate_BTE)
     return Survey(
-        tasks=tuple(tasks[t] for t in member.tasks),
+        tasks=tuple(model.problem.task_names[t] for t in member.tasks),
         logit_NT=torch.cat(logits).float().cpu().numpy(),
         levels=[
             Level(places.get(name, name), torch.cat(parts).float().cpu().numpy(), seen_by)

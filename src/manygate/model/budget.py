@@ -27,8 +27,8 @@ from manygate.data.rows import Input
 from manygate.data.sources import find_schema, open_sources
 from manygate.errors import InputError, setting
 from manygate.layers.embedding import Embedding
+from manygate.model.problem import Problem
 from manygate.model.replicas import MultiTaskModel, member_axis
-from manygate.model.targets import Targets
 
 TOLERANCE = 0.02
 ROWS = 64
@@ -45,14 +45,15 @@ class Size:
     flops: int
 
 
-def measure(inputs: Sequence[Input], tasks: int, config: RunConfig, targets: Targets | None = None) -> Size:
+def measure(problem: Problem, config: RunConfig) -> Size:
     """The size of a run's model, without making it: tensors that have a shape and no memory.
 
-    >>> measure([Input("x", "dense", False, units=100)], 2, RunConfig(expert_hidden=16, tower_hidden=8))
+    >>> problem = Problem.binary([Input("x", "dense", False, units=100)], tasks=2)
+    >>> measure(problem, RunConfig(expert_hidden=16, tower_hidden=8))
     Size(parameters=14818, network_parameters=14818, flops=29856)
     """
     with torch.device("meta"), own_faults(config.architecture):
-        model = MultiTaskModel(inputs, tasks, config.replace(replicas=1, **_UNMATCHED), "meta", False, targets)
+        model = MultiTaskModel(problem, config.replace(replicas=1, **_UNMATCHED), "meta", False)
         network = sum(value.numel() for name, value in model.parameters.items() if member_axis(name) == 0)
         flops = len(model.members) * _flops(model)
     return Size(model.parameter_count(), network, flops)
@@ -90,7 +91,7 @@ def _flops(model: MultiTaskModel) -> int:
     return round(counter.get_total_flops() / ROWS)
 
 
-def matched(inputs: Sequence[Input], tasks: int, config: RunConfig, targets: Targets | None = None) -> RunConfig:
+def matched(problem: Problem, config: RunConfig) -> RunConfig:
     """The settings with widths that meet ``match_parameters`` or ``match_flops`` within 2 %; unchanged where neither is set.
 
     The hidden widths of the experts (or bottoms) are scaled together. Where one unit more is too coarse a step, the towers' widths
@@ -102,7 +103,7 @@ def matched(inputs: Sequence[Input], tasks: int, config: RunConfig, targets: Tar
     plain = config.replace(**_UNMATCHED)
 
     def cost(candidate: RunConfig) -> int:
-        size = measure(inputs, tasks, candidate, targets)
+        size = measure(problem, candidate)
         return size.network_parameters if name == "match_parameters" else size.flops
 
     base = _with_widths(plain)
@@ -191,28 +192,28 @@ def listing(config: RunConfig, columns: int, labels: int) -> tuple[list[dict[str
     if config.log is None:
         if columns < 1 or labels < 1:
             raise InputError(f"{setting('columns')} and {setting('labels')}: at least 1 of each; found {columns} and {labels}.")
-        inputs: Sequence[Input] = [Input("x", "dense", False, units=columns)]
-        tasks, title = labels, f"{columns:,} numbers, {labels} tasks"
+        problem = Problem.binary([Input("x", "dense", False, units=columns)], labels)
+        title = f"{columns:,} numbers, {labels} tasks"
     else:
         sources = open_sources(config.log, config, None, None)
         log = encode_log(sources, find_schema(sources, config, None), config)
-        inputs, tasks = log.encoder.inputs(config.dim), len(log.schema.tasks)
-        title = f"{config.log}: {len(inputs)} features, {tasks} tasks"
-    return [_listed(inputs, tasks, config.replace(architecture=name)) for name in config.architectures], title
+        problem = Problem.of(log.encoder, config)
+        title = f"{config.log}: {len(problem.inputs)} features, {len(problem.tasks)} tasks"
+    return [_listed(problem, config.replace(architecture=name)) for name in config.architectures], title
 
 
-def _listed(inputs: Sequence[Input], tasks: int, config: RunConfig) -> dict[str, Any]:
+def _listed(problem: Problem, config: RunConfig) -> dict[str, Any]:
     scheme = find_architecture(config.architecture)
     source = " ".join((sys.modules[scheme.__module__].__doc__ or "").partition("\n\n")[0].split())
     row: dict[str, Any] = {"name": config.architecture, "source": source, "problem": None}
     try:
-        own = matched(inputs, tasks, config)
-        row |= asdict(measure(inputs, tasks, own))
+        own = matched(problem, config)
+        row |= asdict(measure(problem, own))
     except InputError as error:
         own_problems = [text if config.architecture in text else f"{config.architecture}: {text}" for text in error.marked]
         return {**row, "problem": " ".join(own_problems)}
-    width = own.lower_hidden[-1] if own.lower_hidden else _width(inputs)
-    bottom = own.bottom_hidden or bottom_widths(Inputs(width), tasks, own)
+    width = own.lower_hidden[-1] if own.lower_hidden else _width(problem.inputs)
+    bottom = own.bottom_hidden or bottom_widths(Inputs(width), len(problem.tasks), own)
     rows = [bottom] if scheme.widths == "bottom_hidden" else own.level_hidden or [own.expert_hidden]
     hidden = "/".join("-".join(map(str, widths)) for widths in rows)
     return {**row, "hidden": hidden, "towers": "-".join(map(str, own.tower_hidden))}

@@ -19,7 +19,6 @@ from torch.func import functional_call
 from manygate.architecture import Inputs, find_architecture
 from manygate.config import RunConfig
 from manygate.data.batches import Batch
-from manygate.data.rows import Input
 from manygate.errors import InputError, did_you_mean, setting
 from manygate.layers.decay import undecayed_parameters
 from manygate.layers.embedding import Embedding
@@ -29,7 +28,7 @@ from manygate.layers.tower import BiasTower, Towers
 from manygate.layers.units import Drawn
 from manygate.model.conditional import conditional_logits
 from manygate.model.ordinal import Ordinals, Thresholds
-from manygate.model.targets import Targets
+from manygate.model.problem import Problem
 from manygate.model.trunk import Trunk
 from manygate.randomness import DRAWN, HIDDEN_BIAS, INITIAL, keep_mask, stream_seed
 
@@ -56,25 +55,23 @@ class MultiTaskModel:
 
     def __init__(
         self,
-        inputs: Sequence[Input],
-        tasks: int,
+        problem: Problem,
         config: RunConfig,
         device: torch.device | str = "cpu",
         initialise: bool = True,
-        targets: Targets | None = None,
     ):
-        self.inputs, self.tasks, self.config, self.device = tuple(inputs), tasks, config, torch.device(device)
+        self.problem, self.config, self.device = problem, config, torch.device(device)
         self.scheme = scheme = find_architecture(config.architecture)
-        targets = targets or Targets()
-        self.targets = targets.alone() if scheme.one_model_per_task else targets
+        tasks = len(problem.tasks)
+        self.targets = problem.targets.alone() if scheme.one_model_per_task else problem.targets
         own_tasks, heads = 1 if scheme.one_model_per_task else tasks, self.targets.heads(config.funnel)
         self.ordinals = Ordinals(self.targets.levels, own_tasks, own_tasks + len(heads))
         own = [(t,) for t in range(tasks)] if scheme.one_model_per_task else [tuple(range(tasks))]
         self.members = tuple(Member(r, config.seed_of(r), t) for r in range(config.replicas) for t in own)
         self.embedding = Embedding(
-            self.inputs, [i for i in self.inputs if not i.bias], copies=tasks + 1 if scheme.own_embeddings else 1
+            problem.inputs, [i for i in problem.inputs if not i.bias], copies=tasks + 1 if scheme.own_embeddings else 1
         ).to(self.device)
-        self.bias_embedding = Embedding(self.inputs, [i for i in self.inputs if i.bias]).to(self.device)
+        self.bias_embedding = Embedding(problem.inputs, [i for i in problem.inputs if i.bias]).to(self.device)
         rows = sum(self.embedding.rows.values()) + sum(self.bias_embedding.rows.values())
         self.sparse = rows > 100_000 if config.sparse_gradients is None else config.sparse_gradients
         with torch.device("meta"):  # shapes alone: drawing values here would move the global random state
@@ -88,7 +85,7 @@ class MultiTaskModel:
 
     def _new_trunk(self) -> Trunk:
         config = self.config
-        own_tasks = 1 if self.scheme.one_model_per_task else self.tasks
+        own_tasks = 1 if self.scheme.one_model_per_task else len(self.problem.tasks)
         width, lower = self.embedding.width, None
         if config.lower_hidden:
             if self.scheme.own_embeddings or config.gate_features:
@@ -98,7 +95,7 @@ class MultiTaskModel:
                 )
             lower = Experts(width, 1, config.lower_hidden, dropout=config.dropout)
             width = config.lower_hidden[-1]
-        architecture = self.scheme.build(Inputs(width, self._gate_columns()), self.tasks, config)
+        architecture = self.scheme.build(Inputs(width, self._gate_columns()), len(self.problem.tasks), config)
         heads, steps = self.targets.heads(config.funnel), self.targets.transfers(config.funnel)
         towers = Towers(own_tasks, architecture.output_width, config.tower_hidden, config.dropout, heads, steps)
         thresholds = Thresholds(self.ordinals.cuts) if self.ordinals.cuts else None

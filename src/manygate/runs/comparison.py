@@ -18,7 +18,7 @@ from manygate.report import write_report
 from manygate.runs.run import Trained, diverged, document, finish, train_one
 from manygate.runs.weight_sweep import judge, sweep_settings
 from manygate.schema import Task
-from manygate.scoring.outputs import outputs, task_labels
+from manygate.scoring.outputs import outputs
 from manygate.text import count_of
 from manygate.training.progress import Progress
 from manygate.verdict.recommendation import recommend
@@ -141,10 +141,11 @@ def measures(log: EncodedLog, trained: dict[str, Trained]) -> Measures:
     cluster_N = clusters(rows)
     found: Measures = {}
     for name, one in trained.items():
-        output_RNT = outputs(one.test_logit_RNT, log.schema.tasks, log.encoder.labels)
+        problem = one.predictor.problem
+        output_RNT = outputs(one.test_logit_RNT, problem)
         found[name] = {}
         for t, task in enumerate(log.schema.tasks):
-            label_N, weight_N = task_labels(rows, t, log.encoder.labels[task.name])
+            label_N, weight_N = problem.labelled(rows, t)
             scores = (one.test_logit_RNT[..., t], output_RNT[..., t])
             found[name][task.name] = measure(task.kind, label_N, *scores, weight_N, cluster_N, rows.group_B is not None)
     return found

@@ -12,14 +12,13 @@ from torch.func import functional_call
 from manygate.architecture import find_architecture, import_scheme
 from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog, encode_log
-from manygate.data.rows import Input
 from manygate.data.sources import find_schema, open_sources
 from manygate.errors import InputError, raise_all, setting
 from manygate.evaluation.monitor import check_monitor, parse_monitor
 from manygate.model import MultiTaskModel
 from manygate.model.budget import matched, measure, own_faults
 from manygate.model.device import choose_device
-from manygate.model.targets import Targets
+from manygate.model.problem import Problem
 from manygate.objective.weighting import check_weighting
 from manygate.schema import Schema
 from manygate.training.memory import all_memory
@@ -110,22 +109,22 @@ def _unknown(names: Sequence[str]) -> Iterator[str]:
 
 def _problems(log: EncodedLog, config: RunConfig) -> list[str]:
     """Why an architecture cannot be trained with these settings, if it cannot."""
-    inputs, tasks, targets = log.encoder.inputs(config.dim), len(log.schema.tasks), Targets.of(log.schema.tasks, log.encoder.labels)
+    asked = Problem.of(log.encoder, config)
     try:
         with own_faults(config.architecture):
-            own = matched(inputs, tasks, config, targets)
-            check_memory(log, own)
-            measure(inputs, tasks, own, targets)
-            check_shared_layer(inputs, tasks, own)
+            sized = matched(asked, config)
+            check_memory(asked, sized)
+            measure(asked, sized)
+            check_shared_layer(asked, sized)
     except InputError as error:
         return [problem if config.architecture in problem else f"{config.architecture}: {problem}" for problem in error.marked]
     return []
 
 
-def check_shared_layer(inputs: Sequence[Input], tasks: int, config: RunConfig) -> None:
+def check_shared_layer(problem: Problem, config: RunConfig) -> None:
     """Refuse a ``shared_layer`` at which no gradient could be read."""
     with torch.device("meta"):
-        model = MultiTaskModel(inputs, tasks, config.replace(replicas=1), "meta", False)
+        model = MultiTaskModel(problem, config.replace(replicas=1), "meta", False)
         x_BD = torch.empty(2, model.embedding.copies * model.embedding.width)
         bias_BC = torch.empty(2, model.bias_embedding.width)
     trunk = model.trunk.eval()
@@ -137,10 +136,10 @@ def check_shared_layer(inputs: Sequence[Input], tasks: int, config: RunConfig) -
         raise InputError(f"{name}.shared_layer names a module whose output has no gradient; it is what tasks read.")
 
 
-def check_memory(log: EncodedLog, config: RunConfig) -> None:
+def check_memory(problem: Problem, config: RunConfig) -> None:
     """Refuse a model that cannot fit: all replicas' weights, and one's gradient and best weights beside them, in float32."""
     with torch.device("meta"):
-        one = MultiTaskModel(log.encoder.inputs(config.dim), len(log.schema.tasks), config.replace(replicas=1), "meta", False)
+        one = MultiTaskModel(problem, config.replace(replicas=1), "meta", False)
     needed, there = 4 * one.parameter_count() * (config.replicas + 2), _memory(choose_device(config.device))
     if needed > there:
         raise InputError(

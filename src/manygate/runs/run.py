@@ -31,12 +31,13 @@ from manygate.model import MultiTaskModel
 from manygate.model.budget import matched, measure
 from manygate.model.device import choose_device
 from manygate.model.logits import predict
-from manygate.model.targets import Targets
+from manygate.model.problem import Problem
 from manygate.report import write_report
 from manygate.schema import Schema
-from manygate.scoring.bundle import find_bundle, load_bundle, save_bundle
-from manygate.scoring.calibration import Calibration, read_calibration
+from manygate.scoring.bundle import load_bundle, save_bundle
+from manygate.scoring.calibration import Calibration
 from manygate.scoring.calibration_fit import fit_calibration
+from manygate.scoring.predictor import Predictor
 from manygate.training.packs import pack_size, train_packs
 from manygate.training.progress import Progress
 from manygate.training.state import State, check_fingerprint
@@ -51,13 +52,17 @@ WIDTHS = ("expert_hidden", "level_hidden", "task_expert_hidden", "bottom_hidden"
 class Trained:
     """A trained model with what its report needs."""
 
-    model: MultiTaskModel
+    predictor: Predictor
     result: dict[str, Any]
     test_logit_RNT: np.ndarray
     valid_score_R: list[float]
     state: State
     fingerprint: str
-    calibration: Calibration | None = None
+
+    @property
+    def model(self) -> MultiTaskModel:
+        """The network with all its replicas."""
+        return self.predictor.model
 
 
 @contextmanager
@@ -78,60 +83,73 @@ def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress:
 
     The caller calls :func:`finish` when all that it writes there is written.
     """
-    device = choose_device(config.device)
-    tasks, targets = log.schema.tasks, Targets.of(log.schema.tasks, log.encoder.labels)
-    in_groups = any(task.trained_by == "pairwise" for task in tasks)
+    device, problem = choose_device(config.device), Problem.of(log.encoder, config)
+    in_groups = any(task.trained_by == "pairwise" for task in problem.tasks)
     splits = {part: Split(rows, device, in_groups and part == "train") for part, rows in log.parts.items()}
-    monitor = Monitor(config.monitor, tasks, log.parts["valid"], splits["valid"], log.encoder.labels)
-    inputs = log.encoder.inputs(config.dim)
+    monitor = Monitor(config.monitor, problem, log.parts["valid"], splits["valid"])
     fingerprint = log.fingerprint(config.replace(log=None, threads=None, device="auto", checkpoint_seconds=0).to_yaml())
     if folder is not None and (folder / "DONE").is_file():
-        state = _finished(folder, fingerprint)
-        model, _ = load_bundle(folder, str(device))
-        calibration = read_calibration(find_bundle(folder))
+        state, predictor = _finished(folder, fingerprint), load_bundle(folder, str(device))
         progress.say(f"{config.architecture}: done before, loaded from {folder}")
     else:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        with _out_of_memory(config):
-            own = matched(inputs, len(tasks), config, targets)
-
-            def trainer(part: RunConfig, place: Path | None, title: str, first: int) -> Trainer:
-                one, train = MultiTaskModel(inputs, len(tasks), part, device, True, targets), splits["train"]
-                whole = part.replicas == own.replicas
-                return Trainer(
-                    one, tasks, train, monitor, part, place, progress, fingerprint, title, first_replica=first, whole=whole
-                )
-
-            model, state = train_packs(trainer, own, pack_size(inputs, len(tasks), own, device, targets), folder)
-        calibration = _calibration(model, log, splits["valid"], config.calibration)
+        model, state = _fit(problem, splits["train"], monitor, config, folder, progress, fingerprint)
+        predictor = Predictor(model, log.encoder, _calibration(model, log, splits["valid"], config.calibration))
         if folder is not None:
-            save_bundle(folder / "bundle", model, log.encoder, calibration)
+            save_bundle(folder / "bundle", predictor)
     score_M = np.array([math.nan if best is None else best for best in state.best])
-    logit_RNT = predict(model, splits["test"])
-    result = {
-        "architecture": config.architecture,
-        "weighting": config.weighting,
-        **asdict(measure(inputs, len(tasks), model.config, targets)),
+    logit_RNT = predict(predictor.model, splits["test"])
+    result = _result(log, predictor, state, logit_RNT, splits["test"])
+    return Trained(predictor, result, logit_RNT, monitor.by_replica(score_M, predictor.model.members), state, fingerprint)
+
+
+def _fit(
+    problem: Problem,
+    train: Split,
+    monitor: Monitor,
+    config: RunConfig,
+    folder: Path | None,
+    progress: Progress,
+    fingerprint: str,
+) -> tuple[MultiTaskModel, State]:
+    """Train all replicas, in packs that fit in memory, from where an earlier run was stopped."""
+    device = train.device
+    with _out_of_memory(config):
+        sized = matched(problem, config)
+
+        def trainer(part: RunConfig, pack_folder: Path | None, title: str, first: int) -> Trainer:
+            model, whole = MultiTaskModel(problem, part, device), part.replicas == sized.replicas
+            return Trainer(model, train, monitor, pack_folder, progress, fingerprint, title, first_replica=first, whole=whole)
+
+        return train_packs(trainer, sized, pack_size(problem, sized, device), folder)
+
+
+def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.ndarray, test: Split) -> dict[str, Any]:
+    """What a run reports of one trained model."""
+    model = predictor.model
+    return {
+        "architecture": model.config.architecture,
+        "weighting": model.config.weighting,
+        **asdict(measure(model.problem, model.config)),
         "widths": {name: getattr(model.config, name) for name in WIDTHS},
         "seconds": round(state.seconds, 3),
         "replicas": model.replicas,
-        "tasks": task_report(logit_RNT, log.parts["test"], tasks, log.encoder.labels, calibration),
-        "gates": gate_report(model, splits["test"], tasks),
-        "inspection": look_at_run(model, log.parts["valid"], tasks, log.encoder.labels),
+        "tasks": task_report(logit_RNT, log.parts["test"], model.problem, predictor.calibration),
+        "gates": gate_report(model, test),
+        "inspection": look_at_run(model, log.parts["valid"]),
         "history": state.history,
         "stopped": {"best_epoch": _best_epochs(model, state, log.schema), "reason": state.reason},
         "diverged": _diverged(model, state),
     }
-    return Trained(model, result, logit_RNT, monitor.by_replica(score_M, model.members), state, fingerprint, calibration)
 
 
 def _calibration(model: MultiTaskModel, log: EncodedLog, split: Split, method: str) -> Calibration | None:
     """The calibrators of a trained model, fitted on validation rows."""
     if method == "none":
         return None
-    labels, place = log.encoder.labels, f"validation rows of {log.source}"
-    return fit_calibration(predict(model, split), log.parts["valid"], log.schema.tasks, labels, method, log=place)
+    rows_used = f"validation rows of {log.source}"
+    return fit_calibration(predict(model, split), log.parts["valid"], model.problem, method, log=rows_used)
 
 
 def _best_epochs(model: MultiTaskModel, state: State, schema: Schema) -> dict[str, list[int]]:

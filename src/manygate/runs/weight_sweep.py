@@ -15,10 +15,11 @@ import numpy as np
 from manygate import metrics
 from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog
+from manygate.data.rows import Rows
 from manygate.evaluation.gains import gains, measured
 from manygate.metrics.pareto import hypervolume, non_dominated, weight_vectors
+from manygate.model.problem import Problem
 from manygate.runs.run import Trained
-from manygate.scoring.outputs import task_labels
 
 GUESS = {"auc": 0.5, "r2": 0.0}
 """The reference point of hypervolumes: what guessing scores."""
@@ -49,7 +50,7 @@ def judge(log: EncodedLog, sweep: Trained, count: int, rivals: dict[str, Trained
             "valid": _plain(names, valid_T),
             "test": _plain(names, test_T),
             "hypervolume_added": together - volumes["test"] if np.isfinite(test_T).all() else None,
-            **_stand(log, {p: logit_PRNT[p] for p in front.tolist()}, rival.test_logit_RNT),
+            **_stand(log.parts["test"], sweep.predictor.problem, {p: logit_PRNT[p] for p in front.tolist()}, rival.test_logit_RNT),
         }
     return {
         "replicas": logit_PRNT.shape[1],
@@ -80,24 +81,22 @@ def _values(log: EncodedLog, trained: Trained) -> tuple[np.ndarray, np.ndarray]:
     test_RT = np.empty_like(valid_RT)
     for t, task in enumerate(tasks):
         measure, scale = metrics.METRICS[metrics.MAIN_METRIC[task.kind]].compute, log.encoder.labels[task.name]
-        label_N, weight_N = task_labels(rows, t, scale)
+        label_N, weight_N = trained.predictor.problem.labelled(rows, t)
         for r, score_N in enumerate(trained.test_logit_RNT[..., t]):
             value_N = score_N if task.kind == "binary" else scale.decode(score_N.astype(np.float64))
             test_RT[r, t] = measure(label_N, value_N, weight_N)
     return valid_RT, test_RT
 
 
-def _stand(log: EncodedLog, front: dict[int, np.ndarray], rival_RNT: np.ndarray) -> dict[str, Any]:
+def _stand(rows: Rows, problem: Problem, front: dict[int, np.ndarray], rival_RNT: np.ndarray) -> dict[str, Any]:
     """How a method stands to the points of the front on test, by paired gains.
 
     *dominated*: some point is at least as good in every task, and clearly better in one (the whole 95 % interval).
     *beyond the sweep*: against every point the method is clearly better in a task. Else *cannot tell*.
     """
-    rival, *points = (
-        measured(logit_RNT, log.parts["test"], log.schema.tasks, log.encoder.labels) for logit_RNT in (rival_RNT, *front.values())
-    )
+    rival, *points = (measured(logit_RNT, rows, problem) for logit_RNT in (rival_RNT, *front.values()))
     against: list[dict[str, Any]] = [
-        {"point": p, "gains": gains(rival, point, log.schema.tasks)} for p, point in zip(front, points, strict=True)
+        {"point": p, "gains": gains(rival, point, problem.tasks)} for p, point in zip(front, points, strict=True)
     ]
     dominated, ahead = False, bool(against)
     for found in (one["gains"].values() for one in against):

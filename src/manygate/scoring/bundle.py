@@ -27,11 +27,12 @@ from manygate.data.scale import Scale
 from manygate.errors import InputError, raise_all
 from manygate.files import check_manifest, read_json, to_json, write_folder, write_manifest, write_text
 from manygate.model import MultiTaskModel
-from manygate.model.targets import Targets
+from manygate.model.problem import Problem
 from manygate.schema import Schema
 from manygate.schema.reading import validated
-from manygate.scoring.calibration import CALIBRATION_FILE, Calibration
-from manygate.scoring.fusion import FUSION_FILE, Fusion
+from manygate.scoring.calibration import CALIBRATION_FILE, read_calibration
+from manygate.scoring.fusion import FUSION_FILE, read_fusion
+from manygate.scoring.predictor import Predictor
 
 BUNDLE_VERSION = ENCODER_VERSION = 1
 _FILES = ("model.safetensors", "config.yaml", "schema.json", "encoder.json")
@@ -46,14 +47,13 @@ _TYPES = {
 
 def save_bundle(
     path: Path,
-    model: MultiTaskModel,
-    encoder: Encoder,
-    calibration: Calibration | None = None,
-    fusion: Fusion | None = None,
+    predictor: Predictor,
 ) -> None:
     """Write a bundle whole or not at all; an existing one is replaced, anything else is refused."""
     if path.exists() and not (path / "manifest.json").is_file() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path}: exists and is not a bundle, so it is not replaced. Choose another place.")
+
+    model, encoder, calibration, fusion = predictor.model, predictor.encoder, predictor.calibration, predictor.fusion
 
     def fill(folder: Path) -> None:
         tensors = {name: value.detach().cpu().contiguous() for name, value in model.parameters.items()}
@@ -70,7 +70,7 @@ def save_bundle(
     write_folder(path, fill)
 
 
-def load_bundle(path: str | Path, device: str = "cpu") -> tuple[MultiTaskModel, Encoder]:
+def load_bundle(path: str | Path, device: str = "cpu") -> Predictor:
     """Read a bundle after checking every file against the manifest.
 
     Raises :class:`InputError` naming each file that is missing, truncated, changed or foreign.
@@ -87,8 +87,8 @@ def load_bundle(path: str | Path, device: str = "cpu") -> tuple[MultiTaskModel, 
     schema = validated(Schema, read_json(folder / "schema.json"), str(folder / "schema.json"))
     with _reading(folder / "encoder.json"):
         encoder = _read_encoder(folder, schema)
-        inputs = encoder.inputs(config.dim)
-    model = MultiTaskModel(inputs, len(schema.tasks), config, device, False, Targets.of(schema.tasks, encoder.labels))
+        problem = Problem.of(encoder, config)
+    model = MultiTaskModel(problem, config, device, False)
     with _reading(folder / "model.safetensors"):
         tensors = load_file(folder / "model.safetensors")
     expected = {name: tuple(value.shape) for name, value in model.parameters.items()}
@@ -98,7 +98,7 @@ def load_bundle(path: str | Path, device: str = "cpu") -> tuple[MultiTaskModel, 
         raise InputError(f"{folder / 'model.safetensors'}: its tensors do not fit config.yaml and the encoder: {wrong[:4]}.")
     for name, value in tensors.items():
         model.parameters[name].detach().copy_(value)
-    return model, encoder
+    return Predictor(model, encoder, read_calibration(folder), read_fusion(folder))
 
 
 @contextmanager

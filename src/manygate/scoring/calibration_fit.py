@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from manygate.data.labels import LabelScale
 from manygate.data.rows import Rows
 from manygate.errors import InputError, raise_all
 from manygate.metrics.task import log_loss
-from manygate.schema import Task
+from manygate.model.problem import Problem
 from manygate.scoring.calibration import Calibration, Calibrator, Floats, bounded_sigmoid, logit, unknown_method
-from manygate.scoring.outputs import outputs, task_labels
+from manygate.scoring.outputs import outputs
 
 COLDEST, HOTTEST = 1e-3, 1e3
 """Bounds of a temperature: rows that a threshold separates have their optimum at 0."""
@@ -138,19 +137,18 @@ _FITS = {"platt": _platt, "temperature": _temperature, "isotonic": _isotonic}
 def fit_calibration(
     logit_RNT: np.ndarray,
     rows: Rows,
-    tasks: Sequence[Task],
-    labels: dict[str, LabelScale],
+    problem: Problem,
     method: str,
     names: Sequence[str] | None = None,
     log: str = "",
 ) -> Calibration:
     """A calibrator for each binary task (of ``names``), fitted on the ensemble's predictions of rows that trained nothing."""
-    output_NT = outputs(logit_RNT, tasks, labels).mean(axis=0)
+    output_NT = outputs(logit_RNT, problem).mean(axis=0)
     calibrators, fitted, problems = {}, {}, []
-    for t, task in enumerate(tasks):
+    for t, task in enumerate(problem.tasks):
         if task.kind != "binary" or (names is not None and task.name not in names):
             continue
-        label_N, weight_N = task_labels(rows, t, labels[task.name])
+        label_N, weight_N = problem.labelled(rows, t)
         try:
             calibrators[task.name] = fit_calibrator(method, label_N, output_NT[:, t], weight_N)
         except InputError as error:

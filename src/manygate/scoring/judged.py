@@ -7,36 +7,31 @@ from collections.abc import Sequence
 import numpy as np
 
 from manygate.data.column import as_numbers
-from manygate.data.encode import Encoder
 from manygate.data.encoded import encode_labelled
 from manygate.data.rows import Rows
 from manygate.data.table import Table
 from manygate.errors import InputError
-from manygate.model import MultiTaskModel
-from manygate.scoring.calibration import Calibration
 from manygate.scoring.fusion_search import Judged
-from manygate.scoring.outputs import task_labels
-from manygate.scoring.predictor import predictions
+from manygate.scoring.predictor import Predictor
 
 
-def judged_rows(
-    model: MultiTaskModel, encoder: Encoder, table: Table, calibration: Calibration | None = None, features: Sequence[str] = ()
-) -> Judged:
+def judged_rows(predictor: Predictor, table: Table, features: Sequence[str] = ()) -> Judged:
     """A labelled table as a search for a fusion's weights needs it: predictions, labels, visits, features."""
-    if encoder.schema.group is None:
+    if predictor.schema.group is None:
         raise InputError(
             "a fusion is judged by how it ranks the rows of each visit, and the schema names no group column (a user, a query, "
             "a page). Train with {setting('group', 'COLUMN')}."
         )
     number = feature_numbers(table, features)
-    rows = encode_labelled(encoder, table)
-    return judged(rows, encoder, predictions(model, encoder, rows, calibration), number)
+    rows = encode_labelled(predictor.encoder, table)
+    return judged(predictor, rows, predictor.columns(predictor.logits(rows)), number)
 
 
-def judged(rows: Rows, encoder: Encoder, columns: dict[str, np.ndarray], number: dict[str, np.ndarray]) -> Judged:
-    assert rows.group_B is not None
-    own = {name: task_labels(rows, t, encoder.labels[name]) for t, name in enumerate(encoder.schema.task_names)}
-    labels, weights = ({name: pair[place] for name, pair in own.items()} for place in (0, 1))
+def judged(predictor: Predictor, rows: Rows, columns: dict[str, np.ndarray], number: dict[str, np.ndarray]) -> Judged:
+    """Encoded rows with the predictions and the fusion's features beside them."""
+    assert rows.group_B is not None, "a schema without a group is refused before"
+    labelled = {name: predictor.problem.labelled(rows, t) for t, name in enumerate(predictor.schema.task_names)}
+    labels, weights = ({name: pair[part] for name, pair in labelled.items()} for part in (0, 1))
     return Judged(columns, labels, weights, rows.group_B, number)
 
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from manygate.data.labels import LabelScale
-from manygate.data.rows import Rows
-from manygate.schema import Task
+if TYPE_CHECKING:  # a server has no torch, which the room of the model needs
+    from manygate.model.problem import Problem
 
 
-def outputs(logit_RNT: np.ndarray, tasks: Sequence[Task], labels: dict[str, LabelScale]) -> np.ndarray:
+def outputs(logit_RNT: np.ndarray, problem: Problem) -> np.ndarray:
     """Probabilities of binary tasks and values, in the label's unit, of regression tasks; float64.
 
     Of a task that comes after another they are those given that it has happened.
     """
     output_RNT = logit_RNT.astype(np.float64)
-    for t, task in enumerate(tasks):
-        of = sigmoid if task.kind == "binary" else labels[task.name].decode
+    for t, task in enumerate(problem.tasks):
+        of = sigmoid if task.kind == "binary" else problem.labels[task.name].decode
         output_RNT[..., t] = of(output_RNT[..., t])
     return output_RNT
 
@@ -38,8 +38,3 @@ def joint_outputs(output_RNT: np.ndarray, steps: Sequence[tuple[int, int]]) -> n
 def sigmoid(logit: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-z)) without overflow."""
     return 0.5 * (1.0 + np.tanh(0.5 * logit))
-
-
-def task_labels(rows: Rows, t: int, scale: LabelScale) -> tuple[np.ndarray, np.ndarray]:
-    """A task's labels in their unit and their weights, (N,) float64 each."""
-    return scale.decode(rows.label_BT[:, t].astype(np.float64)), rows.weight_BT[:, t].astype(np.float64)

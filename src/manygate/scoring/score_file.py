@@ -10,27 +10,20 @@ import pyarrow as pa
 import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
-from manygate.data.encode import Encoder
 from manygate.data.table import open_table
 from manygate.errors import InputError, setting
 from manygate.files import writing
-from manygate.model import MultiTaskModel
-from manygate.scoring.calibration import Calibration
-from manygate.scoring.fusion import Fusion
-from manygate.scoring.predictor import output_names, refuse_parts, score_table
+from manygate.scoring.predictor import Predictor, refuse_parts
 
 ENDINGS = (".parquet", ".csv", ".arrow")
 
 
 def write_scores(
-    model: MultiTaskModel,
-    encoder: Encoder,
+    predictor: Predictor,
     log: Any,
     out: Path,
     keep: Sequence[str] = (),
     overwrite: bool = False,
-    calibration: Calibration | None = None,
-    fusion: Fusion | None = None,
 ) -> int:
     """Score a log into a file; returns the number of rows."""
     if out.suffix not in ENDINGS:
@@ -41,13 +34,13 @@ def write_scores(
         raise InputError(f"{setting('out', out)}: a folder of this name exists. Choose another.")
     if found and not overwrite:
         raise InputError(f"{setting('out', out)} exists. Choose another, or add {setting('overwrite', True)}.")
-    taken = [name for name in keep if name in output_names(encoder, fusion)]
+    taken = [name for name in keep if name in predictor.output_names]
     if taken:
         raise InputError(
             f"{setting('keep', taken[0])}: a task or the score has this name, and its numbers would take the column's place."
         )
     refuse_parts(log)
-    table = open_table(log, types=encoder.types)
+    table = open_table(log, types=predictor.encoder.types)
     table.require_rows()
     table.require(keep, "to keep")
     lists = [name for name in keep if pa.types.is_nested(table.arrow_schema.field(name).type)]
@@ -58,7 +51,7 @@ def write_scores(
     temporary = out.with_name(f".{out.name}.tmp")
     with writing(out, temporary):
         out.parent.mkdir(parents=True, exist_ok=True)
-        rows = _stream(temporary, out.suffix, (batch for _, batch in score_table(model, encoder, table, keep, calibration, fusion)))
+        rows = _stream(temporary, out.suffix, (batch for _, batch in predictor.score(table, keep)))
         temporary.replace(out)
     return rows
 

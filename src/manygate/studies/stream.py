@@ -20,7 +20,9 @@ from torch import Tensor
 from manygate.data.batches import Batch
 from manygate.data.rows import Input
 from manygate.datasets.synthetic import Tasks
+from manygate.model.problem import Problem
 from manygate.randomness import SYNTHETIC, stream_seed
+from manygate.schema import Task
 
 VECTORS, TRAINING, HELD_OUT = 0, 1, 2
 STEPS_AT_ONCE = 25
@@ -61,9 +63,11 @@ class Stream:
     def __len__(self) -> int:
         return self.batch * self.steps
 
-    def inputs(self) -> list[Input]:
-        """What the networks read."""
-        return [Input(f"x{d + 1}", "dense", bias=False, units=1) for d in range(self.tasks.inputs)]
+    @property
+    def problem(self) -> Problem:
+        """The inputs that the networks read, and their regression tasks."""
+        inputs = [Input(f"x{d + 1}", "dense", bias=False, units=1) for d in range(self.tasks.inputs)]
+        return Problem.unscaled(inputs, [Task(name=f"y{k + 1}", kind="regression") for k in range(self.tasks.tasks)])
 
     def order(self, seed: int, epoch: int) -> Tensor:
         """The rows of an epoch, which come in the order in which they are drawn."""

@@ -75,7 +75,7 @@ class Sweep:
         base |= {"epochs": epochs, "patience": epochs, "learning_rate": max(self.rates), "device": "auto"}
         base |= {"replica_rates": tuple(rate / max(self.rates) for rate in self.rates), "expert_hidden": 16, "tower_hidden": 8}
         stream = Stream(replace(protocol.tasks, tasks=self.tasks), [0], [0.0])
-        return matched(stream.inputs(), self.tasks, RunConfig.build({**base, **self.settings}))
+        return matched(stream.problem, RunConfig.build({**base, **self.settings}))
 
     def packs(self, protocol: Protocol) -> list[range]:
         """The seeds of each pack, whatever the memory, so that a study goes on anywhere; a run of these models takes a megabyte."""
@@ -175,16 +175,13 @@ def _train_pack(sweep: Sweep, protocol: Protocol, seeds: range, place: Path, pro
     rates, device = len(sweep.rates), choose_device("auto")
     stream = Stream(source, seeds, sweep.correlations, rates, protocol.batch, protocol.steps_an_epoch, device)
     config = sweep.config(protocol).replace(replicas=len(seeds) * cells, max_steps=protocol.steps)
-    model = initial_model(stream, sweep.tasks, config, seeds)
+    model = initial_model(stream, config, seeds)
     held = {part: HeldOut(stream, rows, part) for part, rows in ((0, protocol.validation_rows), (1, protocol.test_rows))}
-    tasks = [Task(name=f"y{k + 1}", kind="regression") for k in range(sweep.tasks)]
     fingerprint = _fingerprint(sweep, protocol)
     trainer = Trainer(
         model,
-        tasks,
         stream,
         SquaredError(held[VALIDATION]),
-        config,
         place,
         Total(progress),
         fingerprint,
@@ -242,11 +239,11 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def initial_model(stream: Stream, tasks: int, config: RunConfig, seeds: range) -> MultiTaskModel:
+def initial_model(stream: Stream, config: RunConfig, seeds: range) -> MultiTaskModel:
     """The runs of one seed start from the same weights, whatever their correlation and learning rate."""
     one_each = config.replace(replicas=len(seeds), seed=seeds.start, replica_rates=())
-    base, times = MultiTaskModel(stream.inputs(), tasks, one_each, stream.device), config.replicas // len(seeds)
-    model = MultiTaskModel(stream.inputs(), tasks, config.replace(seed=seeds.start), stream.device, initialise=False)
+    base, times = MultiTaskModel(stream.problem, one_each, stream.device), config.replicas // len(seeds)
+    model = MultiTaskModel(stream.problem, config.replace(seed=seeds.start), stream.device, initialise=False)
     with torch.no_grad():
         for name, value in model.parameters.items():
             axis = member_axis(name)
@@ -267,7 +264,7 @@ def _outcome(sweep: Sweep, protocol: Protocol, parts: list[dict[str, Any]]) -> O
     curves = [np.array(part["curve"], dtype=np.float64).reshape(len(part["curve"]), *shape) for part in parts]
     source = Stream(replace(protocol.tasks, tasks=sweep.tasks), [0], [0.0])
     config = sweep.config(protocol)
-    size = measure(source.inputs(), sweep.tasks, config)
+    size = measure(source.problem, config)
     return Outcome(
         sweep,
         size.parameters,

@@ -15,12 +15,11 @@ from torch import Tensor
 from torch.func import functional_call
 
 from manygate.config import RunConfig
-from manygate.data.rows import Input
 from manygate.errors import InputError, setting
 from manygate.files import read_json, to_json, write_text
 from manygate.model import MultiTaskModel
+from manygate.model.problem import Problem
 from manygate.model.replicas import member_axis
-from manygate.model.targets import Targets
 from manygate.objective.weighting import WEIGHTINGS
 from manygate.training.memory import free_memory
 from manygate.training.state import State, write_history
@@ -88,7 +87,7 @@ def _as_before(folder: Path | None, size: int, replicas: int) -> int:
 def merge_models(models: Sequence[MultiTaskModel], config: RunConfig) -> MultiTaskModel:
     """One model of all packs' replicas, in their order."""
     first = models[0]
-    whole = MultiTaskModel(first.inputs, first.tasks, config, first.device, False, first.targets)
+    whole = MultiTaskModel(first.problem, config, first.device, False)
     with torch.no_grad():
         for name, value in whole.parameters.items():
             value.copy_(torch.cat([model.parameters[name] for model in models], dim=member_axis(name)))
@@ -124,15 +123,15 @@ def _merged(entries: Sequence[dict[str, Any]], longest: dict[str, Any]) -> dict[
     return {**longest, **parts, "gates": entries[0].get("gates", [])}
 
 
-def pack_size(inputs: Sequence[Input], tasks: int, config: RunConfig, device: torch.device, targets: Targets | None = None) -> int:
+def pack_size(problem: Problem, config: RunConfig, device: torch.device) -> int:
     """How many replicas to train at once: ``pack``, else as many as fit in memory, in packs of about the same size."""
     free = float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else free_memory()
-    most = config.pack or int(max(min(SHARE * free / replica_bytes(inputs, tasks, config, targets), config.replicas), 1))
+    most = config.pack or int(max(min(SHARE * free / replica_bytes(problem, config), config.replicas), 1))
     packs = -(-config.replicas // most)
     return -(-config.replicas // packs)
 
 
-def replica_bytes(inputs: Sequence[Input], tasks: int, config: RunConfig, targets: Targets | None = None) -> int:
+def replica_bytes(problem: Problem, config: RunConfig) -> int:
     """About what a replica takes while it trains: its parameters' copies, and what a step keeps for its gradients, twice.
 
     Found on tensors that have a shape and no memory.
@@ -140,7 +139,7 @@ def replica_bytes(inputs: Sequence[Input], tasks: int, config: RunConfig, target
     alone = {"replica_seeds": (), "replica_rates": (), "replica_weights": ()}
     one = config.replace(replicas=1, match_parameters=None, match_flops=None, **alone)
     with torch.device("meta"):
-        model = MultiTaskModel(inputs, tasks, one, "meta", False, targets)
+        model = MultiTaskModel(problem, one, "meta", False)
         trunk = model.trunk.eval()
         x_BD = torch.empty(config.batch_size, model.embedding.copies * model.embedding.width, requires_grad=True)
         bias_BC = torch.empty(config.batch_size, model.bias_embedding.width)
@@ -153,6 +152,6 @@ def replica_bytes(inputs: Sequence[Input], tasks: int, config: RunConfig, target
         listen = trunk.shared_layer() is not None
         with torch.autograd.graph.saved_tensors_hooks(count, lambda value: value):
             values: tuple[Tensor, ...] = functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC, False, listen))
-    shared = (values[2] if listen else x_BD).numel() * (tasks if WEIGHTINGS[config.weighting].reads_gradients else 0)
+    shared = (values[2] if listen else x_BD).numel() * (len(problem.tasks) if WEIGHTINGS[config.weighting].reads_gradients else 0)
     rows = sum(kept) + sum(value.numel() for value in values[:2]) + x_BD.numel() + shared
     return 4 * (COPIES * model.parameter_count() + 2 * len(model.members) * rows)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from manygate.config import RunConfig
 from manygate.data.batches import Batch, Resampled, Source, Split
 from manygate.errors import InputError, setting
 from manygate.evaluation.monitor import Watch
@@ -31,7 +30,6 @@ from manygate.model.replicas import member_axis
 from manygate.objective.funnel import FunnelLosses
 from manygate.objective.loss import Losses
 from manygate.objective.weighting import Given, Seen, build_weighting, shared_gramian
-from manygate.schema import Task
 from manygate.training.checkpoint import load_checkpoint, save_checkpoint
 from manygate.training.interrupt import Interrupt, Interrupted
 from manygate.training.memory import keep_freed_memory
@@ -61,10 +59,8 @@ class Trainer:
     def __init__(
         self,
         model: MultiTaskModel,
-        tasks: Sequence[Task],
         train: Source,
         monitor: Watch,
-        config: RunConfig,
         folder: Path | None = None,
         progress: Progress | None = None,
         fingerprint: str = "",
@@ -74,7 +70,8 @@ class Trainer:
         whole: bool = True,
     ):
         """``first_replica`` is the number of its first replica in the run, ``whole`` whether there are no others."""
-        self.model, self.tasks, self.monitor, self.config = model, tuple(tasks), monitor, config
+        config = model.config
+        self.model, self.tasks, self.monitor, self.config = model, model.problem.tasks, monitor, config
         self.train = self._rows(train)
         self.folder, self.progress, self.fingerprint = folder, progress or Progress(), fingerprint
         self.title, self.count_losses = title or config.title, count_losses

@@ -1,0 +1,61 @@
+"""Problem: what the data ask of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from manygate.config import ModelConfig
+from manygate.data.encode import Encoder
+from manygate.data.labels import LabelScale
+from manygate.data.rows import Input, Rows
+from manygate.model.targets import Targets
+from manygate.schema import Task
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The inputs that a model reads, the tasks that it predicts, and the scale of each task's label.
+
+    :meth:`of` builds it once from a fitted encoder. Functions take it whole, instead of inputs, tasks and scales one by one.
+
+    >>> problem = Problem.binary([Input("age", "dense", False, units=1)], tasks=2)
+    >>> [task.name for task in problem.tasks], problem.targets.binary
+    (['y1', 'y2'], (True, True))
+    """
+
+    inputs: tuple[Input, ...]
+    tasks: tuple[Task, ...]
+    labels: Mapping[str, LabelScale]
+
+    @classmethod
+    def of(cls, encoder: Encoder, config: ModelConfig) -> Problem:
+        """The problem that a fitted encoder poses; ``config.dim`` is the embedding width where the schema gives none."""
+        return cls(encoder.inputs(config.dim), encoder.schema.tasks, encoder.labels)
+
+    @classmethod
+    def unscaled(cls, inputs: Sequence[Input], tasks: Sequence[Task]) -> Problem:
+        """A problem whose labels are in the unit that models see."""
+        return cls(tuple(inputs), tuple(tasks), {task.name: LabelScale() for task in tasks})
+
+    @classmethod
+    def binary(cls, inputs: Sequence[Input], tasks: int) -> Problem:
+        """A problem of ``tasks`` binary tasks named y1, y2 and so on, for sizes and examples."""
+        return cls.unscaled(inputs, [Task(name=f"y{t + 1}") for t in range(tasks)])
+
+    @cached_property
+    def targets(self) -> Targets:
+        """The steps of the funnel, which tasks are binary, and the levels of ordinal tasks."""
+        return Targets.of(self.tasks, self.labels)
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        return tuple(task.name for task in self.tasks)
+
+    def labelled(self, rows: Rows, t: int) -> tuple[np.ndarray, np.ndarray]:
+        """The labels of task ``t`` in their unit, and their weights; (N,) float64 each."""
+        label_N = self.labels[self.tasks[t].name].decode(rows.label_BT[:, t].astype(np.float64))
+        return label_N, rows.weight_BT[:, t].astype(np.float64)
