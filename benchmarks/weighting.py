@@ -138,7 +138,7 @@ def main() -> None:
         tables += table("census", document["parts"]["replicas"])
     if "log" in options.parts:
         with tempfile.TemporaryDirectory() as folder:
-            datasets.log(Path(folder) / "log", rows=options.rows)
+            datasets.impressions(Path(folder) / "log", rows=options.rows)
             log = prepare(str(Path(folder) / "log"), settings.replace(log=None))
             document["parts"]["log"] = measure(log, options, 1)
         tables += table("embedded log", document["parts"]["log"])

@@ -41,6 +41,8 @@ their types are in [config.md](config.md).
 def _commands(parent: App = app, path: tuple[str, ...] = ("manygate",)) -> Iterator[tuple[str, App]]:
     for name in (name for name in parent.resolved_commands() if not name.startswith("-")):
         command = parent[name]
+        if not command.show:
+            continue
         if command.default_command is None:
             yield from _commands(command, (*path, name))
         else:

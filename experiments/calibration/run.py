@@ -32,7 +32,7 @@ PARTS = ("train", "valid", "test")
 
 def pooled(folder: Path, seed: int) -> tuple[pa.Table, pa.Table, mg.Schema]:
     """The log's rows in an order at random, with their truth: the parts are by time, and time changes nothing in this log."""
-    mg.datasets.log(folder, rows=ROWS, seed=seed)
+    mg.datasets.impressions(folder, rows=ROWS, seed=seed)
     log, truth = (pa.concat_tables([pq.read_table(folder / name / f"{part}.parquet") for part in PARTS]) for name in (".", "truth"))
     order = np.random.Generator(np.random.PCG64(1)).permutation(ROWS)
     return log.take(order), truth.take(order), mg.Schema.load(folder / "schema.yaml")

@@ -11,7 +11,7 @@ METHODS = ("platt", "temperature", "isotonic")
 WANTED = 0.005
 HEAD = """# Calibration against a known truth
 
-`manygate dataset log` writes the probability that every label was drawn from. A log's labels hide what a calibrator does,
+`manygate dataset impressions` writes the probability that every label was drawn from. A log's labels hide what a calibrator does,
 since noise alone moves the rate of a bin of 5,000 rows by some 0.005; here the error is measured against the truth
 itself. `table.py` writes this page from `results.json`, and `run.py` writes that, in {minutes} minutes on one thread of a
 busy machine:

@@ -40,7 +40,7 @@ def measure(truth_N: np.ndarray, score_N: np.ndarray) -> dict[str, float]:
 def one_seed(seed: int, options: argparse.Namespace, known: dict[str, Any]) -> dict[str, Any]:
     """Every way that is not ``known`` on one log; measured on all test rows, clicked or not."""
     with TemporaryDirectory() as folder:
-        log = mg.datasets.log(Path(folder) / "log", rows=options.rows, relatedness=options.relatedness, seed=seed)
+        log = mg.datasets.impressions(Path(folder) / "log", options.rows, options.relatedness, seed).folder
         truth = pq.read_table(log / "truth" / "test.parquet")
         truth_N = truth["p_buy"].to_numpy()
         joint_N = truth["p_click_served"].to_numpy() * truth_N

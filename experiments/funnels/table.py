@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 BASE = "clicks only"
 HEAD = """# Which way of training a funnel recovers P(buy | click) on all impressions?
 
-The log of `manygate dataset log` is made up, and the probability of a purchase after a click is known for every impression,
+The log of `manygate dataset impressions` is made up, and the probability of a purchase after a click is known for every impression,
 clicked or not. Each model predicts it for all test rows of a log of {rows:,} rows (80 % of them to train on, with some {positives}
 purchases). A row counts as a positive with the weight of its true probability and as a negative with the rest, so that no luck of
 the labels is left. `clicks only` is a model of its own for the purchase (`single_task`), trained on clicked rows; the others are

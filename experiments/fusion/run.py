@@ -91,7 +91,7 @@ def compared(valid: Judged, test: Judged, kinds: dict[str, str], texts: tuple[st
 
 def run(folder: Path) -> dict[str, Any]:
     began = time.monotonic()
-    log = mg.datasets.log(folder, rows=ROWS)
+    log = mg.datasets.impressions(folder, rows=ROWS).folder
     ranker = mg.Ranker(**SETTINGS).fit(log, progress="none")
     ranker.calibrate(log, method="platt")
     valid, test = (judged_rows(ranker.predictor, labelled_table(ranker.encoder, log, part)) for part in ("valid", "test"))

@@ -12,14 +12,14 @@ HERE = Path(__file__).parent
 HEAD = """# All sixteen schemes at one budget
 
 Every scheme of Manygate in one comparison, its hidden widths chosen so that all have the same number of parameters outside the
-embedding tables (within 2 %), on the made-up log of `manygate dataset log` and on Census-Income. Everything else is the same for
-all: rows, seeds, optimizer, early stopping on validation. Written by `table.py` from the JSON files, which hold the value of every
-seed. One budget, one learning rate for all and few seeds: this shows that the schemes run side by side, and what the intervals
-allow to say, not which scheme is best in general.
+embedding tables (within 2 %), on the made-up log of `manygate dataset impressions` and on Census-Income. Everything else is
+the same for all: rows, seeds, optimizer, early stopping on validation. Written by `table.py` from the JSON files, which hold the
+value of every seed. One budget, one learning rate for all and few seeds: this shows that the schemes run side by side, and what
+the intervals allow to say, not which scheme is best in general.
 """
 COMMANDS = {
-    "log": "manygate dataset log --rows 60000 --out log\nmanygate compare log --architectures all --match-parameters 100000 "
-    "--replicas 5 --patience 2 --learning-rate 0.003",
+    "log": "manygate dataset impressions --rows 60000 --out log\nmanygate compare log --architectures all "
+    "--match-parameters 100000 --replicas 5 --patience 2 --learning-rate 0.003",
     "census": "manygate dataset census --group income --data-dir DOWNLOADS --out census\nmanygate compare census "
     "--architectures all --match-parameters 190000 --replicas 3 --epochs 12 --patience 2",
 }

@@ -60,7 +60,7 @@ def compare(question: str, seed: int) -> dict[str, Any]:
     """One comparison on one log; what its document says, and whether that is right."""
     asked, start = QUESTIONS[question], time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        log = mg.datasets.log(Path(folder) / "log", seed=seed, **asked["log"])
+        log = mg.datasets.impressions(Path(folder) / "log", seed=seed, **asked["log"]).folder
         table = pa.concat_tables([pq.read_table(log / f"{part}.parquet") for part in ("train", "valid", "test")])
         schema = _only(Schema.load(log / "schema.yaml"), asked.get("tasks"))
     settings = {"architectures": ",".join(ARCHITECTURES), "threads": 1, **asked["settings"]}

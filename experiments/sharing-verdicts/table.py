@@ -9,7 +9,7 @@ from run import HERE, NARROW, PILOT_SEEDS, QUESTIONS
 
 HEAD = """# Are the verdicts right where the truth is known?
 
-The log of `manygate dataset log` is made up, and `--relatedness` sets the cosine between the preferences behind click and
+The log of `manygate dataset impressions` is made up, and `--relatedness` sets the cosine between the preferences behind click and
 those behind each other label. So it is known beforehand what an honest comparison must say. Three questions, each on ten logs of
 different seeds with 10 replicas; flags go by [joint intervals](../../docs/concepts.md#negative-transfer-and-seesaws). Written by
 `table.py` from `results.json`; `run.py` makes that, and goes on where it was stopped.

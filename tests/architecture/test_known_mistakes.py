@@ -16,7 +16,7 @@ from manygate.config import DataConfig
 from manygate.data.encode import Encoder
 from manygate.data.fit import fit_encoder
 from manygate.datasets.census import ASSOCIATE_OR_ABOVE, DENSE, FIELDS, INPUTS, _parse, _schema
-from manygate.datasets.log import BLOCKS, _directions
+from manygate.datasets.impressions import BLOCKS, draw_directions
 from manygate.layers.experts import Experts
 from manygate.layers.units import glorot
 from manygate.metrics.task import auc
@@ -303,7 +303,7 @@ def test_14_orthogonal_vectors_divided_by_their_squared_norm():
     one, two = random.standard_normal((2, sum(size for size, _ in BLOCKS)))
     two = two - one * (one @ two) / (one @ one)
     u1, u2 = one / (one @ one), two / (two @ two)
-    judged(have_the_cosine, _directions(0.6, random), np.column_stack([u1, 0.6 * u1 + 0.8 * u2]))
+    judged(have_the_cosine, draw_directions(0.6, random), np.column_stack([u1, 0.6 * u1 + 0.8 * u2]))
 
 
 @pytest.mark.parametrize("hidden", [(6,), (6, 4)])

@@ -27,7 +27,7 @@ TASKS = ["click", "like", "watch_time", "buy"]
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mg.datasets.log(tmp_path_factory.mktemp("data") / "log", rows=6000)
+    return mg.datasets.impressions(tmp_path_factory.mktemp("data") / "log", rows=6000).folder
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ COMMANDS = [
     *(
         "demo",
         "dataset census",
-        "dataset log",
+        "dataset impressions",
         "dataset synthetic",
         "reproduce mmoe-synthetic",
         "schema",
@@ -36,7 +36,7 @@ TINY = "--epochs 1 --experts 2 --expert-hidden 8 --tower-hidden 4 --threads 1 --
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return datasets.log(tmp_path_factory.mktemp("data") / "log", rows=2000)
+    return datasets.impressions(tmp_path_factory.mktemp("data") / "log", rows=2000).folder
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,15 @@ def test_a_fault_of_ours_is_exit_code_1(run: Run, monkeypatch: pytest.MonkeyPatc
 
 
 def test_json_of_datasets(run: Run, tmp_path: Path) -> None:
-    assert run("dataset log --rows 200 --out made --json").json == {"out": "made"}
+    assert run("dataset impressions --rows 200 --out made --json").json == {
+        "out": "made",
+        "rows": {"train": 160, "valid": 20, "test": 20},
+        "parts": {part: f"made/{part}.parquet" for part in ("train", "valid", "test")},
+        "schema": "made/schema.yaml",
+        "truth": "made/truth",
+        "ceiling": "made/truth/ceiling.yaml",
+    }
+    refused(run("dataset log --rows 200 --out made"), "manygate dataset log is now manygate dataset impressions")
     assert (tmp_path / "made" / "schema.yaml").is_file()
 
 
@@ -256,7 +264,7 @@ def test_existing_output_is_refused(run: Run, log: Path, trained: Path, tmp_path
     refused(run("train", log, TINY, "--out notes"), "notes", "exists")
     refused(run("compare", log, TINY, "--out notes"), "notes", "exists")
     refused(run("train", log, TINY, "--out notes --overwrite"), "notes", "not a run's folder")
-    refused(run("dataset log --rows 200 --out data"), "data", "exists")
+    refused(run("dataset impressions --rows 200 --out data"), "data", "exists")
     (tmp_path / "taken.parquet").touch()
     refused(run("predict", trained, log / "test.parquet", "--out taken.parquet"), "taken.parquet", "exists")
     refused(run("schema", log / "train.parquet", "--task click --out taken.parquet"), "taken.parquet", "exists")

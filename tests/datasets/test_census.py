@@ -30,7 +30,7 @@ needs_real = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def real(tmp_path_factory) -> dict[str, Path]:
     base = tmp_path_factory.mktemp("census")
-    return {group: census(group, base / group, data_dir=REAL) for group in ("income", "education")}
+    return {group: census(group, base / group, data_dir=REAL).folder for group in ("income", "education")}
 
 
 def tables(folder: Path) -> dict[str, pa.Table]:
@@ -167,7 +167,7 @@ def test_split_halves_the_test_file_once(small, tmp_path, pack):
             suffix = ".gz" if pack is gzip.compress else ".bz2"
             (small / f"{name}{suffix}").write_bytes(pack((small / name).read_bytes()))
             (small / name).unlink()
-    out = census("income", tmp_path / "out", data_dir=small, seed=1)
+    out = census("income", tmp_path / "out", data_dir=small, seed=1).folder
     found = tables(out)
     assert [found[split].num_rows for split in SPLITS] == [21, 5, 6]
     assert found["train"]["age"].to_pylist() == list(range(21))
@@ -178,7 +178,9 @@ def test_split_halves_the_test_file_once(small, tmp_path, pack):
 
 
 def test_same_seed_same_bytes_and_another_seed_another_split(small, tmp_path):
-    first, again, other = (census("income", tmp_path / str(n), data_dir=small, seed=seed) for n, seed in enumerate((0, 0, 2)))
+    first, again, other = (
+        census("income", tmp_path / str(n), data_dir=small, seed=seed).folder for n, seed in enumerate((0, 0, 2))
+    )
     for path in first.iterdir():
         assert path.read_bytes() == (again / path.name).read_bytes()
     assert tables(first)["test"]["age"] != tables(other)["test"]["age"]
@@ -210,7 +212,7 @@ def test_missing_file_and_bad_arguments(small, tmp_path):
 
 
 def test_existing_folder_is_kept_unless_overwritten(small, tmp_path):
-    out = census("income", tmp_path / "out", data_dir=small)
+    out = census("income", tmp_path / "out", data_dir=small).folder
     with pytest.raises(InputError, match=r"exists\. Choose another out, or add overwrite=True"):
         census("education", out, data_dir=small)
     census("education", out, data_dir=small, overwrite=True)

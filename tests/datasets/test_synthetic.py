@@ -108,8 +108,8 @@ def test_a_stream_never_repeats():
 
 
 def test_the_folder_trains(tmp_path: Path):
-    out = datasets.synthetic(tmp_path / "p", correlation=0.9, rows=600, inputs=5, tasks=3, seed=7)
-    again = datasets.synthetic(tmp_path / "q", correlation=0.9, rows=600, inputs=5, tasks=3, seed=7)
+    out = datasets.synthetic(tmp_path / "p", correlation=0.9, rows=600, inputs=5, tasks=3, seed=7).folder
+    again = datasets.synthetic(tmp_path / "q", correlation=0.9, rows=600, inputs=5, tasks=3, seed=7).folder
     assert [p.read_bytes() for p in sorted(out.glob("*.parquet"))] == [p.read_bytes() for p in sorted(again.glob("*.parquet"))]
     assert [pq.read_table(out / f"{part}.parquet").num_rows for part in ("train", "valid", "test")] == [480, 60, 60]
     found = mg.Ranker(epochs=1, experts=2, expert_hidden=4, threads=1, device="cpu").fit(out, progress="none")
@@ -141,12 +141,19 @@ def test_bad_arguments_are_named_and_nothing_is_written(arguments, problem, tmp_
     assert not (tmp_path / "out").exists()
 
 
+def test_what_was_written_is_returned(tmp_path):
+    written = datasets.synthetic(tmp_path / "out", rows=100, inputs=5)
+    assert written.rows == {"train": 80, "valid": 10, "test": 10}
+    assert written.truth == tmp_path / "out" / "truth"
+    assert written.ceiling is None
+
+
 @pytest.mark.parametrize(("given", "cosines"), [("-0.5", [[1, -0.5], [-0.5, 1]]), ("1,0.25/0.25,1", [[1, 0.25], [0.25, 1]])])
 def test_the_command_takes_a_cosine_or_a_matrix(tmp_path, capsys, given, cosines):
     from manygate.cli.dataset import dataset_synthetic
 
     dataset_synthetic(out=tmp_path / "out", rows=100, inputs=5, correlation=given, json=True)
-    assert json.loads(capsys.readouterr().out) == {"out": str(tmp_path / "out")}
+    assert json.loads(capsys.readouterr().out)["out"] == str(tmp_path / "out")
     vectors = pq.read_table(tmp_path / "out" / "truth" / "vectors.parquet")
     w_KD = np.array([vectors["w1"], vectors["w2"]])
     np.testing.assert_allclose(w_KD @ w_KD.T, cosines, atol=1e-9)

@@ -27,7 +27,7 @@ LATER = ["click", "like", "watch_time", "buy", "position"]
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The reader's two files."""
     folder = tmp_path_factory.mktemp("tables")
-    log = datasets.log(folder / "log", rows=3000)
+    log = datasets.impressions(folder / "log", rows=3000).folder
     parts = [pq.read_table(log / f"{part}.parquet") for part in ("train", "valid", "test")]
     pq.write_table(pa.concat_tables(parts), folder / "log.parquet")
     pq.write_table(parts[2].drop(LATER), folder / "today.parquet")

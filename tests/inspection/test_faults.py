@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ BANK = "trunk.architecture.level.banks.0"
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> EncodedLog:
-    path: Path = datasets.log(tmp_path_factory.mktemp("faults") / "log", rows=20_000)
+    path = datasets.impressions(tmp_path_factory.mktemp("faults") / "log", rows=20_000).folder
     return prepare(path, RunConfig.build({**SETTINGS, "log": str(path)}))
 
 

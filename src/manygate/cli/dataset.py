@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from manygate.cli.flags import Json, print_json
 from manygate.errors import InputError
+
+if TYPE_CHECKING:
+    from manygate.datasets import WrittenDataset
 
 dataset_app = App(name="dataset", help="Write a ready-made data set: ordinary Parquet (train, valid, test) and schema.yaml.")
 
@@ -24,17 +27,17 @@ def dataset_census(
     overwrite: Annotated[bool, Parameter(help="Replace what is in --out.")] = False,
     json: Json = False,
 ) -> None:
-    """UCI Census-Income (KDD), as the MMoE paper uses it (section 6.3): 38 inputs, two tasks.
+    """Write UCI Census-Income (KDD) as the MMoE paper uses it (section 6.3): 38 inputs, two tasks.
 
     Example: manygate dataset census --group income --data-dir downloads --out census
     """
     from manygate import datasets
 
-    _wrote(datasets.census(group, out, data_dir=data_dir, seed=seed, overwrite=overwrite), json)
+    _show(datasets.census(group, out, data_dir=data_dir, seed=seed, overwrite=overwrite), json)
 
 
-@dataset_app.command(name="log")
-def dataset_log(
+@dataset_app.command(name="impressions")
+def dataset_impressions(
     *,
     out: Annotated[Path, Parameter(help="Folder to write.")],
     rows: Annotated[int, Parameter(help="Impressions.")] = 100_000,
@@ -43,13 +46,19 @@ def dataset_log(
     overwrite: Annotated[bool, Parameter(help="Replace what is in --out.")] = False,
     json: Json = False,
 ) -> None:
-    """A seeded impression log with click, like, watch_time and buy, and the true probabilities beside it.
+    """Write a seeded impression log with click, like, watch_time and buy, and the true probabilities beside it.
 
-    Example: manygate dataset log --rows 200000 --relatedness -0.5 --out log
+    Example: manygate dataset impressions --rows 200000 --relatedness -0.5 --out log
     """
     from manygate import datasets
 
-    _wrote(datasets.log(out, rows=rows, relatedness=relatedness, seed=seed, overwrite=overwrite), json)
+    _show(datasets.impressions(out, rows=rows, relatedness=relatedness, seed=seed, overwrite=overwrite), json)
+
+
+@dataset_app.command(name="log", show=False)
+def dataset_log(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Refuse the former name of ``manygate dataset impressions``."""
+    raise InputError("manygate dataset log is now manygate dataset impressions. The flags are the same.")
 
 
 @dataset_app.command(name="synthetic")
@@ -70,30 +79,35 @@ def dataset_synthetic(
     overwrite: Annotated[bool, Parameter(help="Replace what is in --out.")] = False,
     json: Json = False,
 ) -> None:
-    """The MMoE paper's synthetic regression tasks (section 3.2), whose relatedness is a number that you choose.
+    """Write the MMoE paper's synthetic regression tasks (section 3.2), whose relatedness is a number that you choose.
 
     Example: manygate dataset synthetic --correlation 0.9 --rows 20000 --out p09
     """
     from manygate import datasets
 
-    settings = {
-        "correlation": _cosines(correlation),
-        "rows": rows,
-        "tasks": tasks,
-        "inputs": inputs,
-        "scale": scale,
-        "noise_var": noise_var,
-    }
-    phases = None if beta is None else _numbers("--beta", beta)
-    sines = {"alpha": _numbers("--alpha", alpha), "beta": phases}
-    _wrote(datasets.synthetic(out, **settings, **sines, seed=seed, overwrite=overwrite), json)  # type: ignore[arg-type]
+    written = datasets.synthetic(
+        out,
+        _cosines(correlation),
+        rows,
+        tasks,
+        inputs,
+        scale,
+        _numbers("--alpha", alpha),
+        None if beta is None else _numbers("--beta", beta),
+        noise_var,
+        seed,
+        overwrite,
+    )
+    _show(written, json)
 
 
-def _wrote(path: Path, json: bool) -> None:
+def _show(written: WrittenDataset, json: bool) -> None:
     if json:
-        print_json({"out": str(path)})
+        paths = {name: str(path) for name in ("schema", "truth", "ceiling") if (path := getattr(written, name)) is not None}
+        parts = {part: str(path) for part, path in written.parts.items()}
+        print_json({"out": str(written.folder), "rows": written.rows, "parts": parts, **paths})
     else:
-        print(f"wrote {path}. Next: manygate compare {shlex.quote(str(path))}")
+        print(f"wrote {written.folder}. Next: manygate compare {shlex.quote(str(written.folder))}")
 
 
 def _numbers(flag: str, text: str) -> tuple[float, ...]:

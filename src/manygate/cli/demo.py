@@ -23,7 +23,7 @@ def demo(
     json: Json = False,
     progress: ShowProgress = "auto",
 ) -> None:
-    """Compare four ways of sharing on an embedded log whose truth is known: writes the log, trains, shows the verdict.
+    """Compare four ways of sharing on a made-up log whose truth is known: writes the log, trains, shows the verdict.
 
     Example: manygate demo
     """
@@ -43,7 +43,7 @@ def demo(
         raise InputError(f"--out {out} exists and is not an earlier demo. Choose another --out.")
     open_folder(out, config, resume=False, overwrite=earlier)
     show.say(f"writing an impression log of {rows:,} rows to {out / 'log'}")
-    datasets.log(out / "log", rows=rows)
+    datasets.impressions(out / "log", rows=rows)
     log = prepare(out / "log", config)
     compare_and_show(
         log, config, out, json, show, f"manygate demo --out {shlex.quote(str(out))} --rows {rows} --replicas {replicas}"

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from manygate.datasets.folder import check_out, check_seed, write_folder
+from manygate.datasets.folder import WrittenDataset, check_out, check_seed, write_dataset
 from manygate.errors import InputError, did_you_mean, setting
 from manygate.schema import Feature, Schema, Task
 
@@ -97,8 +97,10 @@ ASSOCIATE_OR_ABOVE = (
 )
 
 
-def census(group: str, out: str | Path, data_dir: str | Path | None = None, seed: int = 0, overwrite: bool = False) -> Path:
-    """Write UCI Census-Income (KDD) as the folder ``out`` and return its path.
+def census(
+    group: str, out: str | Path, data_dir: str | Path | None = None, seed: int = 0, overwrite: bool = False
+) -> WrittenDataset:
+    """Write UCI Census-Income (KDD) as the folder ``out`` and return what was written.
 
     Both tasks are binary and defined on every row (MMoE, Ma et al. 2018, section 6.3.1). Group ``income``: ``income`` (above
     50,000 dollars a year) and ``never_married``. Group ``education``: ``education`` (associate degree or above, the reading of
@@ -143,7 +145,7 @@ def census(group: str, out: str | Path, data_dir: str | Path | None = None, seed
         "schema.yaml": _schema(group).to_yaml(),
         "README.md": _readme(group, seed),
     }
-    return write_folder(out, files, overwrite)
+    return write_dataset(out, files, overwrite)
 
 
 def _schema(group: str) -> Schema:

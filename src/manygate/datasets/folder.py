@@ -1,4 +1,4 @@
-"""Write a data-set folder whole or not at all: Parquet tables, schema.yaml, README.md."""
+"""Writes the folder of a data set whole or not at all: Parquet tables, schema.yaml, README.md."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,37 @@ import pyarrow.parquet as pq
 from manygate.errors import InputError, setting
 
 ROW_GROUP_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class WrittenDataset:
+    """The folder of a data set, and the files that were written there.
+
+    ``folder`` is what :func:`manygate.compare` and every command take as the log. ``rows`` and ``parts`` have a key for each of
+    train, valid and test. ``truth`` is the folder of what the labels were drawn from, ``ceiling`` the file with the best scores
+    that are possible; a data set that has no such files has None.
+    """
+
+    folder: Path
+    rows: dict[str, int]
+    parts: dict[str, Path]
+    schema: Path
+    truth: Path | None = None
+    ceiling: Path | None = None
+
+
+def write_dataset(out: str | Path, files: Mapping[str, pa.Table | str], overwrite: bool = False) -> WrittenDataset:
+    """Write the files of a data set as :func:`write_folder` does, and return what was written."""
+    folder = write_folder(out, files, overwrite)
+    tables = {name: content for name, content in files.items() if "/" not in name and isinstance(content, pa.Table)}
+    return WrittenDataset(
+        folder,
+        rows={name.removesuffix(".parquet"): table.num_rows for name, table in tables.items()},
+        parts={name.removesuffix(".parquet"): folder / name for name in tables},
+        schema=folder / "schema.yaml",
+        truth=folder / "truth" if any(name.startswith("truth/") for name in files) else None,
+        ceiling=folder / "truth/ceiling.yaml" if "truth/ceiling.yaml" in files else None,
+    )
 
 
 def write_folder(out: str | Path, files: Mapping[str, pa.Table | str], overwrite: bool = False) -> Path:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from manygate.datasets.folder import check_out, check_seed, write_folder
+from manygate.datasets.folder import WrittenDataset, check_out, check_seed, write_dataset
 from manygate.errors import raise_all, setting
 from manygate.schema import Feature, Schema, Task
 
@@ -155,8 +155,8 @@ def synthetic(
     noise_var: float = 0.01,
     seed: int = 0,
     overwrite: bool = False,
-) -> Path:
-    """Write the MMoE paper's synthetic tasks as the folder ``out``: train (80 %), valid and test (10 % each); return its path.
+) -> WrittenDataset:
+    """Write the MMoE paper's synthetic tasks as the folder ``out``: train (80 %), valid and test (10 % each).
 
     Args:
         out: Folder to write.
@@ -175,8 +175,8 @@ def synthetic(
         InputError: Bad arguments, or ``out`` taken.
 
     >>> import tempfile
-    >>> out = synthetic(Path(tempfile.mkdtemp()) / "p05", correlation=0.5, rows=100, inputs=5)
-    >>> Schema.load(out / "schema.yaml").task_names
+    >>> written = synthetic(Path(tempfile.mkdtemp()) / "p05", correlation=0.5, rows=100, inputs=5)
+    >>> Schema.load(written.schema).task_names
     ('y1', 'y2')
     """
     problems = check_seed(seed)
@@ -186,20 +186,25 @@ def synthetic(
     phases = tuple(i * math.pi / 4 for i in range(1, len(alpha) + 1)) if beta is None else tuple(beta)
     source = Tasks(correlation, tasks, inputs, scale, tuple(alpha), phases, noise_var)
     check_out(out, overwrite)
+    return write_dataset(out, _files(source, rows, seed), overwrite)
+
+
+def _files(source: Tasks, rows: int, seed: int) -> dict[str, pa.Table | str]:
+    """The content of each file of the data set."""
     random = np.random.Generator(np.random.PCG64(seed))
     w_KD = source.vectors(random)
     x_ND, y_NK = source.draw(rows, w_KD, random)
-    columns = {f"x{d + 1}": x_ND[:, d].astype(np.float32) for d in range(inputs)}
-    table = pa.table(columns | {f"y{k + 1}": y_NK[:, k].astype(np.float32) for k in range(tasks)})
+    columns = {f"x{d + 1}": x_ND[:, d].astype(np.float32) for d in range(source.inputs)}
+    table = pa.table(columns | {f"y{k + 1}": y_NK[:, k].astype(np.float32) for k in range(source.tasks)})
     edges = [0, rows * 8 // 10, rows * 9 // 10, rows]
     files: dict[str, pa.Table | str] = {
         f"{part}.parquet": table.slice(start, end - start)
         for part, start, end in zip(("train", "valid", "test"), edges[:-1], edges[1:], strict=True)
     }
-    files["truth/vectors.parquet"] = pa.table({f"w{k + 1}": w_KD[k] for k in range(tasks)})
+    files["truth/vectors.parquet"] = pa.table({f"w{k + 1}": w_KD[k] for k in range(source.tasks)})
     files["schema.yaml"] = _schema(source).to_yaml()
     files["README.md"] = _readme(source, rows, seed)
-    return write_folder(out, files, overwrite)
+    return files
 
 
 def _schema(source: Tasks) -> Schema:

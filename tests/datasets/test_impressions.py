@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from manygate.datasets import log
+from manygate import datasets
+from manygate.datasets import impressions
 from manygate.datasets.folder import write_folder
-from manygate.datasets.log import BLOCKS, FACTORS, RATES, TAGS, TASKS, _directions, _items, _users
+from manygate.datasets.impressions import BLOCKS, FACTORS, RATES, TAGS, TASKS, draw_directions, draw_items, draw_users
 from manygate.errors import InputError
 from manygate.metrics.task import auc
 from manygate.schema import Schema
@@ -23,7 +24,7 @@ CONDITIONAL = ("like", "watch_time", "buy")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    return log(tmp_path_factory.mktemp("log") / "out", rows=ROWS)
+    return impressions(tmp_path_factory.mktemp("log") / "out", rows=ROWS).folder
 
 
 def read(folder: Path, part: str = "") -> pa.Table:
@@ -46,7 +47,9 @@ def preferences(folder: Path) -> np.ndarray:
 
 
 def test_same_seed_same_bytes_and_another_seed_other_rows(tmp_path):
-    first, again, other = (log(tmp_path / name, rows=2000, seed=seed) for name, seed in (("a", 3), ("b", 3), ("c", 4)))
+    first, again, other = (
+        impressions(tmp_path / name, rows=2000, seed=seed).folder for name, seed in (("a", 3), ("b", 3), ("c", 4))
+    )
     assert contents(first) == contents(again)
     assert (first / "train.parquet").read_bytes() != (other / "train.parquet").read_bytes()
     assert not read(first).equals(read(other))
@@ -54,7 +57,7 @@ def test_same_seed_same_bytes_and_another_seed_other_rows(tmp_path):
 
 def test_global_random_state_is_untouched(tmp_path):
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    log(tmp_path / "out", rows=100)
+    impressions(tmp_path / "out", rows=100)
     np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002
 
 
@@ -124,7 +127,7 @@ def test_position_biases_clicks_and_nothing_else(folder):
 
 @pytest.mark.parametrize("relatedness", [-1.0, -0.8, 0.0, 0.3, 1.0])
 def test_directions_have_the_cosines_of_the_docstring(relatedness):
-    directions = _directions(relatedness, np.random.default_rng(5))
+    directions = draw_directions(relatedness, np.random.default_rng(5))
     expected = np.full((4, 4), relatedness**2)
     expected[0] = expected[:, 0] = relatedness
     np.fill_diagonal(expected, 1)
@@ -140,7 +143,7 @@ def test_directions_have_the_cosines_of_the_docstring(relatedness):
 def test_relatedness_moves_the_correlation_of_true_preferences(tmp_path, seed):
     found = []
     for relatedness in (-0.8, -0.4, 0.0, 0.4, 0.8):
-        out = log(tmp_path / "out", rows=20_000, relatedness=relatedness, seed=seed, overwrite=True)
+        out = impressions(tmp_path / "out", rows=20_000, relatedness=relatedness, seed=seed, overwrite=True).folder
         found.append(np.corrcoef(preferences(out))[0, 1:])
     found = np.array(found)
     assert (np.diff(found, axis=0) > 0.1).all()
@@ -151,7 +154,7 @@ def test_relatedness_moves_the_correlation_of_true_preferences(tmp_path, seed):
 
 @pytest.mark.parametrize("relatedness", [-1, 1])
 def test_full_relatedness_makes_one_preference(tmp_path, relatedness):
-    out = log(tmp_path / "out", rows=2000, relatedness=relatedness)
+    out = impressions(tmp_path / "out", rows=2000, relatedness=relatedness).folder
     np.testing.assert_allclose(np.corrcoef(preferences(out))[0, 1:], relatedness, atol=0.02)
 
 
@@ -195,7 +198,7 @@ def test_features_have_the_shapes_promised(folder):
 
 @pytest.mark.parametrize("rows", [100, 101, 109, 1999])
 def test_small_and_odd_sizes(tmp_path, rows):
-    out = log(tmp_path / "out", rows=rows)
+    out = impressions(tmp_path / "out", rows=rows).folder
     assert read(out).num_rows == read(out, "truth").num_rows == rows
     assert np.isfinite(preferences(out)).all()
 
@@ -214,26 +217,26 @@ def test_small_and_odd_sizes(tmp_path, rows):
 )
 def test_bad_arguments(tmp_path, arguments, message):
     with pytest.raises(InputError, match=message):
-        log(tmp_path / "out", **arguments)
+        impressions(tmp_path / "out", **arguments)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_every_problem_is_listed(tmp_path):
     with pytest.raises(InputError) as caught:
-        log(tmp_path / "out", rows=1, relatedness=2, seed=-1)
+        impressions(tmp_path / "out", rows=1, relatedness=2, seed=-1)
     assert len(caught.value.problems) == 3
 
 
 def test_existing_folder_is_kept_unless_overwritten(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    assert log(out, rows=100) == out  # an empty folder is as good as none
+    assert impressions(out, rows=100).folder == out  # an empty folder is as good as none
     before = contents(out)
     with pytest.raises(InputError, match=r"exists\. Choose another out, or add overwrite=True"):
-        log(out, rows=200)
+        impressions(out, rows=200)
     assert contents(out) == before
     (out / "stale.parquet").write_bytes(b"old")
-    log(out, rows=200, overwrite=True)
+    impressions(out, rows=200, overwrite=True)
     assert set(contents(out)) == set(before)
     assert read(out).num_rows == 200
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -242,13 +245,13 @@ def test_existing_folder_is_kept_unless_overwritten(tmp_path):
 def test_out_that_is_a_file_or_holds_the_working_folder(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="is a file"):
-        log(tmp_path / "file", rows=100, overwrite=True)
+        impressions(tmp_path / "file", rows=100, overwrite=True)
     with pytest.raises(InputError, match="cannot be written"):
-        log(tmp_path / "file" / "out", rows=100)
+        impressions(tmp_path / "file" / "out", rows=100)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     with pytest.raises(InputError, match="is not overwritten"):
-        log("..", rows=100, overwrite=True)
+        impressions("..", rows=100, overwrite=True)
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -298,7 +301,7 @@ def one_hot(place: np.ndarray) -> np.ndarray:
 def test_features_tell_four_fifths_of_a_users_and_an_items_factors():
     """What the docstring says: 80 % of the variance comes from the features, the rest belongs to the id alone."""
     random = np.random.Generator(np.random.PCG64(3))
-    users, items = _users(20_000, random), _items(20_000, random)
+    users, items = draw_users(20_000, random), draw_items(20_000, random)
     seen = np.column_stack([users.age, one_hot(users.country)[:, 1:], one_hot(users.device)[:, 1:]])
     assert explained(seen, users.latent[:, :FACTORS]) == pytest.approx(0.8, abs=0.02)
     tag_share = np.zeros((20_000, len(TAGS)))
@@ -312,7 +315,24 @@ def test_features_tell_four_fifths_of_a_users_and_an_items_factors():
 
 def test_blocks_of_the_latent_have_their_shares():
     """User .3, item .5, user x item .2 of the variance of each task's linear score: the squares of its direction add up to them."""
-    directions = _directions(0.5, np.random.Generator(np.random.PCG64(0)))
+    directions = draw_directions(0.5, np.random.Generator(np.random.PCG64(0)))
     edges = np.cumsum([0, 6, 6, 4])
     for block, share in enumerate((0.3, 0.5, 0.2)):
         np.testing.assert_allclose((directions[edges[block] : edges[block + 1]] ** 2).sum(axis=0), share, rtol=1e-12)
+
+
+def test_what_was_written_is_returned(tmp_path):
+    written = impressions(tmp_path / "out", rows=200)
+    assert written.folder == tmp_path / "out"
+    assert written.rows == {"train": 160, "valid": 20, "test": 20}
+    assert {part: pq.read_table(path).num_rows for part, path in written.parts.items()} == written.rows
+    assert Schema.load(written.schema).task_names == TASKS
+    assert written.truth == tmp_path / "out" / "truth"
+    assert yaml.safe_load(written.ceiling.read_text())["click"]["rows"] == 20
+
+
+def test_the_former_name_names_the_new_one():
+    with pytest.raises(AttributeError, match=r"no attribute 'log'.*now manygate\.datasets\.impressions"):
+        _ = datasets.log
+    with pytest.raises(AttributeError, match=r"no attribute 'nonsense'\.$"):
+        _ = datasets.nonsense

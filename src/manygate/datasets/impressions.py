@@ -1,4 +1,4 @@
-"""An embedded impression log with known truth: sparse ids, bags and numbers, a click and three labels that need one.
+"""A made-up impression log with known truth: sparse ids, bags and numbers, a click and three labels that exist after a click.
 
 MMoE (Ma et al. 2018, section 3.2) sets how related two tasks are by the angle between their directions in a Gaussian input.
 Here the same construction sits on a latent vector of an impression, which a model must first learn from ids:
@@ -25,7 +25,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import yaml
 
-from manygate.datasets.folder import check_out, check_seed, write_folder
+from manygate.datasets.folder import WrittenDataset, check_out, check_seed, write_dataset
 from manygate.errors import raise_all, setting
 from manygate.schema import Feature, Schema, Task
 
@@ -83,8 +83,10 @@ class _Impressions:
     position: Ints
 
 
-def log(out: str | Path, rows: int = 100_000, relatedness: float = 0.5, seed: int = 0, overwrite: bool = False) -> Path:
-    """Write a made-up impression log, and the truth it was drawn from, as the folder ``out``; return its path.
+def impressions(
+    out: str | Path, rows: int = 100_000, relatedness: float = 0.5, seed: int = 0, overwrite: bool = False
+) -> WrittenDataset:
+    """Write a made-up impression log, and the truth that it was drawn from, as the folder ``out``; return what was written.
 
     train, valid and test are the first 80 %, the next 10 % and the last 10 % of the rows by time. Labels: ``click``; ``like``,
     ``watch_time`` (seconds) and ``buy`` where click == 1, null elsewhere. truth/{train,valid,test}.parquet hold, row by row,
@@ -103,9 +105,9 @@ def log(out: str | Path, rows: int = 100_000, relatedness: float = 0.5, seed: in
         InputError: Bad arguments, or ``out`` taken.
 
     >>> import tempfile
-    >>> out = log(Path(tempfile.mkdtemp()) / "log", rows=1000)
-    >>> Schema.load(out / "schema.yaml").task_names
-    ('click', 'like', 'watch_time', 'buy')
+    >>> written = impressions(Path(tempfile.mkdtemp()) / "log", rows=1000)
+    >>> written.rows, Schema.load(written.schema).task_names
+    ({'train': 800, 'valid': 100, 'test': 100}, ('click', 'like', 'watch_time', 'buy'))
     """
     problems = check_seed(seed)
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 100:
@@ -115,9 +117,9 @@ def log(out: str | Path, rows: int = 100_000, relatedness: float = 0.5, seed: in
     raise_all(problems)
     check_out(out, overwrite)
     random = np.random.Generator(np.random.PCG64(seed))
-    users, items = _users(max(50, rows // 50), random), _items(max(50, rows // 200), random)
-    seen = _impressions(rows, users, items, random)
-    truth = _truth(_scores(users, items, seen, _directions(relatedness, random)), seen.position)
+    users, items = draw_users(max(50, rows // 50), random), draw_items(max(50, rows // 200), random)
+    seen = _draw_impressions(rows, users, items, random)
+    truth = _truth(_scores(users, items, seen, draw_directions(relatedness, random)), seen.position)
     labels = _labels(truth, random)
     table, truth_table = _table(users, items, seen, labels), pa.table(dict(truth))
     files: dict[str, pa.Table | str] = {}
@@ -128,7 +130,7 @@ def log(out: str | Path, rows: int = 100_000, relatedness: float = 0.5, seed: in
     files["truth/ceiling.yaml"] = _ceiling(truth, labels, slice(edges[2], rows))
     files["schema.yaml"] = _schema().to_yaml()
     files["README.md"] = _readme(rows, relatedness, seed)
-    return write_folder(out, files, overwrite)
+    return write_dataset(out, files, overwrite)
 
 
 def _zipf(count: int, exponent: float = 0.9, shift: float = 5.0) -> Floats:
@@ -147,7 +149,7 @@ def _blend(from_features: Floats, random: np.random.Generator) -> Floats:
     return math.sqrt(FEATURE_SHARE) * _standard(from_features) + math.sqrt(1 - FEATURE_SHARE) * own
 
 
-def _users(count: int, random: np.random.Generator) -> _Users:
+def draw_users(count: int, random: np.random.Generator) -> _Users:
     country = random.choice(len(COUNTRIES), size=count, p=_zipf(len(COUNTRIES)))
     device = random.choice(len(DEVICES), size=count, p=(0.6, 0.3, 0.1))
     age = np.clip(np.rint(13 + random.gamma(3.0, 7.0, size=count)), 13, 90)
@@ -166,7 +168,7 @@ def _users(count: int, random: np.random.Generator) -> _Users:
     )
 
 
-def _items(count: int, random: np.random.Generator) -> _Items:
+def draw_items(count: int, random: np.random.Generator) -> _Items:
     category = random.choice(len(CATEGORIES), size=count, p=_zipf(len(CATEGORIES)))
     how_many = random.choice(5, size=count, p=(0.1, 0.2, 0.3, 0.25, 0.15))
     # The largest of log weight + Gumbel noise: a weighted draw without replacement for every item at once.
@@ -188,7 +190,7 @@ def _items(count: int, random: np.random.Generator) -> _Items:
     )
 
 
-def _impressions(rows: int, users: _Users, items: _Items, random: np.random.Generator) -> _Impressions:
+def _draw_impressions(rows: int, users: _Users, items: _Items, random: np.random.Generator) -> _Impressions:
     """Independent draws of user, item and position, at strictly increasing times that are denser in the evening."""
     crowd = np.append(0.0, np.cumsum(1 + 0.6 * _evening(np.arange(24 * DAYS))))
     elapsed = np.interp(np.sort(random.random(rows)), crowd / crowd[-1], np.arange(crowd.size))
@@ -207,7 +209,7 @@ def _evening(hour: Ints) -> Floats:
     return np.cos(2 * np.pi * (hour - 20) / 24)
 
 
-def _directions(relatedness: float, random: np.random.Generator) -> Floats:
+def draw_directions(relatedness: float, random: np.random.Generator) -> Floats:
     """Unit directions, one column per task: cosine ``relatedness`` with click's, its square among the others, in each block."""
     blocks = []
     for size, share in BLOCKS:
@@ -346,5 +348,5 @@ cosine {relatedness} with click's and {relatedness**2:.4g} with one another. tru
 were drawn from, row by row, and truth/ceiling.yaml what a perfect model scores on the test rows without knowing the position.
 
 Source: drawn by Manygate, no person's data. Licence: CC0 1.0
-Written by manygate.datasets.log(rows={rows}, relatedness={relatedness}, seed={seed}).
+Written by manygate.datasets.impressions(rows={rows}, relatedness={relatedness}, seed={seed}).
 """
