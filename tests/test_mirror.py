@@ -10,6 +10,11 @@ TESTS = Path(__file__).parent
 SOURCES = TESTS.parent / "src" / "manygate"
 
 CROSS_CUTTING = {
+    "architecture/test_conformance.py": "properties that hold for every scheme",
+    "architecture/test_known_mistakes.py": "mistakes of public implementations that must not be made here",
+    "architecture/test_own_scheme.py": "a scheme of the user's own, from the class to the bundle",
+    "architecture/test_same_training.py": "schemes that are one another train the same weights",
+    "architecture/test_settings.py": "settings of schemes: errors, chosen features, lower layers",
     "inspection/test_faults.py": "planted faults, from the trained model to the alarm",
     "inspection/test_inspect.py": "mg.inspect and manygate inspect, from the run to the page",
     "inspection/test_own_scheme_seen.py": "an inspection of a scheme of plain PyTorch layers",
@@ -21,14 +26,12 @@ CROSS_CUTTING = {
 
 ROOMS_TO_COME = (
     "",
-    "architecture",
     "cli",
     "config",
     "data",
     "datasets",
     "evaluation",
     "kernels",
-    "layers",
     "metrics",
     "model",
     "report",

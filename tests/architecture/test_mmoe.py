@@ -36,45 +36,6 @@ def test_forward_is_equations_6_to_8(hidden, gate, norm, chosen, tasks):
             agree(logit_BT[b, t], tower(weighted(g, outputs), towers, t))
 
 
-@deep
-@every_gate
-@pytest.mark.parametrize("norm", [False, True], ids=["relu", "norm"])
-@pytest.mark.parametrize("tasks", [1, 3])
-def test_omoe_is_equation_5(hidden, gate, norm, tasks):
-    model = shaken(OMoE(5, tasks, 4, hidden, gate, (0, 3), norm=norm))
-    reading = Reading(model.level, [4], [range(4)], gate, own=False)
-    x_BD = rows(7, 5)
-    h_BTH, (gate_BTE,) = model(x_BD), model.gates(x_BD)
-    for b, x in enumerate(x_BD.numpy()):
-        g = reading.row(0, x[[0, 3]])
-        agree(h_BTH[b], [weighted(g, [f(x) for f in reading.experts[0]])])
-        for t in range(tasks):
-            agree(gate_BTE[b, t], g)
-
-
-@pytest.mark.parametrize("hidden", [(), (3,), (4, 3)])
-def test_towers_of_any_depth_and_none(hidden):
-    towers = shaken(Towers(2, 6, hidden))
-    h_BTH = rows(12, 6).view(6, 2, 6)
-    agree(towers(h_BTH), [[tower(h_BTH[b, t].numpy(), towers, t) for t in range(2)] for b in range(6)])
-
-
-@pytest.mark.parametrize("hidden", [(), (3,), (4, 3)])
-@pytest.mark.parametrize("more", [{}, {"heads": (1,)}, {"heads": (0,), "steps": [(1, 0)]}], ids=["plain", "heads", "steps"])
-def test_towers_that_all_read_one_representation(hidden, more):
-    """As if each had it to itself: outputs, and the gradients of what is read and of every weight."""
-    towers = shaken(Towers(2, 6, hidden, **more))
-    found = []
-    for copies in (1, 2):
-        h_B1H = rows(5, 6).view(5, 1, 6).requires_grad_()
-        output_BO = towers(h_B1H.expand(-1, copies, -1).clone())
-        (output_BO * rows(5, output_BO.shape[1], seed=2)).sum().backward()
-        found.append([output_BO, h_B1H.grad, *(value.grad for value in towers.parameters())])
-        towers.zero_grad()
-    for one, two in zip(*found, strict=True):
-        torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-10)
-
-
 @pytest.mark.parametrize(
     ("scheme", "expected"),
     [

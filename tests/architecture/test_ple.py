@@ -174,37 +174,3 @@ def test_the_shared_gate_s_input_is_the_shared_output_and_not_a_task_s():
 
 def levels(**settings):
     return levels_of(2, ModelConfig(experts=8, expert_hidden=(6,), **settings), 2)
-
-
-def test_settings_become_levels():
-    half = Level((2, 2), 4, (6,))
-    assert levels() == [half, half]
-    assert levels(shared_experts="4,2") == [half, Level((2, 2), 2, (6,))]
-    assert levels(task_experts="2,1") == [Level((2, 1), 4, (6,))] * 2
-    assert levels(task_experts="2,1/1,3", level_hidden="6/5,4") == [Level((2, 1), 4, (6,)), Level((1, 3), 4, (5, 4))]
-    assert levels(task_expert_hidden="7,6/6") == [Level((2, 2), 4, (6,), ((7, 6), (6,)))] * 2
-    assert levels_of(2, ModelConfig(experts=8, shared_experts="4,2", level_hidden="6/5"), 1) == [half]
-    assert levels_of(3, ModelConfig(experts=2, expert_hidden=(6,)), 1) == [Level((1, 1, 1), 1, (6,))]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"shared_experts": "4,2,1"}, r"shared_experts: 3 values for 2 levels, found \[4, 2, 1\]\. Give one, or 2"),
-        ({"task_experts": "4,2,1"}, r"task_experts: 3 values for 2 tasks, found \[4, 2, 1\]\. Give one, or 2"),
-        ({"task_experts": "1,1/1,1/1,1"}, r"task_experts: 3 values for 2 levels"),
-        ({"task_expert_hidden": "6/6/6"}, r"task_expert_hidden: 3 values for 2 tasks"),
-        ({"level_hidden": "6/6/6"}, r"level_hidden: widths of 3 levels for 2\. Give one, or 2, separated by /"),
-        ({"task_experts": "2,0/2,2", "shared_experts": 0}, r"level 1 leaves task 1 \(counted from 0\) without any expert"),
-        ({"task_experts": "0", "shared_experts": "2,0"}, r"level 2 leaves task 0, 1 \(counted from 0\) without any expert"),
-    ],
-)
-def test_settings_that_do_not_fit(settings, message):
-    with pytest.raises(InputError, match=message) as caught:
-        PLE(5, levels(**settings))
-    assert len(caught.value.problems) == 1
-
-
-def test_experts_of_one_level_end_in_the_same_width():
-    with pytest.raises(InputError, match=r"experts of one level must end in the same width.*found \[5, 6\]"):
-        PLE(5, [Level((1, 1), 1, (6,), ((5,), (6,)))])
