@@ -92,7 +92,8 @@ def test_inspection_in_a_browser(browser: Any, tmp_path: Path, encoded: Any, tra
     history = training.fit().history
     found = look(training.model, log.parts["valid"])
     path = tmp_path / "inspection.html"
-    write_page(found | {"history": history}, path)
+    alarm = {"kind": "x", "severity": "serious", "title": "T", "message": "M.", "numbers": {}, "advice": "Try --seed 1, or --dim 4."}
+    write_page(found | {"history": history, "alarms": [alarm]}, path)
     metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     requests(browser), browser.get_log("browser")
@@ -108,6 +109,8 @@ def test_inspection_in_a_browser(browser: Any, tmp_path: Path, encoded: Any, tra
     )
     assert len(sizes) >= 2 * 3 + 2 * 3 + 3 + 1, "utilisation, training, importance, spectra"
     assert all(wide > 250 for wide in sizes)
+    layout = browser.execute_script("return getComputedStyle(document.querySelector('.alarms li p:last-child')).display")
+    assert layout == "block", "the remedy of an alarm is a line of text, not a grid"
 
 
 @pytest.mark.parametrize("width", [1280, 390])
