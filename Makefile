@@ -32,7 +32,7 @@ docs: $(VENV)/.installed-dev  ## write the generated pages again and build the s
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/gallery.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	@echo "open build/site/index.html"
+	@echo "open build/site/index.html, or: python -m http.server --directory build/site (then the search works, too)"
 
 bench: $(VENV)/.installed  ## speed beside two peers; needs them installed and DATA=FOLDER (see benchmarks/epoch.py)
 	$(BIN)/python benchmarks/epoch.py --data $(or $(DATA),census)

@@ -1,6 +1,6 @@
 """Make the pictures of the documentation again: python docs/screenshots.py (needs Chromium; the demo trains for minutes).
 
-It runs ``manygate demo`` and trains a model with faults on purpose, in the folder of ``--work``. What is there already is used again.
+It runs ``manygate demo`` and trains a model with faults on purpose, in the folder of ``--work``. It uses finished runs there again.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def show_inspection(work: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("build/screenshots"), help="folder for the runs (default: build/screenshots)")
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/screenshots"), help="folder for the runs (default: build/screenshots)"
+    )
     folder = parser.parse_args().work
     folder.mkdir(parents=True, exist_ok=True)
     show_demo(folder)

@@ -98,6 +98,11 @@ def test_style_sheets_load_nothing_from_outside(site: Path) -> None:
         assert not re.search(r"url\(\s*['\"]?(?:https?:)?//|@import", text), sheet.name
 
 
+def test_no_page_makes_the_theme_load_a_diagram_library(pages: dict[Path, Page]) -> None:
+    """The theme fetches Mermaid from a content delivery network when a page has a diagram of it, and from nowhere else."""
+    assert not [path.name for path in pages if 'class="mermaid"' in path.read_text(encoding="utf-8")]
+
+
 def test_links_lead_somewhere(site: Path, pages: dict[Path, Page]) -> None:
     broken = []
     for path, page in pages.items():

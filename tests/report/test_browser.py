@@ -92,8 +92,8 @@ def test_inspection_in_a_browser(browser: Any, tmp_path: Path, encoded: Any, tra
     history = training.fit().history
     found = look(training.model, log.parts["valid"])
     path = tmp_path / "inspection.html"
-    alarm = {"kind": "x", "severity": "serious", "title": "T", "message": "M.", "numbers": {}, "advice": "Try --seed 1, or --dim 4."}
-    write_page(found | {"history": history, "alarms": [alarm]}, path)
+    alarm = {"kind": "x", "severity": "serious", "title": "T", "message": "M.", "numbers": {}}
+    write_page(found | {"history": history, "alarms": [alarm | {"advice": "Try --seed 1, or --dim 4."}]}, path)
     metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     requests(browser), browser.get_log("browser")
