@@ -30,8 +30,8 @@ def cli_page() -> str:
     head = f"""# Command line
 
 {DO_NOT_EDIT}
-`manygate COMMAND --help` says the same in the terminal. The settings of `train` and `compare` with
-their types are in [config.md](config.md).
+`manygate COMMAND --help` prints the same in the terminal. [Settings](config.md) lists the settings of `train` and `compare`
+with their types.
 
 {" ".join(EPILOGUE.split())}
 """
@@ -90,9 +90,10 @@ def config_page() -> str:
     head = f"""# Settings
 
 {DO_NOT_EDIT}
-Every setting has one name, which is a YAML key, an argument of `mg.Ranker` and `mg.compare`, and, with dashes for underscores, a
-flag. Defaults are overridden by `--config FILE`, and that by flags. A run writes all of its settings, resolved, to `config.yaml`.
-An unknown name is an error, with the nearest known name.
+Every setting has one name. It is a YAML key, an argument of `mg.Ranker` and `mg.compare`, and, with dashes for underscores, a flag.
+`--config FILE` overrides the defaults, and flags override `--config`. A run writes all of its settings, resolved, to
+`config.yaml`. An
+unknown name is an error, and the error contains the nearest known name.
 
 A width such as `expert_hidden` is a list in YAML and Python (`[128, 64]`) and `128,64` as a flag. In Python the log is the first
 argument of `fit` and `compare`, and `schema` may be given in place of `schema_file`.

@@ -42,16 +42,16 @@ class DataConfig(_Settings):
     group: str | None = Field(None, description="Column of users or queries, for GAUC, splits and intervals.")
     time: str | None = Field(None, description="Column of times, for splits.")
     weight: str | None = Field(None, description="Column of row weights.")
-    bias: Names = Field((), description="Features absent at serving, such as a position.")
+    bias: Names = Field((), description="Features that are absent at serving, such as a position.")
     ignore: Names = Field((), description="Columns not to use.")
     split: Literal["random", "time", "group"] = Field("random", description="How to split a log that comes in one piece.")
     fractions: tuple[float, float, float] = Field((0.8, 0.1, 0.1), description="Shares of train, validation and test.")
     shuffle_seed: int = Field(0, ge=0, le=LARGEST_SEED, description="Seed of the split and of the order of batches.")
     encoding: Literal["piecewise", "minmax", "standard", "log1p"] = Field(
-        "piecewise", description="How dense numbers are scaled, where the schema does not say."
+        "piecewise", description="How dense numbers are scaled, unless the schema sets it."
     )
     bins: int = Field(16, ge=1, le=1024, description="Quantile bins of the piecewise-linear encoding.")
-    min_count: int = Field(2, ge=1, description="Ids seen less often share the out-of-vocabulary row.")
+    min_count: int = Field(2, ge=1, description="Ids that occur less often share the row of unseen ids.")
 
     @field_validator("fractions")
     @classmethod
@@ -101,22 +101,26 @@ class ModelConfig(_Settings):
     gate: Literal["softmax", "topk", "dselect_k"] = Field("softmax", description="How gates choose experts.")
     gate_bias: bool = Field(False, description="Give the gates a bias; equation 8 of MMoE has none.")
     gate_features: Names = Field((), description="Features that the gates read. Default: what the experts read.")
-    temperature: float = Field(1.0, gt=0, le=1e6, description="What gates divide their logits by.")
-    top_k: int = Field(2, ge=1, le=4096, description="Experts a gate selects with --gate topk or dselect_k.")
-    gate_dropout: float = Field(0.0, ge=0, lt=1, description="Share of gate weights zeroed while training (Zhao et al. 2019).")
+    temperature: float = Field(1.0, gt=0, le=1e6, description="The number that divides the gates' logits.")
+    top_k: int = Field(2, ge=1, le=4096, description="How many experts a gate selects with --gate topk or dselect_k.")
+    gate_dropout: float = Field(
+        0.0, ge=0, lt=1, description="Share of gate weights that are set to zero in training (Zhao et al. 2019)."
+    )
     importance_weight: float | None = Field(
         None, ge=0, le=1e6, description="Weight of the importance loss. Default: 0.1 with --gate topk, else 0."
     )
     load_weight: float | None = Field(None, ge=0, le=1e6, description="Weight of the load loss of --gate topk. Default: 0.1 there.")
     entropy_weight: float = Field(0.01, ge=0, le=1e6, description="Weight of the entropy of --gate dselect_k.")
-    ml_gate_input: Literal["previous", "raw"] = Field("previous", description="What ml_mmoe's gates above level 1 read.")
+    ml_gate_input: Literal["previous", "raw"] = Field(
+        "previous", description="Input of ml_mmoe's gates above level 1: the level below, or x."
+    )
     expert_norm: bool = Field(False, description="Normalise each expert's output, with Swish for ReLU (HoME, KDD 2025).")
     fusion: Literal["concat", "sum", "mean"] | None = Field(
         None, description="How bottoms are joined. Default: sum in asymmetric_sharing, concat in customized_sharing."
     )
     l2_alpha: float = Field(1e-3, ge=0, le=1e6, description="Weight of l2_constrained's penalty.")
     stitch_rate: float = Field(
-        10.0, ge=0, le=1e6, description="What the learning rate of stitches is multiplied by (cross_stitch, sluice_network)."
+        10.0, ge=0, le=1e6, description="Factor of the learning rate of stitches (cross_stitch, sluice_network)."
     )
     subspaces: int = Field(2, ge=1, le=64, description="Subspaces of each layer of sluice_network.")
     orthogonality: float = Field(0.0, ge=0, le=1e6, description="Weight of sluice_network's penalty on overlapping subspaces.")
@@ -137,10 +141,10 @@ class ModelConfig(_Settings):
         description="Choose hidden widths so that a row's forward pass takes this many FLOPs, within 2 %.",
     )
     funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = Field(
-        "esmm", description="How tasks that come after another are trained: on the rows where it happened, or on all of them."
+        "esmm", description="How a task that comes after another is trained: on the rows where the other happened, or on all rows."
     )
-    dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden units dropped while training.")
-    bias_dropout: float = Field(0.1, ge=0, lt=1, description="Share of rows whose bias features are hidden while training.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden units that are dropped in training.")
+    bias_dropout: float = Field(0.1, ge=0, lt=1, description="Share of rows whose bias features are hidden in training.")
 
     @field_validator("architecture")
     @classmethod
@@ -176,54 +180,59 @@ class ModelConfig(_Settings):
 class TrainConfig(_Settings):
     """How the network is trained."""
 
-    replicas: int = Field(1, ge=1, description="Models trained at once, alike but for their seed.")
+    replicas: int = Field(1, ge=1, description="How many models to train at once. They differ in their seed alone.")
     seed: int = Field(
-        0, ge=0, le=LARGEST_SEED, description="Replica r has seed + r, so runs with seeds 0 and 1 share all replicas but one."
+        0,
+        ge=0,
+        le=LARGEST_SEED,
+        description="Replica r uses seed + r, so runs with seeds 0 and 1 have all replicas but one in common.",
     )
-    pack: int | None = Field(None, ge=1, description="Replicas in one program, the rest after them. Default: as fit in memory.")
+    pack: int | None = Field(
+        None, ge=1, description="How many replicas to train in one program; the rest follow. Default: as many as fit in memory."
+    )
     replica_data: Literal["shared", "order", "bootstrap"] = Field(
-        "shared", description="Training rows of a replica: the same for all, its own order of them, or its own bootstrap sample."
+        "shared", description="Training rows of a replica: the same for all, an order of its own, or a bootstrap sample of its own."
     )
     replica_seeds: Counted = Field(
-        (), description="What is added to the seed for each replica, which take them in turn: 0,1,0,1. Default: 0,1,2 and so on."
+        (), description="Numbers that are added to the seed. Replicas take them in turn: 0,1,0,1. Default: 0,1,2 and so on."
     )
-    replica_rates: Factors = Field(
-        (), description="What the learning rate is multiplied by for each replica, which take them in turn: 0.1,1,10."
-    )
+    replica_rates: Factors = Field((), description="Factors of the learning rate. Replicas take them in turn: 0.1,1,10.")
     replica_weights: FactorRows = Field(
         (),
-        description="What each task's weight is multiplied by for each replica, which take them in turn: 1,1/1,2 for two tasks.",
+        description="Factors of the tasks' weights. Replicas take them in turn, separated by /: 1,1/1,2 for two tasks.",
     )
     calibrator_weight: float = Field(0.6, ge=0, le=1e6, description="Weight of aitm's calibrator.")
     escm2_weight: float = Field(1.0, ge=0, le=1e6, description="Weight of escm2's counterfactual loss.")
     escm2_joint_weight: float = Field(1.0, ge=0, le=1e6, description="Weight of esmm's loss in escm2.")
     propensity_floor: float = Field(0.05, gt=0, le=1, description="Smallest propensity that escm2 divides by.")
     weighting: str = Field("fixed", description=f"How the tasks' losses become one objective: {', '.join(WEIGHTING_NAMES)}.")
-    balance_every: int = Field(
-        1, ge=1, description="Steps from one reading of the tasks' gradients to the next, by weightings that read them."
+    balance_every: int = Field(1, ge=1, description="Weightings that read gradients read them in every Nth step.")
+    gradnorm_alpha: float = Field(1.5, ge=0, le=100, description="How strongly gradnorm pulls the tasks to one rate of learning.")
+    cagrad_c: float = Field(
+        0.4, ge=0, lt=1, description="Largest distance of cagrad's direction from the mean gradient, as a share of its length."
     )
-    gradnorm_alpha: float = Field(1.5, ge=0, le=100, description="How hard gradnorm pulls the tasks to one rate of learning.")
-    cagrad_c: float = Field(0.4, ge=0, lt=1, description="How far cagrad may go from the mean gradient, as a share of its length.")
     optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = Field("adamw", description="Optimizer.")
     learning_rate: float = Field(2e-3, gt=0, le=1e6, description="Learning rate.")
     weight_decay: float | None = Field(
         None, ge=0, le=1e6, description="Weight decay. Default: 0.01 for adamw, where it is decoupled, and 0 for the others."
     )
-    schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="Course of the learning rate.")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="How the learning rate changes over the steps."
+    )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps over which the learning rate rises from zero.")
     clip_norm: float | None = Field(None, gt=0, le=1e30, description="Largest norm of a replica's gradient.")
     batch_size: int = Field(1024, ge=1, description="Rows in a batch.")
     epochs: int = Field(20, ge=1, description="Most passes over the training rows.")
     max_steps: int | None = Field(None, ge=1, description="Most optimizer steps, whatever the epochs.")
     keep: Literal["best", "last"] = Field(
-        "best", description="Weights to keep: those of the best validation metric, or the last, which patience does not stop."
+        "best", description="Weights to keep: those of the best validation metric, or the last ones (then patience stops nothing)."
     )
     patience: int = Field(3, ge=1, description="Epochs without a better validation metric before a replica stops.")
-    monitor: str = Field("mean", description="What validation watches: mean (of all tasks), TASK, or TASK/METRIC.")
+    monitor: str = Field("mean", description="The metric that validation watches: mean (of all tasks), TASK, or TASK/METRIC.")
     calibration: Literal["none", "platt", "temperature", "isotonic"] = Field(
         "none", description="How predicted probabilities are corrected, fitted on the validation rows after training."
     )
-    precision: Literal["float32", "bf16"] = Field("float32", description="bf16 uses autocast.")
+    precision: Literal["float32", "bf16"] = Field("float32", description="Precision of training; bf16 uses autocast.")
     sparse_gradients: bool | None = Field(
         None, description="Update only the embedding rows of a batch. Default: when there are over 100,000 rows."
     )
@@ -251,16 +260,17 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
     config_version: Literal[1] = 1
     log: str | None = Field(None, description="The log: a file, a folder or a glob.")
     architectures: Annotated[tuple[str, ...], BeforeValidator(scheme_names)] = Field(
-        COMPARED, description="What a comparison trains; all for every scheme."
+        COMPARED, description="The architectures that a comparison trains; all for every scheme."
     )
     weightings: Annotated[tuple[str, ...], BeforeValidator(weighting_names)] = Field(
-        (), description="Weightings that a comparison crosses its architectures with; all for every one. Default: --weighting."
+        (),
+        description="Weightings that a comparison trains each architecture with; all for every one. Default: --weighting.",
     )
     weight_sweep: int = Field(
         0,
         ge=0,
         le=1000,
-        description="Vectors of fixed weights that a comparison tries for each architecture. Default: none.",
+        description="How many vectors of fixed weights a comparison trains for each architecture. Default: none.",
     )
 
     @field_validator("weightings")
@@ -313,7 +323,7 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
 
     @property
     def title(self) -> str:
-        """What a run of these settings is called: its architecture, and its weighting where that is not the usual one."""
+        """The name of a run of these settings: the architecture, and the weighting unless it is the default."""
         return self.architecture if self.weighting == "fixed" else f"{self.architecture}+{self.weighting}"
 
     def to_yaml(self) -> str:
