@@ -47,7 +47,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.utils.flop_counter import FlopCounterMode
 
-from manygate.architecture import ARCHITECTURES, Inputs
+from manygate.architecture import Inputs, find_architecture
 from manygate.config import ModelConfig
 from manygate.kernels.recording import Recorder
 from manygate.layers.experts import Experts
@@ -171,7 +171,7 @@ class OwnModels(nn.Module):
 
 def our_trunk(case: Case, width: int, **settings: Any) -> nn.Module:
     """The scheme of ours with its towers, on D = ``width`` inputs (STEM: that many for each of its T + 1 embeddings)."""
-    config, scheme = case.config(**settings), ARCHITECTURES[case.scheme]
+    config, scheme = case.config(**settings), find_architecture(case.scheme)
     own = 1 if scheme.one_model_per_task else case.tasks
 
     def trunk() -> Trunk:
@@ -272,7 +272,7 @@ def _batches(width: int, rows: int, tasks: int, gradient: bool) -> list[tuple[Te
 
 
 def input_width(case: Case, width: int) -> int:
-    return width * (case.tasks + 1 if ARCHITECTURES[case.scheme].own_embeddings else 1)
+    return width * (case.tasks + 1 if find_architecture(case.scheme).own_embeddings else 1)
 
 
 def contenders(case: Case, width: int, rows: int, options: argparse.Namespace, only_ours: bool = False) -> dict[str, Any]:

@@ -21,13 +21,13 @@ from measure import add_machine_options, machine, machine_lines, shown, spread, 
 
 from manygate import datasets
 from manygate.config import RunConfig
-from manygate.config.names import WEIGHTING_NAMES
+from manygate.config.names import WEIGHTINGS
 from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
 from manygate.evaluation.monitor import Monitor
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
-from manygate.objective.weighting import WEIGHTINGS
+from manygate.objective.weighting import find_weighting
 from manygate.runs.preflight import prepare
 from manygate.training.trainer import Trainer
 
@@ -93,7 +93,7 @@ def table(title: str, found: dict[str, Any]) -> list[str]:
     ]
     for name in found["ratio"]:
         weighting, _, every = name.partition(":")
-        reads = "" if not WEIGHTINGS[weighting].reads_gradients else f"every {every} steps" if every else "yes"
+        reads = "" if not find_weighting(weighting).reads_gradients else f"every {every} steps" if every else "yes"
         lines.append(f"| {name} | {reads} | {shown(found['milliseconds'][name])} | {shown(found['ratio'][name])} |")
     return [*lines, ""]
 
@@ -110,7 +110,7 @@ def profile(log: EncodedLog, name: str, options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="the folder of manygate dataset census")
-    names = ",".join((*WEIGHTING_NAMES, "pcgrad:2", "pcgrad:4"))
+    names = ",".join((*WEIGHTINGS, "pcgrad:2", "pcgrad:4"))
     parser.add_argument("--names", default=names, help="fixed among them; NAME:4 reads gradients in every fourth step")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=20, help="steps of each weighting in a round")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from manygate.config import RunConfig
+from manygate.config.names import CalibrationMethod
 from manygate.data.encode import Encoder
 from manygate.data.encoded import encode_labelled, labelled_table, validation_rows
 from manygate.data.frames import like_source
@@ -28,7 +29,7 @@ from manygate.runs.preflight import prepare
 from manygate.runs.run import train_run
 from manygate.schema import Schema
 from manygate.scoring.bundle import load_bundle, save_bundle
-from manygate.scoring.calibration import Calibration, Method, calibration_problems
+from manygate.scoring.calibration import Calibration, calibration_problems
 from manygate.scoring.calibration_fit import fit_calibration
 from manygate.scoring.fusion import Fusion, now, parse_fusion
 from manygate.scoring.fusion_search import Sampler, found_fusion, plan_search, search
@@ -97,7 +98,9 @@ class Ranker:
         """Every metric of every task on a labelled log; see :func:`manygate.evaluation.evaluate_log.evaluate_log` for the form."""
         return evaluate_log(self.predictor, log)
 
-    def calibrate(self, log: Any = None, *, method: Method = "isotonic", task: str | Sequence[str] = ()) -> dict[str, Any]:
+    def calibrate(
+        self, log: Any = None, *, method: CalibrationMethod = "isotonic", task: str | Sequence[str] = ()
+    ) -> dict[str, Any]:
         """Fit a calibrator for each binary task, or those of ``task``, and apply it from now on; ``none`` takes them out.
 
         ``log`` holds labelled rows that trained nothing; of a data set's folder, the valid part; without it, the validation rows of

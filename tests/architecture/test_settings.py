@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from manygate.architecture import ARCHITECTURES, Inputs
+from manygate.architecture import Inputs, find_architecture
 from manygate.config import RunConfig
+from manygate.config.names import ARCHITECTURES
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
@@ -81,7 +82,7 @@ def test_settings_of_other_schemes_do_no_harm():
     config = RunConfig.build(
         {"task_experts": "1,2", "shared_experts": 2, "bottom_hidden": (8, 8), "expert_hidden": (6, 4), "gate_features": "a"}
     )
-    for name, scheme in ARCHITECTURES.items():
+    for name, scheme in ((name, find_architecture(name)) for name in ARCHITECTURES):
         built = scheme.build(Inputs(7, (0, 1)), TASKS, config)
         assert built.output_width in (4, 8, 16), name
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from manygate.config import RunConfig
-from manygate.config.names import ARCHITECTURE_NAMES, COMPARED
+from manygate.config.names import ARCHITECTURES, COMPARED
 from manygate.data.rows import Input
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel
@@ -40,10 +40,10 @@ def test_rows_of_numbers(setting, given, found):
 
 def test_architectures():
     assert RunConfig().architectures == COMPARED
-    assert RunConfig(architectures="all").architectures == ARCHITECTURE_NAMES
+    assert RunConfig(architectures="all").architectures == tuple(ARCHITECTURES)
     assert RunConfig(architectures="mmoe, ple").architectures == ("mmoe", "ple")
     assert RunConfig(architectures=" mmoe").architectures == ("mmoe",)
-    assert RunConfig(architectures="all,mmoe,mine:Own").architectures == (*ARCHITECTURE_NAMES, "mine:Own")
+    assert RunConfig(architectures="all,mmoe,mine:Own").architectures == (*ARCHITECTURES, "mine:Own")
     assert RunConfig(architectures="mmoe").architectures == ("mmoe",)
     assert RunConfig(architectures=["mmoe", "mine:Own"]).architectures == ("mmoe", "mine:Own")
 

@@ -124,10 +124,10 @@ def test_every_public_name_is_in_the_reference(pages: dict[Path, Page]) -> None:
 
 
 def test_every_architecture_is_in_the_gallery(site: Path) -> None:
-    from manygate.config.names import ARCHITECTURE_NAMES
+    from manygate.config.names import ARCHITECTURES
 
-    assert set(load("gallery").schemes()) == set(ARCHITECTURE_NAMES)
-    assert {path.stem for path in (site / "schemes").glob("*.html")} == {*ARCHITECTURE_NAMES, "index"}
+    assert set(load("gallery").schemes()) == set(ARCHITECTURES)
+    assert {path.stem for path in (site / "schemes").glob("*.html")} == {*ARCHITECTURES, "index"}
 
 
 def test_gallery_is_up_to_date() -> None:

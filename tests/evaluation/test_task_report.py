@@ -17,6 +17,7 @@ from manygate.evaluation.gains import clusters, gains, measured
 from manygate.evaluation.gates import gate_report
 from manygate.evaluation.monitor import Monitor, parse_monitor
 from manygate.evaluation.task_report import task_report
+from manygate.metrics.sigmoid import sigmoid
 from manygate.model import MultiTaskModel
 from manygate.model import logits as logits_module
 from manygate.model.logits import predict
@@ -24,7 +25,7 @@ from manygate.model.problem import Problem
 from manygate.model.replicas import Member
 from manygate.schema import Task
 from manygate.scoring.calibration_fit import fit_calibration
-from manygate.scoring.outputs import outputs, sigmoid
+from manygate.scoring.outputs import outputs
 
 TASKS = (Task(name="click"), Task(name="buy", where="click == 1"), Task(name="watch", kind="regression"))
 SCALES = {"click": LabelScale(), "buy": LabelScale(), "watch": LabelScale(10.0, 4.0)}

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from manygate.architecture import ARCHITECTURES, Inputs
+from manygate.architecture import Inputs, find_architecture
 from manygate.config import ModelConfig
+from manygate.config.names import ARCHITECTURES
 from manygate.errors import InputError
 from manygate.layers.decay import undecayed_parameters
 from manygate.layers.tower import BiasTower, Towers
@@ -37,7 +38,7 @@ class Scaled(nn.Module):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_built_in_schemes_declare_biases_gains_and_what_mixes_networks(name: str, settings: dict[str, object]) -> None:
     config = ModelConfig.model_validate({"experts": 4, "expert_hidden": (6,), "bottom_hidden": (8,), **settings})
-    scheme = ARCHITECTURES[name].build(Inputs(7), 3, config)
+    scheme = find_architecture(name).build(Inputs(7), 3, config)
     tasks = 1 if scheme.one_model_per_task else 3
     towers = Towers(tasks, scheme.output_width, (5,), steps=[(1, 0)] if tasks > 1 else [])
     trunk = Trunk(scheme, towers, BiasTower(tasks, 2), thresholds=Thresholds([(0, 3)]))

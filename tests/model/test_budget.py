@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from manygate.architecture import ARCHITECTURES, find_architecture
+from manygate.architecture import find_architecture
 from manygate.config import RunConfig
+from manygate.config.names import ARCHITECTURES
 from manygate.data.rows import Input
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from manygate.architecture import ARCHITECTURES
+from manygate.config.names import ARCHITECTURES
 from manygate.inspection.pulls import shared_layers
 from manygate.inspection.survey import experts_report, gates_report, layers_report, survey
 from manygate.layers.experts import Experts

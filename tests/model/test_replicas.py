@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from manygate.config.names import ARCHITECTURE_NAMES
+from manygate.config.names import ARCHITECTURES
 from manygate.data.encoded import EncodedLog
 from manygate.data.rows import Rows
 from manygate.model import MultiTaskModel
@@ -82,12 +82,12 @@ def hundred_steps(trainer, log, config) -> MultiTaskModel:
     return training.model
 
 
-ALL = [(name, variant) for variant in ("adamw", "adam, sparse, deep") for name in ARCHITECTURE_NAMES]
+ALL = [(name, variant) for variant in ("adamw", "adam, sparse, deep") for name in ARCHITECTURES]
 ALL += [(name, variant) for variant in VARIANTS for name in ("single_task", "mmoe") if (name, variant) not in ALL]
 
 
 ALL += [(name, variant) for variant in GATES for name in ("mmoe", "ple")]
-ALL += [(name, "own order, own rates") for name in ARCHITECTURE_NAMES]
+ALL += [(name, "own order, own rates") for name in ARCHITECTURES]
 ALL += [(name, variant) for variant in OWN for name in ("single_task", "ple", "stem") if (name, variant) not in ALL]
 
 
@@ -110,7 +110,7 @@ def test_replicas_equal_serial_runs_after_a_hundred_steps(long_log, trainer, set
 
 def test_replicas_start_from_the_weights_of_their_own_seed(encoded, trainer, settings):
     log = encoded()
-    for architecture in ARCHITECTURE_NAMES:
+    for architecture in ARCHITECTURES:
         together = trainer(log, settings(architecture=architecture, replicas=3, seed=10)).model
         share = len(together.members) // 3
         for r in range(3):
@@ -162,7 +162,7 @@ def test_shared_models_do_touch_each_other(encoded, trainer, settings):
     assert not torch.equal(before.model.parameters[weight], after.model.parameters[weight])
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURE_NAMES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_logits_and_gates_have_a_row_per_replica_row_and_task(toy_inputs, toy_batch, settings, architecture):
     inputs = toy_inputs()
     model = MultiTaskModel(Problem.binary(inputs, 3), settings(architecture=architecture, replicas=2))
@@ -250,7 +250,7 @@ def test_sparse_gradients_are_chosen_by_the_size_of_the_tables(toy_inputs, setti
     assert not MultiTaskModel(Problem.binary(big, 1), settings(sparse_gradients=False)).sparse
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURE_NAMES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_inputs_without_any_column_still_give_logits(settings, toy_batch, toy_inputs, architecture):
     """Every feature is constant: nothing to read, but a base rate to learn."""
     from manygate.data.rows import Input

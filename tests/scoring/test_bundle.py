@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from manygate.config.names import ARCHITECTURE_NAMES
+from manygate.config.names import ARCHITECTURES
 from manygate.data.batches import Split
 from manygate.errors import InputError
 from manygate.files import check_manifest, sha256, write_manifest
@@ -58,7 +58,7 @@ def rewrite_manifest(path: Path, change: Any) -> None:
     (path / "manifest.json").write_text(json.dumps(manifest))
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURE_NAMES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_what_is_loaded_is_what_was_saved(log, trainer, settings, tmp_path, architecture):
     config = settings(architecture=architecture, replicas=2, expert_hidden=(5, 4), epochs=1, gate_bias=True)
     training = trainer(log, config)

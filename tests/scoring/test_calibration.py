@@ -15,9 +15,10 @@ from sklearn.linear_model import LogisticRegression
 
 from manygate import metrics
 from manygate.config import RunConfig
+from manygate.config.names import CALIBRATIONS, CalibrationMethod
 from manygate.errors import InputError
 from manygate.files import check_manifest, write_manifest
-from manygate.scoring.calibration import Calibration, Calibrator, Method, logit, read_calibration, write_calibration
+from manygate.scoring.calibration import Calibration, Calibrator, logit, read_calibration, write_calibration
 from manygate.scoring.calibration_fit import fit_calibrator, pool
 
 FITTED = ("platt", "temperature", "isotonic")
@@ -238,7 +239,7 @@ def test_a_file_that_is_none(tmp_path: Any, change: dict[str, Any], message: str
 
 
 def test_the_setting_names_the_methods() -> None:
-    assert get_args(RunConfig.model_fields["calibration"].annotation) == get_args(Method)
+    assert get_args(RunConfig.model_fields["calibration"].annotation) == get_args(CalibrationMethod) == ("none", *CALIBRATIONS)
 
 
 def test_isotonic_gives_way_to_platt_where_it_loses_on_the_rows_of_the_fit() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from manygate.config.names import ARCHITECTURE_NAMES
+from manygate.config.names import ARCHITECTURES
 from manygate.studies.page import _cell, _chosen, _number, _spots, _style, headline
 
 
@@ -36,7 +36,7 @@ def test_the_headline_counts_verdicts(verdicts: list[str], rest: str):
 
 
 def test_every_scheme_has_a_style_of_its_own():
-    styles = {name: _style(name) for name in ARCHITECTURE_NAMES}
+    styles = {name: _style(name) for name in ARCHITECTURES}
     assert len(set(styles.values())) == len(styles)
 
 

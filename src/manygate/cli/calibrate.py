@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from manygate.cli.flags import Device, Json, OwnScheme, print_json
 from manygate.cli.loading import load_ranker
+from manygate.config.names import CalibrationMethod
 
 
 def calibrate(
@@ -20,9 +21,7 @@ def calibrate(
     ] = None,
     /,
     *,
-    method: Annotated[
-        Literal["none", "platt", "temperature", "isotonic"], Parameter(help="How; none takes calibrators out.")
-    ] = "isotonic",
+    method: Annotated[CalibrationMethod, Parameter(help="How; none takes calibrators out.")] = "isotonic",
     task: Annotated[tuple[str, ...], Parameter(help="A binary task to calibrate. Default: every one.")] = (),
     json: Json = False,
     device: Device = "auto",

@@ -20,6 +20,6 @@ def load_ranker(run: Path, device: str, module: str | None) -> Ranker:
 def import_own(module: str | None) -> None:
     """Import the module of a scheme of the user's own, if there is one."""
     if module is not None:
-        from manygate.architecture import import_scheme
+        from manygate.config.names import import_user_module
 
-        import_scheme(module.partition(":")[0])
+        import_user_module(module)

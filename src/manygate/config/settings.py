@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from manygate.config.names import ARCHITECTURE_NAMES, COMPARED, WEIGHTING_NAMES, check_architecture, check_weighting
+from manygate.config.names import (
+    ARCHITECTURE,
+    ARCHITECTURES,
+    COMPARED,
+    WEIGHTING,
+    WEIGHTINGS,
+    CalibrationMethod,
+    check_name,
+    check_names,
+)
 from manygate.config.values import (
     LARGEST_SEED,
     Counted,
@@ -20,8 +29,8 @@ from manygate.config.values import (
     Specs,
     WidthRows,
     Widths,
+    class_name,
     scheme_names,
-    schemes,
     weighting_names,
 )
 from manygate.errors import InputError, raise_all, setting
@@ -66,9 +75,9 @@ class DataConfig(_Settings):
 class ModelConfig(_Settings):
     """The network."""
 
-    architecture: Annotated[str, BeforeValidator(schemes)] = Field(
+    architecture: Annotated[str, BeforeValidator(class_name)] = Field(
         "mmoe",
-        description=f"How the tasks share: {', '.join(ARCHITECTURE_NAMES)}; or a class of your own as module:Class.",
+        description=f"How the tasks share: {', '.join(ARCHITECTURES)}; or a class of your own as module:Class.",
     )
     dim: int = Field(8, ge=1, le=4096, description="Width of each embedding.")
     lower_hidden: Widths = Field(
@@ -149,7 +158,7 @@ class ModelConfig(_Settings):
     @field_validator("architecture")
     @classmethod
     def _architecture_is_known(cls, name: str) -> str:
-        check_architecture(name)
+        check_name(ARCHITECTURE, name)
         return name
 
     @model_validator(mode="after")
@@ -205,7 +214,10 @@ class TrainConfig(_Settings):
     escm2_weight: float = Field(1.0, ge=0, le=1e6, description="Weight of escm2's counterfactual loss.")
     escm2_joint_weight: float = Field(1.0, ge=0, le=1e6, description="Weight of esmm's loss in escm2.")
     propensity_floor: float = Field(0.05, gt=0, le=1, description="Smallest propensity that escm2 divides by.")
-    weighting: str = Field("fixed", description=f"How the tasks' losses become one objective: {', '.join(WEIGHTING_NAMES)}.")
+    weighting: Annotated[str, BeforeValidator(class_name)] = Field(
+        "fixed",
+        description=f"How the tasks' losses become one objective: {', '.join(WEIGHTINGS)}; or a class of your own as module:Class.",
+    )
     balance_every: int = Field(1, ge=1, description="Weightings that read gradients read them in every Nth step.")
     gradnorm_alpha: float = Field(1.5, ge=0, le=100, description="How strongly gradnorm pulls the tasks to one rate of learning.")
     cagrad_c: float = Field(
@@ -229,7 +241,7 @@ class TrainConfig(_Settings):
     )
     patience: int = Field(3, ge=1, description="Epochs without a better validation metric before a replica stops.")
     monitor: str = Field("mean", description="The metric that validation watches: mean (of all tasks), TASK, or TASK/METRIC.")
-    calibration: Literal["none", "platt", "temperature", "isotonic"] = Field(
+    calibration: CalibrationMethod = Field(
         "none", description="How predicted probabilities are corrected, fitted on the validation rows after training."
     )
     precision: Literal["float32", "bf16"] = Field("float32", description="Precision of training; bf16 uses autocast.")
@@ -243,7 +255,7 @@ class TrainConfig(_Settings):
     @field_validator("weighting")
     @classmethod
     def _weighting_is_known(cls, name: str) -> str:
-        check_weighting(name)
+        check_name(WEIGHTING, name)
         return name
 
 
@@ -276,13 +288,7 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
     @field_validator("weightings")
     @classmethod
     def _weightings_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        problems = [f"weighting {name!r} is named twice." for name in sorted({n for n in names if names.count(n) > 1})]
-        for name in names:
-            try:
-                check_weighting(name)
-            except InputError as error:
-                problems += error.marked
-        raise_all(problems)
+        check_names(WEIGHTING, names)
         return names
 
     @model_validator(mode="after")
@@ -302,13 +308,8 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
     @field_validator("architectures")
     @classmethod
     def _architectures_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        problems = [f"architecture {name!r} is named twice." for name in sorted({n for n in names if names.count(n) > 1})]
-        for name in names:
-            try:
-                check_architecture(name)
-            except InputError as error:
-                problems += error.marked
-        raise_all(problems if names else [f"{setting('architectures')}: name at least one."])
+        raise_all([] if names else ["architectures: name at least one."])
+        check_names(ARCHITECTURE, names)
         return names
 
     @classmethod

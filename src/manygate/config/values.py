@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from manygate.config.names import ARCHITECTURE_NAMES, WEIGHTING_NAMES
+from manygate.config.names import ARCHITECTURES, WEIGHTINGS
 
 
 def _widths(value: Any) -> Any:
@@ -51,28 +52,32 @@ def _names(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-def schemes(value: Any) -> Any:
-    """Accept a scheme's class where its name is expected."""
+def class_name(value: Any) -> Any:
+    """Accept a class where its name is expected, also among others."""
     if isinstance(value, list | tuple):
-        return tuple(schemes(part) for part in value)
+        return tuple(class_name(part) for part in value)
     if isinstance(value, type):
         return f"{value.__module__}:{value.__qualname__}"
     return _names(value) if isinstance(value, str) and "," in value else value
 
 
-def scheme_names(value: Any) -> Any:
+def _class_names(value: Any, table: Mapping[str, str]) -> Any:
     """Accept "all", "a,b", ["a", "b"] and classes among them."""
-    value = schemes(value)
-    names = (value.strip(),) if isinstance(value, str) else value
+    value = class_name(value)
+    names = tuple(filter(None, (value.strip(),))) if isinstance(value, str) else value
     if isinstance(names, tuple) and "all" in names:
-        return ARCHITECTURE_NAMES + tuple(name for name in names if name not in (*ARCHITECTURE_NAMES, "all"))
+        return (*table, *(name for name in names if name not in table and name != "all"))
     return names
 
 
+def scheme_names(value: Any) -> Any:
+    """Accept "all", "a,b", ["a", "b"] and classes of schemes among them."""
+    return _class_names(value, ARCHITECTURES)
+
+
 def weighting_names(value: Any) -> Any:
-    """Accept "all", "a,b" and ["a", "b"]."""
-    names = _names(value)
-    return WEIGHTING_NAMES if names == ("all",) or names == ["all"] else names
+    """Accept "all", "a,b", ["a", "b"] and classes of weightings among them."""
+    return _class_names(value, WEIGHTINGS)
 
 
 def _specs(value: Any) -> Any:

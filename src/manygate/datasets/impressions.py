@@ -27,6 +27,7 @@ import yaml
 
 from manygate.datasets.folder import WrittenDataset, check_out, check_seed, write_dataset
 from manygate.errors import raise_all, setting
+from manygate.metrics.sigmoid import sigmoid
 from manygate.schema import Feature, Schema, Task
 
 Floats = npt.NDArray[np.float64]
@@ -246,16 +247,12 @@ def _sample(rows: int) -> slice:
     return slice(0, None, max(1, rows // SAMPLE_ROWS))
 
 
-def _sigmoid(logit: Floats) -> Floats:
-    return 0.5 + 0.5 * np.tanh(logit / 2)
-
-
 def _intercept(logit: Floats, rate: float, weight: Floats | None = None) -> float:
     """The intercept that brings the (weighted) mean probability to ``rate``, by bisection."""
     low, high = -30.0, 30.0
     for _ in range(50):
         middle = (low + high) / 2
-        too_low = np.average(_sigmoid(logit + middle), weights=weight) < rate
+        too_low = np.average(sigmoid(logit + middle), weights=weight) < rate
         low, high = (middle, high) if too_low else (low, middle)
     return (low + high) / 2
 
@@ -265,13 +262,13 @@ def _truth(scores: Floats, position: Ints) -> dict[str, Floats]:
     logit = {task: SPREADS[task] * scores[:, column] for column, task in enumerate(TASKS)}
     sample, bias = _sample(position.size), POSITION_BIAS[position - 1]
     click = logit["click"] + _intercept((logit["click"] + bias)[sample], RATES["click"])
-    p_click = _sigmoid(click + bias)
+    p_click = sigmoid(click + bias)
     truth = {"p_click": p_click, "p_click_served": np.zeros_like(click)}
     for at in POSITION_BIAS:
-        truth["p_click_served"] += _sigmoid(click + at) / POSITIONS
+        truth["p_click_served"] += sigmoid(click + at) / POSITIONS
     clicked = p_click[sample]
     for task in ("like", "buy"):
-        truth[f"p_{task}"] = _sigmoid(logit[task] + _intercept(logit[task][sample], RATES[task], clicked))
+        truth[f"p_{task}"] = sigmoid(logit[task] + _intercept(logit[task][sample], RATES[task], clicked))
     watch = np.exp(logit["watch_time"])
     truth["mean_watch_time"] = watch * (MEAN_WATCH_SECONDS / np.average(watch[sample], weights=clicked))
     return truth

@@ -11,11 +11,11 @@ from manygate import metrics
 from manygate.data.batches import Split
 from manygate.data.rows import Rows
 from manygate.errors import InputError, did_you_mean, setting
+from manygate.metrics.sigmoid import sigmoid
 from manygate.model.logits import Sliced
 from manygate.model.problem import Problem
 from manygate.model.replicas import Member
 from manygate.schema import Task
-from manygate.scoring.outputs import sigmoid
 
 
 class Watch(Protocol):

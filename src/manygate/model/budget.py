@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from torch.func import functional_call
 
-from manygate.architecture import Inputs, find_architecture, import_scheme
+from manygate.architecture import Inputs, find_architecture
 from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import RunConfig
+from manygate.config.names import import_user_module
 from manygate.config.values import WIDEST as LARGEST_WIDTH
 from manygate.data.encoded import encode_log
 from manygate.data.rows import Input
@@ -188,7 +189,7 @@ def listing(config: RunConfig, columns: int, labels: int) -> tuple[list[dict[str
     """Each of ``config.architectures`` with its size, its widths, its source, or why it cannot be had; and what they read."""
     for name in config.architectures:
         if ":" in name:
-            import_scheme(name.partition(":")[0])
+            import_user_module(name)
     if config.log is None:
         if columns < 1 or labels < 1:
             raise InputError(f"{setting('columns')} and {setting('labels')}: at least 1 of each; found {columns} and {labels}.")

@@ -16,18 +16,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from manygate.config.names import CALIBRATIONS
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.files import put_file, read_json, to_json
+from manygate.metrics.sigmoid import sigmoid
 from manygate.schema import Schema
 
 Floats: TypeAlias = NDArray[np.float64]
-Method: TypeAlias = Literal["none", "platt", "temperature", "isotonic"]
-METHODS: tuple[str, ...] = get_args(Method)
 CALIBRATION_VERSION = 1
 CALIBRATION_FILE = "calibration.json"
 TINY = 1e-12
@@ -114,18 +114,16 @@ def logit(probability: Floats) -> Floats:
 
 def bounded_sigmoid(z: Floats) -> Floats:
     """1 / (1 + exp(-z)) without overflow, kept inside (0, 1)."""
-    return np.clip(0.5 * (1.0 + np.tanh(0.5 * z)), TINY, 1 - TINY)
+    return np.clip(sigmoid(z), TINY, 1 - TINY)
 
 
 def _number_problems(method: str, numbers: Mapping[str, Any]) -> list[str]:
     """What is wrong with a calibrator's numbers, which a file may hold."""
-    wanted = {"platt": {"a", "b"}, "temperature": {"temperature"}, "isotonic": {"x", "y"}}
-    if method not in wanted:
+    known = {str(name): needed for name, needed in CALIBRATIONS.items()}
+    if method not in known:
         return unknown_method(method)
-    if set(numbers) != wanted[method]:
-        return [
-            f"{method}: expected {', '.join(sorted(wanted[method]))}, found {', '.join(sorted(map(str, numbers))) or 'nothing'}."
-        ]
+    if set(numbers) != set(known[method]):
+        return [f"{method}: expected {', '.join(known[method])}, found {', '.join(sorted(map(str, numbers))) or 'nothing'}."]
     values = [np.asarray(value, dtype=np.float64) for _, value in sorted(numbers.items())]
     if not all(np.isfinite(value).all() for value in values):
         return [f"{method}: a number is not finite."]
@@ -141,10 +139,9 @@ def _number_problems(method: str, numbers: Mapping[str, Any]) -> list[str]:
 
 
 def unknown_method(method: str) -> list[str]:
-    known = [name for name in METHODS if name != "none"]
-    if method in known:
+    if method in CALIBRATIONS:
         return []
-    return [f"calibration method {method!r} is unknown.{did_you_mean(method, known)} Choose {', '.join(known)}."]
+    return [f"calibration method {method!r} is unknown.{did_you_mean(method, CALIBRATIONS)} Choose {', '.join(CALIBRATIONS)}."]
 
 
 def calibration_problems(schema: Schema, method: str, tasks: Sequence[str]) -> list[str]:

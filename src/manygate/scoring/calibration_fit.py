@@ -116,19 +116,11 @@ def pool(value_U: Floats, weight_U: Floats) -> tuple[NDArray[np.intp], Floats, F
     >>> [column.tolist() for column in pool(np.array([1.0, 3.0, 2.0, 4.0]), np.ones(4))]
     [[0, 1, 3], [1.0, 2.5, 4.0], [1.0, 2.0, 1.0]]
     """
-    starts: list[int] = []
-    values: list[float] = []
-    weights: list[float] = []
-    for at, (value, weight) in enumerate(zip(value_U.tolist(), weight_U.tolist(), strict=True)):
-        start = at
-        while values and values[-1] >= value:
-            start, last = starts.pop(), weights.pop()
-            value = (last * values.pop() + weight * value) / (last + weight)
-            weight += last
-        starts.append(start)
-        values.append(value)
-        weights.append(weight)
-    return np.array(starts, np.intp), np.array(values), np.array(weights)
+    from scipy.optimize import isotonic_regression  # slow to import, and needed by this fit alone
+
+    fitted = isotonic_regression(value_U, weights=weight_U)
+    start_K = fitted.blocks[:-1].astype(np.intp)
+    return start_K, fitted.x[start_K], fitted.weights
 
 
 _FITS = {"platt": _platt, "temperature": _temperature, "isotonic": _isotonic}

@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from manygate.errors import InputError, did_you_mean, raise_all, setting
 from manygate.files import put_file, read_json, to_json
+from manygate.metrics.sigmoid import sigmoid
 
 Floats: TypeAlias = NDArray[np.float64]
 FUSION_VERSION = 1
@@ -39,7 +40,7 @@ LARGEST_LOG = 700.0
 
 TRANSFORMS: dict[str, Callable[[Floats], Floats]] = {
     "log": lambda x: np.log1p(np.maximum(x, 0)),
-    "sigmoid": lambda x: 0.5 * (1 + np.tanh(0.5 * x)),
+    "sigmoid": sigmoid,
     "power": lambda x: 1 + np.maximum(x, 0),
     "none": lambda x: x,
 }

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from manygate.metrics.sigmoid import sigmoid
+
 if TYPE_CHECKING:  # a server has no torch, which the room of the model needs
     from manygate.model.problem import Problem
 
@@ -33,8 +35,3 @@ def joint_outputs(output_RNT: np.ndarray, steps: Sequence[tuple[int, int]]) -> n
     for t, after in steps:
         joint_RNT[..., t] *= joint_RNT[..., after]
     return joint_RNT
-
-
-def sigmoid(logit: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-z)) without overflow."""
-    return 0.5 * (1.0 + np.tanh(0.5 * logit))

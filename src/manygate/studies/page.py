@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from manygate.config.names import ARCHITECTURE_NAMES
+from manygate.config.names import ARCHITECTURES
 from manygate.files import write_text
 from manygate.report.svg import PALETTE
 from manygate.report.templates import environment
@@ -67,7 +67,7 @@ def _style(architecture: str) -> int:
     """A scheme's place in the palette, the same as in other reports where it has a fixed one."""
     if architecture in STYLES:
         return STYLES[architecture]
-    return len(STYLES) + [name for name in ARCHITECTURE_NAMES if name not in STYLES].index(architecture)
+    return len(STYLES) + [name for name in ARCHITECTURES if name not in STYLES].index(architecture)
 
 
 def _cell(sweep: Results, correlation: float, rate: float) -> Results:

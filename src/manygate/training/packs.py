@@ -20,7 +20,7 @@ from manygate.files import read_json, to_json, write_text
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
 from manygate.model.replicas import member_axis
-from manygate.objective.weighting import WEIGHTINGS
+from manygate.objective.weighting import find_weighting
 from manygate.training.memory import free_memory
 from manygate.training.state import State, write_history
 from manygate.training.trainer import DivergedError, Trainer
@@ -152,6 +152,7 @@ def replica_bytes(problem: Problem, config: RunConfig) -> int:
         listen = trunk.shared_layer() is not None
         with torch.autograd.graph.saved_tensors_hooks(count, lambda value: value):
             values: tuple[Tensor, ...] = functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC, False, listen))
-    shared = (values[2] if listen else x_BD).numel() * (len(problem.tasks) if WEIGHTINGS[config.weighting].reads_gradients else 0)
+    passes = len(problem.tasks) if find_weighting(config.weighting).reads_gradients else 0
+    shared = (values[2] if listen else x_BD).numel() * passes
     rows = sum(kept) + sum(value.numel() for value in values[:2]) + x_BD.numel() + shared
     return 4 * (COPIES * model.parameter_count() + 2 * len(model.members) * rows)

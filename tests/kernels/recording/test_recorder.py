@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import manygate as mg
-from manygate.config.names import ARCHITECTURE_NAMES
+from manygate.config.names import ARCHITECTURES
 from manygate.data.encoded import EncodedLog
 from manygate.kernels.recording import Recorder, record
 from manygate.kernels.recording.recorder import EAGER_CALLS, TRIALS, Recording
@@ -325,7 +325,7 @@ SOME = {
     "gradients of some": {"weighting": "mgda", "replicas": 3, "patience": 1, "epochs": 6, "learning_rate": 0.1},
     "some stop": {"replicas": 3, "patience": 1, "epochs": 6, "learning_rate": 0.1},
 }
-CASES = [(name, variant) for variant in VARIANTS for name in ARCHITECTURE_NAMES]
+CASES = [(name, variant) for variant in VARIANTS for name in ARCHITECTURES]
 CASES += [(name, variant) for variant in SOME for name in ("mmoe", "ple")]
 UNEVEN = {"precision": "bf16", "replicas": 2, "task_experts": ((1, 1, 1),), "shared_experts": (2,)}
 SOME["bf16, two casts"] = {**UNEVEN, "task_expert_hidden": ((7, 5), (5,), (6, 5))}

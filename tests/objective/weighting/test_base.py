@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from manygate.config.names import WEIGHTING_NAMES
+from manygate.config.names import WEIGHTINGS
 from manygate.objective.weighting import Weighting
 from weightings import losses, make, seen_step
 
 
-@pytest.mark.parametrize("name", WEIGHTING_NAMES)
+@pytest.mark.parametrize("name", WEIGHTINGS)
 def test_what_members_learnt_is_forgotten_and_no_other_s(name):
     weighting = make(name)
     with torch.no_grad():
@@ -43,7 +43,7 @@ def test_gradients_are_read_every_so_many_steps_and_by_no_weighting_that_needs_n
     assert not any(make("fixed", balance_every=3).reads(step) for step in range(7))
 
 
-@pytest.mark.parametrize("name", WEIGHTING_NAMES)
+@pytest.mark.parametrize("name", WEIGHTINGS)
 def test_what_tensors_gave_is_put_back_in_place(name):
     source, target = make(name), make(name)
     with torch.no_grad():

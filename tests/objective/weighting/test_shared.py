@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from manygate.architecture import ARCHITECTURES
+from manygate.architecture import find_architecture
+from manygate.config.names import ARCHITECTURES
 
 
 def read(run, rows: int = 24):
@@ -37,7 +38,10 @@ def test_of_a_shared_bottom_by_hand(encoded, trainer, settings):
     np.testing.assert_allclose(found[0].numpy(), expected, rtol=1e-4, atol=1e-9)
 
 
-@pytest.mark.parametrize("architecture", [name for name, scheme in ARCHITECTURES.items() if not scheme.one_model_per_task])
+@pytest.mark.parametrize(
+    "architecture",
+    [name for name in ARCHITECTURES if not find_architecture(name).one_model_per_task],
+)
 def test_replicas_read_what_each_reads_alone(encoded, trainer, settings, architecture):
     log = encoded()
     together = trainer(log, settings(architecture=architecture, replicas=3))

@@ -1,48 +1,17 @@
-"""Per-task losses to one objective, one method per file."""
+"""Per-task losses to one objective, one method per file. ``config/names.py`` has the table of their names."""
 
 import torch
 
 from manygate.config import TrainConfig
+from manygate.config.names import WEIGHTING, find_class
 from manygate.errors import InputError
-from manygate.objective.weighting.aligned_mtl import AlignedMTL
 from manygate.objective.weighting.base import Given, Seen, Weighting
-from manygate.objective.weighting.cagrad import CAGrad
-from manygate.objective.weighting.dualproj import DualProj
-from manygate.objective.weighting.dwa import DynamicWeightAverage
-from manygate.objective.weighting.fairgrad import FairGrad
-from manygate.objective.weighting.famo import FAMO
-from manygate.objective.weighting.fixed import Fixed
-from manygate.objective.weighting.gradnorm import GradNorm
-from manygate.objective.weighting.gradvac import GradVac
-from manygate.objective.weighting.imtl_g import IMTLG
-from manygate.objective.weighting.mgda import MGDA
-from manygate.objective.weighting.nash_mtl import NashMTL
-from manygate.objective.weighting.pcgrad import PCGrad
-from manygate.objective.weighting.random import RandomWeights
-from manygate.objective.weighting.schedule import Schedule
 from manygate.objective.weighting.shared import shared_gramian
-from manygate.objective.weighting.uncertainty import Uncertainty
-from manygate.objective.weighting.upgrad import UPGrad
 
-WEIGHTINGS: dict[str, type[Weighting]] = {
-    "fixed": Fixed,
-    "schedule": Schedule,
-    "uncertainty": Uncertainty,
-    "dwa": DynamicWeightAverage,
-    "random": RandomWeights,
-    "famo": FAMO,
-    "gradnorm": GradNorm,
-    "pcgrad": PCGrad,
-    "gradvac": GradVac,
-    "cagrad": CAGrad,
-    "mgda": MGDA,
-    "nash_mtl": NashMTL,
-    "fairgrad": FairGrad,
-    "imtl_g": IMTLG,
-    "aligned_mtl": AlignedMTL,
-    "upgrad": UPGrad,
-    "dualproj": DualProj,
-}
+
+def find_weighting(name: str) -> type[Weighting]:
+    """The class of a weighting's name; see :func:`manygate.config.names.find_class` for a user's own."""
+    return find_class(WEIGHTING, name, Weighting)  # type: ignore[type-abstract]
 
 
 def check_weighting(name: str, tasks: int, config: TrainConfig) -> None:
@@ -57,7 +26,7 @@ def check_weighting(name: str, tasks: int, config: TrainConfig) -> None:
 def build_weighting(given: Given) -> Weighting:
     """The run's weighting; a model of one task has no other to be weighed against, and every weighting is ``fixed`` there."""
     name = given.config.weighting if given.weight_MT.shape[1] > 1 else "fixed"
-    return WEIGHTINGS[name](given)
+    return find_weighting(name)(given)
 
 
-__all__ = ["WEIGHTINGS", "Given", "Seen", "Weighting", "build_weighting", "check_weighting", "shared_gramian"]
+__all__ = ["Given", "Seen", "Weighting", "build_weighting", "check_weighting", "find_weighting", "shared_gramian"]

@@ -1,0 +1,16 @@
+"""The sigmoid of logits, in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def sigmoid(logit: Any) -> Any:
+    """1 / (1 + exp(-logit)) without overflow, of a number or of an array.
+
+    >>> float(sigmoid(0.0)), sigmoid(np.array([-1000.0, 1000.0])).tolist()
+    (0.5, [0.0, 1.0])
+    """
+    return 0.5 * (1.0 + np.tanh(0.5 * logit))
