@@ -59,11 +59,11 @@ def _boxes(rows: list[list[str]]) -> dict[str, Box]:
     boxes = {}
     for level, row in enumerate(rows):
         step = (WIDTH - 2 * MARGIN) / len(row)
-        for place, cell in enumerate(row):
+        for column, cell in enumerate(row):
             name, label, kind = (part.strip() for part in cell.split(":"))
             width = min(step - 14, max(70.0, 8.2 * len(label) + 22), 230.0)
             width = max(width, 320.0) if kind == "s" and len(row) == 1 and len(rows) > 3 else width
-            boxes[name] = Box(label, kind, MARGIN + step * (place + 0.5), MARGIN + BOX_HEIGHT / 2 + level * ROW, width)
+            boxes[name] = Box(label, kind, MARGIN + step * (column + 0.5), MARGIN + BOX_HEIGHT / 2 + level * ROW, width)
     return boxes
 
 
@@ -168,10 +168,10 @@ def _synthetic(name: str) -> list[str]:
     """The row of the scheme in the synthetic study, where it took part."""
     text = (ROOT / "experiments" / "mmoe-synthetic" / "README.md").read_text(encoding="utf-8")
     section = text.partition("## Other schemes, and four tasks")[2].partition("| 4 tasks |")[0]
-    found = re.search(rf"^\| {name} \| ([\d,]+) \| (\d+) \| (.+?) \| (.+?) \| (.+?) \|$", section, re.M)
-    if found is None:
+    match = re.search(rf"^\| {name} \| ([\d,]+) \| (\d+) \| (.+?) \| (.+?) \| (.+?) \|$", section, re.M)
+    if match is None:
         return []
-    parameters, runs, half, most, full = found.groups()
+    parameters, runs, half, most, full = match.groups()
     return [
         f"On the synthetic tasks of the MMoE paper its final loss was {half} where the tasks' vectors have the cosine 0.5, "
         f"{most} at 0.9 and {full} at 1 (lower is better; {runs} runs, {parameters} parameters). Source: "
@@ -183,9 +183,9 @@ def _speed(name: str) -> list[str]:
     path = max((ROOT / "benchmarks" / "results").glob("*-schemes.json"))
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     kinds = ("compared", "ours alone")
-    mine = [c for c in cells if c["kind"] in kinds and re.match(rf"{name}\b(?!_)", c["case"]) and "2 tasks" in c["case"]]
-    times = [f"{c['milliseconds']['manygate']['median']:.2f} ms at batch {c['rows']:,}" for c in mine[:2]]
-    case = mine[0]["case"].removeprefix(name).strip(" ,")
+    cells_of_scheme = [c for c in cells if c["kind"] in kinds and re.match(rf"{name}\b(?!_)", c["case"]) and "2 tasks" in c["case"]]
+    times = [f"{c['milliseconds']['manygate']['median']:.2f} ms at batch {c['rows']:,}" for c in cells_of_scheme[:2]]
+    case = cells_of_scheme[0]["case"].removeprefix(name).strip(" ,")
     source = f"Source: [speed](../../benchmarks/results/{path.stem}.md)."
     return [f"A training step takes {' and '.join(times)} ({case}, 2 cores). {source}\n"]
 
