@@ -14,14 +14,15 @@ from manygate.report.svg import PALETTE
 from manygate.report.templates import environment
 from manygate.report.view import STYLES
 from manygate.studies import charts
-from manygate.studies.claims import ALIKE, FALLING, FAR, LARGER, SMALLER
+from manygate.studies.claims import FALLING, FAR
+from manygate.studies.mmoe_claims import ALIKE, LARGER, SMALLER
 
 Results = dict[str, Any]
 TOLD = {True: "yes", False: "no", None: "undecided"}
 CHOICES = {
-    f"{1 - ALIKE:g} to {1 + ALIKE:g}": "means so near are “almost no difference” and “little influence”; more is “obvious”",
-    f"{SMALLER:g}": "a gap of at most this share of another is “much smaller”",
-    f"{LARGER:g}": "a standard deviation this many times another is “much larger”, one within the factor “similar”",
+    f"{1 - ALIKE:g} to {1 + ALIKE:g}": "means whose ratio lies within are nearly the same; beyond it they clearly differ",
+    f"{SMALLER:g}": "a gap of at most this share of another is far smaller",
+    f"{LARGER:g}": "a standard deviation this many times another is far larger; within the factor they are about the same",
     f"{FALLING:.0%}": "a setting is “unfinished” where a mean loss fell by more over the last sixth of the steps",
     f"{FAR:g}": "or where a mean loss is more than so many times that at the chosen rates",
 }
