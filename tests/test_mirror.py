@@ -32,8 +32,6 @@ ROOMS_TO_COME = (
     "datasets",
     "evaluation",
     "kernels",
-    "metrics",
-    "model",
     "report",
     "results",
     "runs",

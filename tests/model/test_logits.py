@@ -1,0 +1,28 @@
+"""Logits of many rows: in slices they are those of the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from manygate.data.batches import Split
+from manygate.model import logits
+from manygate.model.logits import predict
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 10_000])
+def test_slices_give_every_row_in_order(encoded, trainer, settings, monkeypatch, rows_at_once: int):
+    """Never fewer than 256 rows at once: 300 training rows are two slices."""
+    log = encoded()
+    model, split = trainer(log, settings(replicas=2)).model, Split(log.parts["train"])
+    assert len(split) > 256
+    sizes = []
+    slices = split.slices
+    monkeypatch.setattr(split, "slices", lambda size: (sizes.append(size), slices(size))[1])
+    monkeypatch.setattr(logits, "ROWS_AT_ONCE", rows_at_once)
+    logit_RNT = predict(model, split)
+    assert sizes == [max(rows_at_once // 2, 256)]
+    whole = model.logits(split.take(torch.arange(len(split)))).detach().numpy()
+    assert (logit_RNT.shape, logit_RNT.dtype) == ((2, len(split), 3), np.dtype(np.float32))
+    np.testing.assert_allclose(logit_RNT, whole, rtol=1e-4, atol=1e-6)
