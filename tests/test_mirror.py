@@ -29,7 +29,6 @@ ROOMS_TO_COME = (
     "cli",
     "config",
     "data",
-    "datasets",
     "evaluation",
     "kernels",
     "report",
