@@ -6,6 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+TINY = "--epochs 1 --experts 2 --expert-hidden 8 --tower-hidden 4 --threads 1 --device cpu --progress none"
+"""Flags of the smallest training run."""
+
 
 class Result(NamedTuple):
     code: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from pathlib import Path
@@ -146,14 +145,3 @@ def test_what_was_written_is_returned(tmp_path):
     assert written.rows == {"train": 80, "valid": 10, "test": 10}
     assert written.truth == tmp_path / "out" / "truth"
     assert written.ceiling is None
-
-
-@pytest.mark.parametrize(("given", "cosines"), [("-0.5", [[1, -0.5], [-0.5, 1]]), ("1,0.25/0.25,1", [[1, 0.25], [0.25, 1]])])
-def test_the_command_takes_a_cosine_or_a_matrix(tmp_path, capsys, given, cosines):
-    from manygate.cli.dataset import dataset_synthetic
-
-    dataset_synthetic(out=tmp_path / "out", rows=100, inputs=5, correlation=given, json=True)
-    assert json.loads(capsys.readouterr().out)["out"] == str(tmp_path / "out")
-    vectors = pq.read_table(tmp_path / "out" / "truth" / "vectors.parquet")
-    w_KD = np.array([vectors["w1"], vectors["w2"]])
-    np.testing.assert_allclose(w_KD @ w_KD.T, cosines, atol=1e-9)

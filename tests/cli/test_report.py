@@ -1,0 +1,20 @@
+"""``manygate report`` on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from command_line import Run, refused
+
+
+def test_the_page_of_a_run_is_written_again(run: Run, trained: Path, tmp_path: Path) -> None:
+    assert run("report", trained, "--out again.html --json").json["headline"]
+    assert (tmp_path / "again.html").read_bytes() == (trained / "report.html").read_bytes()
+    assert run("report", trained, "--out again.html").out.endswith("report again.html\n")
+
+
+def test_a_folder_without_results_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    refused(run("report empty"), "empty: no results here", "folder of a finished run")
+    (tmp_path / "empty" / "comparison.json").write_text('{"comparison_version": 99}')
+    refused(run("report empty"), "comparison.json")
