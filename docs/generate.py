@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from manygate.cli.main import EPILOGUE, app
 from manygate.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from manygate.schema import Task
 from manygate.results.base import Document
 from manygate.results.comparison import ComparisonDocument
 from manygate.results.fusion import FusionSearch
@@ -118,10 +119,10 @@ def _type(annotation: Any) -> str:
         return " or ".join("empty" if part is type(None) else _type(part) for part in get_args(annotation))
     if get_origin(annotation) is tuple:
         inner = get_args(annotation)
-        return f"list of {_type(inner[0])}s" if inner[-1] is Ellipsis else f"{len(inner)} {_type(inner[0])}s"
+        return f"list of {_type(inner[0]).replace(' or ', 's or ')}s" if inner[-1] is Ellipsis else f"{len(inner)} {_type(inner[0])}s"
     if hasattr(annotation, "__metadata__"):
         return _type(get_args(annotation)[0])
-    return {str: "text", int: "whole number", float: "number", bool: "true or false"}[annotation]
+    return {str: "text", int: "whole number", float: "number", bool: "true or false", Task: "task"}[annotation]
 
 
 def _default(value: Any) -> str:

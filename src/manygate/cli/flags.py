@@ -10,6 +10,7 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from manygate.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from manygate.schema import Task
 from manygate.schema.reading import read_text, read_yaml
 from manygate.training.progress import ProgressMode
 
@@ -34,7 +35,7 @@ def _flag_type(annotation: Any) -> Any:
     if get_origin(annotation) is Literal or annotation in (str, int, float, bool):
         return annotation
     inner = [argument for argument in get_args(annotation) if argument is not type(None)]
-    if annotation == tuple[str, ...]:
+    if get_origin(annotation) is tuple and inner[0] in (str, str | Task):
         return tuple[str, ...]
     if type(None) in get_args(annotation) and inner[0] in (str, int, float, bool):
         return inner[0] | None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer, field_validator, model_validator
 
 from manygate.config.names import (
     ARCHITECTURE,
@@ -34,6 +34,7 @@ from manygate.config.values import (
     weighting_names,
 )
 from manygate.errors import InputError, raise_all, setting
+from manygate.schema import Task
 from manygate.schema.reading import read_text, read_yaml, validated
 
 
@@ -61,6 +62,10 @@ class DataConfig(_Settings):
     )
     bins: int = Field(16, ge=1, le=1024, description="Quantile bins of the piecewise-linear encoding.")
     min_count: int = Field(2, ge=1, description="Ids that occur less often share the row of unseen ids.")
+
+    @field_serializer("task")
+    def _tasks_as_given(self, tasks: tuple[str | Task, ...]) -> list[str | dict[str, Any]]:
+        return [task if isinstance(task, str) else task.model_dump(mode="json", exclude_defaults=True) for task in tasks]
 
     @field_validator("fractions")
     @classmethod

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from manygate.config.names import ARCHITECTURES, WEIGHTINGS
+from manygate.schema import Task
+from manygate.schema.reading import validated
 
 
 def _widths(value: Any) -> Any:
@@ -81,11 +83,14 @@ def weighting_names(value: Any) -> Any:
 
 
 def _specs(value: Any) -> Any:
-    """Accept "click" and ["click", "buy:where=click==1"]; a comma is part of a task."""
-    return (value,) if isinstance(value, str) else value
+    """Accept "click", ["click", "buy:where=click==1"], a :class:`Task`, its mapping, and lists of them; a comma is part of a task."""
+    specs = (value,) if isinstance(value, str | Task | Mapping) else value
+    if not isinstance(specs, list | tuple):
+        return specs
+    return tuple(validated(Task, dict(spec), f"task {n}") if isinstance(spec, Mapping) else spec for n, spec in enumerate(specs, 1))
 
 
-Specs = Annotated[tuple[str, ...], BeforeValidator(_specs)]
+Specs = Annotated[tuple[str | Task, ...], BeforeValidator(_specs)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 WIDEST = 65_536
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=WIDEST)], ...], BeforeValidator(_widths)]
