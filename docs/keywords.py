@@ -76,11 +76,11 @@ def keywords_module() -> str:
             "        raise NotImplementedError",
             "\n\n# fmt: off",
             "def compare(\n    log: Any, valid: Any = None, test: Any = None, *,",
-            "    out: str | Path | None = None, resume: bool = False, overwrite: bool = False, progress: ProgressMode | bool = \"auto\",",
+            '    out: str | Path | None = None, resume: bool = False, overwrite: bool = False, progress: ProgressMode | bool = "auto",',
             f"{_signature(compare, 4)}\n    **unknown: Any,\n) -> Comparison:",
             "    settings = dict(locals())",
-            "    settings |= settings.pop(\"unknown\")",
-            "    run = {name: settings.pop(name) for name in (\"log\", \"valid\", \"test\", \"out\", \"resume\", \"overwrite\", \"progress\")}",
+            '    settings |= settings.pop("unknown")',
+            '    run = {name: settings.pop(name) for name in ("log", "valid", "test", "out", "resume", "overwrite", "progress")}',
             "    return compare_log(settings, **run)",
             "# fmt: on",
             "",
@@ -115,7 +115,9 @@ def _kind(annotation: Any, field: FieldInfo | None = None) -> str:
 def _signature(parameters: list[tuple[str, str, str, str]], indent: int = 8) -> str:
     """The parameters in as few lines as they fill."""
     words = [f"{name}: {kind} = {default},".replace("'", '"').replace(" ", "\0") for name, kind, default, _ in parameters]
-    text = textwrap.fill(" ".join(words), WIDTH, initial_indent=" " * indent, subsequent_indent=" " * indent, break_long_words=False)
+    text = textwrap.fill(
+        " ".join(words), WIDTH, initial_indent=" " * indent, subsequent_indent=" " * indent, break_long_words=False
+    )
     return text.replace("\0", " ")
 
 
@@ -124,5 +126,8 @@ def _described(parameters: list[tuple[str, str, str, str]]) -> str:
     lines = ["Parameters", "----------"]
     for name, kind, default, text in parameters:
         meaning = text.replace("--", "").replace("\\", "\\\\")
-        lines += [f"{name} : {kind}, default {default}", *textwrap.wrap(meaning, WIDTH - 8, initial_indent=" " * 4, subsequent_indent=" " * 4)]
+        lines += [
+            f"{name} : {kind}, default {default}",
+            *textwrap.wrap(meaning, WIDTH - 8, initial_indent=" " * 4, subsequent_indent=" " * 4),
+        ]
     return "\n".join(lines) + "\n"

@@ -106,11 +106,13 @@ def _with_roles(schema: Schema, config: DataConfig, table: Table) -> Schema:
     return validated(Schema, {**dict(schema), **given, "features": features, "ignored": ignored}, "schema")
 
 
-def _with_tasks(schema: Schema, specs: tuple[str, ...]) -> Schema:
+def _with_tasks(schema: Schema, specs: tuple[str | Task, ...]) -> Schema:
     tasks: list[Task] = []
     problems: list[str] = []
     for spec in specs:
-        if spec in schema.task_names:
+        if isinstance(spec, Task):
+            tasks.append(spec)
+        elif spec in schema.task_names:
             tasks.append(schema.tasks[schema.task_names.index(spec)])
         elif ":" in spec:
             try:

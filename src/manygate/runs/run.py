@@ -38,6 +38,7 @@ from manygate.scoring.bundle import load_bundle, save_bundle
 from manygate.scoring.calibration import Calibration
 from manygate.scoring.calibration_fit import fit_calibration
 from manygate.scoring.predictor import Predictor
+from manygate.training.callback import OnEpoch
 from manygate.training.packs import pack_size, train_packs
 from manygate.training.progress import Progress
 from manygate.training.state import State, check_fingerprint
@@ -78,7 +79,9 @@ def _out_of_memory(config: RunConfig) -> Iterator[None]:
         ) from None
 
 
-def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress: Progress) -> Trained:
+def train_one(
+    log: EncodedLog, config: RunConfig, folder: Path | None, progress: Progress, on_epoch: OnEpoch | None = None
+) -> Trained:
     """Train one architecture on an encoded log, or load it when its folder is done; evaluate it on test.
 
     The caller calls :func:`finish` when all that it writes there is written.
@@ -94,7 +97,7 @@ def train_one(log: EncodedLog, config: RunConfig, folder: Path | None, progress:
     else:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        model, state = _fit(problem, splits["train"], monitor, config, folder, progress, fingerprint)
+        model, state = _fit(problem, splits["train"], monitor, config, folder, progress, fingerprint, on_epoch)
         predictor = Predictor(model, log.encoder, _calibration(model, log, splits["valid"], config.calibration))
         if folder is not None:
             save_bundle(folder / "bundle", predictor)
@@ -112,6 +115,7 @@ def _fit(
     folder: Path | None,
     progress: Progress,
     fingerprint: str,
+    on_epoch: OnEpoch | None,
 ) -> tuple[MultiTaskModel, State]:
     """Train all replicas, in packs that fit in memory, from where an earlier run was stopped."""
     device = train.device
@@ -120,7 +124,18 @@ def _fit(
 
         def trainer(part: RunConfig, pack_folder: Path | None, title: str, first: int) -> Trainer:
             model, whole = MultiTaskModel(problem, part, device), part.replicas == sized.replicas
-            return Trainer(model, train, monitor, pack_folder, progress, fingerprint, title, first_replica=first, whole=whole)
+            return Trainer(
+                model,
+                train,
+                monitor,
+                pack_folder,
+                progress,
+                fingerprint,
+                title,
+                first_replica=first,
+                whole=whole,
+                on_epoch=on_epoch,
+            )
 
         return train_packs(trainer, sized, pack_size(problem, sized, device), folder)
 
@@ -220,10 +235,15 @@ def diverged(trained: dict[str, Trained]) -> list[str]:
 
 
 def train_run(
-    log: EncodedLog, config: RunConfig, folder: Path | None, progress: Progress, command: str = ""
+    log: EncodedLog,
+    config: RunConfig,
+    folder: Path | None,
+    progress: Progress,
+    command: str = "",
+    on_epoch: OnEpoch | None = None,
 ) -> tuple[Trained, Any]:
     """Train, evaluate and write a whole run's folder; returns the trained model and its document."""
-    trained = train_one(log, config, folder, progress)
+    trained = train_one(log, config, folder, progress, on_epoch)
     results = document(log, config, {config.architecture: trained}, command)
     results["data"]["warnings"] += diverged({config.architecture: trained})
     results["valid"] = {config.architecture: interval(trained.valid_score_R)}

@@ -30,6 +30,7 @@ from manygate.model.replicas import member_axis
 from manygate.objective.funnel import FunnelLosses
 from manygate.objective.loss import Losses
 from manygate.objective.weighting import Given, Seen, build_weighting, shared_gramian
+from manygate.training.callback import EpochEnd, OnEpoch
 from manygate.training.checkpoint import load_checkpoint, save_checkpoint
 from manygate.training.interrupt import Interrupt, Interrupted
 from manygate.training.memory import keep_freed_memory
@@ -68,6 +69,7 @@ class Trainer:
         count_losses: bool = False,
         first_replica: int = 0,
         whole: bool = True,
+        on_epoch: OnEpoch | None = None,
     ):
         """``first_replica`` is the number of its first replica in the run, ``whole`` whether there are no others."""
         config = model.config
@@ -75,7 +77,7 @@ class Trainer:
         self.train = self._rows(train)
         self.folder, self.progress, self.fingerprint = folder, progress or Progress(), fingerprint
         self.title, self.count_losses = title or config.title, count_losses
-        self.first_replica, self.whole = first_replica, whole
+        self.first_replica, self.whole, self.on_epoch = first_replica, whole, on_epoch
         rates = config.replica_rates or (1.0,)
         members = [rates[member.replica % len(rates)] for member in model.members]
         self.state = State(len(model.members))
@@ -298,6 +300,10 @@ class Trainer:
         elif state.epoch >= config.epochs or state.step >= self.total:
             state.reason = f"trained for {state.epoch} epochs and {state.step:,} steps"
         self._report(metric_RT, any(improved))
+        if self.on_epoch is not None:
+            end = EpochEnd(self.title, state.epoch, state.step, entry["train_loss"], entry["valid"])
+            if self.on_epoch(end) and not state.reason:
+                state.reason = f"stopped by on_epoch after {state.epoch} epochs"
         self._checkpoint()
 
     def _by_task(self, value_MT: Tensor) -> list[np.ndarray]:
