@@ -119,9 +119,8 @@ def _type(annotation: Any) -> str:
         return " or ".join("empty" if part is type(None) else _type(part) for part in get_args(annotation))
     if get_origin(annotation) is tuple:
         inner = get_args(annotation)
-        return (
-            f"list of {_type(inner[0]).replace(' or ', 's or ')}s" if inner[-1] is Ellipsis else f"{len(inner)} {_type(inner[0])}s"
-        )
+        several = f"{_type(inner[0]).replace(' or ', 's or ')}s"
+        return f"list of {several}" if inner[-1] is Ellipsis else f"{len(inner)} {several}"
     if hasattr(annotation, "__metadata__"):
         return _type(get_args(annotation)[0])
     return {str: "text", int: "whole number", float: "number", bool: "true or false", Task: "task"}[annotation]

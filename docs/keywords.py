@@ -27,7 +27,7 @@ SHORT_FORMS = {
 """The alias that stands for what a short form of :mod:`manygate.config.values` accepts."""
 NOT_ARGUMENTS = ("config_version", "log")
 COMPARISON = ("architectures", "weightings", "weight_sweep")
-HEAD = '''"""The settings as keyword parameters of mg.Ranker and mg.compare. Written by docs/generate.py (make docs); do not edit."""
+HEAD = '''"""The settings as keyword parameters of mg.Ranker and mg.compare. Written by ``make docs``; do not edit."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from manygate.ranker.comparison import Comparison, compare_log
 from manygate.schema import Schema, Task
+from manygate.training.callback import OnEpoch
 from manygate.training.progress import ProgressMode
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ Numbers: TypeAlias = float | str | Sequence[float]
 NumberRows: TypeAlias = str | Sequence[float] | Sequence[Sequence[float]]
 Scheme: TypeAlias = "str | type[Architecture]"
 Schemes: TypeAlias = "str | type[Architecture] | Sequence[str | type[Architecture]]"
+RUN = ("log", "valid", "test", "out", "resume", "overwrite", "progress", "on_epoch")
 '''
 RANDOM_STATE = ("random_state", "int | None", "None", "Another name of ``seed``, as in scikit-learn.")
 SCHEMA = ("schema", "Schema | str | Path | None", "None", "A schema, or the YAML file of one. Default: inferred from the log.")
@@ -76,12 +78,12 @@ def keywords_module() -> str:
             "        raise NotImplementedError",
             "\n\n# fmt: off",
             "def compare(\n    log: Any, valid: Any = None, test: Any = None, *,",
-            '    out: str | Path | None = None, resume: bool = False, overwrite: bool = False, progress: ProgressMode | bool = "auto",',
+            "    out: str | Path | None = None, resume: bool = False, overwrite: bool = False,",
+            '    progress: ProgressMode | bool = "auto", on_epoch: OnEpoch | None = None,',
             f"{_signature(compare, 4)}\n    **unknown: Any,\n) -> Comparison:",
             "    settings = dict(locals())",
             '    settings |= settings.pop("unknown")',
-            '    run = {name: settings.pop(name) for name in ("log", "valid", "test", "out", "resume", "overwrite", "progress")}',
-            "    return compare_log(settings, **run)",
+            "    return compare_log(settings, **{name: settings.pop(name) for name in RUN})",
             "# fmt: on",
             "",
         ]
@@ -115,9 +117,8 @@ def _kind(annotation: Any, field: FieldInfo | None = None) -> str:
 def _signature(parameters: list[tuple[str, str, str, str]], indent: int = 8) -> str:
     """The parameters in as few lines as they fill."""
     words = [f"{name}: {kind} = {default},".replace("'", '"').replace(" ", "\0") for name, kind, default, _ in parameters]
-    text = textwrap.fill(
-        " ".join(words), WIDTH, initial_indent=" " * indent, subsequent_indent=" " * indent, break_long_words=False
-    )
+    margin = " " * indent
+    text = textwrap.fill(" ".join(words), WIDTH, initial_indent=margin, subsequent_indent=margin, break_long_words=False)
     return text.replace("\0", " ")
 
 
@@ -126,8 +127,6 @@ def _described(parameters: list[tuple[str, str, str, str]]) -> str:
     lines = ["Parameters", "----------"]
     for name, kind, default, text in parameters:
         meaning = text.replace("--", "").replace("\\", "\\\\")
-        lines += [
-            f"{name} : {kind}, default {default}",
-            *textwrap.wrap(meaning, WIDTH - 8, initial_indent=" " * 4, subsequent_indent=" " * 4),
-        ]
+        lines.append(f"{name} : {kind}, default {default}")
+        lines += textwrap.wrap(meaning, WIDTH - 8, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines) + "\n"

@@ -83,7 +83,7 @@ def weighting_names(value: Any) -> Any:
 
 
 def _specs(value: Any) -> Any:
-    """Accept "click", ["click", "buy:where=click==1"], a :class:`Task`, its mapping, and lists of them; a comma is part of a task."""
+    """Accept "click", "buy:where=click==1", a :class:`Task`, its mapping, and lists of them; a comma is part of a task."""
     specs = (value,) if isinstance(value, str | Task | Mapping) else value
     if not isinstance(specs, list | tuple):
         return specs

@@ -282,11 +282,13 @@ class Trainer:
         state.epoch, state.batch = state.epoch + 1, 0
         improved = [self._judge(m, float(score)) for m, score in enumerate(score_M)]
         self._keep_best(improved)
+        train_loss = {task.name: plain(loss_TR[t]) for t, task in enumerate(self.tasks)}
+        valid = {task.name: plain(metric_RT[:, t]) for t, task in enumerate(self.tasks)}
         entry = {
             "epoch": state.epoch,
             "step": state.step,
-            "train_loss": {task.name: plain(loss_TR[t]) for t, task in enumerate(self.tasks)},
-            "valid": {task.name: plain(metric_RT[:, t]) for t, task in enumerate(self.tasks)},
+            "train_loss": train_loss,
+            "valid": valid,
             "weights": {task.name: plain(weight_TR[t]) for t, task in enumerate(self.tasks)},
             "gates": mean_gates(self.model, next(iter(self.monitor.split.slices(GATE_ROWS)))),
         }
@@ -301,7 +303,7 @@ class Trainer:
             state.reason = f"trained for {state.epoch} epochs and {state.step:,} steps"
         self._report(metric_RT, any(improved))
         if self.on_epoch is not None:
-            end = EpochEnd(self.title, state.epoch, state.step, entry["train_loss"], entry["valid"])
+            end = EpochEnd(self.title, state.epoch, state.step, train_loss, valid)
             if self.on_epoch(end) and not state.reason:
                 state.reason = f"stopped by on_epoch after {state.epoch} epochs"
         self._checkpoint()
