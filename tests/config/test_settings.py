@@ -12,6 +12,7 @@ from manygate.data.rows import Input
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
+from manygate.schema import Task
 
 NUMBERS = [Input("x", "dense", False, units=10), Input("y", "dense", False, units=3)]
 
@@ -141,3 +142,23 @@ def test_rates_of_replicas_that_are_no_positive_numbers_are_refused(given):
 def test_weights_of_replicas_with_gaps_or_truths_are_refused(given):
     with pytest.raises(InputError, match="replica_weights"):
         RunConfig.build({"replica_weights": given})
+
+
+def test_a_task_is_text_a_task_its_mapping_or_a_list_of_them():
+    buy = Task(name="buy", where="click == 1", weight=0.5)
+    mapping = {"name": "buy", "where": "click == 1", "weight": 0.5}
+    assert RunConfig(task="click").task == ("click",)
+    assert RunConfig(task=buy).task == RunConfig(task=mapping).task == (buy,)
+    assert RunConfig(task=["click", buy, mapping]).task == ("click", buy, buy)
+
+
+def test_tasks_come_back_from_yaml_as_they_were(tmp_path):
+    config = RunConfig(task=["click:weight=2", Task(name="buy", after="click", note="an order")])
+    (tmp_path / "run.yaml").write_text(config.to_yaml(), encoding="utf-8")
+    assert RunConfig.load(tmp_path / "run.yaml") == config
+    assert config.replace(dim=3).task == config.task
+
+
+def test_a_mapping_that_is_no_task_is_refused_with_its_number():
+    with pytest.raises(InputError, match=r"task 2: nam: unknown name\. Did you mean 'name'\?"):
+        RunConfig.build({"task": ["click", {"nam": "buy"}]})
