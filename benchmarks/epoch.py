@@ -108,10 +108,10 @@ def fit_manygate(options: argparse.Namespace, columns: dict[str, Columns], seed:
         began = time.perf_counter()
         timing, _ = timed(lambda: ranker.fit(options.data, out=Path(folder) / "run", progress="none"), options.clock)
         wall = time.perf_counter() - began
-    result = ranker.document["results"]["mmoe"]
-    tasks = result["tasks"].values()
-    share = result["seconds"] / wall  # of the fit that is the training loop, validation not included
-    return timing, [task["metrics"]["auc"]["mean"] for task in tasks], {"loop_seconds": share * timing.seconds}
+    result = ranker.document.results["mmoe"]
+    tasks = result.tasks.values()
+    share = result.seconds / wall  # of the fit that is the training loop, validation not included
+    return timing, [task.metrics["auc"].mean for task in tasks], {"loop_seconds": share * timing.seconds}
 
 
 def fit_rechub(options: argparse.Namespace, columns: dict[str, Columns], seed: int) -> tuple[Timing, list[float], dict[str, Any]]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from manygate.results.summary import JointGain
 
-def entry(gain: float | None, half: float = 0.01, joint: float | None = None) -> dict[str, Any]:
+
+def entry(gain: float | None, half: float = 0.01, joint: float | None = None) -> JointGain:
     """A gain with an interval of its own and a joint one, half as wide again unless said."""
     if gain is None:
-        return {"gain": None, "ci95": None, "joint95": None, "verdict": "cannot tell"}
+        return _gain(gain=None, ci95=None, joint95=None, verdict="cannot tell")
     wide = 1.5 * half if joint is None else joint
     verdict = "helps" if gain > half else "hurts" if gain < -half else "cannot tell"
-    return {"gain": gain, "ci95": [gain - half, gain + half], "joint95": [gain - wide, gain + wide], "verdict": verdict}
+    return _gain(gain=gain, ci95=(gain - half, gain + half), joint95=(gain - wide, gain + wide), verdict=verdict)
+
+
+def _gain(**fields: Any) -> JointGain:
+    return JointGain(**fields, sd_replicas=0.01, se_test=0.005, clusters=10_000)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from manygate.inspection.look import inspect_log, look
+from manygate.results.evaluation import Epoch
 from manygate.schema import Task
 from manygate.scoring.predictor import Predictor
 
@@ -23,8 +24,9 @@ def inspected(encoded, trainer, settings, log_table) -> Callable[..., dict[str, 
         key = (architecture, *sorted(changes.items()))
         if key not in found:
             training = trainer(log, settings(architecture=architecture, epochs=3, replicas=2, **changes))
-            history = training.fit().history
-            found[key] = inspect_log(Predictor(training.model, log.encoder), log_table(), by="country", history=history)
+            history = [Epoch.model_validate(entry) for entry in training.fit().history]
+            predictor = Predictor(training.model, log.encoder)
+            found[key] = inspect_log(predictor, log_table(), by="country", history=history).to_tree()
         return found[key]
 
     return document
@@ -43,6 +45,6 @@ def odd(encoded, trainer, settings, log_table) -> Callable[..., dict[str, Any]]:
         labels = {task.name: scale for task, scale in zip(tasks, log.encoder.labels.values(), strict=True)}
         rows, model = log.parts["valid"], training.model
         model.problem = replace(model.problem, tasks=tuple(tasks), labels=labels)
-        return look(model, rows, by=("<b>", pa.array([f"<{n % 3}>" for n in range(len(rows))])))
+        return look(model, rows, by=("<b>", pa.array([f"<{n % 3}>" for n in range(len(rows))]))).to_tree()
 
     return document

@@ -11,6 +11,7 @@ import numpy as np
 from manygate.config import RunConfig
 from manygate.metrics.paired import Measured
 from manygate.metrics.uncertainty import interval_note
+from manygate.results.summary import JointGain, MetricSummary
 from manygate.schema import Feature, Schema, Task
 from manygate.verdict.recommendation import recommend
 from manygate.verdict.transfer import transfer
@@ -49,17 +50,19 @@ def compared(tasks: tuple[Task, ...] = TASKS, replicas: int = 8, seed: int = 0, 
     document["command"] = f"manygate compare log/ --replicas {replicas} --out runs/first"
     document["results"] = {name: _result(draw, name, tasks, replicas, experts) for name in ARCHITECTURES}
     main = {task.name: _keys(task)[0] for task in tasks}
-    document["transfer"] = transfer(_measures(tasks, replicas, seed), "single_task", main)
+    flags = transfer(_measures(tasks, replicas, seed), "single_task", main)
+    document["transfer"] = flags.model_dump(by_alias=True, exclude_unset=True)
     document["verdicts"] = {
         name: {task: {"metric": main[task]} | _verdict(found[main[task]]) for task, found in own.items()}
-        for name, own in document["transfer"]["gains"].items()
+        for name, own in flags.gains.items()
     }
     valid = {name: _summary(draw, 0.63 + 0.002 * place, 0.001, replicas) for place, name in enumerate(ARCHITECTURES)}
     reason = "mmoe has the best mean validation score over all tasks; shared_bottom, omoe and single_task follow."
     document["valid"] = valid
     document["interval_note"] = interval_note(replicas)
     document["best"] = {"architecture": "mmoe", "monitor": "mean", "valid": valid, "reason": reason}
-    document["recommendation"] = recommend(document["transfer"], valid, "mmoe", "single_task", main)
+    scores = {name: MetricSummary.model_validate(summary) for name, summary in valid.items()}
+    document["recommendation"] = recommend(flags, scores, "mmoe", "single_task", main).to_tree()
     return document
 
 
@@ -133,7 +136,7 @@ def _result(draw: random.Random, name: str, tasks: tuple[Task, ...], replicas: i
         "gates": _gates(draw, name, tasks, experts),
         "history": [_epoch(draw, name, tasks, replicas, epoch, best) for epoch in range(1, epochs + 1)],
         "stopped": {
-            "best_epoch": {task.name: best for task in tasks} if alone else best,
+            "best_epoch": {task.name: best for task in tasks},
             "reason": "no better validation score for 3 epochs",
         },
     }
@@ -186,7 +189,7 @@ def _epoch(draw: random.Random, name: str, tasks: tuple[Task, ...], replicas: in
         valid[task.name] = [draw.gauss(score, 0.0013) if go else None for go in going]
         fall = 0.31 + 0.09 * math.exp(-epoch / 2.2) - 0.006 * epoch - 0.004 * len(name) / 10
         loss[task.name] = [draw.gauss(fall, 0.0012) if go else None for go in going]
-    return {"epoch": epoch, "train_loss": loss, "valid": valid}
+    return {"epoch": epoch, "step": 100 * epoch, "train_loss": loss, "valid": valid, "weights": {}, "gates": []}
 
 
 def _keys(task: Task) -> tuple[str, ...]:
@@ -211,5 +214,5 @@ def _measures(tasks: tuple[Task, ...], replicas: int, seed: int) -> dict[str, di
     return found
 
 
-def _verdict(found: dict[str, Any]) -> dict[str, Any]:
-    return {key: found[key] for key in ("gain", "ci95", "verdict", "sd_replicas", "se_test")}
+def _verdict(gain: JointGain) -> dict[str, Any]:
+    return {key: value for key, value in gain.to_tree().items() if key not in ("joint95", "clusters")}

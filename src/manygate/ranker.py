@@ -17,12 +17,16 @@ from manygate.errors import InputError, raise_all
 from manygate.evaluation.evaluate_log import evaluate_log
 from manygate.evaluation.gates import gate_table
 from manygate.evaluation.task_report import task_report
-from manygate.files import read_json
 from manygate.inspection.look import PARTS, REPLICAS, ROWS, inspect_log, read_history
 from manygate.model import MultiTaskModel
 from manygate.model.device import choose_device
 from manygate.report import headline, html_summary, write_report
 from manygate.report.inspection.page import html_alarms, summary, write_page
+from manygate.results.comparison import ComparisonDocument, Recommendation
+from manygate.results.evaluation import CalibrationReport, Epoch, LogEvaluation, RunResult
+from manygate.results.fusion import FusionFormula, FusionSearch
+from manygate.results.inspection import Alarm, InspectionDocument
+from manygate.results.summary import MetricGain
 from manygate.runs.comparison import compare_run
 from manygate.runs.folder import check_folder, open_folder
 from manygate.runs.preflight import prepare
@@ -53,7 +57,7 @@ class Ranker:
 
     def __init__(self, **settings: Any):
         self.config = RunConfig.build(settings)
-        self.document: dict[str, Any] | None = None
+        self.document: ComparisonDocument | None = None
         self._predictor: Predictor | None = None
 
     def fit(
@@ -94,17 +98,17 @@ class Ranker:
         """
         return (self.predictor.uncorrected() if raw else self.predictor).predict(frame)
 
-    def evaluate(self, log: Any) -> dict[str, Any]:
+    def evaluate(self, log: Any) -> LogEvaluation:
         """Every metric of every task on a labelled log; see :func:`manygate.evaluation.evaluate_log.evaluate_log` for the form."""
         return evaluate_log(self.predictor, log)
 
     def calibrate(
         self, log: Any = None, *, method: CalibrationMethod = "isotonic", task: str | Sequence[str] = ()
-    ) -> dict[str, Any]:
+    ) -> CalibrationReport:
         """Fit a calibrator for each binary task, or those of ``task``, and apply it from now on; ``none`` takes them out.
 
         ``log`` holds labelled rows that trained nothing; of a data set's folder, the valid part; without it, the validation rows of
-        the run's own log. Calibrators of other tasks stay. Returns ``{log, rows, tasks: {task: {..., calibrated}}}`` as
+        the run's own log. Calibrators of other tasks stay. Returns ``log``, ``rows`` and ``tasks`` as
         :meth:`evaluate` does, on the rows of the fit.
         """
         task = listed(task)
@@ -112,14 +116,14 @@ class Ranker:
         if method == "none":
             kept = {n: one for n, one in (self.calibration or Calibration({})).tasks.items() if task and n not in task}
             self.calibration = Calibration(kept, self.calibration.fitted) if kept and self.calibration else None
-            return {"log": None, "rows": 0, "tasks": {}}
+            return CalibrationReport(log=None, rows=0, tasks={})
         table = self._validation(log)
         rows, problem = encode_labelled(self.encoder, table), self.predictor.problem
         logit_RNT = self.predictor.logits(rows)
         fitted = fit_calibration(logit_RNT, rows, problem, method, task or None, table.name)
         self.calibration = self.calibration.updated(fitted) if self.calibration else fitted
         report = task_report(logit_RNT, rows, problem, fitted)
-        return {"log": table.name, "rows": len(rows), "tasks": {name: report[name] for name in fitted.tasks}}
+        return CalibrationReport(log=table.name, rows=len(rows), tasks={name: report[name] for name in fitted.tasks})
 
     def fuse(
         self, weights: str | Mapping[str, float] = "", feature: str | Sequence[str] = (), *, name: str = "score", note: str = ""
@@ -144,7 +148,7 @@ class Ranker:
         seed: int = 0,
         name: str = "score",
         note: str = "",
-    ) -> dict[str, Any]:
+    ) -> FusionSearch:
         """Find the weights that rank the visits of a log best, and use them from now on.
 
         ``objective`` is one of, or a list of ``TASK/METRIC`` or ``TASK/METRIC=WEIGHT``, with a metric of ndcg, ndcg@K, gain,
@@ -158,7 +162,7 @@ class Ranker:
         table = self._validation(log)
         result = search(judged_rows(self.predictor, table, plan.features), plan)
         fusion = self._fuse(found_fusion(result, name, note, when=now(), log=table.name))
-        return {**result, "log": table.name, "fusion": fusion.tree()}
+        return result.model_copy(update={"log": table.name, "fusion": FusionFormula.model_validate(fusion.tree())})
 
     def _fuse(self, fusion: Fusion) -> Fusion:
         fusion.check(self.predictor.names)
@@ -191,7 +195,7 @@ class Ranker:
         ranker = cls(**predictor.model.config.model_dump())
         ranker._predictor = predictor
         evaluation = Path(path) / "evaluation.json"
-        ranker.document = read_json(evaluation) if evaluation.is_file() else None
+        ranker.document = ComparisonDocument.read(evaluation) if evaluation.is_file() else None
         return ranker
 
     def report(self, path: str | Path) -> None:
@@ -240,12 +244,11 @@ class Ranker:
         self._predictor = replace(self.predictor, fusion=fusion)
 
     @property
-    def history_(self) -> list[dict[str, Any]]:
+    def history_(self) -> list[Epoch]:
         """One entry per epoch: training loss and validation metric of each task and replica."""
         if self.document is None:
             raise InputError("this ranker has no history: it was loaded from a bundle alone, or not fitted.")
-        history: list[dict[str, Any]] = self.document["results"][self.config.architecture]["history"]
-        return history
+        return self.document.results[self.config.architecture].history
 
     def __repr__(self) -> str:
         given = {name: getattr(self.config, name) for name in sorted(self.config.model_fields_set - {"log", "config_version"})}
@@ -265,22 +268,22 @@ def listed(names: str | Sequence[str]) -> tuple[str, ...]:
 
 
 class Inspection:
-    """What :func:`inspect` found; ``document`` is inspection.json as a dictionary."""
+    """What :func:`inspect` found; ``document`` has the content of inspection.json as attributes."""
 
-    def __init__(self, document: dict[str, Any]):
+    def __init__(self, document: InspectionDocument):
         self.document = document
 
     @property
-    def alarms(self) -> list[dict[str, Any]]:
-        """What is wrong: {kind, severity, title, message, numbers, advice}, the most severe first; notes are among them."""
-        return list(self.document["alarms"])
+    def alarms(self) -> list[Alarm]:
+        """The alarms, the most severe first, and the notes after them."""
+        return list(self.document.alarms)
 
     def report(self, path: str | Path) -> None:
         """Write the HTML page."""
         write_page(self.document, Path(path))
 
     def __repr__(self) -> str:
-        return "\n".join([summary(self.document), *(f"- {alarm['title']}" for alarm in self.alarms)])
+        return "\n".join([summary(self.document), *(f"- {alarm.title}" for alarm in self.alarms)])
 
     def _repr_html_(self) -> str:
         return html_alarms(self.document)
@@ -307,7 +310,7 @@ def inspect(
     >>> log = pa.table({"item": ["a", "b"] * 50, "age": list(range(100)), "click": [0, 1] * 50, "like": [1, 0, 0, 1] * 25})
     >>> ranker = Ranker(task=["click", "like"], epochs=1, threads=1).fit(log, progress="none")
     >>> found = inspect(ranker, log, only=["gates"], by="item")
-    >>> found.document["gates"][0]["tasks"][0]["task"], len(found.document["gates"][0]["tasks"][0]["mean"])
+    >>> found.document.gates[0].tasks[0].task, len(found.document.gates[0].tasks[0].mean)
     ('click', 8)
     """
     ranker = run if isinstance(run, Ranker) else Ranker.load(run, device)
@@ -317,36 +320,36 @@ def inspect(
 
 
 class Comparison:
-    """What :func:`compare` found; ``document`` is comparison.json as a dictionary."""
+    """What :func:`compare` found; ``document`` has the content of comparison.json as attributes."""
 
-    def __init__(self, document: dict[str, Any]):
+    def __init__(self, document: ComparisonDocument):
         self.document = document
 
     @property
     def best(self) -> str:
         """The architecture with the best validation score."""
-        return str(self.document["best"]["architecture"])
+        return str(self.document.best.architecture if self.document.best else None)
 
     @property
     def best_settings(self) -> dict[str, str]:
         """Its architecture and weighting, as settings of :class:`Ranker`."""
         result = self.results[self.best]
-        return {name: str(result[name]) for name in ("architecture", "weighting")}
+        return {"architecture": result.architecture, "weighting": result.weighting}
 
     @property
-    def verdicts(self) -> dict[str, dict[str, Any]]:
-        """verdicts[architecture][task] = {metric, gain, ci95, verdict, ...}."""
-        return dict(self.document["verdicts"])
+    def verdicts(self) -> dict[str, dict[str, MetricGain]]:
+        """``verdicts[architecture][task]`` has ``metric``, ``gain``, ``ci95``, ``verdict``."""
+        return dict(self.document.verdicts)
 
     @property
-    def recommendation(self) -> dict[str, Any] | None:
-        """What to do and why, {rule, text, reasons, ...}; None without ``single_task`` or with nothing beside it."""
-        return self.document.get("recommendation")
+    def recommendation(self) -> Recommendation | None:
+        """What to do and why: ``rule``, ``text``, ``reasons``; None without ``single_task`` or with nothing beside it."""
+        return self.document.recommendation
 
     @property
-    def results(self) -> dict[str, Any]:
-        """results[architecture].tasks[task].metrics[metric] = {mean, sd, ci95, values}."""
-        return dict(self.document["results"])
+    def results(self) -> dict[str, RunResult]:
+        """``results[architecture].tasks[task].metrics[metric]`` has ``mean``, ``sd``, ``ci95``, ``values``."""
+        return dict(self.document.results)
 
     def report(self, path: str | Path) -> None:
         """Write the HTML report."""

@@ -33,29 +33,28 @@ def _form(size: float) -> str:
     return ".4f" if size < 10 else ".2f" if size < 1000 else ",.0f"
 
 
-def half_width(middle: Any, bounds: Any) -> float | None:
+def half_width(middle: float | None, bounds: tuple[float, float] | None) -> float | None:
     """Half the width of an interval around ``middle``; None without one, and for one of which a side was cut off.
 
-    >>> half_width(0.5, [0.25, 0.75]), half_width(0.9, [0.75, 1.0]), half_width(0.9, None)
+    >>> half_width(0.5, (0.25, 0.75)), half_width(0.9, (0.75, 1.0)), half_width(0.9, None)
     (0.25, None, None)
     """
-    low, high = bounds or (None, None)
-    if not (finite(low) and finite(high) and finite(middle)):
+    if bounds is None or middle is None:
         return None
+    low, high = bounds
     return (high - low) / 2 if abs((low + high) / 2 - middle) <= 1e-6 * (high - low) else None
 
 
-def plus_minus(summary: dict[str, Any] | None) -> str:
+def plus_minus(mean: float | None, bounds: tuple[float, float] | None = None) -> str:
     """The mean with the half-width of its interval, or with both ends where these lie unevenly.
 
-    >>> plus_minus({"mean": 0.8, "ci95": [0.79, 0.81]}), plus_minus({"mean": 0.8, "ci95": None}), plus_minus(None)
+    >>> plus_minus(0.8, (0.79, 0.81)), plus_minus(0.8), plus_minus(None)
     ('0.8000 ± 0.0100', '0.8000', 'undefined')
-    >>> plus_minus({"mean": 0.99, "ci95": [0.97, 1.0]})
+    >>> plus_minus(0.99, (0.97, 1.0))
     '0.9900 (0.9700 to 1.0000)'
     """
-    if not summary or not finite(summary.get("mean")):
+    if mean is None:
         return UNDEFINED
-    mean, bounds = summary["mean"], summary.get("ci95")
     half = half_width(mean, bounds)
     if half is None:
         return f"{number(mean)} ({number(bounds[0])} to {number(bounds[1])})" if bounds else number(mean)

@@ -107,7 +107,7 @@ def test_a_search_sees_calibrated_predictions(log: Path, trained: Path) -> None:
     from manygate.metrics.ranking import Visits
 
     value = Visits(valid["user_id"]).ranked(ranker.predict(valid)["score"]).ndcg(valid["click"].astype(float))
-    assert value == pytest.approx(result["trials"][result["chosen"]]["values"][0], rel=1e-6)
+    assert value == pytest.approx(result.trials[result.chosen].values[0], rel=1e-6)
 
 
 def test_evaluate_says_how_the_score_ranks_other_rows(run: Run, log: Path, trained: Path) -> None:

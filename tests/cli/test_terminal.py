@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from documents import comparison, filled
 from manygate.cli.terminal import show_comparison, show_metrics
 from manygate.metrics.uncertainty import interval_note
+from manygate.results.summary import TaskReport
 
 
 def document(**more: Any) -> dict[str, Any]:
@@ -30,6 +32,7 @@ def document(**more: Any) -> dict[str, Any]:
         "reasons": ["mmoe spoils the ECE of buy."],
     }
     return {
+        "architectures": ["single_task", "mmoe"],
         "schema": {"tasks": [{"name": "click"}, {"name": "buy"}]},
         "results": {"single_task": result(0.7, 0.6), "mmoe": result(0.72, 0.58)},
         "verdicts": {"mmoe": verdicts},
@@ -48,7 +51,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_comparison_ends_with_what_to_do_why_and_who_pays(capsys: pytest.CaptureFixture[str]) -> None:
-    show_comparison(document(), "Sharing helps 1 of 2 tasks with mmoe; none is clearly hurt.")
+    show_comparison(comparison(document()), "Sharing helps 1 of 2 tasks with mmoe; none is clearly hurt.")
     out = capsys.readouterr().out
     assert "+0.0200 ± 0.0100  + helps" in out
     assert "-0.0200 ± 0.0190  - likely hurts" in out, "on its own interval only"
@@ -64,23 +67,24 @@ def test_a_comparison_ends_with_what_to_do_why_and_who_pays(capsys: pytest.Captu
 def test_too_few_replicas_for_an_interval_are_named(capsys: pytest.CaptureFixture[str], replicas: int) -> None:
     verdicts = {task: {"metric": "auc", "gain": 0.02, "ci95": None, "verdict": "cannot tell"} for task in ("click", "buy")}
     note = interval_note(replicas)
-    show_comparison(document(verdicts={"mmoe": verdicts}, interval_note=note), "Sharing makes no clear difference.")
+    show_comparison(comparison(document(verdicts={"mmoe": verdicts}, interval_note=note)), "Sharing makes no clear difference.")
     out = capsys.readouterr().out
     assert out.count("3 or more replicas are needed for an interval, and there ") == 1
     assert "+0.0200  ? cannot tell" in out
     assert "±" not in out.replace("gain ± 95 %", "")
-    show_metrics({"click": {"metrics": {"auc": {"mean": 0.7, "ci95": None}}, "ensemble": {"auc": 0.71}}}, "mmoe", note)
+    click = filled(TaskReport, {"metrics": {"auc": {"mean": 0.7}}, "ensemble": {"auc": 0.71}})
+    show_metrics({"click": click}, "mmoe", note)
     assert capsys.readouterr().out.splitlines()[-1] == note
 
 
 def test_an_interval_with_a_side_cut_off_is_shown_by_its_ends(capsys: pytest.CaptureFixture[str]) -> None:
     verdicts = {task: {"metric": "auc", "gain": 0.5, "ci95": [-0.9, 1.0], "verdict": "cannot tell"} for task in ("click", "buy")}
-    show_comparison(document(verdicts={"mmoe": verdicts}), "Sharing makes no clear difference.")
+    show_comparison(comparison(document(verdicts={"mmoe": verdicts})), "Sharing makes no clear difference.")
     assert "+0.5000 (-0.9000 to +1.0000)" in capsys.readouterr().out
 
 
 def test_a_comparison_without_a_baseline_gives_no_advice(capsys: pytest.CaptureFixture[str]) -> None:
     alone = document(baseline=None, verdicts={})
     del alone["transfer"], alone["recommendation"]
-    show_comparison(alone, "mmoe did best on validation, of 2 architectures.")
+    show_comparison(comparison(alone), "mmoe did best on validation, of 2 architectures.")
     assert capsys.readouterr().out.splitlines()[-1] == "mmoe is best. The choice is made on validation alone."

@@ -72,38 +72,38 @@ def test_the_report_agrees_with_scikit_learn_on_each_task_s_own_rows():
     for t, name in ((0, "click"), (1, "buy")):
         own = of.weight_BT[:, t] > 0
         label, weight = of.label_BT[own, t], of.weight_BT[own, t]
-        assert report[name]["rows"] == own.sum()
+        assert report[name].rows == own.sum()
         for r in range(R):
             score = sigmoid(logit[r, own, t].astype(np.float64))
             auc = roc_auc_score(label, score, sample_weight=weight)
-            assert report[name]["metrics"]["auc"]["values"][r] == pytest.approx(auc, rel=1e-9)
+            assert report[name].metrics["auc"].values[r] == pytest.approx(auc, rel=1e-9)
             expected = log_loss(label, score, sample_weight=weight)
-            assert report[name]["metrics"]["log_loss"]["values"][r] == pytest.approx(expected, rel=1e-9)
+            assert report[name].metrics["log_loss"].values[r] == pytest.approx(expected, rel=1e-9)
         mean = sigmoid(logit[:, own, t].astype(np.float64)).mean(axis=0)
-        assert report[name]["ensemble"]["auc"] == pytest.approx(roc_auc_score(label, mean, sample_weight=weight), rel=1e-9)
-        assert report[name]["ensemble"]["auc"] > report[name]["metrics"]["auc"]["mean"], "averaging takes noise away"
-        assert report[name]["calibration"]
-        assert report[name]["kind"] == "binary"
+        assert report[name].ensemble["auc"] == pytest.approx(roc_auc_score(label, mean, sample_weight=weight), rel=1e-9)
+        assert report[name].ensemble["auc"] > report[name].metrics["auc"].mean, "averaging takes noise away"
+        assert report[name].calibration
+        assert report[name].kind == "binary"
     label = of.label_BT[:, 2].astype(np.float64) * 4 + 10
     values = logit[..., 2].astype(np.float64) * 4 + 10
-    found = report["watch"]["metrics"]
+    found = report["watch"].metrics
     for r in range(R):
-        assert found["r2"]["values"][r] == pytest.approx(r2_score(label, values[r], sample_weight=of.weight_BT[:, 2]), rel=1e-6)
+        assert found["r2"].values[r] == pytest.approx(r2_score(label, values[r], sample_weight=of.weight_BT[:, 2]), rel=1e-6)
         error = np.sqrt(np.average((label - values[r]) ** 2, weights=of.weight_BT[:, 2]))
-        assert found["rmse"]["values"][r] == pytest.approx(error, rel=1e-6), "in the label's unit"
-    assert "calibration" not in report["watch"]
+        assert found["rmse"].values[r] == pytest.approx(error, rel=1e-6), "in the label's unit"
+    assert report["watch"].calibration is None
 
 
 def test_mean_sd_and_interval_over_replicas():
     of = rows()
-    found = task_report(logits(of), of, PROBLEM)["click"]["metrics"]["auc"]
-    values = np.array(found["values"])
-    assert found["mean"] == pytest.approx(values.mean())
-    assert found["sd"] == pytest.approx(values.std(ddof=1))
+    found = task_report(logits(of), of, PROBLEM)["click"].metrics["auc"]
+    values = np.array(found.values)
+    assert found.mean == pytest.approx(values.mean())
+    assert found.sd == pytest.approx(values.std(ddof=1))
     half = 4.302652729696142 * values.std(ddof=1) / np.sqrt(3)
-    assert found["ci95"] == pytest.approx([values.mean() - half, values.mean() + half])
-    one = task_report(logits(of)[:1], of, PROBLEM)["click"]["metrics"]["auc"]
-    assert (one["sd"], one["ci95"]) == (None, None)
+    assert found.ci95 == pytest.approx([values.mean() - half, values.mean() + half])
+    one = task_report(logits(of)[:1], of, PROBLEM)["click"].metrics["auc"]
+    assert (one.sd, one.ci95) == (None, None)
 
 
 def test_masked_rows_count_for_nothing():
@@ -120,11 +120,11 @@ def test_what_is_undefined_is_null_with_a_reason():
     of = rows()
     of.label_BT[:, 0] = 1
     report = task_report(logits(of), of, PROBLEM)
-    assert report["click"]["ensemble"]["auc"] is None
-    assert report["click"]["metrics"]["auc"]["mean"] is None
-    assert report["click"]["undefined"]["auc"]
+    assert report["click"].ensemble["auc"] is None
+    assert report["click"].metrics["auc"].mean is None
+    assert report["click"].undefined["auc"]
     without = task_report(logits(of), rows(groups=False), PROBLEM)
-    assert without["click"]["ensemble"].get("gauc") is None
+    assert without["click"].ensemble.get("gauc") is None
 
 
 def members(single: bool) -> list[Member]:
@@ -164,7 +164,7 @@ def test_a_watched_metric_is_better_when_higher(watched, sign):
     assert (monitor(good, members(False))[1] > monitor(bad, members(False))[1]).all()
     name, _, metric = watched.partition("/")
     report = task_report(good, of, UNSCALED)
-    np.testing.assert_allclose(monitor(good, members(False))[1], sign * np.array(report[name]["metrics"][metric]["values"]))
+    np.testing.assert_allclose(monitor(good, members(False))[1], sign * np.array(report[name].metrics[metric].values))
 
 
 def test_watching_calibration_means_close_to_one():
@@ -225,27 +225,27 @@ def test_gains_are_differences_of_the_main_metric_replica_by_replica():
     for t, (name, measure) in enumerate((("click", metrics.auc), ("buy", metrics.auc), ("watch", metrics.r2))):
         label, weight = of.label_BT[:, t], of.weight_BT[:, t]
         expected = [measure(label, better[r, :, t], weight) - measure(label, base[r, :, t], weight) for r in range(R)]
-        assert found[name]["gain"] == pytest.approx(np.mean(expected))
-        assert found[name]["sd_replicas"] == pytest.approx(np.std(expected, ddof=1))
-        assert found[name]["metric"] == metrics.MAIN_METRIC[TASKS[t].kind]
-        assert found[name]["se_test"] > 0
+        assert found[name].gain == pytest.approx(np.mean(expected))
+        assert found[name].sd_replicas == pytest.approx(np.std(expected, ddof=1))
+        assert found[name].metric == metrics.MAIN_METRIC[TASKS[t].kind]
+        assert found[name].se_test > 0
     shuffled: Any = gains(measured(better[[1, 2, 0]], of, UNSCALED), measured(base, of, UNSCALED), TASKS)
-    assert shuffled["click"]["gain"] == pytest.approx(found["click"]["gain"])
-    assert shuffled["click"]["sd_replicas"] != found["click"]["sd_replicas"], "replicas are paired"
+    assert shuffled["click"].gain == pytest.approx(found["click"].gain)
+    assert shuffled["click"].sd_replicas != found["click"].sd_replicas, "replicas are paired"
 
 
 def test_a_model_gains_nothing_over_itself():
     of = rows()
     for entry in gains(measured(logits(of), of, UNSCALED), measured(logits(of), of, UNSCALED), TASKS).values():
-        assert entry["gain"] == 0
-        assert entry["verdict"] == "cannot tell"
+        assert entry.gain == 0
+        assert entry.verdict == "cannot tell"
 
 
 def test_a_gain_that_cannot_be_computed_is_null():
     of = rows()
     of.label_BT[:, 0] = 0
     found = gains(measured(logits(of), of, UNSCALED), measured(logits(of, 2.0), of, UNSCALED), TASKS)["click"]
-    assert (found["gain"], found["ci95"], found["verdict"]) == (None, None, "cannot tell")
+    assert (found.gain, found.ci95, found.verdict) == (None, None, "cannot tell")
 
 
 def test_rows_of_one_group_are_one_cluster_and_rows_without_groups_one_each():
@@ -268,10 +268,10 @@ def test_a_user_s_row_said_twice_makes_a_verdict_no_surer():
     found = gains(measured(better[:, both], twice, UNSCALED), measured(base[:, both], twice, UNSCALED), TASKS)
     surer = gains(measured(better[:, both], apart, UNSCALED), measured(base[:, both], apart, UNSCALED), TASKS)
     for name, entry in found.items():
-        assert entry["gain"] == pytest.approx(expected[name]["gain"], rel=1e-6)
-        assert entry["se_test"] == pytest.approx(expected[name]["se_test"], rel=1e-6)
-        assert entry["ci95"] == pytest.approx(expected[name]["ci95"], rel=1e-6)
-        assert surer[name]["se_test"] == pytest.approx(entry["se_test"] / np.sqrt(2), rel=0.01)
+        assert entry.gain == pytest.approx(expected[name].gain, rel=1e-6)
+        assert entry.se_test == pytest.approx(expected[name].se_test, rel=1e-6)
+        assert entry.ci95 == pytest.approx(expected[name].ci95, rel=1e-6)
+        assert surer[name].se_test == pytest.approx(entry.se_test / np.sqrt(2), rel=0.01)
 
 
 @pytest.mark.parametrize("weights", [(0.1, 1.0, 10.0), (10.0, 0.1, 1.0)])
@@ -325,11 +325,11 @@ def test_a_joint_event_that_is_not_known_counts_as_neither():
                 label.append(happened)
                 score.append(chance[name][n])
                 weight.append(last)
-        joint = report[name]["joint"]
-        assert joint["rows"] == len(label) == {"buy": 9, "keep": 8}[name]
-        assert joint["ensemble"]["log_loss"] == pytest.approx(log_loss(label, score, sample_weight=weight))
-        assert joint["ensemble"]["auc"] == pytest.approx(roc_auc_score(label, score, sample_weight=weight))
-        assert joint["ensemble"]["calibration"] == pytest.approx(np.dot(label, weight) / np.dot(score, weight))
+        joint = report[name].joint
+        assert joint.rows == len(label) == {"buy": 9, "keep": 8}[name]
+        assert joint.ensemble["log_loss"] == pytest.approx(log_loss(label, score, sample_weight=weight))
+        assert joint.ensemble["auc"] == pytest.approx(roc_auc_score(label, score, sample_weight=weight))
+        assert joint.ensemble["calibration"] == pytest.approx(np.dot(label, weight) / np.dot(score, weight))
 
 
 def test_calibrators_are_fitted_on_the_mean_of_the_replicas_and_the_rows_of_the_task():

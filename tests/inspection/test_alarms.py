@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
+from documents import filled
 from manygate.inspection.alarms import (
     alarm,
     gate_numbers,
     grouped,
+    level_name,
+    level_words,
     named,
     numbered,
     on_own_expert,
     percent,
-    place,
-    places,
     polarised_rows,
     top_expert,
 )
+from manygate.results.inspection import GateUse, SeenGates
 
 
-def use(task: str, mean: list[float], sees: list[int]) -> dict[str, Any]:
-    return {"task": task, "mean": mean, "sees": sees, "polarised": 0.625, "entropy_share": 0.25}
+def use(task: str, mean: list[float], sees: list[int]) -> GateUse:
+    return filled(GateUse, {"task": task, "mean": mean, "sees": sees, "polarised": 0.625, "entropy_share": 0.25})
+
+
+def level(replica: int, name: str, uses: Sequence[GateUse] = ()) -> SeenGates:
+    return filled(SeenGates, {"replica": replica, "level": name, "tasks": list(uses)})
 
 
 def test_an_alarm_holds_its_parts_and_starts_with_a_capital_letter():
-    assert alarm("kind", "note", "A title", "replica 1 fell", "Do this.", rows=3) == {
+    assert alarm("kind", "note", "A title", "replica 1 fell", "Do this.", rows=3).to_tree() == {
         "kind": "kind",
         "severity": "note",
         "title": "A title",
@@ -34,7 +40,7 @@ def test_an_alarm_holds_its_parts_and_starts_with_a_capital_letter():
         "numbers": {"rows": 3},
         "advice": "Do this.",
     }
-    assert alarm("kind", "note", "A title", "", "")["message"] == ""
+    assert alarm("kind", "note", "A title", "", "").message == ""
 
 
 def test_shares_are_percent():
@@ -49,13 +55,13 @@ def test_entries_of_a_key_stand_together_in_the_order_of_their_first_appearance(
 
 
 def test_replicas_count_from_one_and_a_level_is_named_where_there_are_several():
-    assert place({"replica": 0, "level": "experts"}) == "replica 1"
-    assert place({"replica": 2, "level": "level 2"}) == "replica 3, level 2"
+    assert level_name(0, "experts") == "replica 1"
+    assert level_name(2, "level 2") == "replica 3, level 2"
     pairs = [
-        ({"replica": 0, "level": "level 1"}, use("a", [0.1, 0.9], [0, 1])),
-        ({"replica": 4, "level": "experts"}, use("a", [1.0, 0.0], [0, 1])),
+        (level(0, "level 1"), use("a", [0.1, 0.9], [0, 1])),
+        (level(4, "experts"), use("a", [1.0, 0.0], [0, 1])),
     ]
-    assert places(pairs, top_expert) == "replica 1, level 1 expert 2 (90 %); replica 5 expert 1 (100 %)"
+    assert level_words(pairs, top_expert) == "replica 1, level 1 expert 2 (90 %); replica 5 expert 1 (100 %)"
 
 
 def test_nouns_with_one_number_and_with_several():
@@ -92,12 +98,12 @@ def test_parts_of_a_model_read_as_words(part: str, words: str):
 )
 def test_an_own_expert_is_seen_by_no_other_task(mean: list[float], sees: list[int], others: list[list[int]], expected: bool):
     first = use("a", mean, sees)
-    entry = {"tasks": [first, *[use(f"b{n}", [0.0, 0.5, 0.5], seen) for n, seen in enumerate(others)]]}
+    entry = level(0, "level 1", [first, *[use(f"b{n}", [0.0, 0.5, 0.5], seen) for n, seen in enumerate(others)]])
     assert on_own_expert(entry, first) is expected
 
 
 def test_the_numbers_of_a_gate_name_its_largest_expert():
-    entry = {"replica": 1, "level": "level 2"}
+    entry = level(1, "level 2")
     assert gate_numbers(entry, use("a", [0.2, 0.7, 0.1], [0, 1, 2])) == {
         "replica": 1,
         "level": "level 2",

@@ -55,7 +55,7 @@ def inspected(model: MultiTaskModel, log: EncodedLog, *parts: str) -> dict[str, 
 
 
 def alarms(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {alarm["kind"]: alarm for alarm in document["alarms"] if alarm["severity"] != "note"}
+    return {alarm.kind: alarm for alarm in document.alarms if alarm.severity != "note"}
 
 
 def test_healthy_mmoe_raises_nothing(mmoe: Trained, log: EncodedLog):
@@ -80,11 +80,11 @@ def test_a_collapsed_gate_is_raised(model: MultiTaskModel, log: EncodedLog, task
     columns[first, task * EXPERTS + 2] = 60.0
     found = alarms(inspected(model, log, "gates"))
     alarm = found["collapsed_gate"]
-    assert alarm["severity"] == "serious"
-    assert alarm["title"] == f"The gate of {log.schema.task_names[task]} has collapsed"
-    assert "replica 2 expert 3" in alarm["message"]
-    assert "--gate-dropout" in alarm["advice"]
-    (gate,) = alarm["numbers"]["gates"]
+    assert alarm.severity == "serious"
+    assert alarm.title == f"The gate of {log.schema.task_names[task]} has collapsed"
+    assert "replica 2 expert 3" in alarm.message
+    assert "--gate-dropout" in alarm.advice
+    (gate,) = alarm.numbers["gates"]
     assert (gate["replica"], gate["expert"]) == (1, 2)
     assert gate["weight"] > 0.9
 
@@ -94,18 +94,18 @@ def test_dead_units_are_raised(model: MultiTaskModel, log: EncodedLog):
     model.parameters[f"{BANK}.bias"][0, 4 * WIDTH : 4 * WIDTH + round(0.95 * WIDTH)] = -1e4
     found = alarms(inspected(model, log, "dead"))
     assert set(found) == {"dead_units"}
-    (network,) = found["dead_units"]["numbers"]["networks"]
+    (network,) = found["dead_units"].numbers["networks"]
     assert (network["replica"], network["name"]) == (0, "expert 5")
     assert network["dead"] >= round(0.95 * WIDTH) / WIDTH - 1e-5
-    assert "--expert-norm" in found["dead_units"]["advice"]
+    assert "--expert-norm" in found["dead_units"].advice
 
 
 def test_a_dead_tower_is_raised_once(model: MultiTaskModel, log: EncodedLog):
     model.parameters["trunk.towers.hidden.biases.0"][2, 3] = -1e4
     found = alarms(inspected(model, log, "dead"))
     assert set(found) == {"dead_tower"}, "its units are not told twice"
-    assert found["dead_tower"]["title"] == "The tower of buy is dead"
-    assert "replica 3" in found["dead_tower"]["message"]
+    assert found["dead_tower"].title == "The tower of buy is dead"
+    assert "replica 3" in found["dead_tower"].message
 
 
 def test_identical_experts_are_raised(model: MultiTaskModel, log: EncodedLog):
@@ -114,9 +114,9 @@ def test_identical_experts_are_raised(model: MultiTaskModel, log: EncodedLog):
     weight[2, :, there], bias[2, there] = weight[2, :, here].clone(), bias[2, here].clone()
     found = alarms(inspected(model, log, "experts"))
     assert set(found) == {"identical_experts"}
-    (pair,) = found["identical_experts"]["numbers"]["pairs"]
+    (pair,) = found["identical_experts"].numbers["pairs"]
     assert (pair["replica"], sorted(pair["experts"])) == (2, [1, 6])
-    assert "replica 3 experts 2 and 7" in found["identical_experts"]["message"]
+    assert "replica 3 experts 2 and 7" in found["identical_experts"].message
 
 
 def test_an_unused_expert_is_raised(model: MultiTaskModel, log: EncodedLog):
@@ -125,8 +125,8 @@ def test_an_unused_expert_is_raised(model: MultiTaskModel, log: EncodedLog):
     for task in range(TASKS):
         columns[first, task * EXPERTS + 5] = -60.0
     found = alarms(inspected(model, log, "gates"))
-    assert found["unused_expert"]["numbers"]["levels"] == [{"replica": 0, "level": "experts", "experts": [5]}]
-    assert "replica 1 expert 6" in found["unused_expert"]["message"]
+    assert found["unused_expert"].numbers["levels"] == [{"replica": 0, "level": "experts", "experts": [5]}]
+    assert "replica 1 expert 6" in found["unused_expert"].message
 
 
 def test_a_collapsed_embedding_is_raised(model: MultiTaskModel, log: EncodedLog):
@@ -138,8 +138,8 @@ def test_a_collapsed_embedding_is_raised(model: MultiTaskModel, log: EncodedLog)
             own.copy_(own.norm(dim=1, keepdim=True) * own[5] / own[5].norm())
         start += feature.rows if feature.kind == "sparse" and feature.dim else 0
     found = alarms(inspected(model, log, "embeddings"))
-    assert found["collapsed_embedding"]["title"] == "The embedding of user_id has collapsed"
-    assert [one["replica"] for one in found["collapsed_embedding"]["numbers"]["tables"]] == [1]
+    assert found["collapsed_embedding"].title == "The embedding of user_id has collapsed"
+    assert [one["replica"] for one in found["collapsed_embedding"].numbers["tables"]] == [1]
 
 
 def test_tasks_in_conflict_are_raised(model: MultiTaskModel, log: EncodedLog):
@@ -154,9 +154,9 @@ def test_tasks_in_conflict_are_raised(model: MultiTaskModel, log: EncodedLog):
     first = EXPERTS * WIDTH
     weight[:, :, first + EXPERTS : first + 2 * EXPERTS] = weight[:, :, first : first + EXPERTS]
     found = look(model, rows, ["conflict", "gates"])
-    assert alarms(found)["conflict"]["title"] == "click and like pull against each other"
-    notes = {alarm["kind"]: alarm for alarm in found["alarms"] if alarm["severity"] == "note"}
-    assert notes["same_mixture"]["title"] == "click and like use the same mixture", "worth knowing, and no fault"
+    assert alarms(found)["conflict"].title == "click and like pull against each other"
+    notes = {alarm.kind: alarm for alarm in found.alarms if alarm.severity == "note"}
+    assert notes["same_mixture"].title == "click and like use the same mixture", "worth knowing, and no fault"
 
 
 def test_labels_of_noise_are_raised(log: EncodedLog):
@@ -168,16 +168,16 @@ def test_labels_of_noise_are_raised(log: EncodedLog):
         parts[part] = replace(rows, label_BT=label_BT)
     found = trained(replace(log, parts=parts), architecture="mmoe", replicas=1, epochs=2)
     alarm = alarms(found.result["inspection"])["noise_task"]
-    assert alarm["severity"] == "serious"
-    assert alarm["title"] == "click is predicted no better than by chance"
-    assert alarm["numbers"]["value"] == pytest.approx(0.5, abs=0.05)
+    assert alarm.severity == "serious"
+    assert alarm.title == "click is predicted no better than by chance"
+    assert alarm.numbers["value"] == pytest.approx(0.5, abs=0.05)
     assert "noise_task" in alarms(look(found.model, parts["test"], ["noise"]))
 
 
 def test_a_run_looks_at_every_replica_alone(mmoe: Trained, log: EncodedLog):
     found = look_at_run(mmoe.model, log.parts["valid"])
     assert found == mmoe.result["inspection"]
-    assert found["parts"] == ["gates", "dead", "experts", "noise"]
-    assert [entry["replica"] for entry in found["gates"]] == [0, 1, 2]
-    assert found["rows"] == len(log.parts["valid"])
-    assert not {"conflict", "affinity", "importance", "embeddings"} & set(found)
+    assert found.parts == ["gates", "dead", "experts", "noise"]
+    assert [entry.replica for entry in found.gates] == [0, 1, 2]
+    assert found.rows == len(log.parts["valid"])
+    assert not {"conflict", "affinity", "importance", "embeddings"} & found.model_fields_set

@@ -91,9 +91,11 @@ def test_a_bundle_can_be_inspected_into_a_folder(run, trained):
 def test_python_takes_a_ranker_or_a_path_and_any_frame(trained, table):
     ranker = mg.Ranker.load(trained / "run")
     found = mg.inspect(ranker, table.to_pandas(), only=["gates", "noise"])
-    assert found.document == mg.inspect(trained / "run", table, only=["gates", "noise"]).document | {"log": found.document["log"]}
+    assert found.document == mg.inspect(trained / "run", table, only=["gates", "noise"]).document.model_copy(
+        update={"log": found.document.log}
+    )
     assert "<strong>" in found._repr_html_()
-    assert found.alarms == found.document["alarms"]
+    assert found.alarms == found.document.alarms
 
 
 def test_an_unfitted_ranker_is_refused(table):
@@ -143,8 +145,8 @@ def test_what_is_looked_at_leaves_the_model_as_it_was(trained, table):
 
 def test_a_handful_of_rows_is_no_ground_for_alarms(trained, table):
     document = mg.inspect(trained / "run", table, rows=5).document
-    assert {alarm["severity"] for alarm in document["alarms"]} == {"note"}
-    assert "few_rows" in {alarm["kind"] for alarm in document["alarms"]}
+    assert {alarm.severity for alarm in document.alarms} == {"note"}
+    assert "few_rows" in {alarm.kind for alarm in document.alarms}
 
 
 def test_the_page_s_words_name_the_thresholds_of_the_code(trained, table):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any, ClassVar, Self
 
@@ -16,6 +17,7 @@ from manygate.errors import InputError
 from manygate.inspection import look as look_module
 from manygate.inspection.look import _by_segment, check_parts, inspect_log, look, look_at_run, read_history, rounded
 from manygate.inspection.survey import Level
+from manygate.results.evaluation import Epoch
 from manygate.scoring.predictor import Predictor
 
 
@@ -56,7 +58,7 @@ def test_a_run_looks_at_no_more_than_its_share_of_rows_spread_evenly(encoded, tr
 def test_only_the_first_replicas_are_looked_at(encoded, trainer, settings):
     log = encoded()
     model = trainer(log, settings(replicas=3)).model
-    document = look(model, log.parts["test"], ["gates"], replicas=2)
+    document = look(model, log.parts["test"], ["gates"], replicas=2).to_tree()
     assert document["replicas"] == {"looked_at": 2, "of": 3}
     assert [entry["replica"] for entry in document["gates"]] == [0, 1]
     assert document["parts"] == ["gates"]
@@ -100,17 +102,24 @@ def test_segments_of_a_model_for_each_task_are_over_the_rows_of_that_task(encode
     rows = log.parts["train"]
     whole = ("all", pa.array(["x"] * len(rows)))
     document = look(model, rows, ["gates"], by=whole)
-    means = {(entry["model"], use["task"]): use["mean"] for entry in document["gates"] for use in entry["tasks"]}
+    means = {(entry.model, use.task): use.mean for entry in document.gates for use in entry.tasks}
     assert list(means) == [("click", "click"), ("like", "like"), ("watch", "watch")]
-    segments = document["segments"]["gates"]
-    assert {(entry["model"], entry["task"]): entry["mean"] for entry in segments} == means
-    assert [entry["distance"] for entry in segments] == pytest.approx([0.0, 0.0, 0.0], abs=1e-6)
+    segments = document.segments.gates
+    assert {(entry.model, entry.task): entry.mean for entry in segments} == means
+    assert [entry.distance for entry in segments] == pytest.approx([0.0, 0.0, 0.0], abs=1e-6)
+
+
+def epoch(number: int) -> Epoch:
+    losses = {"click": [0.5]}
+    return Epoch(epoch=number, step=10, train_loss=losses, valid=losses, weights=losses, gates=[])
 
 
 def test_the_history_of_a_folder(tmp_path):
     assert read_history(tmp_path) == []
-    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epoch": 2}\n', encoding="utf-8")
-    assert read_history(tmp_path) == [{"epoch": 1}, {"epoch": 2}]
+    (tmp_path / "metrics.jsonl").write_text(
+        "".join(json.dumps(epoch(number).to_tree()) + "\n" for number in (1, 2)), encoding="utf-8"
+    )
+    assert read_history(tmp_path) == [epoch(1), epoch(2)]
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{', encoding="utf-8")
     with pytest.raises(InputError, match=r"metrics\.jsonl: not the epochs of a run"):
         read_history(tmp_path)

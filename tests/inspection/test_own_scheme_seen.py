@@ -39,16 +39,16 @@ def test_a_scheme_of_plain_layers_is_inspected(log_table, log_schema):
     settings = {"architecture": PlainMixture, "experts": 4, "expert_hidden": 6, "epochs": 2, "threads": 1, "device": "cpu"}
     ranker = mg.Ranker(**settings).fit(log_table(), schema=log_schema(), progress="none")
     document = mg.inspect(ranker, log_table()).document
-    (level,) = document["gates"]
-    assert [use["sees"] for use in level["tasks"]] == [[0, 1, 2, 3]] * 3
-    assert [entry["gates"] for entry in document["history"]] == [entry["gates"] for entry in ranker.history_]
-    parts = {layer["part"]: layer["networks"] for layer in document["dead"]["layers"]}
+    (level,) = document.gates
+    assert [use.sees for use in level.tasks] == [[0, 1, 2, 3]] * 3
+    assert [entry.gates for entry in document.history] == [entry.gates for entry in ranker.history_]
+    parts = {layer.part: layer.networks for layer in document.dead.layers}
     assert set(parts) == {"active", "towers"}
-    assert parts["active"][0]["units"] == 4 * 6
-    assert {one["layer"] for one in document["conflict"]} == {"input", "embeddings", "body"}
-    assert document["affinity"], "no gate is shared: two tasks have nothing in common there"
-    assert document["importance"][0]["task"] == "click"
-    assert document["experts"] == [], "what its experts are cannot be known"
+    assert parts["active"][0].units == 4 * 6
+    assert {one.layer for one in document.conflict} == {"input", "embeddings", "body"}
+    assert document.affinity, "no gate is shared: two tasks have nothing in common there"
+    assert document.importance[0].task == "click"
+    assert document.experts == [], "what its experts are cannot be known"
 
 
 def test_a_broken_unit_of_a_plain_scheme_is_found(log_table, log_schema):
@@ -56,5 +56,5 @@ def test_a_broken_unit_of_a_plain_scheme_is_found(log_table, log_schema):
     ranker = mg.Ranker(**settings).fit(log_table(), schema=log_schema(), progress="none")
     with torch.no_grad():
         ranker.model.parameters["trunk.architecture.body.bias"][0, :22] = -1e4
-    kinds = {alarm["kind"] for alarm in mg.inspect(ranker, log_table(), only=["dead"]).alarms}
+    kinds = {alarm.kind for alarm in mg.inspect(ranker, log_table(), only=["dead"]).alarms}
     assert "dead_units" in kinds

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from documents import filled
 from manygate.inspection import thresholds
 from manygate.inspection.chance import verdict
 from manygate.inspection.gates import one_gate, unused_experts
 from manygate.inspection.rules import raise_alarms
 from manygate.inspection.units import dead_towers, unit_report
+from manygate.results.inspection import Inspection
 
 
 def raised(**parts: Any) -> dict[str, str]:
     """The alarms of a document with some parts, each with its severity."""
-    return {alarm["kind"]: alarm["severity"] for alarm in raise_alarms({"rows": 1000, **parts})}
+    return {alarm.kind: alarm.severity for alarm in raise_alarms(filled(Inspection, {"rows": 1000, "gate": "softmax", **parts}))}
 
 
 def gate(mean: list[float], polarised: float = 0.0, alone: bool = False) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def lonely(mean: float) -> bool:
 
 
 def few(rows: int) -> bool:
-    return "few_rows" in {alarm["kind"] for alarm in raise_alarms({"rows": rows})}
+    return "few_rows" in {alarm.kind for alarm in raise_alarms(filled(Inspection, {"rows": rows}))}
 
 
 def idle(weight: float, experts: int = 2) -> bool:

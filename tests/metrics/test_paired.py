@@ -77,7 +77,7 @@ def test_the_sampling_error_is_that_of_a_bootstrap_over_groups(key: str) -> None
     of = rows()
     logits = [scores(of, noise, seed, shift)[:1] for noise, seed, shift in ((0.7, 1, 0.3), (1.3, 2, 0.7))]
     one, two = (measured(of, logit)[key] for logit in logits)
-    se = gain(one, two)["se_test"]
+    se = gain(one, two).se_test
     random = np.random.default_rng(3)
     members = [np.flatnonzero(of["cluster_N"] == g) for g in range(N // 10)]
     drawn = []
@@ -97,7 +97,7 @@ def test_a_model_gains_nothing_over_itself() -> None:
     one = measured(of, scores(of, 1.0, 1))
     for own in one.values():
         found = gain(own, own)
-        assert (found["gain"], found["ci95"], found["verdict"], found["clusters"]) == (0.0, [0.0, 0.0], "cannot tell", 0)
+        assert (found.gain, found.ci95, found.verdict, found.clusters) == (0.0, (0.0, 0.0), "cannot tell", 0)
 
 
 def test_the_joint_interval_is_bonferroni_s() -> None:
@@ -109,18 +109,18 @@ def test_the_joint_interval_is_bonferroni_s() -> None:
     se = math.sqrt((2 * 0.01**2 + 2 * 0.005**2) * 4 / 3)
     level = 1 - 0.05 / 8
     half = math.hypot(student.ppf(level, 2) * sd / math.sqrt(3), student.ppf(level, 3) * se)
-    assert found["joint95"] == pytest.approx([0.04 / 3 - half, 0.04 / 3 + half], rel=1e-6)
-    assert gain(one, other, looks=1)["joint95"] == pytest.approx(gain(one, other)["ci95"])
-    assert found["clusters"] == 4
+    assert found.joint95 == pytest.approx([0.04 / 3 - half, 0.04 / 3 + half], rel=1e-6)
+    assert gain(one, other, looks=1).joint95 == pytest.approx(gain(one, other).ci95)
+    assert found.clusters == 4
 
 
 @pytest.mark.parametrize(("replicas", "there_are"), [(1, "there is 1"), (2, "there are 2")])
 def test_fewer_than_three_replicas_have_no_interval_and_a_reason(replicas: int, there_are: str) -> None:
     one = Measured(np.full(replicas, 0.7), np.array([0.1, -0.1]))
     alone = gain(one, Measured(np.full(replicas, 0.6), np.zeros(2)))
-    assert (alone["ci95"], alone["joint95"], alone["verdict"]) == (None, None, "cannot tell")
-    assert alone["reason"] == f"3 or more replicas are needed for an interval, and {there_are}."
-    assert alone["gain"] == pytest.approx(0.1)
+    assert (alone.ci95, alone.joint95, alone.verdict) == (None, None, "cannot tell")
+    assert alone.reason == f"3 or more replicas are needed for an interval, and {there_are}."
+    assert alone.gain == pytest.approx(0.1)
 
 
 def test_a_gain_s_interval_stays_within_what_the_metric_can_gain() -> None:
@@ -129,10 +129,10 @@ def test_a_gain_s_interval_stays_within_what_the_metric_can_gain() -> None:
     ends = {"lowest": 0.0, "highest": 1.0}
     one, other = Measured(np.array([0.9, 0.2, 0.7]), influence_G, **ends), Measured(np.array([0.1, 0.8, 0.1]), influence_G, **ends)
     wide = gain(replace(one, lowest=-np.inf), other, looks=4)
-    assert wide["ci95"][0] < -1
-    assert wide["joint95"][1] > 1
+    assert wide.ci95[0] < -1
+    assert wide.joint95[1] > 1
     bounded = gain(one, other, looks=4)
-    assert (bounded["ci95"], bounded["joint95"], bounded["verdict"], bounded["reason"]) == ([-1, 1], [-1, 1], "cannot tell", None)
+    assert (bounded.ci95, bounded.joint95, bounded.verdict, bounded.reason) == ((-1, 1), (-1, 1), "cannot tell", None)
 
 
 def test_measured_metrics_carry_the_ends_of_their_range() -> None:
@@ -149,10 +149,10 @@ def test_one_class_has_no_interval() -> None:
     for key, one in measured(of, scores(of, 1.0, 1)).items():
         found = gain(one, one)
         if key in ("log_loss", "ece"):
-            assert found["gain"] == 0
+            assert found.gain == 0
         else:
-            assert (found["gain"], found["joint95"], found["verdict"]) == (None, None, "cannot tell"), key
-            assert found["reason"] == "The gain is undefined on the test rows."
+            assert (found.gain, found.joint95, found.verdict) == (None, None, "cannot tell"), key
+            assert found.reason == "The gain is undefined on the test rows."
 
 
 values = st.floats(-1, 1, allow_nan=False)
@@ -165,16 +165,16 @@ def test_swapping_two_models_flips_the_gain_and_its_intervals(of_replicas: list[
         Measured(np.array([pair[at] for pair in of_replicas]), np.array([pair[at] for pair in of_clusters])) for at in (0, 1)
     )
     there, back = gain(one, other, looks=3), gain(other, one, looks=3)
-    assert there["gain"] == pytest.approx(-back["gain"], abs=1e-12)
+    assert there.gain == pytest.approx(-back.gain, abs=1e-12)
     words = {"helps": "hurts", "hurts": "helps", "cannot tell": "cannot tell"}
-    assert there["verdict"] == words[back["verdict"]]
+    assert there.verdict == words[back.verdict]
     for key in ("ci95", "joint95"):
-        if there[key] is None:
-            assert back[key] is None
+        if getattr(there, key) is None:
+            assert getattr(back, key) is None
         else:
-            assert there[key] == pytest.approx([-back[key][1], -back[key][0]], abs=1e-9)
-    if there["ci95"]:
-        assert there["joint95"][0] <= there["ci95"][0] <= there["ci95"][1] <= there["joint95"][1], "joint intervals are wider"
+            assert getattr(there, key) == pytest.approx([-getattr(back, key)[1], -getattr(back, key)[0]], abs=1e-9)
+    if there.ci95:
+        assert there.joint95[0] <= there.ci95[0] <= there.ci95[1] <= there.joint95[1], "joint intervals are wider"
 
 
 @settings(deadline=None)
@@ -200,5 +200,5 @@ def test_models_off_by_as_much_in_opposite_directions_are_not_told_apart() -> No
             output_rn = np.tile(p_n * factor, (4, 1)) * (1 + 1e-4 * random.normal(size=(4, 1)))
             two.append(measure("binary", label_n, np.log(output_rn), output_rn, np.ones(5000), np.arange(5000), False))
         for key in wrong:
-            wrong[key] += gain(two[0][key], two[1][key])["verdict"] != "cannot tell"
+            wrong[key] += gain(two[0][key], two[1][key]).verdict != "cannot tell"
     assert max(wrong.values()) <= 6, wrong

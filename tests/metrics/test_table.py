@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from documents import render
 from manygate import metrics
 from manygate.evaluation.monitor import parse_monitor
 from manygate.metrics.table import METRICS, Metric
-from manygate.report import render
 from manygate.schema import Task
 from sample_runs import trained
 

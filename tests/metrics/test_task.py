@@ -113,11 +113,11 @@ def test_calibration_error_and_curve_agree_with_a_loop(table, bins):
     label, score, weight, _ = table
     curve = metrics.calibration_curve(label, score, weight, bins)
     expected = naive_bins(label, score, weight, bins)
-    assert [point["rows"] for point in curve] == [len(rows) for rows in expected]
+    assert [point.rows for point in curve] == [len(rows) for rows in expected]
     for point, rows in zip(curve, expected, strict=True):
-        same(point["predicted"], np.average(score[rows], weights=weight[rows]))
-        same(point["observed"], np.average(label[rows], weights=weight[rows]))
-    json.dumps(curve, allow_nan=False)
+        same(point.predicted, np.average(score[rows], weights=weight[rows]))
+        same(point.observed, np.average(label[rows], weights=weight[rows]))
+    json.dumps([point.to_tree() for point in curve], allow_nan=False)
     gaps = [abs(np.sum(weight[rows] * (label - score)[rows])) for rows in naive_bins(label, score, weight, 15)]
     same(metrics.ece(label, score, weight), sum(gaps) / weight.sum() if gaps else math.nan)
 
@@ -125,7 +125,7 @@ def test_calibration_error_and_curve_agree_with_a_loop(table, bins):
 def test_bins_have_equal_mass_without_ties():
     rng = np.random.default_rng(0)
     curve = metrics.calibration_curve(rng.integers(0, 2, 450), rng.permutation(450) / 450)
-    assert [point["rows"] for point in curve] == [30] * 15
+    assert [point.rows for point in curve] == [30] * 15
 
 
 def test_values_by_hand():

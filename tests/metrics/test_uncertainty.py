@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 
 from manygate import metrics
+from manygate.results.summary import MetricSummary
 from metric_samples import quick, sample, tables
 
 # --- standard errors ---------------------------------------------------------------------------------------------------------
@@ -96,38 +97,38 @@ def test_t_quantiles_agree_with_scipy():
 
 def test_interval_over_replicas():
     result = metrics.interval([1.0, 2.0, 4.0])
-    assert result["mean"] == pytest.approx(7 / 3)
-    assert result["sd"] == pytest.approx(math.sqrt(7 / 3))
-    assert result["ci95"] == pytest.approx(student.interval(0.95, 2, loc=7 / 3, scale=math.sqrt(7 / 9)))
-    assert metrics.interval([0.7]) == {"mean": 0.7, "sd": None, "ci95": None, "values": [0.7]}
+    assert result.mean == pytest.approx(7 / 3)
+    assert result.sd == pytest.approx(math.sqrt(7 / 3))
+    assert result.ci95 == pytest.approx(student.interval(0.95, 2, loc=7 / 3, scale=math.sqrt(7 / 9)))
+    assert metrics.interval([0.7]) == MetricSummary(mean=0.7, sd=None, ci95=None, values=[0.7])
     two = metrics.interval([0.5, 0.7])
-    assert (two["sd"], two["ci95"]) == (pytest.approx(math.sqrt(0.02)), None)
-    assert metrics.interval([0.90, 0.99, 0.999], 0.0, 1.0)["ci95"] == [pytest.approx(0.8270, abs=1e-3), 1.0]
-    assert metrics.interval([0.01, 0.02, 0.1], 0.0, 1.0)["ci95"][0] == 0.0
+    assert (two.sd, two.ci95) == (pytest.approx(math.sqrt(0.02)), None)
+    assert metrics.interval([0.90, 0.99, 0.999], 0.0, 1.0).ci95 == (pytest.approx(0.8270, abs=1e-3), 1.0)
+    assert metrics.interval([0.01, 0.02, 0.1], 0.0, 1.0).ci95[0] == 0.0
     nothing = {"mean": None, "sd": None, "ci95": None}
-    assert metrics.interval([0.7, math.nan]) == nothing | {"values": [0.7, None]}
-    assert metrics.interval([]) == nothing | {"values": []}
+    assert metrics.interval([0.7, math.nan]) == MetricSummary(**nothing, values=[0.7, None])
+    assert metrics.interval([]) == MetricSummary(**nothing, values=[])
 
 
 def test_verdicts():
     gain = [0.01, 0.012, 0.011]
     result = metrics.paired_gain(gain, 0.002)
     half = math.hypot(student.ppf(0.975, 2) * 0.001 / math.sqrt(3), student.ppf(0.975, 9999) * 0.002)
-    assert result["gain"] == pytest.approx(0.011)
-    assert result["sd_replicas"] == pytest.approx(0.001)
-    assert result["ci95"] == pytest.approx([0.011 - half, 0.011 + half])
-    assert result["verdict"] == "helps"
-    few = metrics.paired_gain(gain, 0.002, clusters=5)["ci95"]
+    assert result.gain == pytest.approx(0.011)
+    assert result.sd_replicas == pytest.approx(0.001)
+    assert result.ci95 == pytest.approx([0.011 - half, 0.011 + half])
+    assert result.verdict == "helps"
+    few = metrics.paired_gain(gain, 0.002, clusters=5).ci95
     assert few[1] - 0.011 == pytest.approx(math.hypot(student.ppf(0.975, 2) * 0.001 / math.sqrt(3), student.ppf(0.975, 4) * 0.002))
-    assert metrics.paired_gain(np.negative(gain), 0.002)["verdict"] == "hurts"
-    assert metrics.paired_gain(gain, 0.02)["verdict"] == "cannot tell"  # sure over seeds, not over rows
-    assert metrics.paired_gain([0.05, -0.02, 0.003], 0.0001)["verdict"] == "cannot tell"  # the other way round
+    assert metrics.paired_gain(np.negative(gain), 0.002).verdict == "hurts"
+    assert metrics.paired_gain(gain, 0.02).verdict == "cannot tell"  # sure over seeds, not over rows
+    assert metrics.paired_gain([0.05, -0.02, 0.003], 0.0001).verdict == "cannot tell"  # the other way round
     for unknown in (([0.5], 0.001), (gain, math.nan), ([0.01, math.nan], 0.001), ([], 0.001)):
         result = metrics.paired_gain(*unknown)
-        assert result["ci95"] is None
-        assert result["verdict"] == "cannot tell"
-        assert result["reason"].endswith(".")
-        json.dumps(result, allow_nan=False)
+        assert result.ci95 is None
+        assert result.verdict == "cannot tell"
+        assert result.reason.endswith(".")
+        json.dumps(result.to_tree(), allow_nan=False)
 
 
 @pytest.mark.parametrize(("seeds", "rows"), [(1.0, 0.0), (1.0, 1.0), (0.2, 1.0)])
@@ -136,9 +137,9 @@ def test_the_interval_of_a_gain_covers_the_truth(seeds, rows):
     covered = alone = 0
     for _ in range(2000):
         gain = truth + rows * rng.normal() + seeds * rng.normal(size=4)  # the luck of the test rows is shared by the replicas
-        low, high = metrics.paired_gain(gain, rows)["ci95"]
+        low, high = metrics.paired_gain(gain, rows).ci95
         covered += low <= truth <= high
-        low, high = metrics.interval(gain)["ci95"]
+        low, high = metrics.interval(gain).ci95
         alone += low <= truth <= high
     assert 0.935 <= covered / 2000 <= 0.985
     if rows:

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
+from documents import write_page, write_report
 from manygate.inspection.look import look
-from manygate.report import write_report
-from manygate.report.inspection.page import write_page
 from manygate.schema import Task
 from sample_runs import compared, trained
 
@@ -89,11 +88,12 @@ def test_report_in_a_browser(browser: Any, tmp_path: Path, kind: str, width: int
 def test_inspection_in_a_browser(browser: Any, tmp_path: Path, encoded: Any, trainer: Any, settings: Any, width: int) -> None:
     log = encoded()
     training = trainer(log, settings(architecture="ple", experts=12, replicas=2))
-    history = training.fit().history
+    history = [{"epoch": entry["epoch"], "gates": entry["gates"]} for entry in training.fit().history]
     found = look(training.model, log.parts["valid"])
     path = tmp_path / "inspection.html"
     alarm = {"kind": "x", "severity": "serious", "title": "T", "message": "M.", "numbers": {}}
-    write_page(found | {"history": history, "alarms": [alarm | {"advice": "Try --seed 1, or --dim 4."}]}, path)
+    more = {"inspection_version": 1, "history": history, "alarms": [alarm | {"advice": "Try --seed 1, or --dim 4."}]}
+    write_page(found.to_tree() | more, path)
     metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     requests(browser), browser.get_log("browser")

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from manygate.report import render
+from documents import render
 from sample_runs import TASKS, compared
 
 

@@ -18,6 +18,7 @@ class Part(Record):
 
 
 class Page(Document):
+    KIND: ClassVar[str] = "a page"
     VERSION_FIELD: ClassVar[str] = "page_version"
     VERSION: ClassVar[int] = 2
 
@@ -53,8 +54,8 @@ def test_a_record_is_frozen_and_takes_no_unknown_field():
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ([], "it has no page_version"),
-        ({"parts": []}, "it has no page_version"),
+        ([], "not a page: it has no page_version"),
+        ({"parts": []}, "not a page: it has no page_version"),
         (tree(page_version=3), "page_version is 3, and this version of manygate reads 2"),
         (tree(page_version="2"), "page_version is '2'"),
         (tree(parts=[{"mean": "high", "from": "a"}]), r"parts\.0\.mean: .*number"),

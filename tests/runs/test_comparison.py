@@ -16,6 +16,7 @@ from manygate.data.labels import LabelScale
 from manygate.data.rows import Rows
 from manygate.metrics.uncertainty import interval
 from manygate.model.problem import Problem
+from manygate.results.comparison import ComparisonDocument
 from manygate.runs.comparison import choose, compare_run, measures, unfinished, verdicts
 from manygate.schema import Task
 from manygate.training.interrupt import Interrupted
@@ -76,13 +77,13 @@ def test_a_clear_gain_helps_a_clear_loss_hurts_and_noise_cannot_tell(log):
     }
     found = judged(log, trained)
     assert list(found) == ["mmoe", "omoe"]
-    assert found["mmoe"]["click"]["verdict"] == "helps"
-    assert found["mmoe"]["click"]["ci95"][0] > 0
-    assert found["mmoe"]["watch"]["verdict"] == "hurts"
-    assert found["mmoe"]["watch"]["ci95"][1] < 0
+    assert found["mmoe"]["click"].verdict == "helps"
+    assert found["mmoe"]["click"].ci95[0] > 0
+    assert found["mmoe"]["watch"].verdict == "hurts"
+    assert found["mmoe"]["watch"].ci95[1] < 0
     for task in ("click", "watch"):
-        assert found["omoe"][task]["verdict"] == "cannot tell"
-        low, high = found["omoe"][task]["ci95"]
+        assert found["omoe"][task].verdict == "cannot tell"
+        low, high = found["omoe"][task].ci95
         assert low < 0 < high
 
 
@@ -91,9 +92,9 @@ def test_the_verdict_turns_round_with_the_baseline(log):
     one = judged(log, {"single_task": bad, "mmoe": good})["mmoe"]
     two = judged(log, {"single_task": good, "mmoe": bad})["mmoe"]
     for task in ("click", "watch"):
-        assert one[task]["gain"] == pytest.approx(-two[task]["gain"])
-        assert one[task]["ci95"] == pytest.approx([-two[task]["ci95"][1], -two[task]["ci95"][0]])
-        assert (one[task]["verdict"], two[task]["verdict"]) == ("helps", "hurts")
+        assert one[task].gain == pytest.approx(-two[task].gain)
+        assert one[task].ci95 == pytest.approx([-two[task].ci95[1], -two[task].ci95[0]])
+        assert (one[task].verdict, two[task].verdict) == ("helps", "hurts")
 
 
 def test_replicas_are_paired_with_the_baseline_s_replica_of_the_same_number(log):
@@ -107,8 +108,8 @@ def test_replicas_are_paired_with_the_baseline_s_replica_of_the_same_number(log)
     paired = judged(log, {"single_task": lucky, "mmoe": same_luck})["mmoe"]["click"]
     broken = FakeTrained(np.roll(same_luck.test_logit_RNT, 1, axis=0))
     unpaired = judged(log, {"single_task": lucky, "mmoe": broken})["mmoe"]["click"]
-    assert paired["sd_replicas"] < unpaired["sd_replicas"] / 4
-    assert paired["gain"] == pytest.approx(unpaired["gain"], abs=1e-12)
+    assert paired.sd_replicas < unpaired.sd_replicas / 4
+    assert paired.gain == pytest.approx(unpaired.gain, abs=1e-12)
 
 
 def test_few_test_rows_cannot_tell_however_alike_the_replicas_are():
@@ -122,9 +123,9 @@ def test_few_test_rows_cannot_tell_however_alike_the_replicas_are():
     problem = Problem.unscaled((), log.schema.tasks)
     one, two = (FakeTrained(label + noise[i] + own[i], SimpleNamespace(problem=problem)) for i in range(2))
     found = judged(log, {"single_task": one, "mmoe": two})["mmoe"]["click"]
-    assert found["sd_replicas"] < 0.01
-    assert found["verdict"] == "cannot tell"
-    assert found["se_test"] > 0.02
+    assert found.sd_replicas < 0.01
+    assert found.verdict == "cannot tell"
+    assert found.se_test > 0.02
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say(log):
@@ -135,7 +136,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(log):
             name: scored(log, (1.0, 0.5), 10 * trial + i, noise_seed=1000 + 2 * trial + i)
             for i, name in enumerate(("single_task", "mmoe"))
         }
-        wrong += sum(entry["verdict"] != "cannot tell" for entry in judged(log, pair)["mmoe"].values())
+        wrong += sum(entry.verdict != "cannot tell" for entry in judged(log, pair)["mmoe"].values())
     assert wrong <= 14, f"{wrong} of 120 verdicts at the 95 % level"
 
 
@@ -146,35 +147,36 @@ def scores(**means: Any) -> dict[str, Any]:
 def test_the_choice_is_the_best_on_validation_and_says_by_how_much():
     valid = scores(single_task=[0.70, 0.71, 0.70], mmoe=[0.75, 0.76, 0.75], omoe=[0.72, 0.73, 0.72])
     found = choose(valid, "mean")
-    assert found["architecture"] == "mmoe"
-    assert found["reason"] == "mmoe has the best mean validation metric (0.7533), 0.0300 ahead of omoe."
-    assert found["valid"] is valid
+    assert found.architecture == "mmoe"
+    assert found.reason == "mmoe has the best mean validation metric (0.7533), 0.0300 ahead of omoe."
+    assert found.valid == valid
     close = choose(scores(a=[0.70, 0.74, 0.70], b=[0.73, 0.70, 0.70]), "click")
-    assert close["architecture"] == "a"
-    assert close["reason"].endswith("between these two the replicas cannot decide.")
-    assert "best validation score for click" in close["reason"]
+    assert close.architecture == "a"
+    assert close.reason.endswith("between these two the replicas cannot decide.")
+    assert "best validation score for click" in close.reason
 
 
 def test_the_choice_among_one_and_among_none():
-    assert choose(scores(mmoe=[0.7]), "mean")["reason"] == "mmoe has the best mean validation metric (0.7000)."
+    assert choose(scores(mmoe=[0.7]), "mean").reason == "mmoe has the best mean validation metric (0.7000)."
     one_each = choose(scores(a=[0.7], b=[0.6]), "mean")
-    assert one_each["architecture"] == "a"
-    assert one_each["reason"].endswith("0.1000 ahead of b; 3 or more replicas are needed to decide between these two.")
+    assert one_each.architecture == "a"
+    assert one_each.reason.endswith("0.1000 ahead of b; 3 or more replicas are needed to decide between these two.")
     nothing = choose(scores(a=[float("nan")], b=[float("nan")]), "mean")
-    assert nothing["architecture"] is None
-    assert choose(scores(a=[float("nan")], b=[0.6]), "mean")["architecture"] == "b"
+    assert nothing.architecture is None
+    assert choose(scores(a=[float("nan")], b=[0.6]), "mean").architecture == "b"
 
 
 @pytest.fixture(scope="module")
-def compared(encoded, settings, tmp_path_factory) -> tuple[dict[str, Any], Path, EncodedLog, Any]:
+def compared(encoded, settings, tmp_path_factory) -> tuple[ComparisonDocument, Path, EncodedLog, Any]:
     log, config = encoded(), settings(replicas=2, epochs=2, architectures="single_task,shared_bottom,omoe,mmoe")
     folder = tmp_path_factory.mktemp("comparison")
     return compare_run(log, config, folder, Progress(), "manygate compare"), folder, log, config
 
 
 def test_a_comparison_end_to_end(compared):
-    found, folder, _, config = compared
-    assert json.loads((folder / "comparison.json").read_text()) == json.loads(json.dumps(found))
+    document, folder, _, config = compared
+    found = document.to_tree()
+    assert json.loads((folder / "comparison.json").read_text()) == found
     assert found["comparison_version"] == 1
     assert found["baseline"] == "single_task"
     assert list(found["results"]) == found["architectures"] == list(config.architectures)
@@ -198,27 +200,27 @@ def test_a_comparison_end_to_end(compared):
 
 def test_a_comparison_says_who_pays_and_what_to_do(compared):
     found, _, log, _ = compared
-    told, advice = found["transfer"], found["recommendation"]
-    assert told["looks"] == 3
-    assert list(told["gains"]) == ["shared_bottom", "omoe", "mmoe"]
-    for name, own in told["gains"].items():
-        for task, verdict in found["verdicts"][name].items():
-            gain = own[task][verdict["metric"]]
-            assert gain["verdict"] == verdict["verdict"]
-            assert gain["gain"] == pytest.approx(verdict["gain"], abs=1e-12)
-            assert gain["ci95"] == pytest.approx(verdict["ci95"], abs=1e-9), "one equation, two ways to sum"
+    told, advice = found.transfer, found.recommendation
+    assert told.looks == 3
+    assert list(told.gains) == ["shared_bottom", "omoe", "mmoe"]
+    for name, own in told.gains.items():
+        for task, verdict in found.verdicts[name].items():
+            gain = own[task][verdict.metric]
+            assert gain.verdict == verdict.verdict
+            assert gain.gain == pytest.approx(verdict.gain, abs=1e-12)
+            assert gain.ci95 == pytest.approx(verdict.ci95, abs=1e-9), "one equation, two ways to sum"
             metrics = ["auc", "gauc", "log_loss", "calibration", "ece"]
             grouped = log.parts["test"].group_B is not None
             expected = ["r2"] if task == "watch" else [key for key in metrics if grouped or key != "gauc"]
             assert list(own[task]) == expected
-    assert [(pair["from"], pair["to"]) for pair in told["differences"]] == [
+    assert [(pair.origin, pair.to) for pair in told.differences] == [
         ("shared_bottom", "omoe"),
         ("shared_bottom", "mmoe"),
         ("omoe", "mmoe"),
     ]
-    assert advice["model"] == found["best"]["architecture"]
-    assert advice["judged"] in told["gains"]
-    assert advice["text"]
+    assert advice.model == found.best.architecture
+    assert advice.judged in told.gains
+    assert advice.text
 
 
 def test_the_choice_reads_validation_and_not_test(compared, encoded, settings):
@@ -232,38 +234,36 @@ def test_the_choice_reads_validation_and_not_test(compared, encoded, settings):
         {**log.parts, "test": Rows(test.id_BS, test.number_BM, test.bags, label, test.weight_BT, test.group_B)},
     )
     again = compare_run(turned, config, None, Progress())
-    assert again["best"] == found["best"]
-    assert again["valid"] == found["valid"]
-    assert again["results"]["mmoe"]["history"] == found["results"]["mmoe"]["history"]
-    assert again["results"]["mmoe"]["tasks"]["click"]["metrics"] != found["results"]["mmoe"]["tasks"]["click"]["metrics"]
+    assert again.best == found.best
+    assert again.valid == found.valid
+    assert again.results["mmoe"].history == found.results["mmoe"].history
+    assert again.results["mmoe"].tasks["click"].metrics != found.results["mmoe"].tasks["click"].metrics
 
 
 def test_validation_scores_are_comparable_between_one_model_and_one_per_task(compared):
     """The mean over tasks of each task's best, whether a scheme is one model or T."""
     found, _, log, _ = compared
-    for name, result in found["results"].items():
-        per_replica = np.array(found["valid"][name]["values"])
+    for name, result in found.results.items():
+        per_replica = np.array(found.valid[name].values)
         assert per_replica.shape == (2,)
-        history = result["history"]
+        history = result.history
         if name == "single_task":
             best = [
-                np.mean([history[result["stopped"]["best_epoch"][task][r] - 1]["valid"][task][r] for task in log.schema.task_names])
+                np.mean([history[result.stopped.best_epoch[task][r] - 1].valid[task][r] for task in log.schema.task_names])
                 for r in range(2)
             ]
         else:
-            best = [
-                max(np.mean([entry["valid"][task][r] for task in log.schema.task_names]) for entry in history) for r in range(2)
-            ]
+            best = [max(np.mean([entry.valid[task][r] for task in log.schema.task_names]) for entry in history) for r in range(2)]
         np.testing.assert_allclose(per_replica, best, rtol=1e-6)
 
 
 def test_without_the_baseline_there_is_no_verdict(encoded, settings):
     found = compare_run(encoded(), settings(epochs=1, architectures="omoe,mmoe"), None, Progress())
-    assert found["baseline"] is None
-    assert found["verdicts"] == {}
-    assert found["best"]["architecture"] in ("omoe", "mmoe")
-    assert "transfer" not in found
-    assert "recommendation" not in found
+    assert found.baseline is None
+    assert found.verdicts == {}
+    assert found.best.architecture in ("omoe", "mmoe")
+    assert found.transfer is None
+    assert found.recommendation is None
 
 
 def test_a_stopped_comparison_goes_on_where_it_was(compared, encoded, tmp_path, monkeypatch):
@@ -283,9 +283,10 @@ def test_a_stopped_comparison_goes_on_where_it_was(compared, encoded, tmp_path, 
     assert not (tmp_path / "comparison.json").exists()
     again = compare_run(log, config, tmp_path, Progress())
     assert fits == ["single_task", "shared_bottom", "omoe", "omoe", "mmoe"]
+    found, again = found.to_tree(), again.to_tree()
     for name in config.architectures:
         for document in (found, again):
-            document["results"][name].pop("seconds", None)
+            del document["results"][name]["seconds"]
     assert again["results"] == found["results"]
     assert again["verdicts"] == found["verdicts"]
 

@@ -66,24 +66,24 @@ def test_a_method_inside_the_front_is_dominated_one_outside_is_beyond_and_one_on
         "same": trained(log, [(1.0, 1.0)], [(0.7, 0.7)], 4),
     }
     found = judge(log, sweep, COUNT, rivals)
-    assert [point["on_front"] for point in found["points"]] == [True, True, False]
-    assert [list(point["valid"].values()) for point in found["points"]] == [pytest.approx(list(pair)) for pair in valid]
-    assert {name: method["verdict"] for name, method in found["methods"].items()} == {
+    assert [point.on_front for point in found.points] == [True, True, False]
+    assert [list(point.valid.values()) for point in found.points] == [pytest.approx(list(pair)) for pair in valid]
+    assert {name: method.verdict for name, method in found.methods.items()} == {
         "worse": "dominated",
         "better": "beyond the sweep",
         "same": "cannot tell",
     }
-    assert found["methods"]["worse"]["hypervolume_added"] == 0
-    assert found["methods"]["better"]["hypervolume_added"] > 0.01
-    assert [one["point"] for one in found["methods"]["same"]["against"]] == [0, 1]
-    assert found["hypervolume"]["valid"] == pytest.approx(0.1 * 0.3 + 0.1 * 0.2)
-    assert found["reference"] == {"click": 0.5, "like": 0.5}
+    assert found.methods["worse"].hypervolume_added == 0
+    assert found.methods["better"].hypervolume_added > 0.01
+    assert [one.point for one in found.methods["same"].against] == [0, 1]
+    assert found.hypervolume["valid"] == pytest.approx(0.1 * 0.3 + 0.1 * 0.2)
+    assert found.reference == {"click": 0.5, "like": 0.5}
 
 
 def test_the_front_is_chosen_on_validation_alone(log):
     skills = [(0.5, 1.5), (1.0, 1.0), (2.0, 2.0)]
     found = judge(log, trained(log, skills, [(0.6, 0.8), (0.7, 0.7), (0.5, 0.5)], 1), COUNT, {})
-    assert [point["on_front"] for point in found["points"]] == [True, True, False], "the third is best on test, worst on validation"
+    assert [point.on_front for point in found.points] == [True, True, False], "the third is best on test, worst on validation"
 
 
 def test_names_and_settings_of_what_is_compared():
@@ -108,21 +108,21 @@ def test_a_comparison_of_weightings_with_a_sweep_end_to_end(encoded, settings, t
         replicas=2, epochs=1, pack=2, architectures="single_task,mmoe", weightings="fixed,uncertainty,pcgrad", weight_sweep=3
     )
     found = compare_run(log, config, tmp_path, Progress(), "manygate compare")
-    assert found["architectures"] == ["single_task", "mmoe+fixed", "mmoe+uncertainty", "mmoe+pcgrad"]
-    assert list(found["verdicts"]) == found["architectures"][1:]
-    assert (found["results"]["mmoe+pcgrad"]["architecture"], found["results"]["mmoe+pcgrad"]["weighting"]) == ("mmoe", "pcgrad")
-    sweep = found["sweep"]["mmoe"]
-    assert len(sweep["points"]) == 3
-    assert sweep["replicas"] == 2
-    assert list(sweep["methods"]) == ["mmoe+fixed", "mmoe+uncertainty", "mmoe+pcgrad"]
+    assert found.architectures == ["single_task", "mmoe+fixed", "mmoe+uncertainty", "mmoe+pcgrad"]
+    assert list(found.verdicts) == found.architectures[1:]
+    assert (found.results["mmoe+pcgrad"].architecture, found.results["mmoe+pcgrad"].weighting) == ("mmoe", "pcgrad")
+    sweep = found.sweep["mmoe"]
+    assert len(sweep.points) == 3
+    assert sweep.replicas == 2
+    assert list(sweep.methods) == ["mmoe+fixed", "mmoe+uncertainty", "mmoe+pcgrad"]
     assert {"mmoe+sweep", "mmoe+fixed", "single_task"} <= {path.name for path in tmp_path.iterdir()}
-    assert json.loads((tmp_path / "comparison.json").read_text()) == json.loads(json.dumps(found))
+    assert json.loads((tmp_path / "comparison.json").read_text()) == found.to_tree()
     page = render(found)
     assert "mmoe+pcgrad" in page
     show_comparison(found, headline(found))
     monkeypatch.setattr(Trainer, "fit", lambda self: pytest.fail("trained again"))
     again = compare_run(log, config, tmp_path, Progress(), "manygate compare")
-    assert again["sweep"] == found["sweep"]
+    assert again.sweep == found.sweep
 
 
 @pytest.mark.parametrize("mode", ["shared", "bootstrap"])

@@ -70,7 +70,7 @@ def best_of_grid(rows: Judged, objectives: tuple[Objective, ...], steps: int = 2
 def test_what_is_found_is_within_two_percent_of_the_best(texts: tuple[str, ...], sampler: Any, trials: int) -> None:
     wanted = plan(*texts, trials=trials, sampler=sampler, seed=1)
     result = search(ROWS, wanted)
-    found, best = result["trials"][result["chosen"]]["total"], best_of_grid(ROWS, wanted.objectives)
+    found, best = result.trials[result.chosen].total, best_of_grid(ROWS, wanted.objectives)
     print(f"{sampler} {' '.join(texts)}: {found / best:.4f} of the best of a grid")
     assert found >= 0.98 * best
 
@@ -83,7 +83,7 @@ def test_the_same_seed_gives_the_same_result() -> None:
         state = np.random.get_state()[1].copy()  # noqa: NPY002 - to see that it is left alone
         assert found(sampler, trials, 5) == found(sampler, trials, 5)
         assert (state == np.random.get_state()[1]).all()  # noqa: NPY002
-    assert found("tpe", 30, 5)["trials"] != found("tpe", 30, 6)["trials"]
+    assert found("tpe", 30, 5).trials != found("tpe", 30, 6).trials
 
 
 def test_what_the_result_says() -> None:
@@ -92,23 +92,23 @@ def test_what_the_result_says() -> None:
     visits = Visits(ROWS.group_N)
     gain = np.where(ROWS.weights["buy"] > 0, ROWS.labels["buy"], 0.0)
     judge = Judge(ROWS, wanted.objectives)
-    assert result["alone"]["click"][0] == pytest.approx(visits.ranked(ROWS.columns["click"]).ndcg(gain), rel=1e-12)
-    own = [one["own"] for one in result["objectives"]]
+    assert result.alone["click"][0] == pytest.approx(visits.ranked(ROWS.columns["click"]).ndcg(gain), rel=1e-12)
+    own = [one.own for one in result.objectives]
     assert own[1] == visits.ranked(np.log(ROWS.columns["watch"])).gain(ROWS.labels["watch"] * ROWS.weights["watch"], 3)
-    assert [one["random"] for one in result["objectives"]] == judge(np.zeros(len(gain)))
-    for trial in result["trials"]:
-        assert max(map(abs, trial["weights"])) == 1.0
-        np.testing.assert_allclose(trial["total"], 2 * trial["values"][0] / own[0] + trial["values"][1] / own[1])
-        fusion = found_fusion({**result, "chosen": result["trials"].index(trial)})
-        np.testing.assert_allclose(judge(fusion.log_score(ROWS.columns, ROWS.features)), trial["values"], rtol=1e-9)
-    assert result["trials"][0]["weights"] == [1.0, 0.0, 0.0]
-    assert result["trials"][2]["weights"] == [1.0, 1.0, 0.0]
-    totals = [trial["total"] for trial in result["trials"]]
-    assert result["chosen"] == int(np.argmax(totals))
-    assert result["trials"][result["chosen"]]["front"], "the best weighed sum is beaten by no other"
-    worst = [one["random"] / one["own"] for one in result["objectives"]]
-    point = np.array(result["trials"][result["chosen"]]["values"]) / own - worst
-    assert result["hypervolume"] >= np.prod(point) > 0
+    assert [one.random for one in result.objectives] == judge(np.zeros(len(gain)))
+    for trial in result.trials:
+        assert max(map(abs, trial.weights)) == 1.0
+        np.testing.assert_allclose(trial.total, 2 * trial.values[0] / own[0] + trial.values[1] / own[1])
+        fusion = found_fusion(result.model_copy(update={"chosen": result.trials.index(trial)}))
+        np.testing.assert_allclose(judge(fusion.log_score(ROWS.columns, ROWS.features)), trial.values, rtol=1e-9)
+    assert result.trials[0].weights == [1.0, 0.0, 0.0]
+    assert result.trials[2].weights == [1.0, 1.0, 0.0]
+    totals = [trial.total for trial in result.trials]
+    assert result.chosen == int(np.argmax(totals))
+    assert result.trials[result.chosen].front, "the best weighed sum is beaten by no other"
+    worst = [one.random / one.own for one in result.objectives]
+    point = np.array(result.trials[result.chosen].values) / own - worst
+    assert result.hypervolume >= np.prod(point) > 0
     fusion = found_fusion(result, "rank", "a note", log="valid")
     assert isinstance(fusion, Fusion)
     assert (fusion.name, fusion.note, fusion.made["log"], fusion.made["trials"]) == ("rank", "a note", "valid", 40)
@@ -133,20 +133,20 @@ def test_any_column_may_be_a_factor() -> None:
     joint = {**rows.columns, "click_buy": rows.columns["click"] * rows.columns["buy"]}
     both = Judged(joint, rows.labels, rows.weights, rows.group_N, rows.features)
     result = search(both, plan("buy/ndcg", factors=["click_buy", "watch"], trials=10))
-    assert set(result["alone"]) == {"click_buy", "watch"}
+    assert set(result.alone) == {"click_buy", "watch"}
     assert log_factor(joint["click_buy"]).shape == (800,)
 
 
 def test_the_page_shows_the_surface() -> None:
     two = search(ROWS, plan("buy/ndcg=2", "watch/gain@3", features=["age:log"], trials=30))
-    page = render_search({**two, "log": "<b>log</b>"})
+    page = render_search(two.model_copy(update={"log": "<b>log</b>"}))
     assert page.count("<svg") == 1
     assert "&lt;b&gt;log&lt;/b&gt;" in page
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
     for part in ("buy/ndcg", "watch/gain@3", "click alone", "an order at random", "log(age)", "Hypervolume"):
         assert part in page
-    assert page == render_search({**two, "log": "<b>log</b>"})
+    assert page == render_search(two.model_copy(update={"log": "<b>log</b>"}))
     one = search(ROWS, plan("buy/ndcg", factors=["buy"], trials=5))
     assert "buy/ndcg by trial" in render_search(one)
     three = search(ROWS, plan("buy/ndcg", "click/gauc", "watch/gain", trials=20))
@@ -216,13 +216,13 @@ def test_a_features_weight_may_be_negative_and_a_predictions_never_is() -> None:
     rows = Judged({"buy": noise}, {"buy": buy}, {"buy": np.ones(400)}, visits, {"price": price})
     wanted = plan_search(["buy/ndcg"], {"buy": "binary"}, ["buy"], features=["price:none"], trials=60)
     result = search(rows, wanted)
-    weights = np.array([trial["weights"] for trial in result["trials"]])
+    weights = np.array([trial.weights for trial in result.trials])
     assert (weights[:, 0] >= 0).all()
     assert (weights[:, 1] < 0).any()
     assert (weights[:, 1] > 0).any()
-    chosen = result["trials"][result["chosen"]]
-    assert chosen["weights"][1] < 0
-    assert chosen["values"][0] > 0.99
+    chosen = result.trials[result.chosen]
+    assert chosen.weights[1] < 0
+    assert chosen.values[0] > 0.99
     fusion = found_fusion(result)
     assert fusion.terms[0].weight < 0
     low, high = fusion.score({"buy": np.array([0.5, 0.5])}, {"price": np.array([10.0, 90.0])})

@@ -230,20 +230,20 @@ def test_evaluate_agrees_with_the_report_of_training(log, ranker, log_table):
     rows = log.encoder.encode(table.combine_chunks().to_batches()[0], bias=False)
     own = task_report(predict(ranker.model, Split(rows)), rows, ranker.model.problem)
     found = evaluate_log(Predictor(ranker.model, log.encoder), table)
-    assert found["rows"] == 200
-    assert found["replicas"] == 2
-    assert found["tasks"] == own
+    assert found.rows == 200
+    assert found.replicas == 2
+    assert found.tasks == own
     lean = evaluate_log(Predictor(ranker.model, log.encoder), table.drop_columns(["position", "depth"]))
-    assert lean["tasks"] == own
+    assert lean.tasks == own
 
 
 def test_evaluate_takes_the_test_part_of_a_data_set(ranker, log, log_table, tmp_path):
     for part, seed in (("train", 1), ("valid", 2), ("test", 3)):
         pq.write_table(log_table(80 + seed, seed), tmp_path / f"{part}.parquet")
     found = evaluate_log(Predictor(ranker.model, log.encoder), tmp_path)
-    assert found["rows"] == 83
-    assert Path(found["log"]).name == "test.parquet"
-    assert found["tasks"] == evaluate_log(Predictor(ranker.model, log.encoder), tmp_path / "test.parquet")["tasks"]
+    assert found.rows == 83
+    assert Path(found.log).name == "test.parquet"
+    assert found.tasks == evaluate_log(Predictor(ranker.model, log.encoder), tmp_path / "test.parquet").tasks
 
 
 def test_gates_of_every_replica_task_and_expert(ranker, log, rows):
@@ -303,6 +303,6 @@ def test_bias_features_of_labelled_rows_change_no_prediction(log, ranker, log_ta
         kept = pa.Table.from_batches(batches)
         np.testing.assert_array_equal(matrix(kept.drop_columns(list(keep))), matrix(ranker.predict(table)))
     assert (
-        evaluate_log(Predictor(ranker.model, log.encoder), table)["tasks"]
-        == evaluate_log(Predictor(ranker.model, log.encoder), other)["tasks"]
+        evaluate_log(Predictor(ranker.model, log.encoder), table).tasks
+        == evaluate_log(Predictor(ranker.model, log.encoder), other).tasks
     )

@@ -8,6 +8,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from documents import filled
+from manygate.results.study import LabelCorrelation
 from manygate.studies.charts import BINS, ROOM, Line, Spot, curves, edges, histogram, pearson, spots
 
 
@@ -29,7 +31,7 @@ def test_bins_are_evenly_apart_on_a_logarithmic_scale():
 
 
 def test_correlations_are_listed_beside_the_closed_form():
-    points = [{"cosine": c, "mean": c / 2, "sd": 0.01, "exact": c / 2 + 0.001} for c in (0.0, 0.5, 1.0)]
+    points = [filled(LabelCorrelation, {"cosine": c, "mean": c / 2, "sd": 0.01, "exact": c / 2 + 0.001}) for c in (0.0, 0.5, 1.0)]
     _, words = described(pearson("figure-2", points))
     assert words == "0: 0.0000, exactly 0.0010; 0.5: 0.2500, exactly 0.2510; 1: 0.5000, exactly 0.5010"
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from manygate.studies.claims import Claim, Evidence, Finding, as_json, at_rest, compared, larger, named, ratio, spread
+from manygate.studies.claims import Claim, Evidence, Finding, at_rest, claim_record, compared, larger, named, ratio, spread
 
 
 def test_intervals_against_known_ones():
@@ -70,8 +70,9 @@ def test_the_verdict_is_that_of_the_first_setting(first, others, verdict):
     assert Claim("", "", "", "", "", (evidence(first), *others)).verdict == verdict
 
 
-def test_a_claim_as_json():
-    tree = as_json(Claim("key", "title", "5.1", "words", "test", (evidence(True, setting=named("0.1", False)),)))
+def test_a_claim_claim_record():
+    claim = Claim("key", "title", "5.1", "words", "test", (evidence(True, setting=named("0.1", False)),))
+    tree = claim_record(claim).to_tree()
     assert tree == {
         "key": "key",
         "title": "title",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from manygate.studies.claims import as_json, larger
+from manygate.studies.claims import claim_record, larger
 from manygate.studies.mmoe_claims import STATEMENTS, claims
 from manygate.studies.sweep import Outcome, Sweep
 
@@ -141,7 +141,7 @@ def test_a_model_without_a_run_that_ended_decides_nothing():
 
 
 def test_the_json_of_a_claim_has_its_words_and_its_numbers():
-    trees = [as_json(claim) for claim in claims(outcomes(PAPER), outcome("figure-3", FIGURE_3, (1e-3,)))]
+    trees = [claim_record(claim).to_tree() for claim in claims(outcomes(PAPER), outcome("figure-3", FIGURE_3, (1e-3,)))]
     assert len({tree["key"] for tree in trees}) == 12
     for tree in trees:
         assert tree["claim"]
@@ -150,8 +150,8 @@ def test_the_json_of_a_claim_has_its_words_and_its_numbers():
 
 
 def test_the_claims_are_in_our_words_and_have_a_test_with_the_study_s_correlations():
-    tree = {tree["key"]: tree for tree in (as_json(claim) for claim in claims(outcomes(PAPER), outcome("f", FIGURE_3, (1e-3,))))}
+    tree = {tree.key: tree for tree in (claim_record(claim) for claim in claims(outcomes(PAPER), outcome("f", FIGURE_3, (1e-3,))))}
     assert [*tree] == ["shared-bottom-falls", *(statement.key for statement in STATEMENTS)]
-    assert tree["smaller-gap"]["test"] == "Gap: loss at 0.5 minus that at 1. 0.5 times the other model's gap minus MMoE's: above 0."
-    assert tree["comparable-minima"]["test"].endswith("at each correlation: at most 1.5.")
-    assert tree["higher-is-better"]["evidence"][0]["findings"][0]["text"] == "shared_bottom: 0.5 − 0.9"
+    assert tree["smaller-gap"].test == "Gap: loss at 0.5 minus that at 1. 0.5 times the other model's gap minus MMoE's: above 0."
+    assert tree["comparable-minima"].test.endswith("at each correlation: at most 1.5.")
+    assert tree["higher-is-better"].evidence[0].findings[0].text == "shared_bottom: 0.5 − 0.9"

@@ -14,6 +14,7 @@ import pytest
 from manygate.datasets.synthetic import Tasks
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel
+from manygate.results.study import StudyResults
 from manygate.studies import mmoe_synthetic
 from manygate.studies.mmoe_synthetic import FULL, QUICK, Plan, figure_2, reproduce
 from manygate.studies.page import headline, render
@@ -63,15 +64,17 @@ def test_a_study_that_was_stopped_goes_on_and_ends_as_if_it_had_not(study, tmp_p
     assert without_times(again) == without_times(study[1])
 
 
-def without_times(results: dict[str, Any]) -> Any:
-    return json.loads(json.dumps(results), object_hook=lambda tree: {name: tree[name] for name in tree if name != "seconds"})
+def without_times(results: StudyResults) -> Any:
+    return json.loads(
+        json.dumps(results.to_tree()), object_hook=lambda tree: {name: tree[name] for name in tree if name != "seconds"}
+    )
 
 
 def test_figure_2_lies_on_the_closed_form():
     points = figure_2(replace(PLAN, trials=30, trial_rows=2_000))
-    assert [point["cosine"] for point in points] == [round(0.1 * i, 1) for i in range(11)]
-    assert max(abs(point["standard_errors_off"]) for point in points) < 4
-    assert all(point["sd"] > 0 for point in points)
+    assert [point.cosine for point in points] == [round(0.1 * i, 1) for i in range(11)]
+    assert max(abs(point.standard_errors_off) for point in points) < 4
+    assert all(point.sd > 0 for point in points)
 
 
 def test_the_page_shows_every_claim_every_number_and_needs_no_network(study):
@@ -80,8 +83,8 @@ def test_the_page_shows_every_claim_every_number_and_needs_no_network(study):
     assert page == render(results)
     assert "http" not in page.replace("http-equiv", "")
     assert "nan" not in page.replace("finance", "")
-    for claim in results["claims"]:
-        assert claim["title"].replace("'", "&#39;") in page
+    for claim in results.claims:
+        assert claim.title.replace("'", "&#39;") in page
     assert page.count("<figure>") == 1 + 1 + 3 + 3 + 3 + 2
     assert headline(results).startswith("Of 13 claims of the paper")
     saved = json.loads((out / "results.json").read_text())
@@ -115,7 +118,7 @@ def test_overwriting_a_study_removes_what_a_study_writes_and_follows_links(study
     (tmp_path / "link").symlink_to(tmp_path / "real")
     changed = replace(PLAN, protocol=replace(PROTOCOL, steps=6))
     results = reproduce(tmp_path / "link", changed, Progress(), overwrite=True)
-    assert results["plan"]["protocol"]["steps"] == 6
+    assert results.plan.protocol.steps == 6
     assert (tmp_path / "real" / "mine.txt").read_text() == "mine"
 
 

@@ -6,19 +6,26 @@ from typing import Any
 
 import pytest
 
+from documents import filled
 from manygate.config.names import ARCHITECTURES
+from manygate.results.study import Cell, StudyResults, SweepResult
 from manygate.studies.page import _cell, _chosen, _number, _spots, _style, headline
 
 
-def cell(correlation: float, rate: float, mean: float | None = 0.25, ci95: Any = (0.2, 0.3)) -> dict[str, Any]:
-    return {"correlation": correlation, "rate": rate, "mean": mean, "ci95": ci95, "quartiles": [0.1, 0.2, 0.24, 0.28, 0.4]}
+def cell(correlation: float, rate: float, mean: float | None = 0.25, ci95: Any = (0.2, 0.3)) -> Cell:
+    return filled(
+        Cell, {"correlation": correlation, "rate": rate, "mean": mean, "ci95": ci95, "quartiles": [0.1, 0.2, 0.24, 0.28, 0.4]}
+    )
 
 
-SWEEP = {
-    "architecture": "mmoe",
-    "cells": [cell(p, rate) for p in (0.5, 1.0) for rate in (0.001, 0.01)],
-    "chosen_rate": {"0.5": 0.001, "1": 0.01},
-}
+SWEEP = filled(
+    SweepResult,
+    {
+        "architecture": "mmoe",
+        "cells": [cell(p, rate) for p in (0.5, 1.0) for rate in (0.001, 0.01)],
+        "chosen_rate": {"0.5": 0.001, "1": 0.01},
+    },
+)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +39,7 @@ SWEEP = {
     ],
 )
 def test_the_headline_counts_verdicts(verdicts: list[str], rest: str):
-    assert headline({"claims": [{"verdict": verdict} for verdict in verdicts]}) == rest
+    assert headline(filled(StudyResults, {"claims": [{"verdict": verdict} for verdict in verdicts]})) == rest
 
 
 def test_every_scheme_has_a_style_of_its_own():
@@ -41,16 +48,17 @@ def test_every_scheme_has_a_style_of_its_own():
 
 
 def test_a_cell_is_found_by_correlation_and_rate():
-    assert _cell(SWEEP, 1.0, 0.001) is SWEEP["cells"][2]
-    assert _chosen(SWEEP, 0.5) is SWEEP["cells"][0]
-    assert _chosen(SWEEP, 1.0) is SWEEP["cells"][3]
+    assert _cell(SWEEP, 1.0, 0.001) is SWEEP.cells[2]
+    assert _chosen(SWEEP, 0.5) is SWEEP.cells[0]
+    assert _chosen(SWEEP, 1.0) is SWEEP.cells[3]
     with pytest.raises(ValueError, match="unpack"):
         _cell(SWEEP, 0.7, 0.001)
 
 
 def test_spots_stand_in_the_order_of_their_means_and_leave_out_schemes_without_a_run():
-    def sweep(architecture: str, mean: float | None, ci95: Any = (0.2, 0.3)) -> dict[str, Any]:
-        return {"architecture": architecture, "cells": [cell(0.5, 0.001, mean, ci95)], "chosen_rate": {"0.5": 0.001}}
+    def sweep(architecture: str, mean: float | None, ci95: Any = (0.2, 0.3)) -> SweepResult:
+        cells = [cell(0.5, 0.001, mean, ci95)]
+        return filled(SweepResult, {"architecture": architecture, "cells": cells, "chosen_rate": {"0.5": 0.001}})
 
     svg = str(_spots("spots", "Final loss", [sweep("ple", 0.3), sweep("omoe", None, None), sweep("mmoe", 0.2, None)], 0.5))
     assert "mmoe: mean 0.2, median 0.24; ple: mean 0.3, median 0.24" in svg

@@ -12,6 +12,7 @@ from scipy.stats import t as student
 
 from gain_entries import entry
 from manygate.metrics.paired import Measured
+from manygate.results.comparison import Difference, Harm, WorseProbability
 from manygate.verdict.transfer import probabilities, removed, seesaws, sure, transfer, turned
 
 MAIN = {"click": "auc", "buy": "auc"}
@@ -44,13 +45,13 @@ def model(values: dict[str, float], spread: float = 0.001, size: int = 4000) -> 
 )
 def test_a_seesaw_has_one_task_up_and_one_down(click: float, buy: float | None, expected: list[Any]) -> None:
     found = seesaws("single_task", "mmoe", {"click": entry(click), "buy": entry(buy)})
-    assert [(flag["gains"], flag["loses"], flag["sure"]) for flag in found] == expected
-    assert all((flag["from"], flag["to"]) == ("single_task", "mmoe") for flag in found)
+    assert [(flag.gains, flag.loses, flag.sure) for flag in found] == expected
+    assert all((flag.origin, flag.to) == ("single_task", "mmoe") for flag in found)
 
 
 def test_three_tasks_have_a_seesaw_for_each_pair_that_parts() -> None:
     found = seesaws("a", "b", {"x": entry(0.02), "y": entry(-0.02), "z": entry(-0.03)})
-    assert [(flag["gains"], flag["loses"]) for flag in found] == [("x", "y"), ("x", "z")]
+    assert [(flag.gains, flag.loses) for flag in found] == [("x", "y"), ("x", "z")]
 
 
 def test_who_removes_a_negative_transfer() -> None:
@@ -61,21 +62,22 @@ def test_who_removes_a_negative_transfer() -> None:
         "omoe": {"click": {"auc": entry(-0.04, half=0.05)}, "buy": {"auc": entry(0.0)}},  # not surely better
     }
     differences = [
-        {"from": "bottom", "to": "mmoe", "tasks": {"click": entry(0.051), "buy": entry(0.0)}},
-        {"from": "ple", "to": "bottom", "tasks": {"click": entry(-0.038), "buy": entry(0.0)}},
-        {"from": "bottom", "to": "omoe", "tasks": {"click": entry(0.01), "buy": entry(0.0)}},
+        {"origin": "bottom", "to": "mmoe", "tasks": {"click": entry(0.051), "buy": entry(0.0)}},
+        {"origin": "ple", "to": "bottom", "tasks": {"click": entry(-0.038), "buy": entry(0.0)}},
+        {"origin": "bottom", "to": "omoe", "tasks": {"click": entry(0.01), "buy": entry(0.0)}},
     ]
-    harmed = [{"model": "bottom", "task": "click"}]
+    differences = [Difference(**difference) for difference in differences]
+    harmed = [Harm(model="bottom", task="click")]
     (found,) = removed(harmed, gains, differences, MAIN)
-    assert (found["model"], found["of"], found["task"], found["gain"]) == ("mmoe", "bottom", "click", 0.051)
+    assert (found.model, found.of, found.task, found.gain) == ("mmoe", "bottom", "click", 0.051)
     gains["ple"]["click"]["auc"] = entry(-0.009)
-    assert [one["model"] for one in removed(harmed, gains, differences, MAIN)] == ["mmoe", "ple"], "pairs count both ways round"
+    assert [one.model for one in removed(harmed, gains, differences, MAIN)] == ["mmoe", "ple"], "pairs count both ways round"
 
 
 def test_better_ranking_with_worse_probabilities_is_seen() -> None:
     gains = {"mmoe": {"click": {"auc": entry(0.05), "log_loss": entry(-0.05), "ece": entry(-0.012), "calibration": entry(0.05)}}}
     assert probabilities(gains, {"click": "auc"}) == [
-        {"model": "mmoe", "task": "click", "metric": "log_loss", "ranking": "helps"},
+        WorseProbability(model="mmoe", task="click", metric="log_loss", ranking="helps"),
     ]
 
 
@@ -87,15 +89,15 @@ def test_the_whole_of_a_comparison() -> None:
         "mmoe": model({"click": 0.7501, "buy": 0.74}),
     }
     found = transfer(measures, "single_task", MAIN)
-    assert found["looks"] == 2
-    assert found["negative"] == [{"model": "shared_bottom", "task": "click"}]
-    assert [(one["model"], one["of"], one["task"]) for one in found["removed"]] == [("mmoe", "shared_bottom", "click")]
-    assert found["removed"][0]["gain"] == pytest.approx(0.0301)
-    assert [(one["from"], one["to"], one["gains"], one["loses"], one["sure"]) for one in found["seesaws"]] == [
+    assert found.looks == 2
+    assert found.negative == [Harm(model="shared_bottom", task="click")]
+    assert [(one.model, one.of, one.task) for one in found.removed] == [("mmoe", "shared_bottom", "click")]
+    assert found.removed[0].gain == pytest.approx(0.0301)
+    assert [(one.origin, one.to, one.gains, one.loses, one.sure) for one in found.seesaws] == [
         ("single_task", "shared_bottom", "buy", "click", True)
     ]
-    assert list(found["gains"]) == ["shared_bottom", "mmoe"]
-    assert [(one["from"], one["to"]) for one in found["differences"]] == [("shared_bottom", "mmoe")]
+    assert list(found.gains) == ["shared_bottom", "mmoe"]
+    assert [(one.origin, one.to) for one in found.differences] == [("shared_bottom", "mmoe")]
 
 
 def test_a_seesaw_between_two_architectures() -> None:
@@ -106,15 +108,15 @@ def test_a_seesaw_between_two_architectures() -> None:
         "ple": model({"click": 0.76, "buy": 0.74}),
     }
     found = transfer(measures, "single_task", MAIN)
-    assert found["negative"] == []
-    assert [(one["from"], one["to"], one["gains"], one["loses"], one["sure"]) for one in found["seesaws"]] == [
+    assert found.negative == []
+    assert [(one.origin, one.to, one.gains, one.loses, one.sure) for one in found.seesaws] == [
         ("mmoe", "ple", "click", "buy", True)
     ]
 
 
 def test_names_of_models_are_not_looked_into() -> None:
     measures = {name: model({"click": 0.7, "buy": 0.7}) for name in ("single_task", "mmoe+uncertainty", "mine:Scheme")}
-    assert list(transfer(measures, "single_task", MAIN)["gains"]) == ["mmoe+uncertainty", "mine:Scheme"]
+    assert list(transfer(measures, "single_task", MAIN).gains) == ["mmoe+uncertainty", "mine:Scheme"]
 
 
 numbers = st.floats(-0.2, 0.2, allow_nan=False)
@@ -126,8 +128,8 @@ def test_swapping_architectures_flips_signs_and_keeps_seesaws(drawn: dict[str, t
     there = {task: entry(gain, half) for task, (gain, half) in drawn.items()}
     back = {task: turned(one) for task, one in there.items()}
     assert {task: sure(one) for task, one in back.items()} == {task: -sure(one) for task, one in there.items()}
-    one = {(flag["gains"], flag["loses"], flag["sure"]) for flag in seesaws("x", "y", there)}
-    two = {(flag["loses"], flag["gains"], flag["sure"]) for flag in seesaws("y", "x", back)}
+    one = {(flag.gains, flag.loses, flag.sure) for flag in seesaws("x", "y", there)}
+    two = {(flag.loses, flag.gains, flag.sure) for flag in seesaws("y", "x", back)}
     assert one == two
     assert {task: turned(entry) for task, entry in back.items()} == there
 
@@ -138,16 +140,16 @@ def test_flags_follow_from_the_joint_intervals(values: list[tuple[float, float]]
     names = ["single_task", "a", "b", "c"][: len(values)]
     scores = dict(zip(names, values, strict=True))
     found = transfer({name: model({"click": x, "buy": y}, spread) for name, (x, y) in scores.items()}, "single_task", MAIN)
-    for flag in found["negative"]:
-        assert found["gains"][flag["model"]][flag["task"]]["auc"]["joint95"][1] < 0
-    for flag in found["removed"]:
-        at = list(MAIN).index(flag["task"])
-        assert scores[flag["model"]][at] > scores[flag["of"]][at]
-        assert found["gains"][flag["model"]][flag["task"]]["auc"]["verdict"] != "hurts"
-    for flag in found["seesaws"]:
-        up, down = (list(MAIN).index(flag[key]) for key in ("gains", "loses"))
-        assert scores[flag["to"]][up] > scores[flag["from"]][up]
-        assert scores[flag["to"]][down] < scores[flag["from"]][down]
+    for flag in found.negative:
+        assert found.gains[flag.model][flag.task]["auc"].joint95[1] < 0
+    for flag in found.removed:
+        at = list(MAIN).index(flag.task)
+        assert scores[flag.model][at] > scores[flag.of][at]
+        assert found.gains[flag.model][flag.task]["auc"].verdict != "hurts"
+    for flag in found.seesaws:
+        up, down = (list(MAIN).index(getattr(flag, key)) for key in ("gains", "loses"))
+        assert scores[flag.to][up] > scores[flag.origin][up]
+        assert scores[flag.to][down] < scores[flag.origin][down]
 
 
 def test_joint_intervals_count_every_task_and_probabilities_every_metric_of_them_too() -> None:
@@ -164,7 +166,7 @@ def test_joint_intervals_count_every_task_and_probabilities_every_metric_of_them
 
     measures = {"single_task": any_model(), "one": any_model(), "two": any_model()}
     found = transfer(measures, "single_task", dict.fromkeys("abc", "auc"))
-    assert found["looks"] == 3
+    assert found.looks == 3
 
     def half(one: Measured, other: Measured, looks: int) -> float:
         gain_R, influence_G = one.value_R - other.value_R, one.influence_G - other.influence_G
@@ -175,9 +177,9 @@ def test_joint_intervals_count_every_task_and_probabilities_every_metric_of_them
     for name in ("one", "two"):
         for task in "abc":
             for key, looks in (("auc", 3), ("gauc", 3), ("log_loss", 6), ("ece", 6)):
-                low, high = found["gains"][name][task][key]["joint95"]
+                low, high = found.gains[name][task][key].joint95
                 expected = half(measures[name][task][key], measures["single_task"][task][key], looks)
                 assert (high - low) / 2 == pytest.approx(expected, rel=1e-6), (name, task, key)
     for task in "abc":
-        low, high = found["differences"][0]["tasks"][task]["joint95"]
+        low, high = found.differences[0].tasks[task].joint95
         assert (high - low) / 2 == pytest.approx(half(measures["two"][task]["auc"], measures["one"][task]["auc"], 3), rel=1e-6)

@@ -44,9 +44,9 @@ def calibrate(
     if ranker.fusion is not None and ranker.fusion.active:
         print(f"the weights of {ranker.fusion.name!r} were chosen for other probabilities: choose them again", file=sys.stderr)
     if json:
-        print_json({"bundle": str(folder), "method": method, **report})
+        print_json({"bundle": str(folder), "method": method, **report.to_tree()})
     elif method == "none":
         print(f"took the calibration out of {folder}" if not ranker.calibration else f"took {', '.join(task)} out of {folder}")
     else:
-        show_calibration(report["tasks"], f"{method} on {report['log']}: {report['rows']:,} rows, those of the fit")
+        show_calibration(report.tasks, f"{method} on {report.log}: {report.rows:,} rows, those of the fit")
         print(f"\nbundle {folder}")

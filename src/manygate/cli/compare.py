@@ -82,7 +82,7 @@ def compare_and_show(log: EncodedLog, settings: RunConfig, folder: Path, json: b
 
     document = resumable("compare", folder, lambda: compare_run(log, settings, folder, progress, command))
     if json:
-        print_json(document)
+        print_json(document.to_tree())
     else:
         show_comparison(document, headline(document))
         print(f"report {folder / 'report.html'}")

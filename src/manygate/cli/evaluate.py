@@ -29,9 +29,9 @@ def evaluate(
 
     report = load_ranker(run, device, import_).evaluate(log)
     if json:
-        print_json(report)
+        print_json(report.to_tree())
     else:
-        title = f"{report['log']}: {count_of(report['rows'], 'row')}, {count_of(report['replicas'], 'replica')}"
-        show_metrics(report["tasks"], title, report["interval_note"])
-        show_calibration(report["tasks"], "calibrated, which predict applies")
-        show_ranking(report.get("fusion"))
+        title = f"{report.log}: {count_of(report.rows, 'row')}, {count_of(report.replicas, 'replica')}"
+        show_metrics(report.tasks, title, report.interval_note)
+        show_calibration(report.tasks, "calibrated, which predict applies")
+        show_ranking(report.fusion)

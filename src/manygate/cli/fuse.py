@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -13,6 +13,7 @@ from manygate.errors import InputError
 
 if TYPE_CHECKING:
     from manygate.ranker import Ranker
+    from manygate.results.fusion import FusionSearch
 
 SearchLog = Annotated[
     str | None,
@@ -63,7 +64,8 @@ def fuse(
     check_one_request(log, weights, feature, objective, show, remove)
     ranker = load_ranker(run, device, import_)
     name = name or (ranker.fusion.name if ranker.fusion else "score")
-    before, result = ranker.fusion, None
+    before = ranker.fusion
+    result: FusionSearch | None = None
     if remove:
         _remove(ranker, name, note)
     elif objective:
@@ -101,7 +103,7 @@ def _remove(ranker: Ranker, name: str, note: str) -> None:
         ranker.fusion = removed.after(ranker.fusion)
 
 
-def _write_and_show(run: Path, ranker: Ranker, changed: bool, result: dict[str, Any] | None, json: bool) -> None:
+def _write_and_show(run: Path, ranker: Ranker, changed: bool, result: FusionSearch | None, json: bool) -> None:
     from manygate.cli.terminal import show_fusion
     from manygate.scoring.bundle import find_bundle
     from manygate.scoring.fusion import write_fusion
@@ -111,17 +113,23 @@ def _write_and_show(run: Path, ranker: Ranker, changed: bool, result: dict[str, 
         write_fusion(folder, ranker.fusion)
     pages = _write_search(folder.parent, result, ranker) if result else []
     if json:
-        print_json({"bundle": str(folder), "fusion": ranker.fusion.tree() if ranker.fusion else None, "search": result})
+        print_json(
+            {
+                "bundle": str(folder),
+                "fusion": ranker.fusion.tree() if ranker.fusion else None,
+                "search": result.to_tree() if result else None,
+            }
+        )
     else:
         show_fusion(ranker.fusion, result)
         print("\n".join(str(page) for page in pages) or f"bundle {folder}")
 
 
-def _write_search(folder: Path, result: dict[str, Any], ranker: Ranker) -> list[Path]:
+def _write_search(folder: Path, result: FusionSearch, ranker: Ranker) -> list[Path]:
     from manygate.files import to_json, write_text
     from manygate.report.fusion import write_search_page
 
     pages = [folder / "fusion-search.json", folder / "fusion-search.html"]
-    write_text(pages[0], to_json(result))
+    write_text(pages[0], to_json(result.to_tree()))
     write_search_page(result, pages[1])
     return pages

@@ -47,10 +47,10 @@ def inspect(
     import_own(import_)
     parts = None if only is None else [part.strip() for part in only.split(",") if part.strip()]
     found = look(run, log, only=parts, rows=rows, by=by, replicas=replicas, device=device)
-    write_text(folder / "inspection.json", to_json(found.document))
+    write_text(folder / "inspection.json", to_json(found.document.to_tree()))
     found.report(folder / "inspection.html")
     if json:
-        print_json(found.document)
+        print_json(found.document.to_tree())
     else:
         show_inspection(found.document, repr(found).partition("\n")[0])
         print(f"page {folder / 'inspection.html'}")

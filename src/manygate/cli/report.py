@@ -22,15 +22,13 @@ def report(
 
     Example: manygate report runs/first --out first.html
     """
-    from manygate.files import read_json
     from manygate.report import headline, write_report
+    from manygate.results.comparison import ComparisonDocument
 
     results = next((run / name for name in ("comparison.json", "evaluation.json") if (run / name).is_file()), None)
     if results is None:
         raise InputError(f"{run}: no results here (no comparison.json or evaluation.json). Give the folder of a finished run.")
-    document, target = read_json(results), out or run / "report.html"
-    if not isinstance(document, dict) or document.get("comparison_version") != 1:
-        raise InputError(f"{results}: not the results of a run, or of another version of manygate. Restore it, or run again.")
+    document, target = ComparisonDocument.read(results), out or run / "report.html"
     write_report(document, target)
     if json:
         print_json({"out": str(target), "headline": headline(document)})

@@ -56,7 +56,7 @@ def mmoe_synthetic(
     except Interrupted as stop:
         raise Interrupted(stop.signal, f"{stop.resume} The same command goes on from there.") from None
     if json:
-        print_json(results)
+        print_json(results.to_tree())
     else:
         show_study(results, out)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from manygate.metrics.table import MAIN_METRIC
-from manygate.report.words import outcome
+from manygate.report.words import outcome, task_names
+from manygate.results.comparison import ComparisonDocument, Recommendation, Seesaw, WeightSweep
+from manygate.results.fusion import FusionRanking, FusionSearch
+from manygate.results.inspection import Inspection, NoiseReport
+from manygate.results.study import StudyResults
+from manygate.results.summary import Scores, TaskReport
 from manygate.schema import Schema
+from manygate.scoring.fusion import Fusion
 from manygate.text import count_of, half_width
 
 SEVERITY_STYLE = {"serious": "bold red", "warning": "bold yellow", "note": "dim"}
@@ -55,96 +62,94 @@ def show_schema(schema: Schema) -> None:
             _console().print()
 
 
-def show_study(results: dict[str, Any], out: Path) -> None:
+def show_study(results: StudyResults, out: Path) -> None:
     """Every claim of a study with its verdict, and where the page is."""
-    table = _grid(
-        f"{count_of(results['runs'], 'run')}, {results['seconds'] / 60:.1f} minutes of training", "claim", "verdict", "where"
-    )
+    table = _grid(f"{count_of(results.runs, 'run')}, {results.seconds / 60:.1f} minutes of training", "claim", "verdict", "where")
     for column in table.columns:
         column.justify, column.no_wrap = "left", False
-    for claim in results["claims"]:
-        style = {"reproduced": "bold green", "not reproduced": "bold red", "cannot tell": "dim"}.get(claim["verdict"], "yellow")
-        table.add_row(Text(claim["title"]), Text(claim["verdict"], style=style), Text(claim["where"]))
+    for claim in results.claims:
+        style = {"reproduced": "bold green", "not reproduced": "bold red", "cannot tell": "dim"}.get(claim.verdict, "yellow")
+        table.add_row(Text(claim.title), Text(claim.verdict, style=style), Text(claim.where))
     _console().print(table)
     print(f"\nThe figures and all numbers: {out / 'report.html'}")
 
 
-def show_inspection(document: dict[str, Any], headline: str) -> None:
+def show_inspection(document: Inspection, headline: str) -> None:
     """The alarms of an inspection first, then each task's numbers in a line."""
     console = _console()
     console.print(Text(headline, style="bold"))
-    for alarm in document["alarms"]:
-        console.print(
-            Text(f"\n{alarm['severity']}: ", style=SEVERITY_STYLE[alarm["severity"]]).append(alarm["title"], style="bold")
-        )
-        console.print(Text(f"{alarm['message']}\n{alarm['advice']}"))
+    for alarm in document.alarms:
+        console.print(Text(f"\n{alarm.severity}: ", style=SEVERITY_STYLE[alarm.severity]).append(alarm.title, style="bold"))
+        console.print(Text(f"{alarm.message}\n{alarm.advice}"))
     columns = ("task", "rows", "metric ± 2 se", "gate entropy", "polarised", "dead in tower")
-    replicas = document["replicas"]
-    seen = f"{replicas['looked_at']} of {count_of(replicas['of'], 'replica')}"
-    title = f"{document['architecture']}, {count_of(document['rows'], 'row')}, {seen}"
+    replicas = document.replicas
+    title = f"{document.architecture}, {count_of(document.rows, 'row')}, {replicas.looked_at} of {count_of(replicas.of, 'replica')}"
     table = _grid(f"\n{title}", *columns)
     table.columns[2].no_wrap = True
-    for task in document["tasks"]:
-        noise = next((one for one in document.get("noise", []) if one["task"] == task["task"]), None)
-        uses = [use for entry in document.get("gates", []) for use in entry["tasks"] if use["task"] == task["task"]]
-        networks = [network for layer in document.get("dead", {}).get("layers", []) for network in layer["networks"]]
-        towers = [network["dead"] for network in networks if network["name"] == f"tower of {task['task']}"]
+    for task in document.tasks:
+        noise = next((one for one in document.noise or [] if one.task == task.task), None)
+        uses = [use for entry in document.gates or [] for use in entry.tasks if use.task == task.task]
+        networks = [network for layer in (document.dead.layers if document.dead else []) for network in layer.networks]
+        towers = [network.dead for network in networks if network.name == f"tower of {task.task}"]
         table.add_row(
-            Text(task["task"]),
-            Text(f"{task['rows']:,}"),
+            Text(task.task),
+            Text(f"{task.rows:,}"),
             _with_error(noise),
-            Text(_range([use["entropy_share"] for use in uses], ".2f")),
-            Text(_range([use["polarised"] for use in uses], ".0%")),
+            Text(_range([use.entropy_share for use in uses], ".2f")),
+            Text(_range([use.polarised for use in uses], ".0%")),
             Text(_range(towers, ".0%")),
         )
     console.print(table)
-    if replicas["looked_at"] > 1 or len({entry["level"] for entry in document.get("gates", [])}) > 1:
+    if replicas.looked_at > 1 or len({entry.level for entry in document.gates or []}) > 1:
         console.print(Text("Ranges are over replicas and levels.", style="dim"))
 
 
-def _with_error(noise: dict[str, Any] | None) -> Text:
+def _with_error(noise: NoiseReport | None) -> Text:
     if noise is None:
         return Text("")
-    spread = f" ± {2 * noise['se']:.3f}" if noise["se"] is not None else ""
-    value = "undefined" if noise["value"] is None else f"{noise['value']:.3f}"
-    return Text(f"{noise['metric']} {value}").append(spread, style="dim")
+    spread = f" ± {2 * noise.se:.3f}" if noise.se is not None else ""
+    value = "undefined" if noise.value is None else f"{noise.value:.3f}"
+    return Text(f"{noise.metric} {value}").append(spread, style="dim")
 
 
-def _range(values: list[float | None], form: str) -> str:
+def _range(values: Sequence[float | None], form: str) -> str:
     """The least and the most of some numbers, or the one that all of them are."""
     known = [format(value, form) for value in sorted(value for value in values if value is not None)]
     return "" if not known else known[0] if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
 
 
-def show_metrics(tasks: dict[str, Any], title: str, interval_note: str | None = None) -> None:
+def show_metrics(tasks: Mapping[str, TaskReport], title: str, interval_note: str | None = None) -> None:
     """Every metric of every task, and of a funnel's joint events: mean, 95 % interval over replicas, ensemble."""
     table = _grid(title, "task", "metric", "mean", "95 % interval", "ensemble")
-    joint = {task["joint"]["name"]: task["joint"] for task in tasks.values() if "joint" in task}
-    for name, task in {**tasks, **joint}.items():
-        for metric, value in task["metrics"].items():
-            if value["mean"] is None:
-                table.add_row(Text(name), Text(metric), Text("undefined"), Text(task["undefined"].get(metric, "")), Text(""))
+    joint = {task.joint.name: task.joint for task in tasks.values() if task.joint}
+    scores: dict[str, Scores] = {**tasks, **joint}
+    for name, task in scores.items():
+        for metric, value in task.metrics.items():
+            if value.mean is None:
+                table.add_row(Text(name), Text(metric), Text("undefined"), Text(task.undefined.get(metric, "")), Text(""))
                 continue
-            interval = "{:.4f} to {:.4f}".format(*value["ci95"]) if value["ci95"] else ""
-            table.add_row(Text(name), Text(metric), _number(value["mean"]), Text(interval), _number(task["ensemble"][metric]))
+            interval = "{:.4f} to {:.4f}".format(*value.ci95) if value.ci95 else ""
+            table.add_row(Text(name), Text(metric), _number(value.mean), Text(interval), _number(task.ensemble[metric]))
     _console().print(table)
     _show_note(interval_note)
 
 
-def show_calibration(tasks: dict[str, Any], title: str) -> None:
+def show_calibration(tasks: Mapping[str, TaskReport], title: str) -> None:
     """What calibration changed, where there is any: the ensemble's metrics before and after."""
     table = _grid("", "task", "method", "metric", "before", "after")
     for name, task in tasks.items():
-        found = task.get("calibrated")
-        for metric in CALIBRATED if found else ():
-            before, after = task["ensemble"][metric], found["metrics"][metric]
-            table.add_row(Text(name), Text(found["method"]), Text(metric), _number(before), _number(after))
+        calibrated = task.calibrated
+        if calibrated is None:
+            continue
+        for metric in CALIBRATED:
+            before, after = task.ensemble[metric], calibrated.metrics[metric]
+            table.add_row(Text(name), Text(calibrated.method), Text(metric), _number(before), _number(after))
     if table.rows:
         _console().print(Text(f"\n{title}", style="bold"))
         _console().print(table)
 
 
-def show_fusion(fusion: Any, result: dict[str, Any] | None) -> None:
+def show_fusion(fusion: Fusion | None, result: FusionSearch | None) -> None:
     """The formula of the score, and of a search what it reaches beside each prediction alone."""
     if fusion is None:
         print("there is no fusion")
@@ -152,23 +157,23 @@ def show_fusion(fusion: Any, result: dict[str, Any] | None) -> None:
     print(f"{fusion.formula()}   (version {fusion.version}, {fusion.made.get('how', 'unknown')})")
     if result is None:
         return
-    counts = ((result["rows"], "row"), (result["visits"], "visit"), (len(result["trials"]), "trial"))
+    counts = ((result.rows, "row"), (result.visits, "visit"), (len(result.trials), "trial"))
     print("\n" + ", ".join(count_of(*count) for count in counts))
-    names = [one["objective"] for one in result["objectives"]]
-    fused, random = result["trials"][result["chosen"]]["values"], [one["random"] for one in result["objectives"]]
-    _ranked_by(names, {FUSED: fused, **{f"{name} alone": values for name, values in result["alone"].items()}, RANDOM: random})
+    names = [one.objective for one in result.objectives]
+    fused, random = result.trials[result.chosen].values, [one.random for one in result.objectives]
+    _ranked_by(names, {FUSED: fused, **{f"{name} alone": values for name, values in result.alone.items()}, RANDOM: random})
 
 
-def show_ranking(found: dict[str, Any] | None) -> None:
+def show_ranking(ranking: FusionRanking | None) -> None:
     """How the fused score ranks the visits of a log, beside each prediction alone; nothing where there is no fusion."""
-    if not found:
+    if ranking is None:
         return
-    print(f"\n{found['formula']}   (version {found['version']}), {count_of(found['visits'], 'visit')}")
-    values = list(found["objectives"].values())
-    rows = {FUSED: [one["fused"] for one in values]}
-    for name in values[0]["alone"] if values else ():
-        rows[f"{name} alone"] = [one["alone"][name] for one in values]
-    _ranked_by(list(found["objectives"]), {**rows, RANDOM: [one["random"] for one in values]})
+    print(f"\n{ranking.formula}   (version {ranking.version}), {count_of(ranking.visits, 'visit')}")
+    objectives = list(ranking.objectives.values())
+    rows = {FUSED: [one.fused for one in objectives]}
+    for name in objectives[0].alone if objectives else ():
+        rows[f"{name} alone"] = [one.alone[name] for one in objectives]
+    _ranked_by(list(ranking.objectives), {**rows, RANDOM: [one.random for one in objectives]})
 
 
 def _ranked_by(names: list[str], rows: dict[str, list[float]]) -> None:
@@ -179,55 +184,53 @@ def _ranked_by(names: list[str], rows: dict[str, list[float]]) -> None:
         _console().print(table)
 
 
-def show_comparison(document: dict[str, Any], headline: str) -> None:
+def show_comparison(document: ComparisonDocument, headline: str) -> None:
     """What each task reached and gained, what each architecture cost, and the verdict last, where the eye rests."""
     table = _grid("each task on test, mean over replicas", "task", "architecture", "in", "mean", "gain ± 95 %", "verdict")
     for column in (1, 5):
         table.columns[column].justify = "left"
     for column in (1, 4, 5):
         table.columns[column].no_wrap = True
-    for task in document["schema"]["tasks"]:
-        for i, (name, result) in enumerate(document["results"].items()):
-            found = document["verdicts"].get(name, {}).get(task["name"])
-            found = found and {**found, "verdict": outcome(document, name, task["name"])}
-            cells = _result_cells(result["tasks"][task["name"]]) + _verdict_cells(found, name == document["baseline"])
-            table.add_row(Text(task["name"] if i == 0 else ""), Text(name), *cells)
+    for task in task_names(document):
+        for i, (name, result) in enumerate(document.results.items()):
+            cells = _result_cells(result.tasks[task]) + _verdict_cells(document, name, task)
+            table.add_row(Text(task if i == 0 else ""), Text(name), *cells)
     _console().print(table)
-    _show_note(document.get("interval_note"))
+    _show_note(document.interval_note)
     _console().print()
     cost = _grid("cost", "architecture", "parameters", "network", "FLOPs a row", "seconds", "validation")
-    for name, result in document["results"].items():
+    for name, result in document.results.items():
         cost.add_row(
             Text(name),
-            Text(f"{result['parameters']:,}"),
-            Text(f"{result['network_parameters']:,}"),
-            Text(f"{result['flops']:,}"),
-            Text(f"{result['seconds']:.0f}"),
-            _number(document["valid"][name]["mean"]),
+            Text(f"{result.parameters:,}"),
+            Text(f"{result.network_parameters:,}"),
+            Text(f"{result.flops:,}"),
+            Text(f"{result.seconds:.0f}"),
+            _number(document.valid[name].mean),
         )
     _console().print(cost)
     _console().print()
-    for architecture, sweep in document.get("sweep", {}).items():
+    for architecture, sweep in (document.sweep or {}).items():
         show_sweep(architecture, sweep)
     _console().print(Text(headline, style="bold"))
-    if document["best"]:
-        _console().print(Text(document["best"]["reason"] + " The choice is made on validation alone."))
-    if document.get("recommendation"):
-        _show_advice(document["recommendation"], document["transfer"]["seesaws"])
+    if document.best:
+        _console().print(Text(document.best.reason + " The choice is made on validation alone."))
+    if document.recommendation and document.transfer:
+        _show_advice(document.recommendation, document.transfer.seesaws)
 
 
-def _show_advice(advice: dict[str, Any], seesaws: list[dict[str, Any]]) -> None:
+def _show_advice(advice: Recommendation, seesaws: Sequence[Seesaw]) -> None:
     """What to do and why, and which tasks pay for which."""
-    told = [f"Seesaw, {one['from']} to {one['to']}: {one['gains']} gains, {one['loses']} loses." for one in seesaws if one["sure"]]
+    told = [f"Seesaw, {one.origin} to {one.to}: {one.gains} gains, {one.loses} loses." for one in seesaws if one.sure]
     possible = len(seesaws) - len(told)
     if possible:
         told.append(f"{count_of(possible, 'possible seesaw')}, of which one side may be luck: see the report.")
-    rule = str(advice["rule"])
+    rule = str(advice.rule)
     _console().print()
     _console().print(
-        Text(f"{rule.capitalize()}. ", style=ADVICE_STYLE.get(rule, "bold")).append(Text(advice["text"], style="not bold"))
+        Text(f"{rule.capitalize()}. ", style=ADVICE_STYLE.get(rule, "bold")).append(Text(advice.text, style="not bold"))
     )
-    for line in [*advice["reasons"], *told]:
+    for line in [*advice.reasons, *told]:
         _console().print(Text(f"- {line}", style="dim"))
 
 
@@ -236,17 +239,17 @@ def _show_note(note: str | None) -> None:
         _console().print(Text(note, style="dim"))
 
 
-def show_sweep(architecture: str, sweep: dict[str, Any]) -> None:
+def show_sweep(architecture: str, sweep: WeightSweep) -> None:
     """How each weighting of an architecture stands to fixed weights."""
-    front = sum(point["on_front"] for point in sweep["points"])
-    title = f"{architecture} against {len(sweep['points'])} vectors of fixed weights, {front} of them on the front"
-    table = _grid(title, "run", *sweep["reference"], "hypervolume", "verdict")
+    front = sum(point.on_front for point in sweep.points)
+    title = f"{architecture} against {len(sweep.points)} vectors of fixed weights, {front} of them on the front"
+    table = _grid(title, "run", *sweep.reference, "hypervolume", "verdict")
     styles = {"dominated": "bold red", "beyond the sweep": "bold green"}
-    for name, method in sweep["methods"].items():
-        added, whole = method["hypervolume_added"], sweep["hypervolume"]["test"]
-        cells = [_number(value) for value in method["test"].values()]
+    for name, method in sweep.methods.items():
+        added, whole = method.hypervolume_added, sweep.hypervolume["test"]
+        cells = [_number(value) for value in method.test.values()]
         cells.append(Text("undefined" if added is None or not whole else f"{added / whole:+.2%}"))
-        table.add_row(Text(name), *cells, Text(method["verdict"], style=styles.get(method["verdict"], "dim")))
+        table.add_row(Text(name), *cells, Text(method.verdict, style=styles.get(method.verdict, "dim")))
     _console().print(table)
     _console().print()
 
@@ -263,20 +266,22 @@ def show_architectures(rows: list[dict[str, Any]], title: str) -> None:
         _console().print(Text(row["problem"], style="red"))
 
 
-def _result_cells(task: dict[str, Any]) -> list[Text]:
-    metric = MAIN_METRIC[task["kind"]]
-    return [Text(metric), _number(task["metrics"][metric]["mean"])]
+def _result_cells(task: TaskReport) -> list[Text]:
+    metric = MAIN_METRIC[task.kind]
+    return [Text(metric), _number(task.metrics[metric].mean)]
 
 
-def _verdict_cells(found: dict[str, Any] | None, baseline: bool) -> list[Text]:
-    if found is None:
-        return [Text(""), Text("its own model" if baseline else "", style="dim")]
-    if found["gain"] is None:
+def _verdict_cells(document: ComparisonDocument, name: str, task: str) -> list[Text]:
+    entry = document.verdicts.get(name, {}).get(task)
+    if entry is None:
+        return [Text(""), Text("its own model" if name == document.baseline else "", style="dim")]
+    if entry.gain is None:
         return [Text(""), Text("undefined", style="dim")]
-    half = half_width(found["gain"], found["ci95"])
-    interval = f" ± {half:.4f}" if half is not None else " ({:+.4f} to {:+.4f})".format(*found["ci95"]) if found["ci95"] else ""
-    verdict = Text(f"{SIGNS[found['verdict']]} {found['verdict']}", style=VERDICT_STYLE[found["verdict"]])
-    return [Text(f"{found['gain']:+.4f}").append(interval, style="dim"), verdict]
+    half = half_width(entry.gain, entry.ci95)
+    interval = f" ± {half:.4f}" if half is not None else " ({:+.4f} to {:+.4f})".format(*entry.ci95) if entry.ci95 else ""
+    word = outcome(document, name, task)
+    verdict = Text(f"{SIGNS[word]} {word}", style=VERDICT_STYLE[word])
+    return [Text(f"{entry.gain:+.4f}").append(interval, style="dim"), verdict]
 
 
 def _number(value: float | None) -> Text:

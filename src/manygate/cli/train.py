@@ -58,13 +58,10 @@ def train(
     show, command = open_progress(progress), command_line(resume)
     _, document = resumable("train", folder, lambda: train_run(log_rows, settings, folder, show, command))
     if json:
-        print_json(document)
+        print_json(document.to_tree())
     else:
-        result = document["results"][settings.architecture]
-        show_metrics(
-            result["tasks"],
-            f"{settings.architecture} on test, {count_of(result['replicas'], 'replica')}",
-            document["interval_note"],
-        )
-        show_calibration(result["tasks"], "calibrated on validation rows, judged on test")
+        result = document.results[settings.architecture]
+        title = f"{settings.architecture} on test, {count_of(result.replicas, 'replica')}"
+        show_metrics(result.tasks, title, document.interval_note)
+        show_calibration(result.tasks, "calibrated on validation rows, judged on test")
         print(f"\nbundle {folder / 'bundle'}\nreport {folder / 'report.html'}")

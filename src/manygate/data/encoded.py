@@ -21,6 +21,7 @@ from manygate.data.sources import Sources, open_sources
 from manygate.data.split import PARTS, split_log
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError, raise_all, setting
+from manygate.results.evaluation import DataSummary, FeatureSummary, LabelSummary
 from manygate.schema import Schema, Task
 
 IDS_AT_ONCE = 65_536
@@ -56,8 +57,8 @@ class EncodedLog:
                 digest.update(np.ascontiguousarray(array[:1_000_000]).data)
         return digest.hexdigest()
 
-    def summary(self) -> dict[str, Any]:
-        """Counts for people: rows, labels and features, JSON-ready."""
+    def summary(self) -> DataSummary:
+        """Counts for people: rows, labels and features."""
         schema, encoder = self.schema, self.encoder
         tasks = {
             task.name: {part: self._label_summary(rows, t, task) for part, rows in self.parts.items()}
@@ -65,26 +66,27 @@ class EncodedLog:
         }
         unknown = self._unknown_shares()
         features = [
-            {
-                "name": feature.name,
-                "kind": feature.kind,
-                "bias": feature.bias,
-                "rows": encoder.vocabularies[feature.name].rows if feature.name in encoder.vocabularies else None,
-                "columns": encoder.scales[feature.name].units if feature.name in encoder.scales else None,
-                "null_share": encoder.null_share[feature.name],
-                "unknown_share": unknown.get(feature.name),
-                "note": feature.note,
-            }
+            FeatureSummary(
+                name=feature.name,
+                kind=feature.kind,
+                bias=feature.bias,
+                rows=encoder.vocabularies[feature.name].rows if feature.name in encoder.vocabularies else None,
+                columns=encoder.scales[feature.name].units if feature.name in encoder.scales else None,
+                null_share=encoder.null_share[feature.name],
+                unknown_share=unknown.get(feature.name),
+                note=feature.note,
+            )
             for feature in schema.features
         ]
         rows = {part: len(rows) for part, rows in self.parts.items()}
-        return {"log": self.source, "rows": rows, "tasks": tasks, "features": features, "warnings": self.warnings}
+        return DataSummary(log=self.source, rows=rows, tasks=tasks, features=features, warnings=list(self.warnings))
 
-    def _label_summary(self, rows: Rows, t: int, task: Task) -> dict[str, Any]:
+    def _label_summary(self, rows: Rows, t: int, task: Task) -> LabelSummary:
         weight_N = rows.weight_BT[:, t]
         label_N = self.encoder.labels[task.name].decode(rows.label_BT[:, t].astype(np.float64))
         known = weight_N > 0
-        return {"rows": int(known.sum()), "mean": float(np.average(label_N, weights=weight_N)) if known.any() else None}
+        mean = float(np.average(label_N, weights=weight_N)) if known.any() else None
+        return LabelSummary(rows=int(known.sum()), mean=mean)
 
     def _unknown_shares(self) -> dict[str, float]:
         """Share of test rows whose id training had not seen (often enough), by sparse feature."""

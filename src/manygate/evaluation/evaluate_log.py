@@ -7,30 +7,30 @@ from typing import Any
 from manygate.data.encoded import encode_labelled, labelled_table
 from manygate.evaluation.task_report import task_report
 from manygate.metrics.uncertainty import interval_note
+from manygate.results.evaluation import LogEvaluation
 from manygate.scoring.fusion_search import judge_fusion
 from manygate.scoring.judged import feature_numbers, judged
 from manygate.scoring.predictor import Predictor
 
 
-def evaluate_log(predictor: Predictor, log: Any) -> dict[str, Any]:
-    """Every metric of every task on a log: {log, rows, tasks: {task: {metrics, ensemble, undefined, calibration, calibrated}}}.
+def evaluate_log(predictor: Predictor, log: Any) -> LogEvaluation:
+    """Every metric of every task on a log.
 
     With a fusion and a group column also ``fusion``, how the score ranks the visits:
     :func:`manygate.scoring.fusion_search.judge_fusion`.
     """
     table = labelled_table(predictor.encoder, log)
-    rows, fusion = encode_labelled(predictor.encoder, table), predictor.fusion
+    rows, fusion, replicas = encode_labelled(predictor.encoder, table), predictor.fusion, predictor.model.replicas
     logit_RNT = predictor.logits(rows)
-    report = task_report(logit_RNT, rows, predictor.problem, predictor.calibration)
-    replicas = predictor.model.replicas
-    document = {
-        "log": table.name,
-        "rows": len(rows),
-        "replicas": replicas,
-        "interval_note": interval_note(replicas),
-        "tasks": report,
-    }
-    if fusion and fusion.active and predictor.schema.group is not None:
-        number = feature_numbers(table, fusion.features)
-        document["fusion"] = judge_fusion(judged(predictor, rows, predictor.columns(logit_RNT), number), fusion)
-    return document
+    report = LogEvaluation(
+        log=table.name,
+        rows=len(rows),
+        replicas=replicas,
+        tasks=task_report(logit_RNT, rows, predictor.problem, predictor.calibration),
+        interval_note=interval_note(replicas),
+    )
+    if not (fusion and fusion.active and predictor.schema.group is not None):
+        return report
+    number = feature_numbers(table, fusion.features)
+    ranking = judge_fusion(judged(predictor, rows, predictor.columns(logit_RNT), number), fusion)
+    return report.model_copy(update={"fusion": ranking})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from manygate import metrics
 from manygate.data.rows import Rows
 from manygate.metrics import paired
 from manygate.model.problem import Problem
+from manygate.results.summary import MetricGain
 from manygate.schema import Task
 
 
@@ -32,14 +32,24 @@ def clusters(rows: Rows) -> np.ndarray:
     return np.arange(len(rows)) if rows.group_B is None else np.unique(rows.group_B, return_inverse=True)[1]
 
 
-def gains(one: dict[str, paired.Measured], other: dict[str, paired.Measured], tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
+def gains(one: dict[str, paired.Measured], other: dict[str, paired.Measured], tasks: Sequence[Task]) -> dict[str, MetricGain]:
     """What each task gains over another model: {task: {metric, gain, ci95, verdict, sd_replicas, se_test}}.
 
     Replica r of one is paired with replica r of the other. Replicas differ in initial weights and dropout; all see the same
     training rows in the same order. The interval takes in both kinds of chance, the seeds' and the test rows' (see
     :func:`manygate.metrics.uncertainty.paired_gain`).
     """
+    found = {task.name: paired.gain(one[task.name], other[task.name]) for task in tasks}
+    metric_of = {task.name: metrics.MAIN_METRIC[task.kind] for task in tasks}
     return {
-        task.name: {"metric": metrics.MAIN_METRIC[task.kind], **paired.alone(paired.gain(one[task.name], other[task.name]))}
-        for task in tasks
+        task: MetricGain(
+            metric=metric_of[task],
+            gain=gain.gain,
+            ci95=gain.ci95,
+            sd_replicas=gain.sd_replicas,
+            se_test=gain.se_test,
+            verdict=gain.verdict,
+            reason=gain.reason,
+        )
+        for task, gain in found.items()
     }

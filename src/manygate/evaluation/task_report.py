@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from manygate import metrics
 from manygate.data.rows import Rows
 from manygate.model.problem import Problem
+from manygate.results.summary import Calibrated, JointReport, MetricSummary, Scores, TaskReport
 from manygate.schema import Task
 from manygate.schema.task import joint_name
 from manygate.scoring.calibration import Calibration
@@ -20,7 +19,7 @@ def task_report(
     rows: Rows,
     problem: Problem,
     calibration: Calibration | None = None,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, TaskReport]:
     """Every metric of every task: mean, sd, 95 % interval and values over replicas; the ensemble; calibration.
 
     With a calibrator, ``calibrated`` says the same of the ensemble after it: method, metrics and calibration.
@@ -29,28 +28,28 @@ def task_report(
     output_RNT = outputs(logit_RNT, problem)
     labelled = [problem.labelled(rows, t) for t in range(len(tasks))]
     label_NT, weight_NT = (np.stack(columns, axis=1) for columns in zip(*labelled, strict=True))
-    report = {}
+    parts: dict[str, dict[str, object]] = {}
     for t, task in enumerate(tasks):
         label_N, weight_N = label_NT[:, t], weight_NT[:, t]
-        report[task.name] = _one_task(task, output_RNT[..., t], label_N, weight_N, rows.group_B)
+        parts[task.name] = _one_task(task, output_RNT[..., t], label_N, weight_N, rows.group_B).to_tree()
         if calibration is not None and task.name in calibration.tasks:
             calibrator = calibration.tasks[task.name]
             after_N = calibrator.apply(output_RNT[..., t].mean(axis=0))
             values, undefined = metrics.task_metrics(task.kind, label_N, after_N, weight_N, rows.group_B)
-            report[task.name]["calibrated"] = {
-                "method": calibrator.method,
-                "metrics": {name: value if np.isfinite(value) else None for name, value in values.items()},
-                "undefined": undefined,
-                "calibration": metrics.calibration_curve(label_N, after_N, weight_N),
-            }
+            parts[task.name]["calibrated"] = Calibrated(
+                method=calibrator.method,
+                metrics={name: value if np.isfinite(value) else None for name, value in values.items()},
+                undefined=undefined,
+                calibration=metrics.calibration_curve(label_N, after_N, weight_N),
+            )
     for t, joint in _joint_reports(output_RNT, label_NT, weight_NT, problem, rows.group_B).items():
-        report[tasks[t].name]["joint"] = joint
-    return report
+        parts[tasks[t].name]["joint"] = joint
+    return {name: TaskReport.model_validate(part) for name, part in parts.items()}
 
 
 def _joint_reports(
     output_RNT: np.ndarray, label_NT: np.ndarray, weight_NT: np.ndarray, problem: Problem, group_N: np.ndarray | None
-) -> dict[int, dict[str, Any]]:
+) -> dict[int, JointReport]:
     """Of each task after another the metrics of what is expected on any row, on all rows of the funnel's first step."""
     tasks, steps, reports = problem.tasks, problem.targets.steps, {}
     joint_RNT, joint_label_NT, joint_weight_NT = joint_outputs(output_RNT, steps), label_NT.copy(), weight_NT.copy()
@@ -59,28 +58,26 @@ def _joint_reports(
         joint_label_NT[:, t] = np.where(happened_N, label_NT[:, t], 0.0)
         joint_weight_NT[:, t] = np.where(happened_N, weight_NT[:, t], joint_weight_NT[:, after])
         own = _one_task(tasks[t], joint_RNT[..., t], joint_label_NT[:, t], joint_weight_NT[:, t], group_N)
-        reports[t] = {"name": joint_name(tasks[t], tasks), **own}
+        reports[t] = JointReport.model_validate({"name": joint_name(tasks[t], tasks), **own.to_tree()})
     return reports
 
 
-def _one_task(
-    task: Task, output_RN: np.ndarray, label_N: np.ndarray, weight_N: np.ndarray, group_N: np.ndarray | None
-) -> dict[str, Any]:
+def _one_task(task: Task, output_RN: np.ndarray, label_N: np.ndarray, weight_N: np.ndarray, group_N: np.ndarray | None) -> Scores:
     per_replica = [metrics.task_metrics(task.kind, label_N, output_N, weight_N, group_N) for output_N in output_RN]
     mean_N = output_RN.mean(axis=0)
     ensemble, undefined = metrics.task_metrics(task.kind, label_N, mean_N, weight_N, group_N)
-    report: dict[str, Any] = {
-        "kind": task.kind,
-        "rows": int((weight_N > 0).sum()),
-        "metrics": {name: _over_replicas(name, [values[name] for values, _ in per_replica]) for name in per_replica[0][0]},
-        "ensemble": {name: value if np.isfinite(value) else None for name, value in ensemble.items()},
-        "undefined": undefined,
-    }
-    if task.kind == "binary":
-        report["calibration"] = metrics.calibration_curve(label_N, mean_N, weight_N)
-    return report
+    scores = Scores(
+        kind=task.kind,
+        rows=int((weight_N > 0).sum()),
+        metrics={name: _over_replicas(name, [values[name] for values, _ in per_replica]) for name in per_replica[0][0]},
+        ensemble={name: value if np.isfinite(value) else None for name, value in ensemble.items()},
+        undefined=undefined,
+    )
+    if task.kind != "binary":
+        return scores
+    return scores.model_copy(update={"calibration": metrics.calibration_curve(label_N, mean_N, weight_N)})
 
 
-def _over_replicas(name: str, values: list[float]) -> dict[str, Any]:
+def _over_replicas(name: str, values: list[float]) -> MetricSummary:
     metric = metrics.METRICS[name]
     return metrics.interval(values, metric.lowest, metric.highest)

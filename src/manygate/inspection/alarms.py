@@ -1,60 +1,77 @@
-"""What an alarm is, and the words that alarms share.
+"""Alarms, and the words that they share.
 
-An alarm is ``{kind, severity, title, message, numbers, advice}``: ``severity`` is ``serious`` (part of the model or of the data
-does nothing), ``warning`` (look into it) or ``note`` (worth knowing; nothing need be wrong). Numbers of replicas, experts and
-levels are counted from 1 in words, and from 0 in ``numbers``.
+An alarm's ``severity`` is ``serious`` (part of the model or of the data does nothing), ``warning`` (look into it) or ``note``
+(worth knowing; nothing need be wrong). Words count replicas, experts and levels from 1; ``numbers`` counts them from 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
-Alarm = dict[str, Any]
+from pydantic import JsonValue
 
-SEVERITIES = ("serious", "warning", "note")
+from manygate.results.base import Record
+from manygate.results.inspection import Alarm, GateUse, SeenGates, Severity
+
+SEVERITIES: tuple[Severity, ...] = ("serious", "warning", "note")
+Entry = TypeVar("Entry")
+Use = tuple[SeenGates, GateUse]
+"""A level of a replica, and a task's gate there."""
 
 
-def alarm(kind: str, severity: str, title: str, message: str, advice: str, **numbers: Any) -> Alarm:
+def alarm(kind: str, severity: Severity, title: str, message: str, advice: str, **numbers: Any) -> Alarm:
+    """An alarm; ``numbers`` may hold records."""
     said = message[:1].upper() + message[1:]
-    return {"kind": kind, "severity": severity, "title": title, "message": said, "numbers": numbers, "advice": advice}
+    plain = {name: to_plain(value) for name, value in numbers.items()}
+    return Alarm(kind=kind, severity=severity, title=title, message=said, numbers=plain, advice=advice)
+
+
+def to_plain(value: Any) -> Any:
+    """A number, a record or a list of records as JSON has it."""
+    if isinstance(value, Record):
+        return value.to_tree()
+    return [to_plain(part) for part in value] if isinstance(value, list) else value
 
 
 def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def grouped(entries: list[Any], key: Callable[[Any], str]) -> list[tuple[str, list[Any]]]:
+def grouped(entries: list[Entry], key: Callable[[Entry], str]) -> list[tuple[str, list[Entry]]]:
     """Entries of one key together, in the order of their first appearance."""
     order = {name: place for place, name in enumerate(dict.fromkeys(map(key, entries)))}
     ranked = sorted(entries, key=lambda entry: order[key(entry)])
     return [(name, list(group)) for name, group in groupby(ranked, key)]
 
 
-def place(entry: dict[str, Any]) -> str:
-    level = "" if entry["level"] == "experts" else f", {entry['level']}"
-    return f"replica {entry['replica'] + 1}{level}"
+def level_name(replica: int, level: str) -> str:
+    """A replica and its level in words; the level is left out where there is only one."""
+    return f"replica {replica + 1}{'' if level == 'experts' else f', {level}'}"
 
 
-def places(pairs: list[Any], say: Callable[[dict[str, Any]], str]) -> str:
-    return "; ".join(f"{place(entry)} {say(use)}" for entry, use in pairs)
+def level_words(uses: list[Use], words: Callable[[GateUse], str]) -> str:
+    """Each level with words about a task's gate there."""
+    return "; ".join(f"{level_name(entry.replica, entry.level)} {words(use)}" for entry, use in uses)
 
 
-def top_expert(use: dict[str, Any]) -> str:
-    best = max(use["mean"])
-    return f"expert {use['mean'].index(best) + 1} ({percent(best)})"
+def top_expert(use: GateUse) -> str:
+    """The expert with the largest mean weight, and the weight."""
+    best = max(use.mean)
+    return f"expert {use.mean.index(best) + 1} ({percent(best)})"
 
 
-def on_own_expert(entry: dict[str, Any], use: dict[str, Any]) -> bool:
+def on_own_expert(entry: SeenGates, use: GateUse) -> bool:
     """Whether a gate's favourite is an expert that no other task's gate sees, though there is a choice."""
-    best = use["mean"].index(max(use["mean"]))
-    others = [other for other in entry["tasks"] if other is not use]
-    return len(use["sees"]) > 1 and bool(others) and not any(best in other["sees"] for other in others)
+    best = use.mean.index(max(use.mean))
+    others = [other for other in entry.tasks if other is not use]
+    return len(use.sees) > 1 and bool(others) and not any(best in other.sees for other in others)
 
 
-def polarised_rows(use: dict[str, Any]) -> str:
-    return f"{percent(use['polarised'])} of rows"
+def polarised_rows(use: GateUse) -> str:
+    """The share of polarised rows, in words."""
+    return f"{percent(use.polarised or 0.0)} of rows"
 
 
 def numbered(noun: str, places: list[int]) -> str:
@@ -71,7 +88,14 @@ def named(part: str) -> str:
     return part if part in ("experts", "towers") or part.startswith("shared") else f"the {part}" if " " not in part else part
 
 
-def gate_numbers(entry: dict[str, Any], use: dict[str, Any]) -> dict[str, Any]:
-    numbers = {name: use[name] for name in ("entropy_share", "polarised")}
-    best = max(use["mean"])
-    return {"replica": entry["replica"], "level": entry["level"], "expert": use["mean"].index(best), "weight": best, **numbers}
+def gate_numbers(entry: SeenGates, use: GateUse) -> JsonValue:
+    """The numbers of a gate that an alarm gives."""
+    best = max(use.mean)
+    return {
+        "replica": entry.replica,
+        "level": entry.level,
+        "expert": use.mean.index(best),
+        "weight": best,
+        "entropy_share": use.entropy_share,
+        "polarised": use.polarised,
+    }

@@ -5,7 +5,6 @@ Its form is in docs/results.md. Shape suffixes: R replicas, N rows, T tasks.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +26,8 @@ from manygate.inspection.spectra import embedding_report
 from manygate.inspection.survey import Level, experts_report, gates_report, layers_report, survey, towers_report
 from manygate.model import MultiTaskModel
 from manygate.model.member import first_replicas
+from manygate.results.evaluation import Epoch
+from manygate.results.inspection import EpochGates, Inspection, InspectionDocument
 from manygate.scoring.predictor import Predictor
 
 DOCUMENT_VERSION = 1
@@ -47,7 +48,7 @@ def look(
     parts: Iterable[str] = PARTS,
     replicas: int = REPLICAS,
     by: tuple[str, pa.Array] | None = None,
-) -> Document:
+) -> Inspection:
     """Measure the parts asked for on encoded rows, for the first replicas, and raise alarms.
 
     ``by`` is a column's name and its values beside the rows.
@@ -74,8 +75,10 @@ def look(
         found["importance"] = importance_report(model, rows)
     if "embeddings" in wanted:
         found["embeddings"] = embedding_report(model, rows)
-    found["alarms"] = raise_alarms(found)
-    return rounded(found)
+    found["alarms"] = []
+    measured = Inspection.model_validate(found)
+    alarmed = measured.model_copy(update={"alarms": raise_alarms(measured)})
+    return Inspection.model_validate(rounded(alarmed.to_tree()))
 
 
 def _survey(
@@ -129,7 +132,7 @@ def _by_segment(
     return report
 
 
-def look_at_run(model: MultiTaskModel, rows: Rows) -> Document:
+def look_at_run(model: MultiTaskModel, rows: Rows) -> Inspection:
     """The cheap parts on validation rows, as a training run keeps them."""
     keep_B = np.zeros(len(rows), dtype=bool)
     keep_B[np.linspace(0, len(rows) - 1, min(len(rows), ROWS_OF_A_RUN)).round().astype(np.int64)] = True
@@ -143,9 +146,9 @@ def inspect_log(
     rows: int = ROWS,
     by: str | None = None,
     replicas: int = REPLICAS,
-    history: Sequence[dict[str, Any]] = (),
-) -> Document:
-    """Everything measured on a labelled log, as one JSON-ready document."""
+    history: Sequence[Epoch] = (),
+) -> InspectionDocument:
+    """Everything measured on a labelled log."""
     given = {"rows": rows, "replicas": replicas}
     raise_all(f"{what}: expected at least 1, found {value}." for what, value in given.items() if value < 1)
     wanted = check_parts(parts)
@@ -154,18 +157,19 @@ def inspect_log(
     name, total, chosen, column = read_sample(predictor.encoder, log, rows, by)
     segment = (by, column) if by is not None and column is not None else None
     found = look(predictor.model, chosen, wanted, replicas, segment)
-    over_time = [{"epoch": entry["epoch"], "gates": entry["gates"]} for entry in history if entry.get("gates")]
+    over_time = [EpochGates(epoch=entry.epoch, gates=entry.gates) for entry in history if entry.gates]
     head = {"inspection_version": DOCUMENT_VERSION, "manygate_version": version("manygate"), "log": name, "rows_of_log": total}
-    return {**head, **found, **({"history": over_time} if "gates" in wanted else {})}
+    parts_over_time = {"history": over_time} if "gates" in wanted else {}
+    return InspectionDocument.model_validate({**head, **found.to_tree(), **parts_over_time})
 
 
-def read_history(folder: Path) -> list[dict[str, Any]]:
+def read_history(folder: Path) -> list[Epoch]:
     """The epochs of the run in a folder, by its metrics.jsonl; empty without one."""
     path = folder / "metrics.jsonl"
     if not path.is_file():
         return []
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [Epoch.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except ValueError as error:
         raise InputError(f"{path}: not the epochs of a run ({error}). Restore it from a good copy, or remove it.") from None
 

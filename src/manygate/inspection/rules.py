@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from manygate.inspection.alarms import (
     SEVERITIES,
-    Alarm,
     alarm,
     gate_numbers,
     grouped,
+    level_name,
+    level_words,
     named,
     numbered,
     on_own_expert,
     percent,
-    place,
-    places,
     polarised_rows,
     top_expert,
 )
@@ -37,36 +35,35 @@ from manygate.inspection.thresholds import (
     UNUSED_WEIGHT,
 )
 from manygate.metrics.table import metric_label
+from manygate.results.inspection import Alarm, Inspection
 
-Document = dict[str, Any]
 
-
-def collapsed_gates(found: Document) -> Iterator[Alarm]:
+def collapsed_gates(found: Inspection) -> Iterator[Alarm]:
     """A task whose gate gives nearly all weight to one expert, on most rows."""
-    uses = [(entry, use) for entry in found.get("gates", []) for use in entry["tasks"] if use["polarised"] is not None]
-    for task, group in grouped(uses, lambda pair: str(pair[1]["task"])):
+    uses = [(entry, use) for entry in found.gates or [] for use in entry.tasks if use.polarised is not None]
+    for task, group in grouped(uses, lambda pair: pair[1].task):
         group = [(entry, use) for entry, use in group if not on_own_expert(entry, use)]
-        fallen = [(entry, use) for entry, use in group if max(use["mean"]) > COLLAPSED_WEIGHT]
-        split = [(e, u) for e, u in group if u["polarised"] > POLARISED_ROWS and max(u["mean"]) <= COLLAPSED_WEIGHT]
+        fallen = [(entry, use) for entry, use in group if max(use.mean) > COLLAPSED_WEIGHT]
+        split = [(e, u) for e, u in group if (u.polarised or 0.0) > POLARISED_ROWS and max(u.mean) <= COLLAPSED_WEIGHT]
         if fallen:
             yield alarm(
                 "collapsed_gate",
                 "serious",
                 f"The gate of {task} has collapsed",
-                f"It gives nearly all its weight to one expert: {places(fallen, top_expert)}. The task has in effect "
+                f"It gives nearly all its weight to one expert: {level_words(fallen, top_expert)}. The task has in effect "
                 "one expert, and the others learn nothing from it.",
                 "Try --gate-dropout 0.1 (Zhao et al. 2019), a --temperature of 2 or more, a smaller --learning-rate, or "
                 "--importance-weight 0.1.",
                 task=task,
                 gates=[gate_numbers(entry, use) for entry, use in fallen],
             )
-        if split and found.get("gate", "softmax") == "softmax":
+        if split and found.gate == "softmax":
             yield alarm(
                 "polarised_gate",
                 "warning",
                 f"The gate of {task} is polarised",
                 f"On most rows a single expert has more than {percent(POLARISED_WEIGHT)} of the weight: "
-                f"{places(split, polarised_rows)}. Which one differs from row to row.",
+                f"{level_words(split, polarised_rows)}. Which one differs from row to row.",
                 "That may be what you want (--gate topk does it on purpose and saves time). If not: --gate-dropout 0.1, or a "
                 "--temperature of 2 or more.",
                 task=task,
@@ -74,12 +71,12 @@ def collapsed_gates(found: Document) -> Iterator[Alarm]:
             )
 
 
-def unused_experts(found: Document) -> Iterator[Alarm]:
+def unused_experts(found: Inspection) -> Iterator[Alarm]:
     """Experts that no task uses."""
-    idle = [entry for entry in found.get("gates", []) if entry["unused"]]
+    idle = [entry for entry in found.gates or [] if entry.unused]
     if idle:
-        most = max(entry["unused_share"] for entry in idle)
-        told = "; ".join(f"{place(entry)} {numbered('expert', entry['unused'])}" for entry in idle)
+        most = max(entry.unused_share or 0.0 for entry in idle)
+        told = "; ".join(f"{level_name(entry.replica, entry.level)} {numbered('expert', entry.unused)}" for entry in idle)
         yield alarm(
             "unused_expert",
             "serious" if most >= 0.5 else "warning",
@@ -87,43 +84,48 @@ def unused_experts(found: Document) -> Iterator[Alarm]:
             f"Their mean weight is below {UNUSED_WEIGHT:g} in every task's gate that may use them: {told}. They cost time and "
             "memory, and change little.",
             "Train with fewer --experts, or keep them in use: --gate-dropout 0.1, --importance-weight 0.1.",
-            levels=[{"replica": entry["replica"], "level": entry["level"], "experts": entry["unused"]} for entry in idle],
+            levels=[{"replica": entry.replica, "level": entry.level, "experts": entry.unused} for entry in idle],
         )
 
 
-def dead_units(found: Document) -> Iterator[Alarm]:
+def dead_units(found: Inspection) -> Iterator[Alarm]:
     """Networks most of whose units are zero on every row, or nearly always."""
+    if found.dead is None:
+        return
+    gone = {(tower.replica, f"tower of {tower.task}") for tower in found.dead.towers}
     networks = [
-        {"replica": layer["replica"], "part": layer["part"], "layer": layer["layer"], **network}
-        for layer in found.get("dead", {}).get("layers", [])
-        for network in layer["networks"]
-        if network["dead"] >= DEAD_UNITS or network["zeros"] > MOSTLY_ZERO
+        (layer, network)
+        for layer in found.dead.layers
+        for network in layer.networks
+        if network.dead >= DEAD_UNITS or network.zeros > MOSTLY_ZERO
+        if (layer.replica, network.name) not in gone
     ]
-    gone = {(tower["replica"], f"tower of {tower['task']}") for tower in found.get("dead", {}).get("towers", [])}
-    networks = [network for network in networks if (network["replica"], network["name"]) not in gone]
-    for part, group in grouped(networks, lambda network: str(network["part"])):
+    for part, group in grouped(networks, lambda layer_and_network: layer_and_network[0].part):
         told = "; ".join(
-            f"replica {one['replica'] + 1}, {one['name']}: {percent(one['dead'])} of {one['units']} units are zero on every row, "
-            f"{percent(one['zeros'])} of all its outputs"
-            for one in group[:6]
+            f"replica {layer.replica + 1}, {network.name}: {percent(network.dead)} of {network.units} units are zero on every row, "
+            f"{percent(network.zeros)} of all its outputs"
+            for layer, network in group[:6]
         )
         more = f"; and {len(group) - 6} more" if len(group) > 6 else ""
         yield alarm(
             "dead_units",
-            "serious" if any(one["dead"] > MOSTLY_ZERO for one in group) else "warning",
+            "serious" if any(network.dead > MOSTLY_ZERO for _, network in group) else "warning",
             f"Dead units in {named(part)}",
             f"{told}{more}. What is zero on every row learns no more (HoME saw more than {percent(MOSTLY_ZERO)} of zeros in "
             "collapsed experts).",
             "Try --expert-norm (HoME's remedy: normalised experts with Swish), a smaller --learning-rate, --clip-norm 1, or "
             "--warmup 0.05.",
-            networks=group,
+            networks=[
+                {"replica": layer.replica, "part": layer.part, "layer": layer.layer, **network.to_tree()}
+                for layer, network in group
+            ],
         )
 
 
-def dead_towers(found: Document) -> Iterator[Alarm]:
+def dead_towers(found: Inspection) -> Iterator[Alarm]:
     """Tasks that get the same prediction on every row."""
-    for task, group in grouped(found.get("dead", {}).get("towers", []), lambda tower: str(tower["task"])):
-        why = "; ".join(f"replica {tower['replica'] + 1}: {tower['why']}" for tower in group)
+    for task, group in grouped(found.dead.towers if found.dead else [], lambda tower: tower.task):
+        why = "; ".join(f"replica {tower.replica + 1}: {tower.why}" for tower in group)
         yield alarm(
             "dead_tower",
             "serious",
@@ -135,17 +137,17 @@ def dead_towers(found: Document) -> Iterator[Alarm]:
         )
 
 
-def identical_experts(found: Document) -> Iterator[Alarm]:
+def identical_experts(found: Inspection) -> Iterator[Alarm]:
     """Experts of one level that give the same outputs."""
     pairs = [
-        {"replica": entry["replica"], "level": entry["level"], "experts": [a, b], "cka": cka, "cosine": entry["cosine"][a][b]}
-        for entry in found.get("experts", [])
-        for a, row in enumerate(entry["cka"])
+        (entry, a, b)
+        for entry in found.experts or []
+        for a, row in enumerate(entry.cka)
         for b, cka in enumerate(row[:a])
-        if (cka or 0) > IDENTICAL and (entry["cosine"][a][b] or 0) > IDENTICAL
+        if (cka or 0) > IDENTICAL and (entry.cosine[a][b] or 0) > IDENTICAL
     ]
     if pairs:
-        told = "; ".join(f"{place(pair)} {numbered('expert', sorted(pair['experts']))}" for pair in pairs[:6])
+        told = "; ".join(f"{level_name(entry.replica, entry.level)} {numbered('expert', [b, a])}" for entry, a, b in pairs[:6])
         more = f"; and {len(pairs) - 6} more pairs" if len(pairs) > 6 else ""
         yield alarm(
             "identical_experts",
@@ -154,23 +156,33 @@ def identical_experts(found: Document) -> Iterator[Alarm]:
             f"Their outputs agree on every row looked at (linear CKA and cosine above {IDENTICAL:g}): {told}{more}. One of them "
             "would do.",
             "Train with fewer --experts, or set them apart: --dropout, another --seed, a larger --learning-rate at the start.",
-            pairs=pairs,
+            pairs=[
+                {
+                    "replica": entry.replica,
+                    "level": entry.level,
+                    "experts": [a, b],
+                    "cka": entry.cka[a][b],
+                    "cosine": entry.cosine[a][b],
+                }
+                for entry, a, b in pairs
+            ],
         )
 
 
-def noise_tasks(found: Document) -> Iterator[Alarm]:
+def noise_tasks(found: Inspection) -> Iterator[Alarm]:
     """Tasks that are predicted no better than by chance."""
-    for task in found.get("noise", []):
-        if task["verdict"] == "better":
+    for task in found.noise or []:
+        if task.verdict == "better":
             continue
-        noise = task["verdict"] == "noise"
-        known = task["value"] is not None and task["se"] is not None
-        value = f"{metric_label(task['metric'])} {task['value']:.4f} ± {CHANCE_ERRORS * task['se']:.4f}" if known else "undefined"
+        noise = task.verdict == "noise"
+        value = "undefined"
+        if task.value is not None and task.se is not None:
+            value = f"{metric_label(task.metric)} {task.value:.4f} ± {CHANCE_ERRORS * task.se:.4f}"
         yield alarm(
             "noise_task" if noise else "too_few_rows",
             "serious" if noise else "note",
-            f"{task['task']} is predicted no better than by chance" if noise else f"Too few rows to judge {task['task']}",
-            f"On its {task['rows']:,} rows: {value}, and chance is {task['chance']:g}. "
+            f"{task.task} is predicted no better than by chance" if noise else f"Too few rows to judge {task.task}",
+            f"On its {task.rows:,} rows: {value}, and chance is {task.chance:g}. "
             + (
                 "Its labels look like noise to this model, and what it teaches the shared layers may disturb the other tasks."
                 if noise
@@ -179,15 +191,15 @@ def noise_tasks(found: Document) -> Iterator[Alarm]:
             "Check the label's column, its where and its delay; if nothing is wrong, drop the task or lower its weight."
             if noise
             else "Look at more rows: a larger log, or a larger --rows.",
-            **task,
+            **task.to_tree(),
         )
 
 
-def conflicts(found: Document) -> Iterator[Alarm]:
+def conflicts(found: Inspection) -> Iterator[Alarm]:
     """Pairs of tasks that pull shared parameters apart."""
-    strong = [one for one in found.get("conflict", []) if one["mean"] < CONFLICT and one["below_zero"] >= CONFLICT_BATCHES]
-    for pair, group in grouped(strong, lambda one: " and ".join(one["tasks"])):
-        told = ", ".join(f"{one['layer']} {one['mean']:.2f}" for one in group)
+    strong = [one for one in found.conflict or [] if one.mean < CONFLICT and one.below_zero >= CONFLICT_BATCHES]
+    for pair, group in grouped(strong, lambda one: " and ".join(one.tasks)):
+        told = ", ".join(f"{one.layer} {one.mean:.2f}" for one in group)
         yield alarm(
             "conflict",
             "warning",
@@ -199,18 +211,16 @@ def conflicts(found: Document) -> Iterator[Alarm]:
         )
 
 
-def collapsed_embeddings(found: Document) -> Iterator[Alarm]:
+def collapsed_embeddings(found: Inspection) -> Iterator[Alarm]:
     """Tables that lie in a few of their dimensions."""
     fallen = [
-        {name: one[name] for name in ("replica", "feature", "of", "dim", "possible")} | {"rank": one["plain"]["rank"]}
-        for one in found.get("embeddings", [])
-        if one["possible"] >= FEWEST_DIMENSIONS
-        and max(one["plain"]["share"] or 0.0, one["by_use"]["share"] or 0.0) < COLLAPSED_RANK
+        one
+        for one in found.embeddings or []
+        if one.possible >= FEWEST_DIMENSIONS and max(one.plain.share or 0.0, one.by_use.share or 0.0) < COLLAPSED_RANK
     ]
-    for feature, group in grouped(fallen, lambda one: str(one["feature"])):
+    for feature, group in grouped(fallen, lambda one: one.feature):
         told = "; ".join(
-            f"replica {one['replica'] + 1}{'' if one['of'] == 'shared' else ', ' + one['of']}: "
-            f"{one['rank']:.1f} of {one['possible']}"
+            f"replica {one.replica + 1}{'' if one.of == 'shared' else ', ' + one.of}: {one.plain.rank:.1f} of {one.possible}"
             for one in group
         )
         yield alarm(
@@ -221,11 +231,21 @@ def collapsed_embeddings(found: Document) -> Iterator[Alarm]:
             "A smaller --dim would do; or try a smaller --learning-rate, less --weight-decay, or embeddings of their own for the "
             "tasks (--architecture stem).",
             feature=feature,
-            tables=group,
+            tables=[
+                {
+                    "replica": one.replica,
+                    "feature": one.feature,
+                    "of": one.of,
+                    "dim": one.dim,
+                    "possible": one.possible,
+                    "rank": one.plain.rank,
+                }
+                for one in group
+            ],
         )
 
 
-Rule = Callable[[Document], Iterator[Alarm]]
+Rule = Callable[[Inspection], Iterator[Alarm]]
 RULES: tuple[Rule, ...] = (
     noise_tasks,
     dead_towers,
@@ -241,8 +261,8 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def raise_alarms(found: Document) -> list[Alarm]:
+def raise_alarms(found: Inspection) -> list[Alarm]:
     """Every alarm that the measured parts of a document give, the most severe first."""
-    rules = RULES if found["rows"] >= FEWEST_ROWS else (few_rows, noise_tasks)
+    rules = RULES if found.rows >= FEWEST_ROWS else (few_rows, noise_tasks)
     alarms = [alarm for rule in rules for alarm in rule(found)]
-    return sorted(alarms, key=lambda alarm: SEVERITIES.index(alarm["severity"]))
+    return sorted(alarms, key=lambda alarm: SEVERITIES.index(alarm.severity))

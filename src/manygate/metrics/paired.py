@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from manygate import metrics
 from manygate.metrics.task import Floats, Kind
 from manygate.metrics.uncertainty import bounded
+from manygate.results.summary import JointGain
 
 ALPHA = 0.05
 PROBABILITY_METRICS = ("log_loss", "calibration", "ece")
@@ -50,7 +50,7 @@ class Measured:
         return bool(self.kinks) and abs(self.value_R.mean()) < 2 * math.sqrt(self.kinks) * metrics.standard_error(self.influence_G)
 
 
-def gain(one: Measured, other: Measured, looks: int = 1) -> dict[str, Any]:
+def gain(one: Measured, other: Measured, looks: int = 1) -> JointGain:
     """What ``one`` gains over ``other``, positive when better: :func:`manygate.metrics.paired_gain` with a second interval.
 
     ``ci95`` stands alone. ``joint95`` holds for ``looks`` gains at once: each at the level 1 - 0.05 / looks, so that all of them
@@ -59,7 +59,7 @@ def gain(one: Measured, other: Measured, looks: int = 1) -> dict[str, Any]:
     and of the sum of the influences counts: models off by as much in opposite directions would else seem to differ beyond doubt.
 
     >>> one, other = Measured(np.array([0.7, 0.8]), np.array([0.1, -0.1])), Measured(np.array([0.6, 0.7]), np.zeros(2))
-    >>> round(gain(one, other)["gain"], 4), gain(one, other)["clusters"]
+    >>> round(gain(one, other).gain, 4), gain(one, other).clusters
     (0.1, 2)
     """
     gain_R, influence_G = one.value_R - other.value_R, one.influence_G - other.influence_G
@@ -67,17 +67,12 @@ def gain(one: Measured, other: Measured, looks: int = 1) -> dict[str, Any]:
         influence_G = max(influence_G, one.influence_G + other.influence_G, key=lambda value_G: float(np.sum(value_G**2)))
     se_test, clusters = metrics.standard_error(influence_G), metrics.cluster_count(influence_G)
     largest = one.highest - one.lowest
-    found = metrics.paired_gain(gain_R.tolist(), se_test, clusters, largest)
+    paired = metrics.paired_gain(gain_R.tolist(), se_test, clusters, largest)
     joint = None
-    if found["ci95"] is not None:
-        half = half_width(found["sd_replicas"], len(gain_R), se_test, clusters, looks)
-        joint = bounded(found["gain"] - half, found["gain"] + half, -largest, largest)
-    return found | {"joint95": joint, "clusters": clusters}
-
-
-def alone(found: dict[str, Any]) -> dict[str, Any]:
-    """Of a gain what stands alone: without the joint interval."""
-    return {key: value for key, value in found.items() if key not in ("joint95", "clusters")}
+    if paired.gain is not None and paired.sd_replicas is not None and paired.ci95 is not None:
+        half = half_width(paired.sd_replicas, len(gain_R), se_test, clusters, looks)
+        joint = bounded(paired.gain - half, paired.gain + half, -largest, largest)
+    return JointGain(**dict(paired), joint95=joint, clusters=clusters)
 
 
 def half_width(sd: float, replicas: int, se: float, clusters: int, looks: int = 1) -> float:

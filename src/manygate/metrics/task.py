@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from manygate.errors import InputError
+from manygate.results.summary import CalibrationBin
 
 Kind: TypeAlias = Literal["binary", "regression"]
 Floats: TypeAlias = NDArray[np.float64]
@@ -196,14 +197,14 @@ def ece(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights = None) 
 
 def calibration_curve(
     label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights = None, bins: int = BINS
-) -> list[dict[str, float]]:
+) -> list[CalibrationBin]:
     """The points of a reliability diagram, in :func:`ece`'s bins; empty bins are left out.
 
     >>> calibration_curve([0, 1, 0, 1], [0.25, 0.25, 0.75, 0.75], bins=2)[1]
-    {'predicted': 0.75, 'observed': 0.5, 'rows': 2}
+    CalibrationBin(predicted=0.75, observed=0.5, rows=2)
     """
     predicted, observed, _, rows = (column.tolist() for column in _bins(label_N, probability_N, weight_N, bins))
-    return [{"predicted": p, "observed": o, "rows": n} for p, o, n in zip(predicted, observed, rows, strict=True)]
+    return [CalibrationBin(predicted=p, observed=o, rows=n) for p, o, n in zip(predicted, observed, rows, strict=True)]
 
 
 def average_precision(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> float:

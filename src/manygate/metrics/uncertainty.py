@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from manygate.metrics.task import Floats, Kind, Weights, blocks, valid_rows, weighted_mean
+from manygate.results.base import Interval
+from manygate.results.summary import Gain, MetricSummary, Verdict
 
 MANY = 10_000  # from as many clusters on, t is as good as normal
 FEWEST_REPLICAS = 3
@@ -110,38 +111,39 @@ def interval_note(replicas: int) -> str | None:
     return f"{FEWEST_REPLICAS} or more replicas are needed for an interval, and {there_are}."
 
 
-def bounded(low: float, high: float, lowest: float, highest: float) -> list[float]:
+def bounded(low: float, high: float, lowest: float, highest: float) -> Interval:
     """An interval without the part that lies outside of what is possible.
 
     >>> bounded(0.9, 1.2, lowest=0.0, highest=1.0)
-    [0.9, 1.0]
+    (0.9, 1.0)
     """
-    return [max(low, lowest), min(high, highest)]
+    return max(low, lowest), min(high, highest)
 
 
-def interval(values: Sequence[float], lowest: float = -math.inf, highest: float = math.inf) -> dict[str, Any]:
-    """Mean, standard deviation (n - 1) and 95 % interval (Student's t) over replicas, ready for JSON.
+def interval(values: Sequence[float], lowest: float = -math.inf, highest: float = math.inf) -> MetricSummary:
+    """Mean, standard deviation (n - 1) and 95 % interval (Student's t) over replicas.
 
     Fewer than 3 values have no interval: with 2 of them t is 12.7, and the interval shows the two values' luck and nothing else.
     The interval stays within ``lowest`` to ``highest``, the range of the metric; to cut off what is impossible costs no coverage.
     One value has no sd; a NaN among the values becomes None and leaves mean, sd and interval None.
 
-    >>> interval([1.0, 2.0, 3.0])["mean"], interval([1.0, math.nan])
-    (2.0, {'mean': None, 'sd': None, 'ci95': None, 'values': [1.0, None]})
+    >>> interval([1.0, 2.0, 3.0]).mean, interval([1.0, math.nan])
+    (2.0, MetricSummary(mean=None, sd=None, ci95=None, values=[1.0, None]))
     """
     value_R = np.asarray(values, dtype=np.float64)
-    known: dict[str, Any] = {"mean": None, "sd": None, "ci95": None}
+    mean, sd, ci95 = None, None, None
     if value_R.size and np.isfinite(value_R).all():
-        known["mean"] = mean = float(value_R.mean())
+        mean = float(value_R.mean())
         if value_R.size > 1:
-            known["sd"] = sd = float(value_R.std(ddof=1))
-        if value_R.size >= FEWEST_REPLICAS:
-            half = t_quantile(value_R.size - 1) * sd / math.sqrt(value_R.size)
-            known["ci95"] = bounded(mean - half, mean + half, lowest, highest)
-    return known | {"values": [value if math.isfinite(value) else None for value in value_R.tolist()]}
+            sd = float(value_R.std(ddof=1))
+            if value_R.size >= FEWEST_REPLICAS:
+                half = t_quantile(value_R.size - 1) * sd / math.sqrt(value_R.size)
+                ci95 = bounded(mean - half, mean + half, lowest, highest)
+    known = [float(value) if math.isfinite(value) else None for value in value_R]
+    return MetricSummary(mean=mean, sd=sd, ci95=ci95, values=known)
 
 
-def paired_gain(gain_R: Sequence[float], se_test: float, clusters: int = MANY, largest: float = math.inf) -> dict[str, Any]:
+def paired_gain(gain_R: Sequence[float], se_test: float, clusters: int = MANY, largest: float = math.inf) -> Gain:
     """Is one model better than another? Mean paired gain with a 95 % interval in which seeds and test rows both count.
 
     ``gain_R`` is the gain of each replica (same seed, split and rows for both models), positive when better; ``se_test`` the
@@ -153,19 +155,20 @@ def paired_gain(gain_R: Sequence[float], se_test: float, clusters: int = MANY, l
     reason. No gain is larger than ``largest``, and the interval ends there. Each verdict is at the 95 % level on its own: nothing
     is corrected for many comparisons.
 
-    >>> paired_gain([0.010, 0.012, 0.011], se_test=0.001)["verdict"]
+    >>> paired_gain([0.010, 0.012, 0.011], se_test=0.001).verdict
     'helps'
-    >>> paired_gain([0.010, 0.012], se_test=0.001)["reason"]
+    >>> paired_gain([0.010, 0.012], se_test=0.001).reason
     '3 or more replicas are needed for an interval, and there are 2.'
     """
     seeds, known_se = interval(gain_R), math.isfinite(se_test)
-    ci95, verdict = None, "cannot tell"
-    reason = interval_note(len(gain_R)) if seeds["mean"] is not None else "The gain is undefined on the test rows."
+    ci95: Interval | None = None
+    verdict: Verdict = "cannot tell"
+    reason = interval_note(len(gain_R)) if seeds.mean is not None else "The gain is undefined on the test rows."
     if reason is None and not known_se:
         reason = "The standard error of the gain is undefined on the test rows."
-    if seeds["ci95"] and known_se:
-        half = math.hypot(seeds["ci95"][1] - seeds["mean"], t_quantile(max(min(clusters, MANY) - 1, 1)) * se_test)
-        ci95 = bounded(seeds["mean"] - half, seeds["mean"] + half, -largest, largest)
+    if seeds.mean is not None and seeds.ci95 and known_se:
+        half = math.hypot(seeds.ci95[1] - seeds.mean, t_quantile(max(min(clusters, MANY) - 1, 1)) * se_test)
+        ci95 = bounded(seeds.mean - half, seeds.mean + half, -largest, largest)
         verdict = "helps" if ci95[0] > 0 else "hurts" if ci95[1] < 0 else verdict
     se = float(se_test) if known_se else None
-    return {"gain": seeds["mean"], "ci95": ci95, "sd_replicas": seeds["sd"], "se_test": se, "verdict": verdict, "reason": reason}
+    return Gain(gain=seeds.mean, ci95=ci95, sd_replicas=seeds.sd, se_test=se, verdict=verdict, reason=reason)

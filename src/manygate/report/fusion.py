@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -14,50 +12,50 @@ from manygate.files import write_text
 from manygate.metrics.pareto import non_dominated
 from manygate.report.page import page
 from manygate.report.svg import MARKERS, Canvas, colour, label, mark
+from manygate.results.fusion import FusionSearch
 
-Result = Mapping[str, Any]
 SHOWN = 60
 """Points of the front that the page lists; fusion-search.json has all."""
 
 
-def write_search_page(result: Result, path: Path) -> None:
+def write_search_page(result: FusionSearch, path: Path) -> None:
     """Render to a file, which is either the whole new page or what was there before."""
     write_text(path, render_search(result))
 
 
-def render_search(result: Result) -> str:
+def render_search(result: FusionSearch) -> str:
     """The page; the same result gives the same text."""
-    names = [one["objective"] for one in result["objectives"]]
-    columns = [*result["factors"], *(f"{one['transform']}({one['feature']})" for one in result["features"])]
+    names = [one.objective for one in result.objectives]
+    columns = [*result.factors, *(f"{one.transform}({one.feature})" for one in result.features)]
     pairs = list(combinations(range(len(names)), 2))
     drawn = [surface(result, across, up) for across, up in pairs] or [progress(result)]
-    front = sorted((trial for trial in result["trials"] if trial["front"]), key=lambda trial: -trial["total"])
+    front = sorted((trial for trial in result.trials if trial.front), key=lambda trial: -trial.total)
     parts = {
         "result": result,
         "names": names,
         "columns": columns,
         "charts": [Markup(chart) for chart in drawn],
-        "styles": {name: place for place, name in enumerate(result["factors"])},
-        "chosen": result["trials"][result["chosen"]],
+        "styles": {name: place for place, name in enumerate(result.factors)},
+        "chosen": result.trials[result.chosen],
         "front": front[:SHOWN],
         "size": len(front),
     }
     return page("report/fusion.html.j2", parts)
 
 
-def surface(result: Result, across: int, up: int) -> str:
+def surface(result: FusionSearch, across: int, up: int) -> str:
     """Every trial by two of the objectives, those on the front joined, the chosen one and each prediction alone marked."""
-    names = [one["objective"] for one in result["objectives"]]
-    chosen = result["trials"][result["chosen"]]["values"]
+    names = [one.objective for one in result.objectives]
+    chosen = result.trials[result.chosen].values
     with Canvas(height=300, left=64, bottom=46) as canvas:
         axes = canvas.axes
         axes.grid()
-        values = [trial["values"] for trial in result["trials"]]
+        values = [trial.values for trial in result.trials]
         axes.scatter([v[across] for v in values], [v[up] for v in values], s=9, color=colour("zero"), alpha=0.55, linewidths=0)
         point_PT = np.array([(v[across], v[up]) for v in values])
         front = np.unique(point_PT[non_dominated(point_PT)], axis=0).tolist()
         axes.plot(*zip(*front, strict=True), color=colour("a3"), linewidth=1.6, marker="o", markersize=3.2)
-        for place, (name, found) in enumerate(result["alone"].items()):
+        for place, (name, found) in enumerate(result.alone.items()):
             paint = colour(f"a{place % 8}")
             axes.plot([found[across]], [found[up]], marker=MARKERS[mark(place)], markersize=8, color=paint, linestyle="none")
             axes.annotate(label(name), (found[across], found[up]), (6, -12), textcoords="offset points", color=paint, fontsize=10)
@@ -65,27 +63,27 @@ def surface(result: Result, across: int, up: int) -> str:
         axes.margins(0.09)
         axes.set_xlabel(label(names[across], 40), labelpad=4, fontsize=10.5)
         axes.set_ylabel(label(names[up], 40), labelpad=6, fontsize=10.5)
-        alone = "; ".join(f"{name} alone {found[across]:.4g}, {found[up]:.4g}" for name, found in result["alone"].items())
+        alone = "; ".join(f"{name} alone {found[across]:.4g}, {found[up]:.4g}" for name, found in result.alone.items())
         told = f"Chosen {chosen[across]:.4g}, {chosen[up]:.4g}; {alone}; {len(front)} of {len(values)} trials on the front."
         return canvas.svg(f"surface-{across}-{up}", f"{names[up]} against {names[across]}", told)
 
 
-def progress(result: Result) -> str:
+def progress(result: FusionSearch) -> str:
     """With one objective: its value by trial, the best so far, and lines at what each prediction alone reaches."""
-    (name,) = [one["objective"] for one in result["objectives"]]
-    values = [trial["values"][0] for trial in result["trials"]]
+    (name,) = [one.objective for one in result.objectives]
+    values = [trial.values[0] for trial in result.trials]
     best = [max(values[: place + 1]) for place in range(len(values))]
     with Canvas(height=280, left=64, right=90, bottom=46) as canvas:
         axes = canvas.axes
         axes.grid(axis="y")
         axes.scatter(range(1, len(values) + 1), values, s=9, color=colour("zero"), alpha=0.55, linewidths=0)
         axes.plot(range(1, len(values) + 1), best, color=colour("a3"), linewidth=1.9, drawstyle="steps-post")
-        for place, (factor, found) in enumerate(result["alone"].items()):
+        for place, (factor, found) in enumerate(result.alone.items()):
             axes.axhline(found[0], color=colour(f"a{place % 8}"), linewidth=1.1, linestyle=(0, (4, 2)))
             where = axes.get_yaxis_transform()
             axes.text(1.02, found[0], label(factor, 12), transform=where, va="center", color=colour(f"a{place % 8}"), fontsize=10)
-        axes.plot([result["chosen"] + 1], [values[result["chosen"]]], marker="*", markersize=15, color=colour("hurts"))
+        axes.plot([result.chosen + 1], [values[result.chosen]], marker="*", markersize=15, color=colour("hurts"))
         axes.set_xlabel("trial", labelpad=4, fontsize=10.5)
         axes.set_ylabel(label(name, 40), labelpad=6, fontsize=10.5)
-        told = "; ".join(f"{factor} alone {found[0]:.4g}" for factor, found in result["alone"].items())
+        told = "; ".join(f"{factor} alone {found[0]:.4g}" for factor, found in result.alone.items())
         return canvas.svg("progress", f"{name} by trial", f"Best {max(values):.4g}; {told}.")

@@ -13,7 +13,8 @@ from manygate.report import panels, seesaw, view
 from manygate.report.svg import PALETTE
 from manygate.report.sweep import sweeps
 from manygate.report.templates import environment
-from manygate.report.words import Document, chosen, headline, interval_note, judged
+from manygate.report.words import chosen, headline, judged
+from manygate.results.comparison import ComparisonDocument
 
 if TYPE_CHECKING:
     pass
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["headline", "html_summary", "render", "write_report"]
 
 
-def render(document: Document) -> str:
+def render(document: ComparisonDocument) -> str:
     """The report as one HTML page that needs nothing else: no network, no script, no font.
 
     ``document`` is the content of ``comparison.json``. The same document gives the same text.
@@ -30,11 +31,11 @@ def render(document: Document) -> str:
         "headline": headline(document),
         "compared": bool(judged(document)),
         "chosen": chosen(document),
-        "interval_note": interval_note(document),
-        "reason": (document.get("best") or {}).get("reason"),
+        "interval_note": document.interval_note,
+        "reason": document.best.reason if document.best else None,
         "facts": view.facts(document),
         "legend": view.legend(document),
-        "warnings": [str(warning) for warning in (document.get("data") or {}).get("warnings") or []],
+        "warnings": document.data.warnings,
         "verdict": view.verdict_table(document),
         "advice": seesaw.advice(document),
         "marks": seesaw.marks(document),
@@ -62,7 +63,7 @@ def page(template: str, parts: Mapping[str, Any]) -> str:
     return printable(environment().get_template(template).render(parts, palette=PALETTE))
 
 
-def write_report(document: Document, path: str | Path) -> None:
+def write_report(document: ComparisonDocument, path: str | Path) -> None:
     """Render to a file, which is either the whole new page or what was there before."""
     target = Path(path)
     content = render(document).encode("utf-8")
@@ -76,7 +77,7 @@ def write_report(document: Document, path: str | Path) -> None:
         draft.replace(target)
 
 
-def html_summary(document: Document) -> str:
+def html_summary(document: ComparisonDocument) -> str:
     """Headline and verdict table as a fragment of HTML, for a notebook."""
     template = environment().get_template("report/summary.html.j2")
     return printable(

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
 
 from markupsafe import Markup
 
 from manygate import text
 from manygate.metrics.table import metric_label
 from manygate.report import charts, words
-from manygate.report.view import View, flat, history, styles
-from manygate.report.words import Document
+from manygate.report.view import View, history, styles
+from manygate.results.comparison import ComparisonDocument
+from manygate.results.evaluation import GateSummary
+from manygate.results.summary import CalibrationBin
 
 
-def forests(document: Document) -> View:
+def forests(document: ComparisonDocument) -> View:
     """A forest plot for each task; tasks of one metric share a scale unless one would flatten the others."""
     names, panels, rows_of = words.judged(document), [], {}
     for task in words.task_names(document):
-        entries = [(name, document["verdicts"][name].get(task)) for name in names]
-        gains = [charts.Gain(name, entry.get("gain"), entry.get("ci95"), str(entry["verdict"])) for name, entry in entries if entry]
+        verdicts = [(name, document.verdicts[name].get(task)) for name in names]
+        gains = [charts.Gain(name, gain.gain, gain.ci95, gain.verdict) for name, gain in verdicts if gain]
         if any(text.finite(row.gain) for row in gains):
             rows_of[task] = gains
     limits, shared = _limits(document, rows_of)
     for place, (task, rows) in enumerate(rows_of.items()):
         metric = metric_label(words.main_metric(document, task))
-        chart = charts.forest(f"forest-{place}", task, metric, str(document.get("baseline")), rows, limits[task])
+        chart = charts.forest(f"forest-{place}", task, metric, str(document.baseline), rows, limits[task])
         panels.append({"task": task, "metric": metric, "chart": Markup(chart)})
     return {"panels": panels, "shared": shared}
 
 
-def _limits(document: Document, rows_of: dict[str, list[charts.Gain]]) -> tuple[dict[str, tuple[float, float]], bool]:
+def _limits(document: ComparisonDocument, rows_of: dict[str, list[charts.Gain]]) -> tuple[dict[str, tuple[float, float]], bool]:
     own = {task: charts.span(rows) for task, rows in rows_of.items()}
     limits, shared = dict(own), True
     for _, group in itertools.groupby(
@@ -46,9 +49,9 @@ def _limits(document: Document, rows_of: dict[str, list[charts.Gain]]) -> tuple[
     return limits, shared
 
 
-def learning(document: Document) -> list[View]:
+def learning(document: ComparisonDocument) -> list[View]:
     """For each task, the validation metric and the training loss by epoch, all architectures in one chart."""
-    sections = []
+    sections: list[View] = []
     for place, task in enumerate(words.task_names(document)):
         metric = metric_label(words.main_metric(document, task))
         sections.append(
@@ -69,7 +72,7 @@ def learning(document: Document) -> list[View]:
     return sections
 
 
-def _curves(document: Document, key: str, task: str, field: str, title: str) -> Markup | None:
+def _curves(document: ComparisonDocument, key: str, task: str, field: Literal["valid", "train_loss"], title: str) -> Markup | None:
     lines = []
     for name, style in styles(document).items():
         points = history(document, name, task, field)
@@ -79,25 +82,23 @@ def _curves(document: Document, key: str, task: str, field: str, title: str) -> 
     return Markup(charts.curves(key, title, lines)) if lines else None
 
 
-def _best_epoch(document: Document, name: str, task: str) -> float | None:
+def _best_epoch(document: ComparisonDocument, name: str, task: str) -> float | None:
     """The epoch kept, the (lower) median over replicas so that it is an epoch that exists."""
-    best: Any = (document["results"][name].get("stopped") or {}).get("best_epoch")
-    best = best.get(task) if isinstance(best, dict) else best
-    values = sorted(epoch for epoch in flat(best) if text.finite(epoch))
+    values = sorted(document.results[name].stopped.best_epoch.get(task, []))
     return values[(len(values) - 1) // 2] if values else None
 
 
-def frontier(document: Document) -> list[View]:
+def frontier(document: ComparisonDocument) -> list[View]:
     """For each task, the test metric against the cost of a row's forward pass, all architectures in one chart."""
-    sections = []
+    sections: list[View] = []
     for place, task in enumerate(words.task_names(document)):
         key = words.main_metric(document, task)
         points = []
         for name, style in styles(document).items():
-            result = document["results"][name]
-            found = (result["tasks"].get(task) or {}).get("metrics", {}).get(key) or {}
-            if text.finite(found.get("mean")) and text.finite(result.get("flops")):
-                points.append(charts.Cost(name, style, result["flops"], found["mean"], found.get("ci95")))
+            result = document.results[name]
+            summary = result.tasks[task].metrics.get(key) if task in result.tasks else None
+            if summary is not None and summary.mean is not None:
+                points.append(charts.Cost(name, style, result.flops, summary.mean, summary.ci95))
         if len(points) > 1:
             metric = metric_label(key)
             chart = charts.frontier(f"frontier-{place}", f"Test {metric} of {task} against FLOPs a row", metric, points)
@@ -105,13 +106,13 @@ def frontier(document: Document) -> list[View]:
     return sections
 
 
-def gates(document: Document) -> list[View]:
+def gates(document: ComparisonDocument) -> list[View]:
     """For each architecture with gates, a heat map of tasks by experts for each level."""
-    sections = []
+    sections: list[View] = []
     for name, style in styles(document).items():
-        found = [gate for gate in document["results"][name].get("gates") or [] if gate.get("mean")]
-        levels = sorted({gate.get("level", 0) for gate in found})
-        maps = [_heat([gate for gate in found if gate.get("level", 0) == level]) for level in levels]
+        summaries = [gate for gate in document.results[name].gates if gate.mean]
+        levels = sorted({gate.level for gate in summaries})
+        maps = [_heat([gate for gate in summaries if gate.level == level]) for level in levels]
         for level, heat in zip(levels, maps, strict=True):
             heat["level"] = f"level {level + 1} of {len(levels)}" if len(levels) > 1 else ""
         if maps:
@@ -119,19 +120,19 @@ def gates(document: Document) -> list[View]:
     return sections
 
 
-def _heat(found: list[View]) -> View:
-    experts = max(len(gate["mean"]) for gate in found)
-    top = max((weight for gate in found for weight in gate["mean"] if text.finite(weight)), default=0) or 1
+def _heat(gates: Sequence[GateSummary]) -> View:
+    experts = max(len(gate.mean) for gate in gates)
+    top = max((weight for gate in gates for weight in gate.mean if weight is not None), default=0) or 1
     rows = []
-    for gate in found:
-        spreads = [*(gate.get("sd") or []), *[None] * experts][:experts]
-        cells = [_weight(weight, sd, top) for weight, sd in zip([*gate["mean"], *[None] * experts][:experts], spreads, strict=True)]
-        rows.append({"task": str(gate["task"]), "cells": cells})
-    return {"experts": experts, "rows": rows, "reading": _reading(found)}
+    for gate in gates:
+        spreads = [*gate.sd, *[None] * experts][:experts]
+        cells = [_weight(weight, sd, top) for weight, sd in zip([*gate.mean, *[None] * experts][:experts], spreads, strict=True)]
+        rows.append({"task": gate.task, "cells": cells})
+    return {"experts": experts, "rows": rows, "reading": _reading(gates)}
 
 
-def _weight(weight: Any, sd: Any, top: float) -> View:
-    if not text.finite(weight):
+def _weight(weight: float | None, sd: float | None, top: float) -> View:
+    if weight is None:
         return {"text": "–", "sd": "", "heat": "0", "deep": False}
     if weight == 0 and sd == 0:
         return {"text": "·", "sd": "", "heat": "0", "deep": False}  # an expert that the gate does not see
@@ -139,19 +140,17 @@ def _weight(weight: Any, sd: Any, top: float) -> View:
     return {"text": f"{weight:.2f}", "sd": f"{sd:.2f}" if text.finite(sd) else "", "heat": f"{heat:.3f}", "deep": heat > 0.55}
 
 
-def _reading(found: list[View]) -> list[str]:
+def _reading(gates: Sequence[GateSummary]) -> list[str]:
     """What stands out in a level's gates, in sentences."""
-    shapes = {len(gate["mean"]) for gate in found}
-    if len(shapes) > 1 or not all(text.finite(weight) for gate in found for weight in gate["mean"]):
+    mean_of = {gate.task: [weight for weight in gate.mean if weight is not None] for gate in gates}
+    shapes = {len(mean) for mean in mean_of.values()}
+    if len(shapes) > 1 or any(None in gate.mean for gate in gates):
         return []
     (experts,) = shapes
     if experts == 1:
         return ["There is a single expert, so every gate gives it all the weight."]
-    told = [_even(found, experts)]
-    pairs = [
-        (sum(map(min, one["mean"], two["mean"])), str(one["task"]), str(two["task"]))
-        for one, two in itertools.combinations(found, 2)
-    ]
+    told = [_even(gates, experts)]
+    pairs = [(sum(map(min, mean_of[one], mean_of[two])), one, two) for one, two in itertools.combinations(mean_of, 2)]
     if pairs and min(pairs)[0] > 0.9995:
         told.append("All rows are equal: the tasks share one gate.")
     elif pairs:
@@ -159,15 +158,15 @@ def _reading(found: list[View]) -> list[str]:
         told.append(f"Most alike: {high[1]} and {high[2]}, with {100 * high[0]:.0f} % of their weight on the same experts.")
         if len(pairs) > 1:
             told.append(f"Least alike: {low[1]} and {low[2]}, with {100 * low[0]:.0f} %.")
-    idle = [str(at + 1) for at in range(experts) if all(gate["mean"][at] < 0.1 / experts for gate in found)]
+    idle = [str(at + 1) for at in range(experts) if all(mean[at] < 0.1 / experts for mean in mean_of.values())]
     if idle:
         told.append(f"Hardly used by any task: expert {text.listed(idle)}.")
     return told
 
 
-def _even(found: list[View], experts: int) -> str:
+def _even(gates: Sequence[GateSummary], experts: int) -> str:
     """What a gate without a preference would give each expert that it sees."""
-    seen = [sum(1 for pair in zip(gate["mean"], gate.get("sd") or gate["mean"], strict=True) if any(pair)) for gate in found]
+    seen = [sum(1 for pair in zip(gate.mean, gate.sd, strict=True) if any(pair)) for gate in gates]
     if set(seen) == {experts}:
         return f"An even split over {experts} experts would be {1 / experts:.3f} each."
     dot = "A dot is an expert that the gate does not see."
@@ -176,23 +175,23 @@ def _even(found: list[View], experts: int) -> str:
     )
 
 
-def calibration(document: Document) -> list[View]:
+def calibration(document: ComparisonDocument) -> list[View]:
     """For each binary task, observed by predicted rate of every architecture's ensemble."""
-    sections = []
+    sections: list[View] = []
     for place, task in enumerate(words.task_names(document)):
         lines, table = [], []
         for name, style in styles(document).items():
-            found = document["results"][name]["tasks"].get(task) or {}
-            bins = _known(found.get("calibration"))
-            if bins:
-                lines.append(charts.Reliability(name, style, [(b["predicted"], b["observed"]) for b in bins]))
-                loss = text.number((found.get("ensemble") or {}).get("log_loss"))
-                table.append({"name": name, "style": style, "method": "", "loss": loss, **_fit(bins)})
-            after = found.get("calibrated") or {}
-            if after:
-                loss = text.number(after["metrics"].get("log_loss"))
-                fit = _fit(_known(after["calibration"]))
-                table.append({"name": name, "style": style, "method": str(after["method"]), "loss": loss, **fit})
+            report = document.results[name].tasks.get(task)
+            if report is None:
+                continue
+            if report.calibration:
+                lines.append(charts.Reliability(name, style, [(b.predicted, b.observed) for b in report.calibration]))
+                loss = text.number(report.ensemble.get("log_loss"))
+                table.append({"name": name, "style": style, "method": "", "loss": loss, **_fit(report.calibration)})
+            if report.calibrated:
+                loss = text.number(report.calibrated.metrics.get("log_loss"))
+                fit = _fit(report.calibrated.calibration)
+                table.append({"name": name, "style": style, "method": report.calibrated.method, "loss": loss, **fit})
         if lines:
             title = f"Reliability of {task}: observed by predicted rate"
             chart = Markup(charts.reliability(f"calibration-{place}", title, lines))
@@ -200,21 +199,16 @@ def calibration(document: Document) -> list[View]:
     return sections
 
 
-def _known(bins: Any) -> list[View]:
-    return [b for b in bins or [] if text.finite(b.get("predicted")) and text.finite(b.get("observed"))]
-
-
-def _fit(bins: list[View]) -> View:
+def _fit(bins: Sequence[CalibrationBin]) -> View:
     """Totals over the bins: observed over expected positives, and the mean gap weighted by rows."""
-    weights = [b.get("rows") or 0 for b in bins]
-    total = sum(weights) or 1
-    expected = sum(w * b["predicted"] for w, b in zip(weights, bins, strict=True))
-    observed = sum(w * b["observed"] for w, b in zip(weights, bins, strict=True))
-    gap = sum(w * abs(b["predicted"] - b["observed"]) for w, b in zip(weights, bins, strict=True)) / total
-    shown = [(text.share(b["predicted"]), text.share(b["observed"]), text.whole(b.get("rows"))) for b in bins]
+    total = sum(b.rows for b in bins) or 1
+    expected = sum(b.rows * b.predicted for b in bins)
+    observed = sum(b.rows * b.observed for b in bins)
+    gap = sum(b.rows * abs(b.predicted - b.observed) for b in bins) / total
+    shown = [(text.share(b.predicted), text.share(b.observed), text.whole(b.rows)) for b in bins]
     return {"ratio": f"{observed / expected:.3f}" if expected else text.UNDEFINED, "gap": text.number(gap), "bins": shown}
 
 
-def _rate(document: Document, task: str) -> str:
-    counts = (((document.get("data") or {}).get("tasks") or {}).get(task) or {}).get("test") or {}
-    return text.share(counts.get("mean"))
+def _rate(document: ComparisonDocument, task: str) -> str:
+    labels = document.data.tasks.get(task, {}).get("test")
+    return text.share(labels.mean if labels else None)

@@ -12,7 +12,7 @@ from manygate.metrics.table import metric_label
 from manygate.report import words
 from manygate.report.svg import MARKERS, Canvas, colour, label, mark
 from manygate.report.view import View, styles
-from manygate.report.words import Document
+from manygate.results.comparison import ComparisonDocument, SweepMethod, SweepPoint
 
 WORDS = {"dominated": ("hurts", "▼"), "beyond the sweep": ("helps", "▲"), "cannot tell": ("unsure", "○")}
 
@@ -22,22 +22,22 @@ class Place(NamedTuple):
 
     name: str
     style: int | None
-    values: tuple[float, ...]
+    values: tuple[float | None, ...]
     on_front: bool = False
 
 
-def sweeps(document: Document) -> list[View]:
+def sweeps(document: ComparisonDocument) -> list[View]:
     """For each architecture that was swept: a chart on test rows, a row for each method, and the vectors."""
     sections = []
-    for number, (architecture, sweep) in enumerate((document.get("sweep") or {}).items()):
-        tasks = list(sweep["reference"])
+    for number, (architecture, sweep) in enumerate((document.sweep or {}).items()):
+        tasks = list(sweep.reference)
         paints = styles(document)
         places = [
-            Place(f"vector {p + 1}", None, tuple(point["test"][task] for task in tasks), point["on_front"])
-            for p, point in enumerate(sweep["points"])
+            Place(f"vector {p + 1}", None, tuple(point.test[task] for task in tasks), point.on_front)
+            for p, point in enumerate(sweep.points)
         ]
-        for name, method in sweep["methods"].items():
-            places.append(Place(name, paints.get(name, 0), tuple(method["test"][task] for task in tasks)))
+        for name, method in sweep.methods.items():
+            places.append(Place(name, paints.get(name, 0), tuple(method.test[task] for task in tasks)))
         known = [place for place in places if all(map(text.finite, place.values))]
         labels = [f"{task}, {metric_label(words.main_metric(document, task))}" for task in tasks]
         chart = _chart(f"sweep-{number}", architecture, labels, known) if known else ""
@@ -46,40 +46,40 @@ def sweeps(document: Document) -> list[View]:
                 "architecture": architecture,
                 "tasks": [f"{task} {metric_label(words.main_metric(document, task))}" for task in tasks],
                 "chart": Markup(chart),
-                "replicas": sweep["replicas"],
-                "volume": text.number(sweep["hypervolume"]["test"]),
-                "reference": text.listed([f"{value:g} for {task}" for task, value in sweep["reference"].items()]),
+                "replicas": sweep.replicas,
+                "volume": text.number(sweep.hypervolume["test"]),
+                "reference": text.listed([f"{value:g} for {task}" for task, value in sweep.reference.items()]),
                 "methods": [
-                    _method(name, paints.get(name, 0), method, tasks, sweep["hypervolume"]["test"])
-                    for name, method in sweep["methods"].items()
+                    _method(name, paints.get(name, 0), method, tasks, sweep.hypervolume["test"])
+                    for name, method in sweep.methods.items()
                 ],
-                "points": [_point(p, point, tasks) for p, point in enumerate(sweep["points"])],
+                "points": [_point(p, point, tasks) for p, point in enumerate(sweep.points)],
             }
         )
     return sections
 
 
-def _method(name: str, style: int, method: View, tasks: Sequence[str], volume: float) -> View:
-    added = method["hypervolume_added"]
-    kind, symbol = WORDS.get(method["verdict"], ("unsure", "○"))
+def _method(name: str, style: int, method: SweepMethod, tasks: Sequence[str], volume: float) -> View:
+    added = method.hypervolume_added
+    kind, symbol = WORDS.get(method.verdict, ("unsure", "○"))
     return {
         "name": name,
         "style": style,
-        "values": [text.number(method["test"][task]) for task in tasks],
+        "values": [text.number(method.test[task]) for task in tasks],
         "added": text.UNDEFINED if added is None or not volume else f"{100 * added / volume:+.2f} %",
         "class": kind,
         "symbol": symbol,
-        "word": method["verdict"],
+        "word": method.verdict,
     }
 
 
-def _point(p: int, point: View, tasks: Sequence[str]) -> View:
+def _point(p: int, point: SweepPoint, tasks: Sequence[str]) -> View:
     return {
         "number": p + 1,
-        "weights": " : ".join(f"{point['weights'][task]:.3g}" for task in tasks),
-        "valid": [text.number(point["valid"][task]) for task in tasks],
-        "test": [text.number(point["test"][task]) for task in tasks],
-        "on_front": point["on_front"],
+        "weights": " : ".join(f"{point.weights[task]:.3g}" for task in tasks),
+        "valid": [text.number(point.valid[task]) for task in tasks],
+        "test": [text.number(point.test[task]) for task in tasks],
+        "on_front": point.on_front,
     }
 
 

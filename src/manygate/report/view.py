@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
@@ -11,228 +12,247 @@ from manygate.metrics.table import METRICS, metric_label
 from manygate.metrics.uncertainty import interval
 from manygate.report import words
 from manygate.report.charts import Point
-from manygate.report.words import Document
-from manygate.schema import Schema, Task
+from manygate.results.comparison import ComparisonDocument
+from manygate.results.evaluation import FeatureSummary, LabelSummary
+from manygate.results.summary import MetricSummary, Scores, TaskReport
+from manygate.schema import Schema
 
 STYLES = {"single_task": 0, "shared_bottom": 1, "omoe": 2, "mmoe": 3}
 SYMBOLS = {"helps": "▲", "hurts": "▼", "likely helps": "△", "likely hurts": "▽", "cannot tell": "○"}
 CLASSES = {"helps": "helps", "hurts": "hurts", "likely helps": "helps likely", "likely hurts": "hurts likely"}
 SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 NO_REASON = "no reason was recorded"
-View = dict[str, Any]
+View = dict[str, object]
+"""What a template shows, by name."""
 
 
-def styles(document: Document) -> dict[str, int]:
+def styles(document: ComparisonDocument) -> dict[str, int]:
     """Each architecture's place in the palette: fixed for the well-known ones, so that two reports look alike."""
     names = words.architectures(document)
     spare = iter(range(len(STYLES), len(STYLES) + len(names)))
     return {name: STYLES[name] if name in STYLES else next(spare) for name in names}
 
 
-def legend(document: Document) -> list[View]:
+class Head(NamedTuple):
+    """An architecture as a column or a row of a table: its place in the palette and its role."""
+
+    name: str
+    style: int
+    chosen: bool
+    baseline: bool
+
+
+def legend(document: ComparisonDocument) -> list[Head]:
     """The architectures in order, with their style and role."""
-    best, baseline = words.chosen(document), document.get("baseline")
-    return [
-        {"name": name, "style": style, "chosen": name == best, "baseline": name == baseline}
-        for name, style in styles(document).items()
-    ]
+    best, baseline = words.chosen(document), document.baseline
+    return [Head(name, style, name == best, name == baseline) for name, style in styles(document).items()]
 
 
-def facts(document: Document) -> list[str]:
+def facts(document: ComparisonDocument) -> list[str]:
     """What the page is about, in a few short phrases."""
-    data = document.get("data") or {}
-    names, rows = words.architectures(document), data.get("rows") or {}
-    replicas = sorted({document["results"][name].get("replicas", 1) for name in names})
-    some = [str(data["log"])] if data.get("log") else []
-    some += [text.count_of(sum(filter(None, rows.values())), "row")] if rows else []
+    names, rows = words.architectures(document), document.data.rows
+    replicas = sorted({document.results[name].replicas for name in names})
+    some = [document.data.log] if document.data.log else []
+    some += [text.count_of(sum(rows.values()), "row")] if rows else []
     some += [text.count_of(len(words.task_names(document)), "task")]
     some += [text.count_of(len(names), "architecture")] if len(names) != 1 else names
     some += [text.count_of(replicas[0], "replica") + (" each" if len(names) > 1 else "")] if len(replicas) == 1 else []
     return some
 
 
-def verdict_table(document: Document) -> View | None:
+def verdict_table(document: ComparisonDocument) -> View | None:
     """Tasks by architectures: gain, interval, verdict, beside the baseline's own score."""
-    names, baseline = words.judged(document), document.get("baseline")
-    if not names:
+    names, baseline = words.judged(document), document.baseline
+    if not names or baseline is None:
         return None
     rows, notes = [], []
     for task in words.task_names(document):
         key = words.main_metric(document, task)
-        own = text.plus_minus(_summary(document, baseline, task, key))
+        own = _plus_minus(_summary(document, baseline, task, key))
         cells = [_verdict(document, name, task, _reason(document, (name, baseline), task, key)) for name in names]
-        notes += [f"{task}: {cell['reason']}" for cell in cells if cell["reason"]]
+        notes += [f"{task}: {cell.reason}" for cell in cells if cell.reason]
         rows.append({"task": task, "metric": metric_label(key), "own": own, "score": own.partition(" ")[0], "cells": cells})
-    entries = {head["name"]: head for head in legend(document)}
-    heads = [entries[name] for name in names]
+    by_name = {head.name: head for head in legend(document)}
+    heads = [by_name[name] for name in names]
     return {
         "baseline": baseline,
         "heads": heads,
         "rows": rows,
         "valid": _validation(document, [baseline, *names]),
-        "interval_note": words.interval_note(document),
+        "interval_note": document.interval_note,
         "notes": list(dict.fromkeys(notes)),
-        "joint": bool(document.get("transfer")),
+        "joint": document.transfer is not None,
     }
 
 
-def _verdict(document: Document, name: str, task: str, reason: str = "") -> View:
-    """One gain in words; ``reason`` says why, should the gain be undefined."""
-    entry = document["verdicts"][name].get(task)
+class VerdictCell(NamedTuple):
+    """A gain in words; ``reason`` explains an undefined gain, ``css`` is a class of the style sheet."""
+
+    css: str
+    symbol: str
+    word: str
+    gain: str
+    interval: str
+    reason: str | None
+
+
+def _verdict(document: ComparisonDocument, name: str, task: str, reason: str = "") -> VerdictCell:
+    """One gain in words; ``reason`` explains it, should the gain be undefined."""
+    entry = document.verdicts[name].get(task)
     if entry is None:
-        return {"class": "unsure", "symbol": "", "word": "–", "gain": "", "interval": "", "reason": None}
+        return VerdictCell("unsure", "", "–", "", "", None)
     word = words.outcome(document, name, task)
-    return {
-        "class": CLASSES.get(word, "unsure"),
-        "symbol": SYMBOLS.get(word, "○"),
-        "word": word,
-        "gain": text.number(entry.get("gain"), signed=True),
-        "interval": text.interval(entry.get("ci95")),
-        "reason": None if text.finite(entry.get("gain")) else reason or NO_REASON,
-    }
+    return VerdictCell(
+        CLASSES.get(word, "unsure"),
+        SYMBOLS.get(word, "○"),
+        word,
+        text.number(entry.gain, signed=True),
+        text.interval(entry.ci95),
+        None if text.finite(entry.gain) else reason or NO_REASON,
+    )
 
 
-def _reason(document: Document, names: tuple[Any, ...], task: str, key: str) -> str:
-    """Why a task's metric is undefined in the first of some architectures to say so."""
-    entries = [(document["results"].get(name) or {"tasks": {}})["tasks"].get(task) or {} for name in names]
-    return next((str(why) for entry in entries if (why := (entry.get("undefined") or {}).get(key))), "")
+def _reason(document: ComparisonDocument, names: Sequence[str], task: str, key: str) -> str:
+    """The reason why a task's metric is undefined, from the first of some architectures that gives one."""
+    reports = [report for name in names if (report := _report(document, name, task))]
+    return next((reason for report in reports if (reason := report.undefined.get(key))), "")
 
 
-def _validation(document: Document, names: list[Any]) -> list[str] | None:
-    valid = (document.get("best") or {}).get("valid")
-    return [text.plus_minus(valid.get(name)) if name in valid else "–" for name in names] if valid else None
+def _report(document: ComparisonDocument, name: str, task: str) -> TaskReport | None:
+    result = document.results.get(name)
+    return result.tasks.get(task) if result else None
 
 
-def _summary(document: Document, name: Any, task: str, key: str) -> View | None:
-    result = document["results"].get(name) or {"tasks": {}}
-    return (result["tasks"].get(task) or {"metrics": {}})["metrics"].get(key)
+def _validation(document: ComparisonDocument, names: Sequence[str]) -> list[str] | None:
+    if document.best is None or not document.best.valid:
+        return None
+    valid = document.best.valid
+    return [_plus_minus(valid[name]) if name in valid else "–" for name in names]
 
 
-def verdict_numbers(document: Document) -> list[View]:
+def _plus_minus(summary: MetricSummary | None) -> str:
+    return text.plus_minus(summary.mean, summary.ci95) if summary else text.UNDEFINED
+
+
+def _summary(document: ComparisonDocument, name: str, task: str, key: str) -> MetricSummary | None:
+    report = _report(document, name, task)
+    return report.metrics.get(key) if report else None
+
+
+def verdict_numbers(document: ComparisonDocument) -> list[View]:
     """Everything behind the forest plot, a row for each task and architecture."""
     return [
         {
             "task": task,
             "name": name,
-            "metric": metric_label(str(entry["metric"])),
-            **_verdict(document, name, task),
-            "sd": text.number(entry.get("sd_replicas")),
-            "se": text.number(entry.get("se_test")),
+            "metric": metric_label(entry.metric),
+            **_verdict(document, name, task)._asdict(),
+            "sd": text.number(entry.sd_replicas),
+            "se": text.number(entry.se_test),
         }
         for task in words.task_names(document)
         for name in words.judged(document)
-        if (entry := document["verdicts"][name].get(task))
+        if (entry := document.verdicts[name].get(task))
     ]
 
 
-def score_table(document: Document) -> View | None:
+def score_table(document: ComparisonDocument) -> View | None:
     """Without a baseline: the main metric of each task, for each architecture."""
     if words.judged(document):
         return None
     heads, rows = legend(document), []
     for task in words.task_names(document):
         key = words.main_metric(document, task)
-        cells = [_cell(document["results"][head["name"]]["tasks"].get(task), key, []) for head in heads]
+        cells = [_cell(document.results[head.name].tasks.get(task), key, []) for head in heads]
         rows.append({"task": task, "metric": metric_head(key), "cells": cells})
-    names = [head["name"] for head in heads]
+    names = [head.name for head in heads]
     return {"heads": heads, "rows": rows, "valid": _validation(document, names) if len(names) > 1 else None}
 
 
-def costs(document: Document) -> list[View]:
+def costs(document: ComparisonDocument) -> list[View]:
     """What each architecture took: parameters, time, epochs."""
-    rows = []
+    rows: list[View] = []
     for head in legend(document):
-        result = document["results"][head["name"]]
-        stopped = result.get("stopped") or {}
-        cost = {key: result.get(key) for key in ("parameters", "network_parameters", "flops", "replicas")}
+        result = document.results[head.name]
         rows.append(
             {
-                **head,
-                **{key: text.whole(value) for key, value in cost.items()},
-                "seconds": text.duration(result.get("seconds")),
-                "epochs": best_epochs(stopped.get("best_epoch")),
-                "reason": str(stopped.get("reason") or ""),
+                **head._asdict(),
+                "parameters": text.whole(result.parameters),
+                "network_parameters": text.whole(result.network_parameters),
+                "flops": text.whole(result.flops),
+                "replicas": text.whole(result.replicas),
+                "seconds": text.duration(result.seconds),
+                "epochs": best_epochs(result.stopped.best_epoch),
+                "reason": result.stopped.reason,
             }
         )
     return rows
 
 
-def best_epochs(found: Any) -> str:
-    """The epochs kept, over replicas (and tasks, where each has its own network).
+def best_epochs(best: Mapping[str, Sequence[int]]) -> str:
+    """The epochs kept, over replicas and tasks.
 
-    >>> best_epochs([3, 5, 4]), best_epochs({"click": [2], "buy": [2]}), best_epochs(None)
+    >>> best_epochs({"click": [3, 5, 4]}), best_epochs({"click": [2], "buy": [2]}), best_epochs({})
     ('3–5', '2', '–')
     """
-    values = [epoch for epoch in flat(found) if text.finite(epoch)]
+    values = [epoch for epochs in best.values() for epoch in epochs]
     if not values:
         return "–"
     low, high = min(values), max(values)
     return text.whole(low) if low == high else f"{text.whole(low)}–{text.whole(high)}"
 
 
-def flat(tree: Any) -> list[Any]:
-    """The leaves of nested lists and mappings.
-
-    >>> flat({"a": [1, None], "b": 2})
-    [1, None, 2]
-    """
-    if isinstance(tree, dict):
-        tree = list(tree.values())
-    return [leaf for branch in tree for leaf in flat(branch)] if isinstance(tree, list | tuple) else [tree]
-
-
-def results(document: Document) -> list[View]:
+def results(document: ComparisonDocument) -> list[View]:
     """A table for each task and each joint event of a funnel: architectures by metrics, with footnotes for what is undefined."""
-    tables = []
-    everything = {head["name"]: _with_joint(document["results"][head["name"]]["tasks"]) for head in legend(document)}
+    tables: list[View] = []
+    everything = {head.name: _with_joint(document.results[head.name].tasks) for head in legend(document)}
     joint = [name for tasks in everything.values() for name in tasks if name not in words.task_names(document)]
     for task in dict.fromkeys([*words.task_names(document), *joint]):
-        entries = [(head, everything[head["name"]].get(task)) for head in legend(document)]
+        entries = [(head, everything[head.name].get(task)) for head in legend(document)]
         known = [entry for _, entry in entries if entry]
-        keys = list(dict.fromkeys(key for entry in known for key in [*entry["metrics"], *(entry.get("undefined") or {})]))
+        keys = list(dict.fromkeys(key for entry in known for key in [*entry.metrics, *entry.undefined]))
         keys.sort(key=lambda key: list(METRICS).index(key) if key in METRICS else len(METRICS))
         notes: list[str] = []
-        rows = [{**head, "cells": [_cell(entry, key, notes) for key in keys]} for head, entry in entries if entry]
+        rows = [{**head._asdict(), "cells": [_cell(entry, key, notes) for key in keys]} for head, entry in entries if entry]
         heads = [metric_head(key) for key in keys]
-        kind = f"{known[0].get('kind', 'binary')}, on any row" if task in joint else words.task_kind(document, task)
+        kind = f"{known[0].kind}, on any row" if task in joint else words.task_kind(document, task)
         tables.append({"task": task, "kind": kind, "heads": heads, "rows": rows, "notes": notes})
     return tables
 
 
-def _with_joint(tasks: View) -> View:
+def _with_joint(tasks: Mapping[str, TaskReport]) -> dict[str, Scores]:
     """A result's tasks, and those of a funnel's joint events by their names."""
-    return {**tasks, **{task["joint"]["name"]: task["joint"] for task in tasks.values() if task.get("joint")}}
+    return {**tasks, **{task.joint.name: task.joint for task in tasks.values() if task.joint}}
 
 
-def _cell(entry: View | None, key: str, notes: list[str]) -> View:
+def _cell(report: Scores | None, key: str, notes: list[str]) -> View:
     """One metric: mean and half-width, the ensemble's value, or why it is undefined (``notes`` collects the reasons)."""
-    if entry is None:
+    if report is None:
         return {"text": "–", "ensemble": None, "reason": None, "note": 0}
-    summary, ensemble = entry["metrics"].get(key), (entry.get("ensemble") or {}).get(key)
-    shown = text.plus_minus(summary)
+    summary, ensemble = report.metrics.get(key), report.ensemble.get(key)
+    shown = _plus_minus(summary)
     value, _, half = shown.partition(" ± ")
-    cell = {"text": shown, "value": value, "half": half, "reason": None, "note": 0}
-    several = len((summary or {}).get("values") or []) != 1
+    cell: View = {"text": shown, "value": value, "half": half, "reason": None, "note": 0}
+    several = summary is None or len(summary.values) != 1
     cell["ensemble"] = text.number(ensemble) if several and text.finite(ensemble) else None
     if shown == text.UNDEFINED:
-        cell["reason"] = str((entry.get("undefined") or {}).get(key) or NO_REASON)
-        if cell["reason"] not in notes:
-            notes.append(str(cell["reason"]))
-        cell["note"] = notes.index(str(cell["reason"])) + 1
+        reason = report.undefined.get(key) or NO_REASON
+        if reason not in notes:
+            notes.append(reason)
+        cell |= {"reason": reason, "note": notes.index(reason) + 1}
     return cell
 
 
-def inspected(document: Document) -> list[View]:
+def inspected(document: ComparisonDocument) -> list[View]:
     """The alarms that each architecture's inspection raised, notes left out."""
-    entries = [(head, document["results"][head["name"]].get("inspection")) for head in legend(document)]
+    inspections = [(head, document.results[head.name].inspection) for head in legend(document)]
     return [
         {
-            **head,
-            "alarms": [alarm for alarm in found.get("alarms") or [] if alarm["severity"] != "note"],
-            "seen": f"{text.whole(found.get('rows'))} rows, {text.count_of(found['replicas']['looked_at'], 'replica')}",
+            **head._asdict(),
+            "alarms": [alarm for alarm in inspection.alarms if alarm.severity != "note"],
+            "seen": f"{text.whole(inspection.rows)} rows, {text.count_of(inspection.replicas.looked_at, 'replica')}",
         }
-        for head, found in entries
-        if found
+        for head, inspection in inspections
     ]
 
 
@@ -242,71 +262,63 @@ def metric_head(key: str) -> View:
     return {"label": metric_label(key), "arrow": metric.arrow if metric else "", "meaning": metric.meaning if metric else ""}
 
 
-def meanings(document: Document) -> list[View]:
+def meanings(document: ComparisonDocument) -> list[View]:
     """The known metrics that the page shows, for the glossary."""
-    tasks = [task for result in document["results"].values() for task in result["tasks"].values()]
-    used = {key for task in tasks for key in task["metrics"]}
+    tasks = [task for result in document.results.values() for task in result.tasks.values()]
+    used = {key for task in tasks for key in task.metrics}
     return [metric_head(key) for key in METRICS if key in used]
 
 
-def data(document: Document) -> View:
+def data(document: ComparisonDocument) -> View:
     """Rows and labels of each split, the features with kind and why."""
-    found = document.get("data") or {}
-    splits = [split for split in SPLITS if split in (found.get("rows") or {})]
-    schema = document.get("schema") or {}
-    spaces = {str(task.get("name")): Task.model_validate(task).space for task in schema.get("tasks") or []}
+    summary = document.data
+    splits = [split for split in SPLITS if split in summary.rows]
+    schema = Schema.model_validate(document.data_schema)
+    spaces = {task.name: task.space for task in schema.tasks}
     tasks = []
-    for name, counts in (found.get("tasks") or {}).items():
+    for name, counts in summary.tasks.items():
         binary = name not in words.task_names(document) or words.task_kind(document, name) == "binary"
-        cells = [_labels(counts.get(split) or {}, binary) for split in splits]
+        cells = [_labels(counts.get(split), binary) for split in splits]
         tasks.append({"name": name, "kind": "binary" if binary else "regression", "where": spaces.get(name, ""), "cells": cells})
     return {
-        "log": found.get("log"),
-        "splits": [(SPLITS[split], text.whole(found["rows"][split])) for split in splits],
+        "log": summary.log,
+        "splits": [(SPLITS[split], text.whole(summary.rows[split])) for split in splits],
         "tasks": tasks,
-        "features": [_feature(feature) for feature in found.get("features") or []],
-        "roles": [(role, str(schema[role])) for role in ("group", "time", "weight") if schema.get(role)],
-        "ignored": [(str(name), str(why)) for name, why in (schema.get("ignored") or {}).items()],
+        "features": [_feature(feature) for feature in summary.features],
+        "roles": [(role, column) for role in ("group", "time", "weight") if (column := getattr(schema, role))],
+        "ignored": list(schema.ignored.items()),
     }
 
 
-def _labels(counts: View, binary: bool) -> View:
-    mean = counts.get("mean")
-    return {"rows": text.whole(counts.get("rows")), "mean": text.share(mean) if binary else text.number(mean)}
+def _labels(labels: LabelSummary | None, binary: bool) -> View:
+    rows, mean = (labels.rows, labels.mean) if labels else (None, None)
+    return {"rows": text.whole(rows), "mean": text.share(mean) if binary else text.number(mean)}
 
 
-def _feature(feature: View) -> View:
+def _feature(feature: FeatureSummary) -> View:
     return {
-        "name": str(feature.get("name")),
-        "kind": str(feature.get("kind")),
-        "bias": bool(feature.get("bias")),
-        "rows": text.whole(feature.get("rows")),
-        "columns": text.whole(feature.get("columns")),
-        "nulls": text.share(feature.get("null_share")),
-        "note": str(feature.get("note") or ""),
+        "name": feature.name,
+        "kind": feature.kind,
+        "bias": feature.bias,
+        "rows": text.whole(feature.rows),
+        "columns": text.whole(feature.columns),
+        "nulls": text.share(feature.null_share),
+        "note": feature.note,
     }
 
 
-def reproduce(document: Document) -> View:
+def reproduce(document: ComparisonDocument) -> View:
     """Command, configuration and schema as a person would write them."""
     return {
-        "command": document.get("command") or "",
-        "config": _yaml(document.get("config")),
-        "schema": _schema(document.get("schema")),
+        "command": document.command,
+        "config": _yaml(document.config),
+        "schema": Schema.model_validate(document.data_schema).to_yaml(),
         "versions": [
-            ("manygate", str(document.get("manygate_version", "unknown"))),
-            *([("torch", str(document["torch_version"]))] if document.get("torch_version") else []),
-            ("format of the results", str(document.get("comparison_version", "unknown"))),
+            ("manygate", document.manygate_version),
+            ("torch", document.torch_version),
+            ("format of the results", str(document.comparison_version)),
         ],
     }
-
-
-def _schema(tree: Any) -> str:
-    """The schema in its file's short form, or as it was found if it does not parse."""
-    try:
-        return Schema.model_validate(tree).to_yaml() if tree else ""
-    except ValueError:
-        return _yaml(tree)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -320,14 +332,14 @@ def _yaml(tree: Any) -> str:
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100) if tree else ""
 
 
-def history(document: Document, name: str, task: str, field: str) -> list[Point]:
+def history(document: ComparisonDocument, name: str, task: str, field: Literal["valid", "train_loss"]) -> list[Point]:
     """The mean over replicas and its interval, by epoch, while at least half of the most replicas seen were still training."""
     rows = []
-    for entry in document["results"][name].get("history") or []:
-        values = [value for value in (entry.get(field) or {}).get(task) or [] if text.finite(value)]
-        rows.append((entry["epoch"], values))
+    for epoch in document.results[name].history:
+        by_task = epoch.valid if field == "valid" else epoch.train_loss
+        rows.append((epoch.epoch, [value for value in by_task.get(task, []) if value is not None]))
     most = max((len(values) for _, values in rows), default=0)
     metric = METRICS[words.main_metric(document, task)]
     ends = (metric.lowest, metric.highest) if field == "valid" else ()
     summaries = [(epoch, interval(values, *ends)) for epoch, values in rows if values and 2 * len(values) >= most]
-    return [Point(epoch, found["mean"], found["ci95"]) for epoch, found in summaries]
+    return [Point(epoch, found.mean, found.ci95) for epoch, found in summaries if found.mean is not None]

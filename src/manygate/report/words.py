@@ -2,89 +2,69 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from manygate.metrics.table import MAIN_METRIC, metric_label
-from manygate.text import count_of, finite, listed
+from manygate.metrics.task import Kind
+from manygate.results.comparison import ComparisonDocument
+from manygate.text import count_of, listed
 
-Document = dict[str, Any]
 
-
-def architectures(document: Document) -> list[str]:
+def architectures(document: ComparisonDocument) -> list[str]:
     """The architectures that have results, in the document's order."""
-    results = document.get("results") or {}
-    return [name for name in document.get("architectures") or results if name in results]
+    return [name for name in document.architectures if name in document.results]
 
 
-def task_names(document: Document) -> list[str]:
+def task_names(document: ComparisonDocument) -> list[str]:
     """Every task that has results, in the order of the first architecture."""
-    results = document.get("results") or {}
-    return list(dict.fromkeys(task for name in architectures(document) for task in results[name]["tasks"]))
+    return list(dict.fromkeys(task for name in architectures(document) for task in document.results[name].tasks))
 
 
-def task_kind(document: Document, task: str) -> str:
+def task_kind(document: ComparisonDocument, task: str) -> Kind:
     """``binary`` or ``regression``."""
-    found = (result["tasks"].get(task) for result in document["results"].values())
-    return next((str(entry["kind"]) for entry in found if entry), "binary")
+    reports = (result.tasks.get(task) for result in document.results.values())
+    return next((report.kind for report in reports if report), "binary")
 
 
-def main_metric(document: Document, task: str) -> str:
+def main_metric(document: ComparisonDocument, task: str) -> str:
     """The metric that verdicts and learning curves use for a task."""
-    for verdicts in (document.get("verdicts") or {}).values():
+    for verdicts in document.verdicts.values():
         if task in verdicts:
-            return str(verdicts[task]["metric"])
+            return verdicts[task].metric
     return MAIN_METRIC[task_kind(document, task)]
 
 
-def chosen(document: Document) -> str | None:
+def chosen(document: ComparisonDocument) -> str | None:
     """The architecture that validation chose, if there was a choice."""
-    return (document.get("best") or {}).get("architecture")
+    return document.best.architecture if document.best else None
 
 
-def judged(document: Document) -> list[str]:
+def judged(document: ComparisonDocument) -> list[str]:
     """The architectures that have verdicts: the chosen one, then the others in order."""
-    verdicts = document.get("verdicts") or {}
-    found = [name for name in architectures(document) if verdicts.get(name)]
-    return sorted(found, key=lambda name: name != chosen(document))
+    names = [name for name in architectures(document) if document.verdicts.get(name)]
+    return sorted(names, key=lambda name: name != chosen(document))
 
 
-def interval_note(document: Document) -> str | None:
-    """Why the document has no intervals over replicas; None where it has."""
-    return document.get("interval_note")
+def outcome(document: ComparisonDocument, name: str, task: str) -> str:
+    """A verdict, with "likely" before it where only the task's own interval is clear of zero and not the joint one."""
+    entry = document.verdicts[name][task]
+    if document.transfer is None or entry.verdict == "cannot tell":
+        return entry.verdict
+    gain = document.transfer.gains.get(name, {}).get(task, {}).get(entry.metric)
+    if gain is None:
+        return entry.verdict
+    low, high = gain.joint95 or (0.0, 0.0)
+    return entry.verdict if low > 0 or high < 0 else f"likely {entry.verdict}"
 
 
-def outcome(document: Document, name: str, task: str) -> str:
-    """A verdict, with "likely" before it where only the task's own interval is clear of zero and not the joint one.
-
-    >>> entry = {"metric": "auc", "verdict": "helps"}
-    >>> outcome({"verdicts": {"mmoe": {"buy": entry}}}, "mmoe", "buy")
-    'helps'
-    >>> gains = {"mmoe": {"buy": {"auc": {"joint95": [-0.1, 0.3]}}}}
-    >>> outcome({"verdicts": {"mmoe": {"buy": entry}}, "transfer": {"gains": gains}}, "mmoe", "buy")
-    'likely helps'
-    """
-    entry = document["verdicts"][name][task]
-    found = (document.get("transfer") or {}).get("gains", {}).get(name, {}).get(task, {}).get(entry["metric"])
-    if found is None or entry["verdict"] not in ("helps", "hurts"):
-        return str(entry["verdict"])
-    low, high = found["joint95"] or (0.0, 0.0)
-    return str(entry["verdict"]) if low > 0 or high < 0 else f"likely {entry['verdict']}"
-
-
-def headline(document: Document) -> str:
-    """The answer in one sentence of plain text.
-
-    >>> headline({"results": {}})
-    'There are no results yet.'
-    """
-    names, best, baseline = architectures(document), chosen(document), document.get("baseline")
+def headline(document: ComparisonDocument) -> str:
+    """The answer in one sentence of plain text."""
+    names, best, baseline = architectures(document), chosen(document), document.baseline
     if not names:
         return "There are no results yet."
     if best is not None and best == baseline and judged(document):
-        advice = document.get("recommendation") or {}
-        if advice.get("judged") in judged(document) and advice["rule"] != "separate":
-            told = _outcome(document, advice["judged"])
-            return f"{best} did best on validation; {told[0].lower()}{told[1:]}"
+        advice = document.recommendation
+        if advice and advice.judged in judged(document) and advice.rule != "separate":
+            sentence = _outcome(document, str(advice.judged))
+            return f"{best} did best on validation; {sentence[0].lower()}{sentence[1:]}"
         keep = "Keep one model per task: " if baseline == "single_task" else ""
         return f"{keep}{best} did best on validation."
     if best in judged(document):
@@ -98,9 +78,9 @@ def headline(document: Document) -> str:
     return _scores(document, names[0])
 
 
-def _outcome(document: Document, name: str) -> str:
+def _outcome(document: ComparisonDocument, name: str) -> str:
     """What one architecture does to the tasks, against the baseline."""
-    verdicts, baseline = document["verdicts"][name], document.get("baseline")
+    verdicts, baseline = document.verdicts[name], document.baseline
     helped = [task for task in verdicts if outcome(document, name, task) == "helps"]
     hurt = [task for task in verdicts if outcome(document, name, task) == "hurts"]
     subject, tail = ("Sharing", f" with {name}") if baseline == "single_task" else (name, f" against {baseline}")
@@ -117,14 +97,14 @@ def _outcome(document: Document, name: str) -> str:
     return f"{subject} helps {len(helped) or 'none'} of {total}{tail}{harm or '; none is clearly hurt'}."
 
 
-def _scores(document: Document, name: str) -> str:
+def _scores(document: ComparisonDocument, name: str) -> str:
     """What one architecture reaches on the test rows."""
     scores: dict[str, list[tuple[float, str]]] = {}
-    for task, entry in document["results"][name]["tasks"].items():
+    for task, report in document.results[name].tasks.items():
         key = main_metric(document, task)
-        value = (entry["metrics"].get(key) or {}).get("mean")
-        if finite(value):
-            scores.setdefault(key, []).append((value, task))
+        summary = report.metrics.get(key)
+        if summary is not None and summary.mean is not None:
+            scores.setdefault(key, []).append((summary.mean, task))
     if not scores:
         return f"{name} was trained; its main metrics are undefined on the test rows."
     if sum(map(len, scores.values())) <= 3:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -30,10 +30,17 @@ class Record(BaseModel):
         """
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, name: str) -> object:
+            """Dictionaries had these fields before; the error names the attribute."""
+            raise TypeError(f"{type(self).__name__} is no dictionary: read .{name} in place of [{name!r}], or call to_tree().")
+
 
 class Document(Record):
-    """A whole file. ``VERSION`` is the version of its form, in the field ``VERSION_FIELD``."""
+    """A whole file. ``VERSION`` is the version of its form, in the field ``VERSION_FIELD``; ``KIND`` names it in errors."""
 
+    KIND: ClassVar[str]
     VERSION_FIELD: ClassVar[str]
     VERSION: ClassVar[int]
 
@@ -41,7 +48,7 @@ class Document(Record):
     def from_tree(cls, tree: object, source: str) -> Self:
         """A document from parsed JSON. Raises :class:`InputError`, which names ``source``, for another version or form."""
         if not isinstance(tree, dict) or cls.VERSION_FIELD not in tree:
-            raise InputError(f"{source}: it has no {cls.VERSION_FIELD}, so it is not {cls._kind()}. Give the file of a run.")
+            raise InputError(f"{source}: not {cls.KIND}: it has no {cls.VERSION_FIELD}. Restore it, or make it again.")
         version = tree[cls.VERSION_FIELD]
         if version != cls.VERSION:
             raise InputError(
@@ -51,7 +58,7 @@ class Document(Record):
         try:
             return cls.model_validate(tree)
         except ValidationError as error:
-            raise InputError(f"{source}: not {cls._kind()}. {_first_problem(error)} Restore it, or make it again.") from None
+            raise InputError(f"{source}: not {cls.KIND}: {_first_problem(error)} Restore it, or make it again.") from None
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -63,10 +70,6 @@ class Document(Record):
         except (OSError, ValueError) as error:
             raise InputError(f"file {str(path)!r} is not valid JSON: {error}.") from None
         return cls.from_tree(tree, str(path))
-
-    @classmethod
-    def _kind(cls) -> str:
-        return f"a document with a {cls.VERSION_FIELD} of {cls.VERSION}"
 
 
 def required(value: Value | None, name: str) -> Value:

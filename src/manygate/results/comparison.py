@@ -157,6 +157,7 @@ class WeightSweep(Record):
 class ComparisonDocument(Document):
     """The results of one or several architectures; ``interval_note`` is why there are no intervals, null where there are."""
 
+    KIND: ClassVar[str] = "the results of a run"
     VERSION_FIELD: ClassVar[str] = "comparison_version"
     VERSION: ClassVar[int] = 1
 

@@ -105,8 +105,6 @@ class LogEvaluation(Record):
 class CalibrationReport(Record):
     """What a fit of calibrators changed, on the rows of the fit."""
 
-    bundle: str
-    method: str
-    log: str
+    log: str | None
     rows: int
     tasks: dict[str, TaskReport]

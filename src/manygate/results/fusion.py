@@ -55,6 +55,7 @@ class Trial(Record):
 class FusionSearch(Document):
     """A search for a fusion's weights: every trial and the chosen one."""
 
+    KIND: ClassVar[str] = "a search for the weights of a fusion"
     VERSION_FIELD: ClassVar[str] = "search_version"
     VERSION: ClassVar[int] = 1
 

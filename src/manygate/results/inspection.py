@@ -275,6 +275,7 @@ class Inspection(Record):
 class InspectionDocument(Inspection, Document):
     """The inspection of a model on a log."""
 
+    KIND: ClassVar[str] = "an inspection"
     VERSION_FIELD: ClassVar[str] = "inspection_version"
     VERSION: ClassVar[int] = 1
 

@@ -138,6 +138,7 @@ class StudyPlan(Record):
 class StudyResults(Document):
     """The results of a study."""
 
+    KIND: ClassVar[str] = "the results of a study"
     VERSION_FIELD: ClassVar[str] = "results_version"
     VERSION: ClassVar[int] = 1
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from manygate.architecture import find_architecture
 from manygate.config import RunConfig
@@ -15,6 +14,9 @@ from manygate.metrics.paired import Measured, measure
 from manygate.metrics.table import MAIN_METRIC
 from manygate.metrics.uncertainty import FEWEST_REPLICAS, interval
 from manygate.report import write_report
+from manygate.results.base import Record
+from manygate.results.comparison import Choice, ComparisonDocument, WeightSweep
+from manygate.results.summary import MetricGain, MetricSummary
 from manygate.runs.run import Trained, diverged, document, finish, train_one
 from manygate.runs.weight_sweep import judge, sweep_settings
 from manygate.schema import Task
@@ -35,7 +37,7 @@ def compare_run(
     folder: Path | None,
     progress: Progress,
     command: str = "",
-) -> dict[str, Any]:
+) -> ComparisonDocument:
     """Train each architecture with the same rows, seeds and budget; write and return the comparison.
 
     Every run (see :func:`crossed`) is trained in ``folder/NAME``, so that a comparison that was stopped goes on where it was.
@@ -45,28 +47,31 @@ def compare_run(
         progress.say(f"{name}: training {count_of(config.replicas, 'replica')}")
         trained[name] = _train(log, own, name, folder, progress)
     sweep = sweeps(log, config, trained, folder, progress)
-    results = document(log, config, trained, command)
-    results["valid"] = {name: interval(one.valid_score_R) for name, one in trained.items()}
-    measured = measures(log, trained) if BASELINE in trained else {}
+    results = document(log, config, trained, command, unfinished(trained, config) + diverged(trained))
+    best = choose(results.valid, config.monitor)
+    results = results.model_copy(update={"best": best, **({"sweep": sweep} if sweep else {})})
     if BASELINE in trained:
-        results["baseline"] = BASELINE
-        results["verdicts"] = verdicts(measured, log.schema.tasks)
-    results["best"] = choose(results["valid"], config.monitor)
-    if len(trained) > 1 and BASELINE in trained:
-        main = {task.name: MAIN_METRIC[task.kind] for task in log.schema.tasks}
-        results["transfer"] = transfer(measured, BASELINE, main)
-        results["recommendation"] = recommend(
-            results["transfer"], results["valid"], results["best"]["architecture"], BASELINE, main
-        )
-    results["data"]["warnings"] += unfinished(trained, config) + diverged(trained)
-    if sweep:
-        results["sweep"] = sweep
+        results = results.model_copy(update=_judged(log, trained, results.valid, best))
     if folder is not None:
         write_text(folder / "schema.yaml", log.schema.to_yaml())
-        write_text(folder / "comparison.json", to_json(results))
+        write_text(folder / "comparison.json", to_json(results.to_tree()))
         write_report(results, folder / "report.html")
         write_text(folder / "DONE", "")
     return results
+
+
+def _judged(
+    log: EncodedLog, trained: dict[str, Trained], valid: dict[str, MetricSummary], best: Choice
+) -> dict[str, Record | str | dict[str, dict[str, MetricGain]]]:
+    """The fields of a comparison that need the baseline."""
+    measured = measures(log, trained)
+    verdict_of = verdicts(measured, log.schema.tasks)
+    if len(trained) == 1:
+        return {"baseline": BASELINE, "verdicts": verdict_of}
+    main = {task.name: MAIN_METRIC[task.kind] for task in log.schema.tasks}
+    flags = transfer(measured, BASELINE, main)
+    advice = recommend(flags, valid, best.architecture, BASELINE, main)
+    return {"baseline": BASELINE, "verdicts": verdict_of, "transfer": flags, "recommendation": advice}
 
 
 def crossed(config: RunConfig) -> dict[str, RunConfig]:
@@ -89,9 +94,9 @@ def crossed(config: RunConfig) -> dict[str, RunConfig]:
 
 def sweeps(
     log: EncodedLog, config: RunConfig, trained: dict[str, Trained], folder: Path | None, progress: Progress
-) -> dict[str, Any]:
+) -> dict[str, WeightSweep]:
     """For each architecture, fixed weights of which ``weight_sweep`` vectors are tried, and how the other runs stand to them."""
-    found: dict[str, Any] = {}
+    found: dict[str, WeightSweep] = {}
     for architecture in config.architectures if config.weight_sweep else ():
         if find_architecture(architecture).one_model_per_task:
             continue
@@ -129,7 +134,7 @@ def unfinished(trained: dict[str, Trained], config: RunConfig) -> list[str]:
     ]
 
 
-def verdicts(measured: Measures, tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
+def verdicts(measured: Measures, tasks: Sequence[Task]) -> dict[str, dict[str, MetricGain]]:
     """Each architecture's paired gain per task over the single-task models, on test."""
     main = {name: {task.name: own[task.name][MAIN_METRIC[task.kind]] for task in tasks} for name, own in measured.items()}
     return {name: gains(own, main[BASELINE], tasks) for name, own in main.items() if name != BASELINE}
@@ -151,19 +156,21 @@ def measures(log: EncodedLog, trained: dict[str, Trained]) -> Measures:
     return found
 
 
-def choose(valid: dict[str, dict[str, Any]], monitor: str) -> dict[str, Any]:
+def choose(valid: dict[str, MetricSummary], monitor: str) -> Choice:
     """The architecture with the best validation score; test rows play no part."""
-    ranked = sorted((name for name in valid if valid[name]["mean"] is not None), key=lambda n: -valid[n]["mean"])
+    mean = {name: summary.mean for name, summary in valid.items() if summary.mean is not None}
+    ranked = sorted(mean, key=lambda name: -mean[name])
     if not ranked:
-        return {"architecture": None, "monitor": monitor, "valid": valid, "reason": "No validation score is defined."}
+        return Choice(architecture=None, monitor=monitor, valid=valid, reason="No validation score is defined.")
     first, rest = ranked[0], ranked[1:]
     what = f"validation score for {monitor}" if monitor != "mean" else "mean validation metric"
-    reason = f"{first} has the best {what} ({valid[first]['mean']:.4f})"
+    reason = f"{first} has the best {what} ({mean[first]:.4f})"
     if rest:
-        ahead = interval([a - b for a, b in zip(valid[first]["values"], valid[rest[0]]["values"], strict=True)])
-        reason += f", {ahead['mean']:.4f} ahead of {rest[0]}"
-        if ahead["ci95"] is None:
+        pairs = zip(valid[first].values, valid[rest[0]].values, strict=True)
+        ahead = interval([a - b for a, b in pairs if a is not None and b is not None])
+        reason += f", {ahead.mean:.4f} ahead of {rest[0]}"
+        if ahead.ci95 is None:
             reason += f"; {FEWEST_REPLICAS} or more replicas are needed to decide between these two"
-        elif ahead["ci95"][0] <= 0:
+        elif ahead.ci95[0] <= 0:
             reason += "; between these two the replicas cannot decide"
-    return {"architecture": first, "monitor": monitor, "valid": valid, "reason": reason + "."}
+    return Choice(architecture=first, monitor=monitor, valid=valid, reason=reason + ".")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -33,6 +33,7 @@ from manygate.model.device import choose_device
 from manygate.model.logits import predict
 from manygate.model.problem import Problem
 from manygate.report import write_report
+from manygate.results.comparison import ComparisonDocument
 from manygate.schema import Schema
 from manygate.scoring.bundle import load_bundle, save_bundle
 from manygate.scoring.calibration import Calibration
@@ -202,25 +203,28 @@ def finish(folder: Path | None, trained: Trained) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def document(log: EncodedLog, config: RunConfig, trained: dict[str, Trained], command: str) -> dict[str, Any]:
-    """The results of one or several architectures as one JSON-ready document; its form is in docs/results.md."""
+def document(
+    log: EncodedLog, config: RunConfig, trained: dict[str, Trained], command: str, warnings: Sequence[str] = ()
+) -> ComparisonDocument:
+    """The results of one or several architectures, with ``warnings`` after those of the log; docs/results.md has the form."""
     summary = log.summary()
-    warnings = summary.pop("warnings")
-    return {
+    tree = {
         "comparison_version": DOCUMENT_VERSION,
         "manygate_version": version("manygate"),
         "torch_version": torch.__version__,
         "command": command,
         "config": config.model_dump(mode="json"),
         "schema": log.schema.model_dump(mode="json"),
-        "data": {**summary, "warnings": warnings},
+        "data": summary.model_copy(update={"warnings": [*summary.warnings, *warnings]}),
         "architectures": list(trained),
         "baseline": None,
         "best": None,
         "results": {name: one.result for name, one in trained.items()},
         "verdicts": {},
         "interval_note": interval_note(config.replicas),
+        "valid": {name: interval(one.valid_score_R) for name, one in trained.items()},
     }
+    return ComparisonDocument.model_validate(tree)
 
 
 def diverged(trained: dict[str, Trained]) -> list[str]:
@@ -241,15 +245,14 @@ def train_run(
     progress: Progress,
     command: str = "",
     on_epoch: OnEpoch | None = None,
-) -> tuple[Trained, Any]:
+) -> tuple[Trained, ComparisonDocument]:
     """Train, evaluate and write a whole run's folder; returns the trained model and its document."""
     trained = train_one(log, config, folder, progress, on_epoch)
-    results = document(log, config, {config.architecture: trained}, command)
-    results["data"]["warnings"] += diverged({config.architecture: trained})
-    results["valid"] = {config.architecture: interval(trained.valid_score_R)}
+    runs = {config.architecture: trained}
+    results = document(log, config, runs, command, diverged(runs))
     if folder is not None:
         write_text(folder / "schema.yaml", log.schema.to_yaml())
-        write_text(folder / "evaluation.json", to_json(results))
+        write_text(folder / "evaluation.json", to_json(results.to_tree()))
         write_report(results, folder / "report.html")
     finish(folder, trained)
     return trained, results

@@ -8,7 +8,7 @@ Shape suffixes: P weight vectors, R replicas, Q = P R, N rows, T tasks.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 import numpy as np
 
@@ -19,11 +19,14 @@ from manygate.data.rows import Rows
 from manygate.evaluation.gains import gains, measured
 from manygate.metrics.pareto import hypervolume, non_dominated, weight_vectors
 from manygate.model.problem import Problem
+from manygate.results.comparison import Standing, SweepGains, SweepMethod, SweepPoint, WeightSweep
 from manygate.runs.run import Trained
 
 GUESS = {"auc": 0.5, "r2": 0.0}
 """The reference point of hypervolumes: what guessing scores."""
-DOMINATED, BEYOND, UNSURE = "dominated", "beyond the sweep", "cannot tell"
+DOMINATED: Final = "dominated"
+BEYOND: Final = "beyond the sweep"
+UNSURE: Final = "cannot tell"
 
 
 def sweep_settings(config: RunConfig, architecture: str, tasks: int) -> RunConfig:
@@ -33,7 +36,7 @@ def sweep_settings(config: RunConfig, architecture: str, tasks: int) -> RunConfi
     return config.replace(**own, replica_weights=vectors.tolist(), replica_seeds=tuple(range(config.replicas)))
 
 
-def judge(log: EncodedLog, sweep: Trained, count: int, rivals: dict[str, Trained]) -> dict[str, Any]:
+def judge(log: EncodedLog, sweep: Trained, count: int, rivals: dict[str, Trained]) -> WeightSweep:
     """The sweep's points and front, and how each run of the same architecture stands to them."""
     names = log.schema.task_names
     valid_PT, test_PT = (value_QT.reshape(count, -1, len(names)).mean(axis=1) for value_QT in _values(log, sweep))
@@ -46,28 +49,32 @@ def judge(log: EncodedLog, sweep: Trained, count: int, rivals: dict[str, Trained
     for name, rival in rivals.items():
         valid_T, test_T = (value_RT.mean(axis=0) for value_RT in _values(log, rival))
         together = hypervolume(np.vstack([test_PT[front], test_T]), reference_T)
-        methods[name] = {
-            "valid": _plain(names, valid_T),
-            "test": _plain(names, test_T),
-            "hypervolume_added": together - volumes["test"] if np.isfinite(test_T).all() else None,
-            **_stand(log.parts["test"], sweep.predictor.problem, {p: logit_PRNT[p] for p in front.tolist()}, rival.test_logit_RNT),
-        }
-    return {
-        "replicas": logit_PRNT.shape[1],
-        "seconds": sweep.result["seconds"],
-        "reference": dict(zip(names, reference_T.tolist(), strict=True)),
-        "hypervolume": volumes,
-        "points": [
-            {
-                "weights": dict(zip(names, weights[p], strict=True)),
-                "valid": _plain(names, valid_PT[p]),
-                "test": _plain(names, test_PT[p]),
-                "on_front": p in front,
-            }
-            for p in range(count)
-        ],
-        "methods": methods,
-    }
+        points_of_front = {p: logit_PRNT[p] for p in front.tolist()}
+        verdict, against = _stand(log.parts["test"], sweep.predictor.problem, points_of_front, rival.test_logit_RNT)
+        methods[name] = SweepMethod(
+            valid=_plain(names, valid_T),
+            test=_plain(names, test_T),
+            hypervolume_added=together - volumes["test"] if np.isfinite(test_T).all() else None,
+            verdict=verdict,
+            against=against,
+        )
+    points = [
+        SweepPoint(
+            weights=dict(zip(names, weights[p], strict=True)),
+            valid=_plain(names, valid_PT[p]),
+            test=_plain(names, test_PT[p]),
+            on_front=p in front,
+        )
+        for p in range(count)
+    ]
+    return WeightSweep(
+        replicas=logit_PRNT.shape[1],
+        seconds=sweep.result["seconds"],
+        reference=dict(zip(names, reference_T.tolist(), strict=True)),
+        hypervolume=volumes,
+        points=points,
+        methods=methods,
+    )
 
 
 def _values(log: EncodedLog, trained: Trained) -> tuple[np.ndarray, np.ndarray]:
@@ -88,23 +95,21 @@ def _values(log: EncodedLog, trained: Trained) -> tuple[np.ndarray, np.ndarray]:
     return valid_RT, test_RT
 
 
-def _stand(rows: Rows, problem: Problem, front: dict[int, np.ndarray], rival_RNT: np.ndarray) -> dict[str, Any]:
+def _stand(rows: Rows, problem: Problem, front: dict[int, np.ndarray], rival_RNT: np.ndarray) -> tuple[Standing, list[SweepGains]]:
     """How a method stands to the points of the front on test, by paired gains.
 
     *dominated*: some point is at least as good in every task, and clearly better in one (the whole 95 % interval).
     *beyond the sweep*: against every point the method is clearly better in a task. Else *cannot tell*.
     """
     rival, *points = (measured(logit_RNT, rows, problem) for logit_RNT in (rival_RNT, *front.values()))
-    against: list[dict[str, Any]] = [
-        {"point": p, "gains": gains(rival, point, problem.tasks)} for p, point in zip(front, points, strict=True)
-    ]
+    against = [SweepGains(point=p, gains=gains(rival, point, problem.tasks)) for p, point in zip(front, points, strict=True)]
     dominated, ahead = False, bool(against)
-    for found in (one["gains"].values() for one in against):
-        verdicts = [gain["verdict"] for gain in found]
-        behind = all(gain["gain"] is not None and gain["gain"] <= 0 for gain in found)
+    for found in (one.gains.values() for one in against):
+        verdicts = [gain.verdict for gain in found]
+        behind = all(gain.gain is not None and gain.gain <= 0 for gain in found)
         dominated = dominated or (behind and "hurts" in verdicts)
         ahead = ahead and "helps" in verdicts
-    return {"verdict": DOMINATED if dominated else BEYOND if ahead else UNSURE, "against": against}
+    return DOMINATED if dominated else BEYOND if ahead else UNSURE, against
 
 
 def _plain(names: tuple[str, ...], value_T: np.ndarray) -> dict[str, float | None]:

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from manygate.errors import InputError, did_you_mean, raise_all, setting
 from manygate.metrics.pareto import hypervolume, non_dominated
 from manygate.metrics.ranking import Ranked, Visits
+from manygate.results.fusion import FusionRanking, FusionSearch, RankedObjective, SearchFeature, SearchObjective, Trial
 from manygate.scoring.fusion import Fusion, Term, log_factor, parse_feature, unknown_predictions, unknown_transform
 
 Floats: TypeAlias = NDArray[np.float64]
 Sampler: TypeAlias = Literal["tpe", "gp"]
-SEARCH_VERSION = 1
 METRICS = ("ndcg", "ndcg@K", "gain", "gain@K", "gauc")
 MOST_OBJECTIVES = 4
 INSTALL = "searching for weights needs Optuna. Install it with: pip install 'manygate[tune]'"
@@ -199,7 +199,7 @@ class Judge:
         return partial(Ranked.ndcg, gain_N=gain_N, k=objective.k, best_G=self.visits.best_gain(gain_N, objective.k))
 
 
-def search(rows: Judged, plan: Plan) -> dict[str, Any]:
+def search(rows: Judged, plan: Plan) -> FusionSearch:
     """Search for weights; the result is the content of ``fusion-search.json`` but for what the log was.
 
     The first trials rank by each factor alone and by all alike, so what is found is at least as good as these. ``chosen`` is the
@@ -226,50 +226,44 @@ def search(rows: Judged, plan: Plan) -> dict[str, Any]:
     total_P = (value_PM / own) @ [objective.weight for objective in objectives]
     front_P = non_dominated(value_PM)
     best = int(np.argmax(total_P))
-    return {
-        "search_version": SEARCH_VERSION,
-        "objectives": [
-            {"objective": str(one), "task": one.task, "weight": one.weight, "own": own[m], "random": judge.random[m]}
+    trials = zip(tried, total_P, front_P, strict=True)
+    return FusionSearch(
+        search_version=FusionSearch.VERSION,
+        objectives=[
+            SearchObjective(objective=str(one), task=one.task, weight=one.weight, own=own[m], random=judge.random[m])
             for m, one in enumerate(objectives)
         ],
-        "factors": list(factors),
-        "features": [{"feature": feature, "transform": transform} for feature, transform in pairs],
-        "rows": int(rows.group_N.size),
-        "visits": len(judge.visits),
-        "sampler": plan.sampler,
-        "seed": plan.seed,
-        "alone": alone,
-        "trials": [
-            {"weights": _scaled(weights), "values": values, "total": float(total), "front": bool(on)}
-            for (weights, values), total, on in zip(tried, total_P, front_P, strict=True)
+        factors=list(factors),
+        features=[SearchFeature(feature=feature, transform=transform) for feature, transform in pairs],
+        rows=int(rows.group_N.size),
+        visits=len(judge.visits),
+        sampler=plan.sampler,
+        seed=plan.seed,
+        alone=alone,
+        trials=[
+            Trial(weights=_scaled(weights), values=values, total=float(total), front=bool(on))
+            for (weights, values), total, on in trials
         ],
-        "chosen": best,
-        "hypervolume": hypervolume(value_PM / own, np.array(judge.random) / own),
-    }
+        chosen=best,
+        hypervolume=hypervolume(value_PM / own, np.array(judge.random) / own),
+    )
 
 
-def found_fusion(result: Mapping[str, Any], name: str = "score", note: str = "", **made: Any) -> Fusion:
+def found_fusion(result: FusionSearch, name: str = "score", note: str = "", **made: Any) -> Fusion:
     """The fusion that a search chose; ``made`` is what else to say of how it came about."""
-    weights = result["trials"][result["chosen"]]["weights"]
-    split = len(result["factors"])
-    terms = (
-        Term(term["feature"], term["transform"], weight) for term, weight in zip(result["features"], weights[split:], strict=True)
-    )
-    values = dict(
-        zip((one["objective"] for one in result["objectives"]), result["trials"][result["chosen"]]["values"], strict=True)
-    )
-    how = {key: result[key] for key in ("sampler", "seed", "rows", "visits")}
-    objectives = {one["objective"]: one["weight"] for one in result["objectives"]}
-    about = {**made, "how": "search", "objectives": objectives, "values": values, "trials": len(result["trials"]), **how}
-    return Fusion(dict(zip(result["factors"], weights[:split], strict=True)), tuple(terms), name, note=note, made=about)
+    weights = result.trials[result.chosen].weights
+    split = len(result.factors)
+    terms = (Term(term.feature, term.transform, weight) for term, weight in zip(result.features, weights[split:], strict=True))
+    values = dict(zip((one.objective for one in result.objectives), result.trials[result.chosen].values, strict=True))
+    how = {"sampler": result.sampler, "seed": result.seed, "rows": result.rows, "visits": result.visits}
+    objectives = {one.objective: one.weight for one in result.objectives}
+    about = {**made, "how": "search", "objectives": objectives, "values": values, "trials": len(result.trials), **how}
+    return Fusion(dict(zip(result.factors, weights[:split], strict=True)), tuple(terms), name, note=note, made=about)
 
 
-def judge_fusion(rows: Judged, fusion: Fusion) -> dict[str, Any]:
-    """How a fusion ranks the visits of some rows, by the objectives that it was found for, or by the NDCG of every task.
-
-    {formula, version, visits, objectives: {TASK/METRIC: {fused, random, alone: {column: value}}}, undefined: {TASK/METRIC: why}}
-    """
-    found: dict[str, Any] = {}
+def judge_fusion(rows: Judged, fusion: Fusion) -> FusionRanking:
+    """How a fusion ranks the visits of some rows, by the objectives that it was found for, or by the NDCG of every task."""
+    ranked: dict[str, RankedObjective] = {}
     undefined: dict[str, str] = {}
     fused_N = fusion.log_score(rows.columns, rows.features)
     for text in fusion.made.get("objectives") or [f"{task}/ndcg" for task in rows.labels]:
@@ -283,9 +277,9 @@ def judge_fusion(rows: Judged, fusion: Fusion) -> dict[str, Any]:
             undefined[str(objective)] = str(error)
             continue
         alone = {name: judge(log_factor(column_N))[0] for name, column_N in rows.columns.items()}
-        found[str(objective)] = {"fused": judge(fused_N)[0], "random": judge.random[0], "alone": alone}
-    about = {"formula": fusion.formula(), "version": fusion.version, "visits": int(np.unique(rows.group_N).size)}
-    return {**about, "objectives": found, "undefined": undefined}
+        ranked[str(objective)] = RankedObjective(fused=judge(fused_N)[0], random=judge.random[0], alone=alone)
+    visits = int(np.unique(rows.group_N).size)
+    return FusionRanking(formula=fusion.formula(), version=fusion.version, visits=visits, objectives=ranked, undefined=undefined)
 
 
 def _own(judge: Judge, rows: Judged, m: int) -> float:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from manygate.report.svg import DASHES, MARKERS, Canvas, colour, mark
+from manygate.results.study import LabelCorrelation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,17 +38,17 @@ class Spot(NamedTuple):
     three_quarters: float
 
 
-def pearson(key: str, points: Sequence[dict[str, Any]]) -> str:
+def pearson(key: str, points: Sequence[LabelCorrelation]) -> str:
     """Figure 2: simulated correlation with two standard deviations, and the closed form through it."""
     with Canvas(height=260, left=58, bottom=46) as canvas:
         axes = canvas.axes
         axes.grid()
-        across = [point["cosine"] for point in points]
-        axes.plot(across, [point["exact"] for point in points], color=colour("a3"), linewidth=1.9)
+        across = [point.cosine for point in points]
+        axes.plot(across, [point.exact for point in points], color=colour("a3"), linewidth=1.9)
         axes.errorbar(
             across,
-            [point["mean"] for point in points],
-            yerr=[2 * point["sd"] for point in points],
+            [point.mean for point in points],
+            yerr=[2 * point.sd for point in points],
             fmt="o",
             markersize=4,
             color=colour("ink"),
@@ -55,7 +56,7 @@ def pearson(key: str, points: Sequence[dict[str, Any]]) -> str:
         )
         axes.set_xlabel("cosine of the tasks' vectors", labelpad=4, fontsize=10.5)
         axes.set_ylabel("correlation of the labels", labelpad=6, fontsize=10.5)
-        told = "; ".join(f"{point['cosine']:g}: {point['mean']:.4f}, exactly {point['exact']:.4f}" for point in points)
+        told = "; ".join(f"{point.cosine:g}: {point.mean:.4f}, exactly {point.exact:.4f}" for point in points)
         return canvas.svg(key, "Label correlation by cosine of the vectors", told)
 
 

@@ -15,10 +15,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from manygate.results import study
 from manygate.studies.sweep import Outcome
 
 RESAMPLES = 5_000
@@ -182,36 +183,36 @@ def at_rest(curve_ER: np.ndarray) -> bool:
     return bool(len(curve_E) > sixth and curve_E[-1] >= (1 - FALLING) * curve_E[-1 - sixth])
 
 
-def as_json(claim: Claim) -> dict[str, Any]:
+def claim_record(claim: Claim) -> study.Claim:
     """A claim for ``results.json``."""
     evidence = [
-        {
-            "setting": setting.setting,
-            "learned": setting.learned,
-            "holds": setting.holds,
-            "findings": [
-                {
-                    "text": finding.text,
-                    "value": _plain(finding.value),
-                    "ci95": [_plain(finding.low), _plain(finding.high)],
-                    "bounds": [_plain(bound) for bound in finding.bounds],
-                    "holds": finding.holds,
-                }
+        study.Evidence(
+            setting=setting.setting,
+            learned=setting.learned,
+            holds=setting.holds,
+            findings=[
+                study.Finding(
+                    text=finding.text,
+                    value=_plain(finding.value),
+                    ci95=(_plain(finding.low), _plain(finding.high)),
+                    bounds=(_plain(finding.bounds[0]), _plain(finding.bounds[1])),
+                    holds=finding.holds,
+                )
                 for finding in setting.findings
             ],
-        }
+        )
         for setting in claim.evidence
     ]
-    return {
-        "key": claim.key,
-        "title": claim.title,
-        "section": claim.section,
-        "claim": claim.words,
-        "test": claim.test,
-        "verdict": claim.verdict,
-        "where": claim.where,
-        "evidence": evidence,
-    }
+    return study.Claim(
+        key=claim.key,
+        title=claim.title,
+        section=claim.section,
+        claim=claim.words,
+        test=claim.test,
+        verdict=claim.verdict,
+        where=claim.where,
+        evidence=evidence,
+    )
 
 
 def _plain(value: float) -> float | None:

@@ -9,6 +9,7 @@ learning rate is chosen from the paper's grid for each model and correlation by 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +22,17 @@ from manygate.errors import InputError, setting
 from manygate.files import read_json, to_json, write_text
 from manygate.metrics.uncertainty import interval, t_quantile
 from manygate.randomness import SYNTHETIC, stream_seed
-from manygate.studies.claims import as_json
+from manygate.results.study import (
+    Cell,
+    Claim,
+    Evidence,
+    Finding,
+    LabelCorrelation,
+    StudyPlan,
+    StudyResults,
+    SweepResult,
+)
+from manygate.studies.claims import claim_record
 from manygate.studies.mmoe_claims import claims
 from manygate.studies.sweep import Outcome, Protocol, Sweep, run_sweep
 from manygate.training.progress import Progress
@@ -36,7 +47,6 @@ FIGURE_2 = tuple(round(0.1 * i, 1) for i in range(11))
 FIGURE_3 = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 MANY_TASKS = 4
 PEARSON = 3  # purpose of a stream, beside those of manygate.studies.stream
-RESULTS_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ FULL = Plan(Protocol(Tasks()), 200, 22, ("single_task", "l2_constrained", "cross
 QUICK = Plan(Protocol(Tasks(), steps=1_000), 20, 5, ("cross_stitch", "ple"))
 
 
-def reproduce(out: Path, plan: Plan, progress: Progress, overwrite: bool = False, command: str = "") -> dict[str, Any]:
+def reproduce(out: Path, plan: Plan, progress: Progress, overwrite: bool = False, command: str = "") -> StudyResults:
     """Run the study into a folder, or go on with the one that is there; returns what ``results.json`` holds.
 
     Raises :class:`InputError` when the folder holds something else.
@@ -95,30 +105,31 @@ def reproduce(out: Path, plan: Plan, progress: Progress, overwrite: bool = False
     pearson = figure_2(plan)
     compared = {one.sweep.name: one for one in found["compared"]}
     tested = claims(compared, found["figure 3"][0])
-    results = {
-        "results_version": RESULTS_VERSION,
-        "manygate_version": version("manygate"),
-        "command": command,
-        "plan": _plan(plan),
-        "seconds": round(sum(one.seconds for group in found.values() for one in group), 1),
-        "runs": sum(one.diverged_PLR.size for group in found.values() for one in group),
-        "figure_2": pearson,
-        "claims": [_pearson_claim(pearson, plan.trials), *map(as_json, tested)],
-        "sweeps": {kind: [summary(one) for one in group] for kind, group in found.items()},
-    }
-    write_text(out / "results.json", to_json(results))
+    results = StudyResults(
+        results_version=StudyResults.VERSION,
+        manygate_version=version("manygate"),
+        command=command,
+        plan=_plan(plan),
+        seconds=round(sum(one.seconds for group in found.values() for one in group), 1),
+        runs=sum(one.diverged_PLR.size for group in found.values() for one in group),
+        figure_2=pearson,
+        claims=[_pearson_claim(pearson, plan.trials), *map(claim_record, tested)],
+        sweeps={kind: [summary(one) for one in group] for kind, group in found.items()},
+    )
+    write_text(out / "results.json", to_json(results.to_tree()))
     write_page(results, out / "report.html")
     return results
 
 
-def _plan(plan: Plan) -> dict[str, Any]:
+def _plan(plan: Plan) -> StudyPlan:
     """All that decides the results, for ``plan.json`` and ``results.json``."""
-    return {**asdict(plan), "sweeps": {kind: [asdict(one) for one in group] for kind, group in plan.sweeps().items()}}
+    sweeps = {kind: [asdict(one) for one in group] for kind, group in plan.sweeps().items()}
+    return StudyPlan.model_validate({**asdict(plan), "sweeps": sweeps})
 
 
 def _open(out: Path, plan: Plan, overwrite: bool) -> None:
     """Make the folder, or see that what is there is the same study."""
-    note, wanted = out / "plan.json", to_json(_plan(plan))
+    note, wanted = out / "plan.json", to_json(_plan(plan).to_tree())
     overwritten = overwrite and _is_plan(note)
     if overwritten:
         for name in ("plan.json", "results.json", "report.html"):
@@ -151,7 +162,7 @@ def _is_plan(note: Path) -> bool:
     return isinstance(found, dict) and {"protocol", "sweeps", "trials"} <= set(found)
 
 
-def figure_2(plan: Plan) -> list[dict[str, Any]]:
+def figure_2(plan: Plan) -> list[LabelCorrelation]:
     """Label correlation against cosine: simulated in trials, as the paper does, and in closed form."""
     tasks, points = plan.protocol.tasks, []
     value_PT = np.empty((len(FIGURE_2), plan.trials))
@@ -169,78 +180,78 @@ def figure_2(plan: Plan) -> list[dict[str, Any]]:
         exact, error = tasks.pearson(cosine), value_T.std(ddof=1) / plan.trials**0.5
         off = (value_T.mean() - exact) / error
         points.append(
-            {
-                "cosine": cosine,
-                "exact": exact,
-                "mean": float(value_T.mean()),
-                "sd": float(value_T.std(ddof=1)),
-                "standard_errors_off": float(off),
-            }
+            LabelCorrelation(
+                cosine=cosine,
+                exact=exact,
+                mean=float(value_T.mean()),
+                sd=float(value_T.std(ddof=1)),
+                standard_errors_off=float(off),
+            )
         )
     return points
 
 
-def _pearson_claim(points: list[dict[str, Any]], trials: int) -> dict[str, Any]:
+def _pearson_claim(points: Sequence[LabelCorrelation], trials: int) -> Claim:
     """Figure 2's sentence; how far the trials lie from the closed form is on the page, and a test."""
     findings = []
-    for point in (one for one in points if one["cosine"] > 0):
-        half = t_quantile(trials - 1) * point["sd"] / trials**0.5
-        low, high = point["mean"] - half, point["mean"] + half
-        text, holds = f"at cosine {point['cosine']:g}", True if low > 0 else False if high < 0 else None
-        findings.append({"text": text, "value": point["mean"], "ci95": [low, high], "bounds": [0.0, None], "holds": holds})
-    against = any(finding["holds"] is False for finding in findings)
-    holds = False if against else True if all(finding["holds"] for finding in findings) else None
-    return {
-        "key": "label-correlation",
-        "title": "Labels of correlated vectors correlate",
-        "section": "3.2, figure 2",
-        "claim": "Tasks whose vectors have a positive cosine have positively correlated labels, though the labels are not linear.",
-        "test": "The mean of the trials' correlations at each cosine above 0: above 0.",
-        "verdict": {True: "reproduced", False: "not reproduced", None: "cannot tell"}[holds],
-        "where": "",
-        "evidence": [{"setting": "the study's data", "learned": True, "holds": holds, "findings": findings}],
-    }
+    for point in (one for one in points if one.cosine > 0):
+        half = t_quantile(trials - 1) * point.sd / trials**0.5
+        low, high = point.mean - half, point.mean + half
+        text, holds = f"at cosine {point.cosine:g}", True if low > 0 else False if high < 0 else None
+        findings.append(Finding(text=text, value=point.mean, ci95=(low, high), bounds=(0.0, None), holds=holds))
+    against = any(finding.holds is False for finding in findings)
+    holds = False if against else True if all(finding.holds for finding in findings) else None
+    return Claim(
+        key="label-correlation",
+        title="Labels of correlated vectors correlate",
+        section="3.2, figure 2",
+        claim="Tasks whose vectors have a positive cosine have positively correlated labels, though the labels are not linear.",
+        test="The mean of the trials' correlations at each cosine above 0: above 0.",
+        verdict={True: "reproduced", False: "not reproduced", None: "cannot tell"}[holds],
+        where="",
+        evidence=[Evidence(setting="the study's data", learned=True, holds=holds, findings=findings)],
+    )
 
 
-def summary(outcome: Outcome) -> dict[str, Any]:
+def summary(outcome: Outcome) -> SweepResult:
     """A sweep for ``results.json``: every run's final loss, and the mean curves."""
     sweep = outcome.sweep
     cells = [_cell(outcome, p, place) for p in range(len(sweep.correlations)) for place in range(len(sweep.rates))]
-    return {
-        "name": sweep.name,
-        "architecture": sweep.settings["architecture"],
-        "settings": sweep.settings,
-        "widths": outcome.widths,
-        "tasks": sweep.tasks,
-        "runs": sweep.runs,
-        "parameters": outcome.parameters,
-        "flops": outcome.flops,
-        "seconds": round(outcome.seconds, 1),
-        "steps": outcome.steps,
-        "chosen_rate": {f"{p:g}": sweep.rates[outcome.chosen_rate(place)] for place, p in enumerate(sweep.correlations)},
-        "cells": cells,
-    }
+    return SweepResult(
+        name=sweep.name,
+        architecture=sweep.settings["architecture"],
+        settings=sweep.settings,
+        widths=outcome.widths,
+        tasks=sweep.tasks,
+        runs=sweep.runs,
+        parameters=outcome.parameters,
+        flops=outcome.flops,
+        seconds=round(outcome.seconds, 1),
+        steps=outcome.steps,
+        chosen_rate={f"{p:g}": sweep.rates[outcome.chosen_rate(place)] for place, p in enumerate(sweep.correlations)},
+        cells=cells,
+    )
 
 
-def _cell(outcome: Outcome, p: int, place: int) -> dict[str, Any]:
+def _cell(outcome: Outcome, p: int, place: int) -> Cell:
     kept_R, there_R = outcome.losses(p, place), ~outcome.diverged_PLR[p, place]
     whole, curve_ER = kept_R[np.isfinite(kept_R)], outcome.curve_EPLR[:, p, place, there_R]
     quartiles = np.quantile(whole, [0, 0.25, 0.5, 0.75, 1]) if whole.size else np.full(5, np.nan)
     found = interval(whole.tolist())
-    return {
-        "correlation": outcome.sweep.correlations[p],
-        "rate": outcome.sweep.rates[place],
-        "mean": found["mean"],
-        "sd": found["sd"],
-        "ci95": found["ci95"],
-        "quartiles": _short(quartiles),
-        "diverged": int(outcome.diverged_PLR[p, place].sum()),
-        "dead_towers": int(outcome.dead_PLR[p, place].sum()),
-        "curve": _short(curve_ER.mean(axis=1) if there_R.any() else np.full(len(curve_ER), np.nan)),
-        "validation_mean": _short(outcome.validation_PLR[p, place, there_R].mean(keepdims=True))[0] if there_R.any() else None,
-        "loss": _short(kept_R),
-        "loss_by_task": [_short(outcome.losses(p, place, task)) for task in range(outcome.sweep.tasks)],
-    }
+    return Cell(
+        correlation=outcome.sweep.correlations[p],
+        rate=outcome.sweep.rates[place],
+        mean=found.mean,
+        sd=found.sd,
+        ci95=found.ci95,
+        quartiles=_short(quartiles),
+        diverged=int(outcome.diverged_PLR[p, place].sum()),
+        dead_towers=int(outcome.dead_PLR[p, place].sum()),
+        curve=_short(curve_ER.mean(axis=1) if there_R.any() else np.full(len(curve_ER), np.nan)),
+        validation_mean=_short(outcome.validation_PLR[p, place, there_R].mean(keepdims=True))[0] if there_R.any() else None,
+        loss=_short(kept_R),
+        loss_by_task=[_short(outcome.losses(p, place, task)) for task in range(outcome.sweep.tasks)],
+    )
 
 
 def _short(values: np.ndarray) -> list[float | None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
@@ -12,12 +11,13 @@ from manygate.config.names import ARCHITECTURES
 from manygate.files import write_text
 from manygate.report.svg import PALETTE
 from manygate.report.templates import environment
-from manygate.report.view import STYLES
+from manygate.report.view import STYLES, View
+from manygate.results.base import required
+from manygate.results.study import Cell, StudyResults, SweepResult
 from manygate.studies import charts
 from manygate.studies.claims import FALLING, FAR
 from manygate.studies.mmoe_claims import ALIKE, LARGER, SMALLER
 
-Results = dict[str, Any]
 TOLD = {True: "yes", False: "no", None: "undecided"}
 CHOICES = {
     f"{1 - ALIKE:g} to {1 + ALIKE:g}": "means whose ratio lies within are nearly the same; beyond it they clearly differ",
@@ -28,12 +28,12 @@ CHOICES = {
 }
 
 
-def write_page(results: Results, path: Path) -> None:
+def write_page(results: StudyResults, path: Path) -> None:
     """Render to a file, which is either the whole new page or what was there before."""
     write_text(path, render(results))
 
 
-def render(results: Results) -> str:
+def render(results: StudyResults) -> str:
     """The page; the same results give the same text."""
     pages = environment().overlay()
     pages.filters = {**pages.filters, "number": _number}
@@ -41,23 +41,23 @@ def render(results: Results) -> str:
         "results": results,
         "told": TOLD,
         "headline": headline(results),
-        "figure_2": Markup(charts.pearson("figure-2", results["figure_2"])),
+        "figure_2": Markup(charts.pearson("figure-2", results.figure_2)),
         "figure_3": _figure_3(results),
         "figure_4": _figure_4(results),
         "figure_5": _figure_5(results),
         "beyond": _beyond(results),
         "many": _many(results),
-        "models": [(one["name"], _style(one["architecture"])) for one in results["sweeps"]["compared"]],
+        "models": [(one.name, _style(one.architecture)) for one in results.sweeps["compared"]],
         "choices": CHOICES,
         "edge": _edge(results),
-        "protocol": results["plan"]["protocol"],
+        "protocol": results.plan.protocol,
     }
     return pages.get_template("studies/mmoe_synthetic.html.j2").render(parts, palette=PALETTE)
 
 
-def headline(results: Results) -> str:
+def headline(results: StudyResults) -> str:
     """What came of it, in a sentence."""
-    found = [claim["verdict"] for claim in results["claims"]]
+    found = [claim.verdict for claim in results.claims]
     words = {"depends on the learning rate": "depending on the learning rate", "cannot tell": "undecided"}
     others = [verdict for verdict in dict.fromkeys(found) if verdict != "reproduced"]
     rest = "".join(f", {found.count(verdict)} {words.get(verdict, verdict)}" for verdict in others)
@@ -71,83 +71,82 @@ def _style(architecture: str) -> int:
     return len(STYLES) + [name for name in ARCHITECTURES if name not in STYLES].index(architecture)
 
 
-def _cell(sweep: Results, correlation: float, rate: float) -> Results:
-    (found,) = [cell for cell in sweep["cells"] if cell["correlation"] == correlation and cell["rate"] == rate]
+def _cell(sweep: SweepResult, correlation: float, rate: float) -> Cell:
+    (found,) = [cell for cell in sweep.cells if cell.correlation == correlation and cell.rate == rate]
     return found
 
 
-def _chosen(sweep: Results, correlation: float) -> Results:
-    return _cell(sweep, correlation, sweep["chosen_rate"][f"{correlation:g}"])
+def _chosen(sweep: SweepResult, correlation: float) -> Cell:
+    return _cell(sweep, correlation, sweep.chosen_rate[f"{correlation:g}"])
 
 
-def _edge(results: Results) -> float | None:
+def _edge(results: StudyResults) -> float | None:
     """The end of the grid of learning rates, where all three models chose it at every correlation."""
-    compared = results["sweeps"]["compared"]
-    rates = [cell["rate"] for cell in compared[0]["cells"]]
-    chosen = {rate for one in compared for rate in one["chosen_rate"].values()}
+    compared = results.sweeps["compared"]
+    rates = [cell.rate for cell in compared[0].cells]
+    chosen = {rate for one in compared for rate in one.chosen_rate.values()}
     return next((edge for edge in (min(rates), max(rates)) if chosen == {edge}), None)
 
 
-def _correlations(sweep: Results) -> list[float]:
-    return list(dict.fromkeys(cell["correlation"] for cell in sweep["cells"]))
+def _correlations(sweep: SweepResult) -> list[float]:
+    return list(dict.fromkeys(cell.correlation for cell in sweep.cells))
 
 
-def _figure_3(results: Results) -> dict[str, Any]:
-    (sweep,) = results["sweeps"]["figure 3"]
-    lines = [
-        charts.Line(f"{cell['correlation']:g}", style, sweep["steps"], cell["curve"]) for style, cell in enumerate(sweep["cells"])
-    ]
+def _figure_3(results: StudyResults) -> View:
+    (sweep,) = results.sweeps["figure 3"]
+    lines = [charts.Line(f"{cell.correlation:g}", style, sweep.steps, cell.curve) for style, cell in enumerate(sweep.cells)]
     chart = charts.curves("figure-3", "Training loss of Shared-Bottom 16 by step, at each correlation", lines)
     return {
         "chart": Markup(chart),
         "legend": [(line.name, line.style) for line in lines],
-        "cells": sweep["cells"],
-        "runs": sweep["runs"],
+        "cells": sweep.cells,
+        "runs": sweep.runs,
     }
 
 
-def _figure_4(results: Results) -> list[dict[str, Any]]:
-    compared = results["sweeps"]["compared"]
-    panels = []
+def _figure_4(results: StudyResults) -> list[View]:
+    compared = results.sweeps["compared"]
+    panels: list[View] = []
     for place, p in enumerate(_correlations(compared[0])):
-        lines = [charts.Line(one["name"], _style(one["architecture"]), one["steps"], _chosen(one, p)["curve"]) for one in compared]
+        lines = [charts.Line(one.name, _style(one.architecture), one.steps, _chosen(one, p).curve) for one in compared]
         chart = charts.curves(f"figure-4-{place}", f"Training loss by step at correlation {p:g}", lines)
-        panels.append({"correlation": p, "chart": Markup(chart), "rows": [(one["name"], _chosen(one, p)) for one in compared]})
+        panels.append({"correlation": p, "chart": Markup(chart), "rows": [(one.name, _chosen(one, p)) for one in compared]})
     return panels
 
 
-def _figure_5(results: Results) -> list[dict[str, Any]]:
-    compared = results["sweeps"]["compared"]
+def _figure_5(results: StudyResults) -> list[View]:
+    compared = results.sweeps["compared"]
 
-    def losses(one: Results, p: float) -> list[float]:
-        return [value for value in _chosen(one, p)["loss"] if value is not None]
+    def losses(one: SweepResult, p: float) -> list[float]:
+        return [value for value in _chosen(one, p).loss if value is not None]
 
     correlations = _correlations(compared[0])
     everything = [value for one in compared for p in correlations for value in losses(one, p)]
     edges = charts.edges(everything)
-    panels = []
+    panels: list[View] = []
     for place, p in enumerate(correlations):
-        groups = [(one["name"], _style(one["architecture"]), losses(one, p)) for one in compared]
+        groups = [(one.name, _style(one.architecture), losses(one, p)) for one in compared]
         chart = charts.histogram(f"figure-5-{place}", f"Final losses of the runs at correlation {p:g}", groups, edges)
         panels.append({"correlation": p, "chart": Markup(chart)})
     return panels
 
 
-def _spots(key: str, title: str, sweeps: Sequence[Results], p: float) -> Markup:
+def _spots(key: str, title: str, sweeps: Sequence[SweepResult], p: float) -> Markup:
     points = []
     for one in sweeps:
         cell = _chosen(one, p)
-        if cell["mean"] is None:
+        if cell.mean is None:
             continue
-        low, high = cell["ci95"] or (cell["mean"], cell["mean"])
-        quartiles = cell["quartiles"]
-        points.append(charts.Spot(one["architecture"], _style(one["architecture"]), cell["mean"], low, high, *quartiles[1:4]))
+        low, high = cell.ci95 or (cell.mean, cell.mean)
+        quarter, median, three_quarters = (required(value, "quartiles") for value in cell.quartiles[1:4])
+        spread = (quarter, median, three_quarters)
+        points.append(charts.Spot(one.architecture, _style(one.architecture), cell.mean, low, high, *spread))
     return Markup(charts.spots(key, title, sorted(points, key=lambda point: point.mean)))
 
 
-def _beyond(results: Results) -> dict[str, Any]:
+def _beyond(results: StudyResults) -> View:
     """The paper's three and the others, at the rates chosen for each."""
-    sweeps = [*results["sweeps"]["compared"], *results["sweeps"]["beyond"]]
+    sweeps = [*results.sweeps["compared"], *results.sweeps["beyond"]]
     panels = [
         {"correlation": p, "chart": _spots(f"beyond-{place}", f"Final loss of every scheme at correlation {p:g}", sweeps, p)}
         for place, p in enumerate(_correlations(sweeps[0]))
@@ -156,17 +155,17 @@ def _beyond(results: Results) -> dict[str, Any]:
     return {"panels": panels, "rows": rows, "correlations": _correlations(sweeps[0])}
 
 
-def _many(results: Results) -> dict[str, Any]:
-    sweeps = results["sweeps"]["many tasks"]
+def _many(results: StudyResults) -> View:
+    sweeps = results.sweeps["many tasks"]
     correlations = _correlations(sweeps[0])
     panels = [
         {
             "correlation": p,
-            "chart": _spots(f"many-{place}", f"Final loss with {sweeps[0]['tasks']} tasks at correlation {p:g}", sweeps, p),
+            "chart": _spots(f"many-{place}", f"Final loss with {sweeps[0].tasks} tasks at correlation {p:g}", sweeps, p),
         }
         for place, p in enumerate(correlations)
     ]
-    return {"panels": panels, "tasks": sweeps[0]["tasks"], "runs": sweeps[0]["runs"]}
+    return {"panels": panels, "tasks": sweeps[0].tasks, "runs": sweeps[0].runs}
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from manygate.report.inspection.page import html_alarms, render, summary, write_page
+from documents import html_alarms, summary, write_page
+from documents import render_inspection as render
 from page_outline import Outline
 
 SCHEMES = ("mmoe", "ple", "shared_bottom", "single_task", "stem", "ml_mmoe", "tensor_factorization", "pepnet")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from manygate.files import write_text
 from manygate.inspection import thresholds
@@ -12,30 +12,30 @@ from manygate.report.inspection.view import summary
 from manygate.report.page import printable
 from manygate.report.svg import PALETTE
 from manygate.report.templates import environment
+from manygate.results.inspection import Inspection
 
 if TYPE_CHECKING:
     pass
 
-Document = dict[str, Any]
 
 __all__ = ["html_alarms", "render", "summary", "write_page"]
 
 
-def write_page(document: Document, path: Path) -> None:
+def write_page(document: Inspection, path: Path) -> None:
     """Render to a file, which is either the whole new page or what was there before."""
     write_text(path, render(document))
 
 
-def render(document: Document) -> str:
+def render(document: Inspection) -> str:
     """The page; the same document gives the same text."""
     parts = {
         "document": document,
         "headline": summary(document),
-        "alarms": document["alarms"],
+        "alarms": document.alarms,
         "facts": view.facts(document),
         "looked_for": None if view.alarms_only(document) else view.looked_for(document),
         "utilisation": view_gates.utilisation(document),
-        "others": [view_gates.utilisation(document, r) for r in range(1, document["replicas"]["looked_at"])],
+        "others": [view_gates.utilisation(document, r) for r in range(1, document.replicas.looked_at)],
         "gates": view_gates.gate_table(document),
         "segments": view_gates.segments(document),
         "over_time": view_gates.over_time(document),
@@ -47,17 +47,17 @@ def render(document: Document) -> str:
         "embeddings": view.embeddings(document),
         "noise": view.noise(document),
         "thresholds": thresholds,
-        "replicas": document["replicas"]["looked_at"],
+        "replicas": document.replicas.looked_at,
     }
     return printable(environment().get_template("report/inspection/inspection.html.j2").render(parts, palette=PALETTE))
 
 
-def html_alarms(document: Document) -> str:
+def html_alarms(document: Inspection) -> str:
     """What was found and the alarms, as a fragment of HTML, for a notebook."""
     source = (
         "<div><p><strong>{{ headline }}</strong></p>{% if alarms %}<ul>{% for alarm in alarms %}"
         "<li><strong>{{ alarm.title }}</strong> ({{ alarm.severity }}). {{ alarm.message }} {{ alarm.advice }}</li>"
         "{% endfor %}</ul>{% endif %}</div>"
     )
-    found = environment().from_string(source).render(headline=summary(document), alarms=document["alarms"])
+    found = environment().from_string(source).render(headline=summary(document), alarms=document.alarms)
     return printable(found)

@@ -4,71 +4,68 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from markupsafe import Markup
 
 from manygate import text
 from manygate.report.inspection import charts
-from manygate.report.inspection.view import first_replica
-
-Document = dict[str, Any]
-View = dict[str, Any]
+from manygate.report.inspection.view import View, first_replica
+from manygate.results.inspection import GateUse, Inspection, InspectionDocument, SeenGates, SegmentGate
 
 
-def utilisation(document: Document, replica: int = 0) -> list[View]:
+def utilisation(document: Inspection, replica: int = 0) -> list[View]:
     """PLE's figure for one replica: for each level a chart a task, all of one scale, and what stands out."""
     sections = []
-    own = [entry for entry in document.get("gates") or [] if entry["replica"] == replica]
+    own = [entry for entry in document.gates or [] if entry.replica == replica]
     for place, entry in enumerate(own):
-        top = min(1.04, 1.08 * max(min(m + s, 1.0) for use in entry["tasks"] for m, s in zip(use["mean"], use["sd"], strict=True)))
-        seen_by = [sum(e in use["sees"] for use in entry["tasks"]) for e in range(entry["experts"])]
+        top = min(1.04, 1.08 * max(min(m + s, 1.0) for use in entry.tasks for m, s in zip(use.mean, use.sd, strict=True)))
+        seen_by = [sum(e in use.sees for use in entry.tasks) for e in range(entry.experts)]
         panels = []
-        for t, use in enumerate(entry["tasks"]):
+        for t, use in enumerate(entry.tasks):
             uses = [
-                charts.Use(use["mean"][e] if e in use["sees"] else None, use["sd"][e], seen_by[e] == 1 < len(entry["tasks"]))
-                for e in range(entry["experts"])
+                charts.Use(use.mean[e] if e in use.sees else None, use.sd[e], seen_by[e] == 1 < len(entry.tasks))
+                for e in range(entry.experts)
             ]
-            title = f"Expert utilisation of {use['task']}, {entry['level']}"
-            chart = charts.utilisation(f"use-{replica}-{place}-{t}", title, uses, 1 / len(use["sees"]), top)
-            panels.append({"task": use["task"], "chart": Markup(chart), "told": _told(use)})
-        some = any(count == 1 for count in seen_by) and len(entry["tasks"]) > 1
-        sections.append({"level": entry["level"], "panels": panels, "own": some, "apart": _apart(entry)})
+            title = f"Expert utilisation of {use.task}, {entry.level}"
+            chart = charts.utilisation(f"use-{replica}-{place}-{t}", title, uses, 1 / len(use.sees), top)
+            panels.append({"task": use.task, "chart": Markup(chart), "told": _told(use)})
+        some = any(count == 1 for count in seen_by) and len(entry.tasks) > 1
+        sections.append({"level": entry.level, "panels": panels, "own": some, "apart": _apart(entry)})
     return sections
 
 
-def _told(use: View) -> str:
-    if use["entropy_share"] is None:
-        return f"one expert, {use['rows']:,} rows"
-    effective = math.exp(use["entropy"])
-    return f"mixes {effective:.1f} of {len(use['sees'])}"
+def _told(use: GateUse) -> str:
+    if use.entropy_share is None:
+        return f"one expert, {use.rows:,} rows"
+    effective = math.exp(use.entropy)
+    return f"mixes {effective:.1f} of {len(use.sees)}"
 
 
-def _apart(entry: View) -> str:
+def _apart(entry: SeenGates) -> str:
     """Which tasks use the experts most and least alike."""
-    pairs = sorted(entry["distances"], key=lambda pair: pair["of_means"])
+    pairs = sorted(entry.distances, key=lambda pair: pair.of_means)
     if not pairs:
         return ""
-    said = [f"{text.listed(pair['tasks'])} ({pair['of_means']:.2f})" for pair in (pairs[0], pairs[-1])]
+    said = [f"{text.listed(pair.tasks)} ({pair.of_means:.2f})" for pair in (pairs[0], pairs[-1])]
     if len(pairs) == 1:
         return f"Distance between the mean gates of {said[0]}; 0 is the same mixture, 1 no expert in common."
     return f"Distance between mean gates (0: the same mixture, 1: no expert in common): least for {said[0]}, most for {said[1]}."
 
 
-def gate_table(document: Document) -> list[View]:
+def gate_table(document: Inspection) -> list[View]:
     """For each level and task, entropy and polarisation of the first replica, and their range over replicas."""
-    rows: dict[tuple[str, str], list[View]] = {}
-    for entry in document.get("gates") or []:
-        for use in entry["tasks"]:
-            rows.setdefault((entry["level"], use["task"]), []).append(use)
+    rows: dict[tuple[str, str], list[GateUse]] = {}
+    for entry in document.gates or []:
+        for use in entry.tasks:
+            rows.setdefault((entry.level, use.task), []).append(use)
     return [
         {
             "level": level,
             "task": task,
             "numbers": [
-                _spread([use["entropy_share"] for use in uses], _share),
-                _spread([use["polarised"] for use in uses], text.share),
-                _spread([max(use["mean"]) for use in uses], text.share),
+                _spread([use.entropy_share for use in uses], _share),
+                _spread([use.polarised for use in uses], text.share),
+                _spread([max(use.mean) for use in uses], text.share),
             ],
         }
         for (level, task), uses in rows.items()
@@ -82,49 +79,50 @@ def _spread(values: list[float | None], say: Callable[[float | None], str]) -> t
     return say(values[0]), " to ".join(ends) if len(set(ends)) > 1 else ""
 
 
-def segments(document: Document) -> View | None:
+def segments(document: Inspection) -> View | None:
     """The first replica's gates by segment: a heat map for each level and task."""
-    found = document.get("segments")
-    if not found or not found["gates"]:
+    found = document.segments
+    if not found or not found.gates:
         return None
-    maps: dict[tuple[str, str], list[View]] = {}
-    for entry in first_replica(found["gates"]):
-        maps.setdefault((entry["level"], entry["task"]), []).append(entry)
+    maps: dict[tuple[str, str], list[SegmentGate]] = {}
+    for entry in first_replica(found.gates):
+        maps.setdefault((entry.level, entry.task), []).append(entry)
     shown = []
     for (level, task), entries in maps.items():
-        top = max(max(entry["mean"]) for entry in entries) or 1.0
-        farthest = max(entries, key=lambda entry: entry["distance"])
+        top = max(max(entry.mean) for entry in entries) or 1.0
+        farthest = max(entries, key=lambda entry: entry.distance)
         rows = [
-            {"name": entry["segment"], "rows": text.whole(entry["rows"]), "cells": _heat_row(entry, top), "far": entry["distance"]}
+            {"name": entry.segment, "rows": text.whole(entry.rows), "cells": _heat_row(entry, top), "far": entry.distance}
             for entry in entries
         ]
-        reading = f"Furthest from the mean over all rows: {farthest['segment']}, distance {farthest['distance']:.2f}."
-        shown.append({"level": level, "task": task, "rows": rows, "experts": entries[0]["sees"], "reading": reading})
-    return {"by": found["by"], "maps": shown}
+        reading = f"Furthest from the mean over all rows: {farthest.segment}, distance {farthest.distance:.2f}."
+        shown.append({"level": level, "task": task, "rows": rows, "experts": entries[0].sees, "reading": reading})
+    return {"by": found.by, "maps": shown}
 
 
-def _heat_row(entry: View, top: float) -> list[View]:
+def _heat_row(entry: SegmentGate, top: float) -> list[View]:
     """The experts that the gate sees."""
-    heats = [(entry["mean"][e], 0.02 + 0.9 * entry["mean"][e] / top) for e in entry["sees"]]
+    heats = [(entry.mean[e], 0.02 + 0.9 * entry.mean[e] / top) for e in entry.sees]
     return [{"text": f"{mean:.2f}", "heat": f"{heat:.3f}", "deep": heat > 0.55} for mean, heat in heats]
 
 
-def over_time(document: Document) -> list[View]:
+def over_time(document: Inspection) -> list[View]:
     """Mean weight of each expert by epoch, for each level and task."""
-    epochs = [entry for entry in document.get("history") or [] if entry["gates"]]
-    levels = list(dict.fromkeys(entry["level"] for entry in document.get("gates") or []))
-    panels = []
-    for level in range(len(epochs[0]["gates"]) if epochs else 0):
-        for t, task in enumerate(document["tasks"]):
-            weight_PE = [entry["gates"][level][t] for entry in epochs]
+    history = document.history if isinstance(document, InspectionDocument) else None
+    epochs = [entry for entry in history or [] if entry.gates]
+    levels = list(dict.fromkeys(entry.level for entry in document.gates or []))
+    panels: list[View] = []
+    for level in range(len(epochs[0].gates) if epochs else 0):
+        for t, task in enumerate(document.tasks):
+            weight_PE = [entry.gates[level][t] for entry in epochs]
             seen = [e for e in range(len(weight_PE[0])) if any(row[e] for row in weight_PE)]
             if len(seen) < 2:
                 continue
             lines = [charts.Line(str(e + 1), e, [row[e] for row in weight_PE]) for e in seen]
-            name = levels[level] if len(levels) == len(epochs[0]["gates"]) > 1 else ""
-            title = f"Mean gate weights of {task['task']} by epoch {name}".strip()
-            chart = charts.over_time(f"time-{level}-{t}", title, lines, [entry["epoch"] for entry in epochs])
-            panels.append({"task": task["task"], "level": name, "chart": Markup(chart)})
+            name = levels[level] if len(levels) == len(epochs[0].gates) > 1 else ""
+            title = f"Mean gate weights of {task.task} by epoch {name}".strip()
+            chart = charts.over_time(f"time-{level}-{t}", title, lines, [entry.epoch for entry in epochs])
+            panels.append({"task": task.task, "level": name, "chart": Markup(chart)})
     return panels
 
 
