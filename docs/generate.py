@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from cyclopts import App
+from keywords import compare_module, ranker_module
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -138,6 +139,8 @@ def json_schema(document: type[Document]) -> Callable[[], str]:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "../src/manygate/ranker/ranker_keywords.py": ranker_module,
+    "../src/manygate/ranker/compare_keywords.py": compare_module,
     "cli.md": cli_page,
     "config.md": config_page,
     "schemas/comparison.schema.json": json_schema(ComparisonDocument),

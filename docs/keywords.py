@@ -1,4 +1,4 @@
-"""Write src/manygate/ranker/keywords.py: the settings as explicit keyword parameters of mg.Ranker and mg.compare."""
+"""Write src/manygate/ranker/ranker_keywords.py: the settings as explicit keyword parameters of mg.Ranker and mg.compare."""
 
 from __future__ import annotations
 
@@ -20,28 +20,22 @@ SHORT_FORMS = {
     "_rows": "Rows",
     "_numbers": "Numbers",
     "_number_rows": "NumberRows",
-    "schemes": "Scheme",
-    "scheme_names": "Schemes",
-    "weighting_names": "Names",
+    "class_name": "ClassName",
+    "scheme_names": "ClassNames",
+    "weighting_names": "ClassNames",
 }
 """The alias that stands for what a short form of :mod:`manygate.config.values` accepts."""
 NOT_ARGUMENTS = ("config_version", "log")
 COMPARISON = ("architectures", "weightings", "weight_sweep")
-HEAD = '''"""The settings as keyword parameters of mg.Ranker and mg.compare. Written by ``make docs``; do not edit."""
+HEAD = '''"""{subject} Written by ``make docs``; do not edit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from manygate.ranker.comparison import Comparison, compare_log
-from manygate.schema import Schema, Task
-from manygate.training.callback import OnEpoch
-from manygate.training.progress import ProgressMode
-
-if TYPE_CHECKING:
-    from manygate.architecture import Architecture
+{imports}
 
 Tasks: TypeAlias = str | Task | Mapping[str, Any] | Sequence[str | Task | Mapping[str, Any]]
 Names: TypeAlias = str | Sequence[str]
@@ -49,45 +43,77 @@ Widths: TypeAlias = int | str | Sequence[int]
 Rows: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
 Numbers: TypeAlias = float | str | Sequence[float]
 NumberRows: TypeAlias = str | Sequence[float] | Sequence[Sequence[float]]
-Scheme: TypeAlias = "str | type[Architecture]"
-Schemes: TypeAlias = "str | type[Architecture] | Sequence[str | type[Architecture]]"
-RUN = ("log", "valid", "test", "out", "resume", "overwrite", "progress", "on_epoch")
+ClassName: TypeAlias = str | type[Any]
+ClassNames: TypeAlias = str | type[Any] | Sequence[str | type[Any]]
 '''
+COMPARE_DOC = """Compares ways of sharing on one log: what each task gains or loses, and how sure that is.
+
+Trains every one of ``architectures`` (default: six) with the same rows, seeds and budget, ``replicas`` times, and compares each
+task with its own single-task model. The arguments before the settings are those of :meth:`manygate.Ranker.fit`. Returns a
+:class:`manygate.Comparison`, which holds the trained models. Raises :class:`manygate.InputError`, which lists every problem.
+"""
 RANDOM_STATE = ("random_state", "int | None", "None", "Another name of ``seed``, as in scikit-learn.")
 SCHEMA = ("schema", "Schema | str | Path | None", "None", "A schema, or the YAML file of one. Default: inferred from the log.")
 
 
-def keywords_module() -> str:
-    """The source of the module."""
-    ranker = [SCHEMA, *_parameters(without=COMPARISON), RANDOM_STATE]
-    compare = [SCHEMA, *_parameters(without=("architecture", "valid", "test", "schema_file")), RANDOM_STATE]
-    compare = [(name, kind, "8" if name == "replicas" else default, text) for name, kind, default, text in compare]
-    return "\n".join(
-        [
-            HEAD,
-            f'RANKER_PARAMETERS = """\n{_described(ranker)}"""',
-            f'COMPARE_PARAMETERS = """\n{_described(compare)}"""',
-            "\n\nclass RankerKeywords:",
-            '    """The constructor of :class:`manygate.Ranker`."""\n',
-            "    # fmt: off",
-            f"    def __init__(\n        self, *,\n{_signature(ranker)}\n        **unknown: Any,\n    ) -> None:",
-            "        keywords = dict(locals())",
-            "        self._set_keywords({name: keywords[name] for name in keywords if name not in ('self', 'unknown')} | unknown)",
-            "    # fmt: on\n",
-            "    def _set_keywords(self, keywords: dict[str, Any]) -> None:",
-            "        raise NotImplementedError",
-            "\n\n# fmt: off",
-            "def compare(\n    log: Any, valid: Any = None, test: Any = None, *,",
-            "    out: str | Path | None = None, resume: bool = False, overwrite: bool = False,",
-            '    progress: ProgressMode | bool = "auto", on_epoch: OnEpoch | None = None,',
-            f"{_signature(compare, 4)}\n    **unknown: Any,\n) -> Comparison:",
-            "    settings = dict(locals())",
-            '    settings |= settings.pop("unknown")',
-            "    return compare_log(settings, **{name: settings.pop(name) for name in RUN})",
-            "# fmt: on",
-            "",
-        ]
+def ranker_module() -> str:
+    """The source of ranker/ranker_keywords.py."""
+    parameters = [SCHEMA, *_parameters(without=COMPARISON), RANDOM_STATE]
+    imports = "from manygate.schema import Schema, Task"
+    return f'''{HEAD.format(subject="The settings as keyword parameters of mg.Ranker.", imports=imports)}
+PARAMETERS = """
+{_described(parameters)}"""
+
+
+class RankerKeywords:
+    """The constructor of :class:`manygate.Ranker`."""
+
+    # fmt: off
+    def __init__(
+        self, *,
+{_signature(parameters, 8)}
+        **unknown: Any,
+    ) -> None:
+        keywords = dict(locals())
+        self._set_keywords({{name: keywords[name] for name in keywords if name not in ("self", "unknown")}} | unknown)
+    # fmt: on
+
+    def _set_keywords(self, keywords: dict[str, Any]) -> None:
+        raise NotImplementedError
+'''
+
+
+def compare_module() -> str:
+    """The source of ranker/compare_keywords.py."""
+    parameters = [SCHEMA, *_parameters(without=("architecture", "valid", "test", "schema_file")), RANDOM_STATE]
+    parameters = [(name, kind, "8" if name == "replicas" else default, text) for name, kind, default, text in parameters]
+    imports = (
+        "from manygate.ranker.comparison import Comparison, compare_log\n"
+        "from manygate.schema import Schema, Task\n"
+        "from manygate.training.callback import OnEpoch\n"
+        "from manygate.training.progress import ProgressMode"
     )
+    return f'''{HEAD.format(subject="The settings as keyword parameters of mg.compare.", imports=imports)}
+RUN = ("log", "valid", "test", "out", "resume", "overwrite", "progress", "on_epoch")
+
+
+# fmt: off
+def compare(
+    log: Any, valid: Any = None, test: Any = None, *,
+    out: str | Path | None = None, resume: bool = False, overwrite: bool = False,
+    progress: ProgressMode | bool = "auto", on_epoch: OnEpoch | None = None,
+{_signature(parameters, 4)}
+    **unknown: Any,
+) -> Comparison:
+    settings = dict(locals())
+    settings |= settings.pop("unknown")
+    return compare_log(settings, **{{name: settings.pop(name) for name in RUN}})
+# fmt: on
+
+
+compare.__doc__ = """{COMPARE_DOC}
+{_described(parameters)}"""
+'''
 
 
 def _parameters(without: tuple[str, ...]) -> Iterator[tuple[str, str, str, str]]:
@@ -114,7 +140,7 @@ def _kind(annotation: Any, field: FieldInfo | None = None) -> str:
     return str(annotation.__name__)
 
 
-def _signature(parameters: list[tuple[str, str, str, str]], indent: int = 8) -> str:
+def _signature(parameters: list[tuple[str, str, str, str]], indent: int) -> str:
     """The parameters in as few lines as they fill."""
     words = [f"{name}: {kind} = {default},".replace("'", '"').replace(" ", "\0") for name, kind, default, _ in parameters]
     margin = " " * indent

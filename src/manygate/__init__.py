@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from manygate import datasets
     from manygate.architecture import Architecture, Inputs
     from manygate.config import RunConfig
     from manygate.data.infer import infer_schema
     from manygate.errors import InputError
+    from manygate.metrics import Metric
     from manygate.ranker import Comparison, Inspection, Ranker, compare, inspect
     from manygate.schema import Feature, Schema, Task
 
@@ -21,6 +24,7 @@ __all__ = [
     "InputError",
     "Inputs",
     "Inspection",
+    "Metric",
     "Ranker",
     "RunConfig",
     "Schema",
@@ -37,6 +41,7 @@ _HOMES = {
     "Comparison": "manygate.ranker",
     "Feature": "manygate.schema",
     "InputError": "manygate.errors",
+    "Metric": "manygate.metrics",
     "Ranker": "manygate.ranker",
     "RunConfig": "manygate.config",
     "Schema": "manygate.schema",
@@ -50,6 +55,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that ``import manygate`` loads neither torch nor pyarrow."""
+    if name == "__version__":
+        return version("manygate")
     if name in _HOMES:
         found = getattr(import_module(_HOMES[name]), name)
         if name == "Schema":

@@ -170,7 +170,7 @@ def test_the_choice_among_one_and_among_none():
 def compared(encoded, settings, tmp_path_factory) -> tuple[ComparisonDocument, Path, EncodedLog, Any]:
     log, config = encoded(), settings(replicas=2, epochs=2, architectures="single_task,shared_bottom,omoe,mmoe")
     folder = tmp_path_factory.mktemp("comparison")
-    return compare_run(log, config, folder, Progress(), "manygate compare"), folder, log, config
+    return compare_run(log, config, folder, Progress(), "manygate compare")[0], folder, log, config
 
 
 def test_a_comparison_end_to_end(compared):
@@ -233,7 +233,7 @@ def test_the_choice_reads_validation_and_not_test(compared, encoded, settings):
         log.encoder,
         {**log.parts, "test": Rows(test.id_BS, test.number_BM, test.bags, label, test.weight_BT, test.group_B)},
     )
-    again = compare_run(turned, config, None, Progress())
+    again, _ = compare_run(turned, config, None, Progress())
     assert again.best == found.best
     assert again.valid == found.valid
     assert again.results["mmoe"].history == found.results["mmoe"].history
@@ -258,7 +258,7 @@ def test_validation_scores_are_comparable_between_one_model_and_one_per_task(com
 
 
 def test_without_the_baseline_there_is_no_verdict(encoded, settings):
-    found = compare_run(encoded(), settings(epochs=1, architectures="omoe,mmoe"), None, Progress())
+    found, _ = compare_run(encoded(), settings(epochs=1, architectures="omoe,mmoe"), None, Progress())
     assert found.baseline is None
     assert found.verdicts == {}
     assert found.best.architecture in ("omoe", "mmoe")
@@ -281,7 +281,7 @@ def test_a_stopped_comparison_goes_on_where_it_was(compared, encoded, tmp_path, 
     with pytest.raises(Interrupted):
         compare_run(log, config, tmp_path, Progress())
     assert not (tmp_path / "comparison.json").exists()
-    again = compare_run(log, config, tmp_path, Progress())
+    again, _ = compare_run(log, config, tmp_path, Progress())
     assert fits == ["single_task", "shared_bottom", "omoe", "omoe", "mmoe"]
     found, again = found.to_tree(), again.to_tree()
     for name in config.architectures:

@@ -107,7 +107,7 @@ def test_a_comparison_of_weightings_with_a_sweep_end_to_end(encoded, settings, t
     config = settings(
         replicas=2, epochs=1, pack=2, architectures="single_task,mmoe", weightings="fixed,uncertainty,pcgrad", weight_sweep=3
     )
-    found = compare_run(log, config, tmp_path, Progress(), "manygate compare")
+    found, _ = compare_run(log, config, tmp_path, Progress(), "manygate compare")
     assert found.architectures == ["single_task", "mmoe+fixed", "mmoe+uncertainty", "mmoe+pcgrad"]
     assert list(found.verdicts) == found.architectures[1:]
     assert (found.results["mmoe+pcgrad"].architecture, found.results["mmoe+pcgrad"].weighting) == ("mmoe", "pcgrad")
@@ -121,7 +121,7 @@ def test_a_comparison_of_weightings_with_a_sweep_end_to_end(encoded, settings, t
     assert "mmoe+pcgrad" in page
     show_comparison(found, headline(found))
     monkeypatch.setattr(Trainer, "fit", lambda self: pytest.fail("trained again"))
-    again = compare_run(log, config, tmp_path, Progress(), "manygate compare")
+    again, _ = compare_run(log, config, tmp_path, Progress(), "manygate compare")
     assert again.sweep == found.sweep
 
 

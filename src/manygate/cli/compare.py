@@ -80,7 +80,7 @@ def compare_and_show(log: EncodedLog, settings: RunConfig, folder: Path, json: b
     from manygate.report import headline
     from manygate.runs.comparison import compare_run
 
-    document = resumable("compare", folder, lambda: compare_run(log, settings, folder, progress, command))
+    document, _ = resumable("compare", folder, lambda: compare_run(log, settings, folder, progress, command))
     if json:
         print_json(document.to_tree())
     else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from manygate.data.encoded import encode_labelled, labelled_table
 from manygate.evaluation.task_report import task_report
+from manygate.metrics.table import Metric
 from manygate.metrics.uncertainty import interval_note
 from manygate.results.evaluation import LogEvaluation
 from manygate.scoring.fusion_search import judge_fusion
@@ -13,11 +15,11 @@ from manygate.scoring.judged import feature_numbers, judged
 from manygate.scoring.predictor import Predictor
 
 
-def evaluate_log(predictor: Predictor, log: Any) -> LogEvaluation:
+def evaluate_log(predictor: Predictor, log: Any, more: Mapping[str, Metric] | None = None) -> LogEvaluation:
     """Every metric of every task on a log.
 
-    With a fusion and a group column also ``fusion``, how the score ranks the visits:
-    :func:`manygate.scoring.fusion_search.judge_fusion`.
+    ``more`` are metrics of the user's own, by name. With a fusion and a group column the report has ``fusion``, too: how the score
+    ranks the visits (:func:`manygate.scoring.fusion_search.judge_fusion`).
     """
     table = labelled_table(predictor.encoder, log)
     rows, fusion, replicas = encode_labelled(predictor.encoder, table), predictor.fusion, predictor.model.replicas
@@ -26,7 +28,7 @@ def evaluate_log(predictor: Predictor, log: Any) -> LogEvaluation:
         log=table.name,
         rows=len(rows),
         replicas=replicas,
-        tasks=task_report(logit_RNT, rows, predictor.problem, predictor.calibration),
+        tasks=task_report(logit_RNT, rows, predictor.problem, predictor.calibration, more),
         interval_note=interval_note(replicas),
     )
     if not (fusion and fusion.active and predictor.schema.group is not None):

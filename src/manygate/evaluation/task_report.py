@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from manygate import metrics
 from manygate.data.rows import Rows
+from manygate.metrics.table import Metric
 from manygate.model.problem import Problem
 from manygate.results.summary import Calibrated, JointReport, MetricSummary, Scores, TaskReport
 from manygate.schema import Task
@@ -19,10 +22,12 @@ def task_report(
     rows: Rows,
     problem: Problem,
     calibration: Calibration | None = None,
+    more: Mapping[str, Metric] | None = None,
 ) -> dict[str, TaskReport]:
     """Every metric of every task: mean, sd, 95 % interval and values over replicas; the ensemble; calibration.
 
-    With a calibrator, ``calibrated`` says the same of the ensemble after it: method, metrics and calibration.
+    With a calibrator, ``calibrated`` holds the same of the ensemble after it: method, metrics and calibration. ``more`` are metrics
+    of the user's own.
     """
     tasks = problem.tasks
     output_RNT = outputs(logit_RNT, problem)
@@ -31,11 +36,11 @@ def task_report(
     parts: dict[str, dict[str, object]] = {}
     for t, task in enumerate(tasks):
         label_N, weight_N = label_NT[:, t], weight_NT[:, t]
-        parts[task.name] = _one_task(task, output_RNT[..., t], label_N, weight_N, rows.group_B).to_tree()
+        parts[task.name] = _one_task(task, output_RNT[..., t], label_N, weight_N, rows.group_B, more).to_tree()
         if calibration is not None and task.name in calibration.tasks:
             calibrator = calibration.tasks[task.name]
             after_N = calibrator.apply(output_RNT[..., t].mean(axis=0))
-            values, undefined = metrics.task_metrics(task.kind, label_N, after_N, weight_N, rows.group_B)
+            values, undefined = metrics.task_metrics(task.kind, label_N, after_N, weight_N, rows.group_B, more)
             parts[task.name]["calibrated"] = Calibrated(
                 method=calibrator.method,
                 metrics={name: value if np.isfinite(value) else None for name, value in values.items()},
@@ -62,14 +67,23 @@ def _joint_reports(
     return reports
 
 
-def _one_task(task: Task, output_RN: np.ndarray, label_N: np.ndarray, weight_N: np.ndarray, group_N: np.ndarray | None) -> Scores:
-    per_replica = [metrics.task_metrics(task.kind, label_N, output_N, weight_N, group_N) for output_N in output_RN]
+def _one_task(
+    task: Task,
+    output_RN: np.ndarray,
+    label_N: np.ndarray,
+    weight_N: np.ndarray,
+    group_N: np.ndarray | None,
+    more: Mapping[str, Metric] | None = None,
+) -> Scores:
+    """Every metric of one task over its replicas, and of their mean."""
+    per_replica = [metrics.task_metrics(task.kind, label_N, output_N, weight_N, group_N, more) for output_N in output_RN]
+    table = metrics.METRICS | metrics.own_metrics(more)
     mean_N = output_RN.mean(axis=0)
-    ensemble, undefined = metrics.task_metrics(task.kind, label_N, mean_N, weight_N, group_N)
+    ensemble, undefined = metrics.task_metrics(task.kind, label_N, mean_N, weight_N, group_N, more)
     scores = Scores(
         kind=task.kind,
         rows=int((weight_N > 0).sum()),
-        metrics={name: _over_replicas(name, [values[name] for values, _ in per_replica]) for name in per_replica[0][0]},
+        metrics={name: _over_replicas(table[name], [values[name] for values, _ in per_replica]) for name in per_replica[0][0]},
         ensemble={name: value if np.isfinite(value) else None for name, value in ensemble.items()},
         undefined=undefined,
     )
@@ -78,6 +92,5 @@ def _one_task(task: Task, output_RN: np.ndarray, label_N: np.ndarray, weight_N: 
     return scores.model_copy(update={"calibration": metrics.calibration_curve(label_N, mean_N, weight_N)})
 
 
-def _over_replicas(name: str, values: list[float]) -> MetricSummary:
-    metric = metrics.METRICS[name]
+def _over_replicas(metric: Metric, values: list[float]) -> MetricSummary:
     return metrics.interval(values, metric.lowest, metric.highest)

@@ -1,6 +1,6 @@
 """Metrics of tasks, their standard errors, and comparisons of models. NumPy alone, float64."""
 
-from manygate.metrics.table import MAIN_METRIC, METRICS, Metric, metric_label, metric_names, task_metrics
+from manygate.metrics.table import MAIN_METRIC, METRICS, Metric, metric_label, metric_names, own_metrics, task_metrics
 from manygate.metrics.task import (
     BINS,
     auc,
@@ -57,6 +57,7 @@ __all__ = [
     "metric_label",
     "metric_names",
     "normalised_entropy",
+    "own_metrics",
     "paired_gain",
     "r2",
     "rmse",

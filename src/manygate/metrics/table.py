@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from manygate.errors import raise_all
 from manygate.metrics import task
 from manygate.metrics.task import BINS, Floats, Kind, Weights, kept_rows
 from manygate.text import count_of
@@ -133,22 +134,43 @@ def metric_names(kind: str, grouped: bool = True) -> list[str]:
 
 
 def task_metrics(
-    kind: Kind, label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None, group_N: ArrayLike | None = None
+    kind: Kind,
+    label_N: ArrayLike,
+    score_N: ArrayLike,
+    weight_N: Weights = None,
+    group_N: ArrayLike | None = None,
+    more: Mapping[str, Metric] | None = None,
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Every metric of a task (``gauc`` only with ``group_N``), and for each that is undefined the reason in plain words.
 
-    ``score_N`` holds probabilities (binary) or predictions in the label's unit (regression).
+    ``score_N`` holds probabilities (binary) or predictions in the label's unit (regression). ``more`` are metrics of the user's
+    own, by name; those of another kind are left out.
 
     >>> values, reasons = task_metrics("binary", [0, 0], [0.1, 0.3])
     >>> round(values["log_loss"], 4), values["auc"], reasons["auc"]
     (0.231, nan, 'only one class among 2 rows: all labels are 0')
     """
     columns: tuple[Any, ...] = (label_N, score_N, weight_N)
-    values = {}
-    for name in metric_names(kind, group_N is not None):
-        compute = METRICS[name].compute
-        values[name] = compute(label_N, score_N, group_N, weight_N) if METRICS[name].by_group else compute(*columns)
+    values, grouped = {}, group_N is not None
+    table = METRICS | own_metrics(more)
+    for name, metric in table.items():
+        if metric.kind == kind and (grouped or not metric.by_group):
+            rows = (label_N, score_N, group_N, weight_N) if metric.by_group else columns
+            values[name] = float(metric.compute(*rows))
     return values, {name: _why_undefined(name, *kept_rows(*columns)) for name, value in values.items() if math.isnan(value)}
+
+
+def own_metrics(more: Mapping[str, Metric] | None) -> dict[str, Metric]:
+    """Metrics of the user's own by name. Raises :class:`InputError` for a name that is taken, or a value that is no Metric."""
+    taken = [f"metric {name!r}: there is a metric of this name. Choose another name." for name in more or {} if name in METRICS]
+    wrong = [
+        f"metric {name!r}: expected a manygate.Metric, found {type(value).__name__}. Wrap the function: "
+        "Metric(label, kind, better, meaning, compute)."
+        for name, value in (more or {}).items()
+        if not isinstance(value, Metric)
+    ]
+    raise_all(taken + wrong)
+    return dict(more or {})
 
 
 def _why_undefined(name: str, label_N: Floats, score_N: Floats, weight_N: Floats) -> str:
@@ -163,4 +185,4 @@ def _why_undefined(name: str, label_N: Floats, score_N: Floats, weight_N: Floats
     if label_N.min() == label_N.max():
         problem = "no variance to explain" if name == "r2" else "only one class"
         return f"{problem} among {rows}: all labels are {label_N[0]:g}"
-    return "no group has both classes"
+    return "no group has both classes" if name in METRICS else "the metric's function returned NaN"

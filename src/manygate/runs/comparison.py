@@ -17,11 +17,13 @@ from manygate.report import write_report
 from manygate.results.base import Record
 from manygate.results.comparison import Choice, ComparisonDocument, WeightSweep
 from manygate.results.summary import MetricGain, MetricSummary
+from manygate.runs.folder import model_folder
 from manygate.runs.run import Trained, diverged, document, finish, train_one
 from manygate.runs.weight_sweep import judge, sweep_settings
 from manygate.schema import Task
 from manygate.scoring.outputs import outputs
 from manygate.text import count_of
+from manygate.training.callback import OnEpoch
 from manygate.training.progress import Progress
 from manygate.verdict.recommendation import recommend
 from manygate.verdict.transfer import transfer
@@ -37,15 +39,16 @@ def compare_run(
     folder: Path | None,
     progress: Progress,
     command: str = "",
-) -> ComparisonDocument:
-    """Train each architecture with the same rows, seeds and budget; write and return the comparison.
+    on_epoch: OnEpoch | None = None,
+) -> tuple[ComparisonDocument, dict[str, Trained]]:
+    """Train each architecture with the same rows, seeds and budget; write the comparison and return it with the models.
 
     Every run (see :func:`crossed`) is trained in ``folder/NAME``, so that a comparison that was stopped goes on where it was.
     """
     trained: dict[str, Trained] = {}
     for name, own in crossed(config).items():
         progress.say(f"{name}: training {count_of(config.replicas, 'replica')}")
-        trained[name] = _train(log, own, name, folder, progress)
+        trained[name] = _train(log, own, name, folder, progress, on_epoch)
     sweep = sweeps(log, config, trained, folder, progress)
     results = document(log, config, trained, command, unfinished(trained, config) + diverged(trained))
     best = choose(results.valid, config.monitor)
@@ -57,7 +60,7 @@ def compare_run(
         write_text(folder / "comparison.json", to_json(results.to_tree()))
         write_report(results, folder / "report.html")
         write_text(folder / "DONE", "")
-    return results
+    return results, trained
 
 
 def _judged(
@@ -108,10 +111,17 @@ def sweeps(
     return found
 
 
-def _train(log: EncodedLog, config: RunConfig, name: str, folder: Path | None, progress: Progress) -> Trained:
-    place = folder / name.replace(":", ".") if folder else None
-    trained = train_one(log, config, place, progress)
-    finish(place, trained)
+def _train(
+    log: EncodedLog,
+    config: RunConfig,
+    name: str,
+    folder: Path | None,
+    progress: Progress,
+    on_epoch: OnEpoch | None = None,
+) -> Trained:
+    run_folder = model_folder(folder, name) if folder else None
+    trained = train_one(log, config, run_folder, progress, on_epoch)
+    finish(run_folder, trained)
     return trained
 
 

@@ -11,6 +11,15 @@ from manygate.errors import InputError, either, setting
 from manygate.files import write_text
 
 
+def model_folder(comparison: Path, name: str) -> Path:
+    """The folder of one model of a comparison.
+
+    >>> model_folder(Path("runs/first"), "my_module:MyScheme").name
+    'my_module.MyScheme'
+    """
+    return comparison / name.replace(":", ".")
+
+
 def check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
     """Refuse an output folder that holds something else; called before any work."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,7 +13,14 @@ from manygate.errors import InputError, did_you_mean, either
 
 
 class Frozen(BaseModel):
+    """A part of a schema: it cannot be changed, and an unknown name is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """The fields that differ from their defaults."""
+        fields = type(self).model_fields
+        return ((name, value) for name, value in super().__repr_args__() if name is None or value != fields[name].default)
 
 
 def read_text(path: str | Path) -> str:

@@ -114,8 +114,11 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def find_bundle(path: str | Path) -> Path:
-    """The bundle at a path: the folder itself, or ``bundle`` inside a run's folder."""
+    """The bundle at a path: the folder itself, ``bundle`` inside a run's folder, or that of the model that a comparison chose."""
     folder = Path(path)
+    chosen = chosen_model(folder)
+    if chosen is not None:
+        folder = folder / chosen.replace(":", ".")
     for candidate in (folder, folder / "bundle"):
         if (candidate / "manifest.json").is_file():
             return candidate
@@ -125,6 +128,17 @@ def find_bundle(path: str | Path) -> Path:
     if inner:
         raise InputError(f"{path}: a comparison with {len(inner)} models. Choose one, for example {folder / inner[0]}.")
     raise InputError(f"{path}: no bundle here (no manifest.json). Give a finished run's folder, or the bundle inside it.")
+
+
+def chosen_model(folder: Path) -> str | None:
+    """The name of the model that validation chose in a comparison's folder; None for any other folder."""
+    path = folder / "comparison.json"
+    if not path.is_file():
+        return None
+    tree = read_json(path)
+    best = tree.get("best") if isinstance(tree, dict) else None
+    name = best.get("architecture") if isinstance(best, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _write_encoder(folder: Path, encoder: Encoder) -> None:

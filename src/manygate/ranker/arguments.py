@@ -1,0 +1,79 @@
+"""Reads what users of scikit-learn, LightGBM and pandas pass, and refuses what has no meaning here with the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from manygate.config import RunConfig
+from manygate.errors import InputError
+from manygate.schema import Schema
+from manygate.training.progress import ProgressMode
+
+
+def listed(names: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several, as several."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def read_schema(schema: Schema | str | Path | None) -> Schema | None:
+    """A schema, or the one in a YAML file."""
+    return Schema.load(schema) if isinstance(schema, str | Path) else schema
+
+
+def progress_mode(progress: ProgressMode | bool | None) -> ProgressMode:
+    """What ``progress`` means: True shows it, False or None does not.
+
+    >>> progress_mode(False), progress_mode(True), progress_mode("plain")
+    ('none', 'auto', 'plain')
+    """
+    if progress is None or isinstance(progress, bool):
+        return "auto" if progress else "none"
+    return progress
+
+
+def build_config(keywords: Mapping[str, Any], log: Any = None) -> RunConfig:
+    """The settings that keyword parameters give; ``random_state`` is another name of ``seed``.
+
+    Parameters that have their default count as not given. A path to a log becomes part of the settings.
+    """
+    settings = dict(keywords)
+    settings.pop("schema", None)
+    state = settings.pop("random_state", None)
+    if state is not None:
+        if settings.get("seed", 0) not in (0, state):
+            raise InputError(f"random_state={state!r} and seed={settings['seed']!r}: both name the seed. Give one of them.")
+        if isinstance(state, bool) or not isinstance(state, int | np.integer):
+            raise InputError(f"random_state={state!r}: give a whole number, which becomes the seed.")
+        settings["seed"] = int(state)
+    fields = RunConfig.model_fields
+    given = {name: value for name, value in settings.items() if name not in fields or not _is_default(value, fields[name].default)}
+    if isinstance(log, str | Path):
+        given["log"] = str(log)
+    return RunConfig.build(given)
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and bool(value == default)
+
+
+def refuse_arrays(log: Any, second: Any = None) -> None:
+    """Refuse ``fit(X, y)`` and NumPy arrays, whose columns have no names; the error has the remedy."""
+    if isinstance(log, np.ndarray):
+        raise InputError(
+            "a NumPy array has no column names, so that the labels cannot be found in it. "
+            "Give a DataFrame that holds features and labels: pd.DataFrame(X, columns=[...]).assign(click=y)."
+        )
+    name = type(second).__name__
+    if isinstance(second, np.ndarray) or name == "Series" or (isinstance(second, list | tuple) and _holds_numbers(second)):
+        raise InputError(
+            f"fit takes one table that holds features and labels, and the second argument is a table of validation rows; found "
+            f"{name}. Put the labels into the table and name them: Ranker(task='click').fit(X.assign(click=y))."
+        )
+
+
+def _holds_numbers(values: Sequence[Any]) -> bool:
+    return bool(values) and all(isinstance(value, int | float) for value in values)

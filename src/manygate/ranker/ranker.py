@@ -1,0 +1,327 @@
+"""Ranker: a multi-task ranking model with the habits of a scikit-learn estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from manygate.config import RunConfig
+from manygate.config.names import CalibrationMethod
+from manygate.data.batches import Split
+from manygate.data.encode import Encoder
+from manygate.data.encoded import encode_labelled, labelled_table, validation_rows
+from manygate.data.frames import like_source
+from manygate.data.table import Table, open_table
+from manygate.errors import InputError, did_you_mean, raise_all
+from manygate.evaluation.evaluate_log import evaluate_log
+from manygate.evaluation.gates import gate_table
+from manygate.evaluation.monitor import Monitor
+from manygate.evaluation.task_report import task_report
+from manygate.metrics.table import Metric
+from manygate.model import MultiTaskModel
+from manygate.model.device import choose_device
+from manygate.ranker.arguments import build_config, listed, progress_mode, read_schema, refuse_arrays
+from manygate.ranker.ranker_keywords import PARAMETERS, RankerKeywords
+from manygate.report import html_summary, write_report
+from manygate.results.comparison import ComparisonDocument
+from manygate.results.evaluation import CalibrationReport, Epoch, LogEvaluation
+from manygate.results.fusion import FusionFormula, FusionSearch
+from manygate.runs.folder import check_folder, open_folder
+from manygate.runs.preflight import prepare
+from manygate.runs.run import train_run
+from manygate.schema import Schema
+from manygate.scoring.bundle import load_bundle, save_bundle
+from manygate.scoring.calibration import Calibration, calibration_problems
+from manygate.scoring.calibration_fit import fit_calibration
+from manygate.scoring.fusion import Fusion, now, parse_fusion
+from manygate.scoring.fusion_search import Sampler, found_fusion, plan_search, search
+from manygate.scoring.judged import judged_rows
+from manygate.scoring.predictor import Predictor
+from manygate.training.callback import OnEpoch
+from manygate.training.progress import ProgressMode, open_progress
+
+
+class Ranker(RankerKeywords):
+    """A multi-task ranking model: one network that predicts several labels of the same impression.
+
+    The parameters are the settings of :class:`manygate.RunConfig`, which are also the flags of the command and the keys of a YAML
+    configuration. An unknown name is an error that names the nearest known one.
+
+    The class has the habits of a scikit-learn estimator (``get_params``, ``set_params``, ``clone``, ``score``, ``predict_proba``,
+    ``random_state``) with one difference: :meth:`fit` takes one table that holds features and labels.
+
+    >>> import pyarrow as pa
+    >>> log = pa.table({"item": ["a", "b"] * 50, "age": list(range(100)), "click": [0, 1] * 50, "like": [1, 0, 0, 1] * 25})
+    >>> ranker = Ranker(task=["click", "like"], epochs=1, threads=1).fit(log, progress=False)
+    >>> ranker.predict(log.slice(0, 3)).column_names
+    ['click', 'like']
+    """
+
+    def _set_keywords(self, keywords: dict[str, Any]) -> None:
+        self.config = build_config(keywords)
+        self._keywords = keywords
+        self.document: ComparisonDocument | None = None
+        self._name: str | None = None
+        self._predictor: Predictor | None = None
+
+    @classmethod
+    def trained(cls, predictor: Predictor, document: ComparisonDocument | None = None, name: str | None = None) -> Self:
+        """A ranker of a trained model; ``name`` is that of the model in the document, if it is not its architecture."""
+        ranker = cls()
+        ranker.config = predictor.model.config
+        settings = {key: getattr(ranker.config, key) for key in ranker._keywords if key in RunConfig.model_fields}
+        ranker._keywords = {**ranker._keywords, **settings}
+        ranker._predictor, ranker.document, ranker._name = predictor, document, name
+        return ranker
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters of the constructor by name, as they were given; ``deep`` changes nothing."""
+        return dict(self._keywords)
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Change parameters. A model that was trained before stays until :meth:`fit` is called again."""
+        unknown = [name for name in parameters if name not in self._keywords]
+        raise_all(f"{name}: no parameter of Ranker.{did_you_mean(name, self._keywords)}" for name in unknown)
+        keywords = {**self._keywords, **parameters}
+        self.config, self._keywords = build_config(keywords), keywords
+        return self
+
+    def fit(
+        self,
+        log: Any,
+        valid: Any = None,
+        test: Any = None,
+        *,
+        schema: Schema | str | Path | None = None,
+        out: str | Path | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: ProgressMode | bool = "auto",
+        on_epoch: OnEpoch | None = None,
+    ) -> Self:
+        """Train on a log: a path (Parquet, CSV, Arrow; file, folder or glob) or any dataframe.
+
+        Without ``valid`` and ``test`` the log is split (80/10/10 at random unless set). The best weights on validation are kept;
+        test rows are used for ``document`` alone. ``out`` writes the run's folder, ``resume`` continues it. ``on_epoch`` is called
+        after each epoch (:mod:`manygate.training.callback`). Raises :class:`manygate.InputError`, which lists every problem.
+        """
+        refuse_arrays(log, valid)
+        folder = Path(out) if out is not None else None
+        config = build_config(self._keywords, log)
+        if folder is not None:
+            check_folder(folder, resume, overwrite)
+        show = open_progress(progress_mode(progress))
+        encoded = prepare(log, config, read_schema(schema if schema is not None else self._keywords["schema"]), valid, test)
+        if folder is not None:
+            open_folder(folder, config, resume, overwrite)
+        trained, self.document = train_run(encoded, config, folder, show, on_epoch=on_epoch)
+        self.config, self._predictor, self._name = config, trained.predictor, None
+        return self
+
+    def predict(self, frame: Any, raw: bool = False) -> Any:
+        """Predictions in the same kind of frame, one column per task: probabilities, or values in the label's unit.
+
+        They are calibrated where there is a ``calibration``, and the score of the ``fusion`` stands beside them where there is one;
+        ``raw`` leaves both out. Features alone are needed, and no bias features. Unseen ids, nulls and new extremes are fine.
+        """
+        refuse_arrays(frame)
+        return (self.predictor.uncorrected() if raw else self.predictor).predict(frame)
+
+    def predict_proba(self, frame: Any) -> np.ndarray | list[np.ndarray]:
+        """Probabilities of the classes 0 and 1, (N, 2) float64: as scikit-learn gives them, a list of them for several tasks.
+
+        Raises :class:`manygate.InputError` where a task is a regression, which has no classes; :meth:`predict` gives its values.
+        """
+        refuse_arrays(frame)
+        numbers = [task.name for task in self.schema.tasks if task.kind != "binary"]
+        if numbers:
+            raise InputError(f"task {numbers[0]!r} is a regression and has no probabilities. Call predict, which gives its values.")
+        parts = [batch for _, batch in self.predictor.score(open_table(frame, types=self.encoder.types))]
+        columns = [np.concatenate([np.asarray(part.column(name)) for part in parts]) for name in self.schema.task_names]
+        pairs = [np.stack([1 - one_N, one_N], axis=1) for one_N in columns]
+        return pairs[0] if len(pairs) == 1 else pairs
+
+    def score(self, log: Any) -> float:
+        """What validation watches (``monitor``), higher is better, on a labelled log: the mean over the replicas."""
+        table = labelled_table(self.encoder, log)
+        rows, members = encode_labelled(self.encoder, table), self.model.members
+        monitor = Monitor(self.config.monitor, self.predictor.problem, rows, Split(rows, self.model.device))
+        _, score_M = monitor(self.predictor.logits(rows), members)
+        return float(np.mean(monitor.by_replica(score_M, members)))
+
+    def evaluate(self, log: Any, metrics: Mapping[str, Metric] | None = None) -> LogEvaluation:
+        """Every metric of every task on a labelled log.
+
+        ``metrics`` adds metrics of your own, each a :class:`manygate.Metric`: its ``compute`` takes labels, predictions and weights
+        of one task (N,) and returns a number.
+        """
+        return evaluate_log(self.predictor, log, metrics or {})
+
+    def calibrate(
+        self, log: Any = None, *, method: CalibrationMethod = "isotonic", task: str | Sequence[str] = ()
+    ) -> CalibrationReport:
+        """Fit a calibrator for each binary task, or those of ``task``, and apply it from now on; ``none`` removes them.
+
+        ``log`` holds labelled rows that trained nothing; of a data set's folder, the valid part; without it, the validation rows of
+        the run's own log. Calibrators of other tasks stay. Returns ``log``, ``rows`` and ``tasks`` as :meth:`evaluate` does, on the
+        rows of the fit.
+        """
+        task = listed(task)
+        raise_all(calibration_problems(self.schema, method, task))
+        before = self.calibration or Calibration({})
+        if method == "none":
+            kept = {name: one for name, one in before.tasks.items() if task and name not in task}
+            self.calibration = Calibration(kept, before.fitted) if kept else None
+            return CalibrationReport(log=None, rows=0, tasks={})
+        table = self._validation(log)
+        rows, problem = encode_labelled(self.encoder, table), self.predictor.problem
+        logit_RNT = self.predictor.logits(rows)
+        fitted = fit_calibration(logit_RNT, rows, problem, method, task or None, table.name)
+        self.calibration = before.updated(fitted)
+        report = task_report(logit_RNT, rows, problem, fitted)
+        return CalibrationReport(log=table.name, rows=len(rows), tasks={name: report[name] for name in fitted.tasks})
+
+    def fuse(
+        self, weights: str | Mapping[str, float] = "", feature: str | Sequence[str] = (), *, name: str = "score", note: str = ""
+    ) -> Fusion:
+        """Set the formula of the fused score by hand: ``fuse({"click": 1, "buy": 0.5}, ["duration:log=0.3"])``.
+
+        :meth:`predict` then adds a column ``name``. See :mod:`manygate.scoring.fusion`; :meth:`search_fusion` finds weights.
+        """
+        made = {"how": "by hand", "when": now()}
+        return self._fuse(parse_fusion(weights, listed(feature), self.predictor.names, name=name, note=note, made=made))
+
+    def search_fusion(
+        self,
+        log: Any = None,
+        objective: str | Sequence[str] = (),
+        *,
+        factors: str | Sequence[str] = (),
+        feature: str | Sequence[str] = (),
+        trials: int = 200,
+        sampler: Sampler = "tpe",
+        seed: int = 0,
+        name: str = "score",
+        note: str = "",
+    ) -> FusionSearch:
+        """Find the weights that rank the visits of a log best, and use them from now on.
+
+        ``objective`` is one of, or a list of ``TASK/METRIC`` or ``TASK/METRIC=WEIGHT``, with a metric of ndcg, ndcg@K, gain,
+        gain@K and gauc. ``factors`` are the predictions to weigh (default: every task's), ``feature`` more factors, NAME:TRANSFORM.
+        ``log`` as in :meth:`calibrate`; never search on rows that are to judge the result. Returns the content of
+        ``fusion-search.json``; :func:`manygate.report.fusion.write_search_page` draws it.
+        """
+        kinds = {task.name: task.kind for task in self.schema.tasks}
+        wishes, columns = listed(objective), self.predictor.names
+        plan = plan_search(wishes, kinds, columns, listed(factors), listed(feature), trials, sampler, seed)
+        table = self._validation(log)
+        result = search(judged_rows(self.predictor, table, plan.features), plan)
+        fusion = self._fuse(found_fusion(result, name, note, when=now(), log=table.name))
+        return result.model_copy(update={"log": table.name, "fusion": FusionFormula.model_validate(fusion.tree())})
+
+    def _fuse(self, fusion: Fusion) -> Fusion:
+        fusion.check(self.predictor.names)
+        self.fusion = fusion.after(self.fusion)
+        return self.fusion
+
+    def _validation(self, log: Any) -> Table:
+        """Labelled rows to fit on: those given, or the validation rows of the run's own log."""
+        if log is not None:
+            return labelled_table(self.encoder, log, "valid")
+        if self.config.log is None:
+            raise InputError("no log is given. This model was trained on a dataframe; give labelled rows that trained nothing.")
+        return validation_rows(self.config, self.config.log, self.schema)
+
+    def gates(self, frame: Any) -> Any:
+        """Mean and standard deviation of each gate weight: a frame with columns replica, level, task, expert, mean, sd.
+
+        The frame is empty for schemes without gates. Experts of different replicas have nothing to do with each other.
+        """
+        return like_source(gate_table(self.predictor, frame), frame)
+
+    def save(self, path: str | Path) -> None:
+        """Write a bundle: safetensors, JSON and Arrow with checksums; no pickle."""
+        save_bundle(Path(path), self.predictor)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu") -> Self:
+        """Read a bundle, the one in a run's folder, or the chosen model of a comparison, after checking every file."""
+        predictor = load_bundle(path, str(choose_device(device)))
+        evaluation = Path(path) / "evaluation.json"
+        return cls.trained(predictor, ComparisonDocument.read(evaluation) if evaluation.is_file() else None)
+
+    def report(self, path: str | Path) -> None:
+        """Write the HTML report of the training run."""
+        if self.document is None:
+            raise InputError("this ranker has no training run to report on: it was loaded from a bundle alone, or not fitted.")
+        write_report(self.document, Path(path))
+
+    @property
+    def schema(self) -> Schema:
+        """What each column means, for the model that was trained."""
+        return self.encoder.schema
+
+    @property
+    def predictor(self) -> Predictor:
+        """The model with its encoder, calibration and fusion. Raises :class:`manygate.InputError` before :meth:`fit`."""
+        if self._predictor is None:
+            raise InputError("this ranker is not fitted yet. Call fit(log) or Ranker.load(path) first.")
+        return self._predictor
+
+    @property
+    def model(self) -> MultiTaskModel:
+        """The network with all its replicas."""
+        return self.predictor.model
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that turns raw rows into the model's inputs."""
+        return self.predictor.encoder
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The calibrators that :meth:`predict` applies; None without any."""
+        return self._predictor.calibration if self._predictor else None
+
+    @calibration.setter
+    def calibration(self, calibration: Calibration | None) -> None:
+        self._predictor = replace(self.predictor, calibration=calibration)
+
+    @property
+    def fusion(self) -> Fusion | None:
+        """The formula of the fused score; None without one."""
+        return self._predictor.fusion if self._predictor else None
+
+    @fusion.setter
+    def fusion(self, fusion: Fusion | None) -> None:
+        self._predictor = replace(self.predictor, fusion=fusion)
+
+    @property
+    def history_(self) -> list[Epoch]:
+        """One entry per epoch: training loss and validation metric of each task and replica."""
+        if self.document is None:
+            raise InputError("this ranker has no history: it was loaded from a bundle alone, or not fitted.")
+        return self.document.results[self._name or self.config.architecture].history
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._predictor is not None
+
+    def __repr__(self) -> str:
+        fields, given = RunConfig.model_fields, {}
+        for name, value in sorted(self._keywords.items()):
+            default = fields[name].default if name in fields else None
+            shown = getattr(self.config, name, value)
+            if shown is not None and shown != default and name != "schema":
+                given[name] = shown
+        return f"Ranker({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+    def _repr_html_(self) -> str:
+        return html_summary(self.document) if self.document else f"<code>{escape(repr(self))}</code> (not fitted)"
+
+
+Ranker.__doc__ = f"{Ranker.__doc__}\n{PARAMETERS}"

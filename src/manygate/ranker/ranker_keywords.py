@@ -1,0 +1,240 @@
+"""The settings as keyword parameters of mg.Ranker. Written by ``make docs``; do not edit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from manygate.schema import Schema, Task
+
+Tasks: TypeAlias = str | Task | Mapping[str, Any] | Sequence[str | Task | Mapping[str, Any]]
+Names: TypeAlias = str | Sequence[str]
+Widths: TypeAlias = int | str | Sequence[int]
+Rows: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
+Numbers: TypeAlias = float | str | Sequence[float]
+NumberRows: TypeAlias = str | Sequence[float] | Sequence[Sequence[float]]
+ClassName: TypeAlias = str | type[Any]
+ClassNames: TypeAlias = str | type[Any] | Sequence[str | type[Any]]
+
+PARAMETERS = """
+Parameters
+----------
+schema : Schema | str | Path | None, default None
+    A schema, or the YAML file of one. Default: inferred from the log.
+task : Tasks, default ()
+    A label to predict, NAME or NAME:where=click==1,kind=regression.
+valid : str | None, default None
+    Validation rows: a file, folder or glob. Default: split from the log.
+test : str | None, default None
+    Test rows: a file, folder or glob. Default: split from the log.
+schema_file : str | None, default None
+    Schema as YAML. Default: schema.yaml beside the log, else inferred.
+group : str | None, default None
+    Column of users or queries, for GAUC, splits and intervals.
+time : str | None, default None
+    Column of times, for splits.
+weight : str | None, default None
+    Column of row weights.
+bias : Names, default ()
+    Features that are absent at serving, such as a position.
+ignore : Names, default ()
+    Columns not to use.
+split : Literal['random', 'time', 'group'], default 'random'
+    How to split a log that comes in one piece.
+fractions : Sequence[float], default (0.8, 0.1, 0.1)
+    Shares of train, validation and test.
+shuffle_seed : int, default 0
+    Seed of the split and of the order of batches.
+encoding : Literal['piecewise', 'minmax', 'standard', 'log1p'], default 'piecewise'
+    How dense numbers are scaled, unless the schema sets it.
+bins : int, default 16
+    Quantile bins of the piecewise-linear encoding.
+min_count : int, default 2
+    Ids that occur less often share the row of unseen ids.
+architecture : ClassName, default 'mmoe'
+    How the tasks share: single_task, shared_bottom, asymmetric_sharing, customized_sharing, l2_constrained, cross_stitch,
+    sluice_network, tensor_factorization, omoe, mmoe, ml_mmoe, cgc, ple, adatt, stem, pepnet; or a class of your own as
+    module:Class.
+dim : int, default 8
+    Width of each embedding.
+lower_hidden : Widths, default ()
+    Hidden widths of layers that all tasks share under the scheme (MMoE section 6.4.1). Default: none.
+experts : int, default 8
+    Number of experts.
+expert_hidden : Widths, default (64,)
+    Hidden widths of an expert, for example 64 or 128,64.
+levels : int, default 2
+    Levels of ple, ml_mmoe and adatt.
+level_hidden : Rows | None, default None
+    Hidden widths of each level's experts, levels separated by /: 128/64. Default: expert-hidden in each.
+shared_experts : Widths | None, default None
+    Shared experts of cgc, ple, adatt and stem; one number, or one a level: 4,2. Default: half of experts.
+task_experts : Rows | None, default None
+    Each task's own experts in cgc, ple, adatt and stem; one number, or one a task: 2,1, levels separated by /. Default:
+    what experts leaves, divided among the tasks.
+task_expert_hidden : Rows | None, default None
+    Hidden widths of each task's own experts, tasks separated by /. Default: those of the level.
+bottom_hidden : Widths | None, default None
+    Hidden widths of a shared bottom and of each task's network where a scheme has them. Default: as many weights as the
+    experts (MMoE section 5.1).
+tower_hidden : Widths, default (32,)
+    Hidden widths of each task's tower.
+gate : Literal['softmax', 'topk', 'dselect_k'], default 'softmax'
+    How gates choose experts.
+gate_bias : bool, default False
+    Give the gates a bias; equation 8 of MMoE has none.
+gate_features : Names, default ()
+    Features that the gates read. Default: what the experts read.
+temperature : float, default 1.0
+    The number that divides the gates' logits.
+top_k : int, default 2
+    How many experts a gate selects with gate topk or dselect_k.
+gate_dropout : float, default 0.0
+    Share of gate weights that are set to zero in training (Zhao et al. 2019).
+importance_weight : float | None, default None
+    Weight of the importance loss. Default: 0.1 with gate topk, else 0.
+load_weight : float | None, default None
+    Weight of the load loss of gate topk. Default: 0.1 there.
+entropy_weight : float, default 0.01
+    Weight of the entropy of gate dselect_k.
+ml_gate_input : Literal['previous', 'raw'], default 'previous'
+    Input of ml_mmoe's gates above level 1: the level below, or x.
+expert_norm : bool, default False
+    Normalise each expert's output, with Swish for ReLU (HoME, KDD 2025).
+fusion : Literal['concat', 'sum', 'mean'] | None, default None
+    How bottoms are joined. Default: sum in asymmetric_sharing, concat in customized_sharing.
+l2_alpha : float, default 0.001
+    Weight of l2_constrained's penalty.
+stitch_rate : float, default 10.0
+    Factor of the learning rate of stitches (cross_stitch, sluice_network).
+subspaces : int, default 2
+    Subspaces of each layer of sluice_network.
+orthogonality : float, default 0.0
+    Weight of sluice_network's penalty on overlapping subspaces.
+tucker_ranks : Widths | None, default None
+    Ranks r1,r2,r3 of tensor_factorization: of inputs, outputs and tasks. Default: nearly full.
+gate_hidden : int, default 32
+    Hidden width of pepnet's gates.
+match_parameters : int | None, default None
+    Choose hidden widths so that each scheme has this many parameters, embedding tables left out, within 2 %.
+match_flops : int | None, default None
+    Choose hidden widths so that a row's forward pass takes this many FLOPs, within 2 %.
+funnel : Literal['conditional', 'esmm', 'aitm', 'escm2_ipw', 'escm2_dr'], default 'esmm'
+    How a task that comes after another is trained: on the rows where the other happened, or on all rows.
+dropout : float, default 0.1
+    Share of hidden units that are dropped in training.
+bias_dropout : float, default 0.1
+    Share of rows whose bias features are hidden in training.
+replicas : int, default 1
+    How many models to train at once. They differ in their seed alone.
+seed : int, default 0
+    Replica r uses seed + r, so runs with seeds 0 and 1 have all replicas but one in common.
+pack : int | None, default None
+    How many replicas to train in one program; the rest follow. Default: as many as fit in memory.
+replica_data : Literal['shared', 'order', 'bootstrap'], default 'shared'
+    Training rows of a replica: the same for all, an order of its own, or a bootstrap sample of its own.
+replica_seeds : Widths, default ()
+    Numbers that are added to the seed. Replicas take them in turn: 0,1,0,1. Default: 0,1,2 and so on.
+replica_rates : Numbers, default ()
+    Factors of the learning rate. Replicas take them in turn: 0.1,1,10.
+replica_weights : NumberRows, default ()
+    Factors of the tasks' weights. Replicas take them in turn, separated by /: 1,1/1,2 for two tasks.
+calibrator_weight : float, default 0.6
+    Weight of aitm's calibrator.
+escm2_weight : float, default 1.0
+    Weight of escm2's counterfactual loss.
+escm2_joint_weight : float, default 1.0
+    Weight of esmm's loss in escm2.
+propensity_floor : float, default 0.05
+    Smallest propensity that escm2 divides by.
+weighting : ClassName, default 'fixed'
+    How the tasks' losses become one objective: fixed, schedule, uncertainty, dwa, random, famo, gradnorm, pcgrad, gradvac,
+    cagrad, mgda, nash_mtl, fairgrad, imtl_g, aligned_mtl, upgrad, dualproj; or a class of your own as module:Class.
+balance_every : int, default 1
+    Weightings that read gradients read them in every Nth step.
+gradnorm_alpha : float, default 1.5
+    How strongly gradnorm pulls the tasks to one rate of learning.
+cagrad_c : float, default 0.4
+    Largest distance of cagrad's direction from the mean gradient, as a share of its length.
+optimizer : Literal['adam', 'adamw', 'sgd', 'adagrad'], default 'adamw'
+    Optimizer.
+learning_rate : float, default 0.002
+    Learning rate.
+weight_decay : float | None, default None
+    Weight decay. Default: 0.01 for adamw, where it is decoupled, and 0 for the others.
+schedule : Literal['constant', 'linear', 'cosine'], default 'constant'
+    How the learning rate changes over the steps.
+warmup : float, default 0.0
+    Share of the steps over which the learning rate rises from zero.
+clip_norm : float | None, default None
+    Largest norm of a replica's gradient.
+batch_size : int, default 1024
+    Rows in a batch.
+epochs : int, default 20
+    Most passes over the training rows.
+max_steps : int | None, default None
+    Most optimizer steps, whatever the epochs.
+keep : Literal['best', 'last'], default 'best'
+    Weights to keep: those of the best validation metric, or the last ones (then patience stops nothing).
+patience : int, default 3
+    Epochs without a better validation metric before a replica stops.
+monitor : str, default 'mean'
+    The metric that validation watches: mean (of all tasks), TASK, or TASK/METRIC.
+calibration : Literal['none', 'platt', 'temperature', 'isotonic'], default 'none'
+    How predicted probabilities are corrected, fitted on the validation rows after training.
+precision : Literal['float32', 'bf16'], default 'float32'
+    Precision of training; bf16 uses autocast.
+sparse_gradients : bool | None, default None
+    Update only the embedding rows of a batch. Default: when there are over 100,000 rows.
+device : str, default 'auto'
+    auto, cpu, cuda or cuda:N.
+threads : int | None, default None
+    CPU threads. Default: all cores.
+checkpoint_seconds : float, default 60.0
+    Most time between checkpoints, which come each epoch anyway.
+random_state : int | None, default None
+    Another name of ``seed``, as in scikit-learn.
+"""
+
+
+class RankerKeywords:
+    """The constructor of :class:`manygate.Ranker`."""
+
+    # fmt: off
+    def __init__(
+        self, *,
+        schema: Schema | str | Path | None = None, task: Tasks = (), valid: str | None = None, test: str | None = None,
+        schema_file: str | None = None, group: str | None = None, time: str | None = None, weight: str | None = None,
+        bias: Names = (), ignore: Names = (), split: Literal["random", "time", "group"] = "random",
+        fractions: Sequence[float] = (0.8, 0.1, 0.1), shuffle_seed: int = 0,
+        encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16, min_count: int = 2,
+        architecture: ClassName = "mmoe", dim: int = 8, lower_hidden: Widths = (), experts: int = 8, expert_hidden: Widths = (64,),
+        levels: int = 2, level_hidden: Rows | None = None, shared_experts: Widths | None = None, task_experts: Rows | None = None,
+        task_expert_hidden: Rows | None = None, bottom_hidden: Widths | None = None, tower_hidden: Widths = (32,),
+        gate: Literal["softmax", "topk", "dselect_k"] = "softmax", gate_bias: bool = False, gate_features: Names = (),
+        temperature: float = 1.0, top_k: int = 2, gate_dropout: float = 0.0, importance_weight: float | None = None,
+        load_weight: float | None = None, entropy_weight: float = 0.01, ml_gate_input: Literal["previous", "raw"] = "previous",
+        expert_norm: bool = False, fusion: Literal["concat", "sum", "mean"] | None = None, l2_alpha: float = 0.001,
+        stitch_rate: float = 10.0, subspaces: int = 2, orthogonality: float = 0.0, tucker_ranks: Widths | None = None,
+        gate_hidden: int = 32, match_parameters: int | None = None, match_flops: int | None = None,
+        funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = "esmm", dropout: float = 0.1,
+        bias_dropout: float = 0.1, replicas: int = 1, seed: int = 0, pack: int | None = None,
+        replica_data: Literal["shared", "order", "bootstrap"] = "shared", replica_seeds: Widths = (), replica_rates: Numbers = (),
+        replica_weights: NumberRows = (), calibrator_weight: float = 0.6, escm2_weight: float = 1.0,
+        escm2_joint_weight: float = 1.0, propensity_floor: float = 0.05, weighting: ClassName = "fixed", balance_every: int = 1,
+        gradnorm_alpha: float = 1.5, cagrad_c: float = 0.4, optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw",
+        learning_rate: float = 0.002, weight_decay: float | None = None,
+        schedule: Literal["constant", "linear", "cosine"] = "constant", warmup: float = 0.0, clip_norm: float | None = None,
+        batch_size: int = 1024, epochs: int = 20, max_steps: int | None = None, keep: Literal["best", "last"] = "best",
+        patience: int = 3, monitor: str = "mean", calibration: Literal["none", "platt", "temperature", "isotonic"] = "none",
+        precision: Literal["float32", "bf16"] = "float32", sparse_gradients: bool | None = None, device: str = "auto",
+        threads: int | None = None, checkpoint_seconds: float = 60.0, random_state: int | None = None,
+        **unknown: Any,
+    ) -> None:
+        keywords = dict(locals())
+        self._set_keywords({name: keywords[name] for name in keywords if name not in ("self", "unknown")} | unknown)
+    # fmt: on
+
+    def _set_keywords(self, keywords: dict[str, Any]) -> None:
+        raise NotImplementedError

@@ -1,0 +1,164 @@
+"""Ranker has the habits of a scikit-learn estimator, and its answers are those of the rooms below."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+
+import manygate as mg
+from manygate.errors import InputError
+
+SETTINGS = {
+    "epochs": 2,
+    "threads": 1,
+    "device": "cpu",
+    "dim": 3,
+    "experts": 2,
+    "expert_hidden": 4,
+    "tower_hidden": 4,
+    "batch_size": 64,
+}
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    age, item = random.normal(40, 12, 600), random.integers(0, 9, 600)
+    click = random.random(600) < 1 / (1 + np.exp(-(age - 40) / 6))
+    return pd.DataFrame({"item": [f"i{n}" for n in item], "age": age, "click": click * 1, "like": (item % 2) * 1, "stay": age / 10})
+
+
+@pytest.fixture(scope="module")
+def ranker(table) -> mg.Ranker:
+    return mg.Ranker(task=["click", "like"], replicas=2, ignore="stay", **SETTINGS).fit(table, progress=False)
+
+
+def test_parameters_come_back_as_they_were_given():
+    task = [mg.Task(name="click")]
+    ranker = mg.Ranker(task=task, experts=4, random_state=3)
+    parameters = ranker.get_params()
+    assert parameters["task"] is task
+    assert (parameters["experts"], parameters["random_state"], parameters["epochs"]) == (4, 3, 20)
+    assert ranker.config.seed == 3
+
+
+def test_scikit_learn_clones_it():
+    ranker = mg.Ranker(task={"name": "click"}, expert_hidden=[16, 8], random_state=1)
+    copy = clone(ranker)
+    assert copy is not ranker
+    assert copy.get_params() == ranker.get_params()
+    assert copy.config == ranker.config
+
+
+def test_parameters_can_be_set_and_a_wrong_one_changes_nothing():
+    ranker = mg.Ranker(experts=4)
+    assert ranker.set_params(experts=6, random_state=2) is ranker
+    assert (ranker.config.experts, ranker.config.seed) == (6, 2)
+    with pytest.raises(InputError, match=r"expert: no parameter of Ranker\. Did you mean 'experts'"):
+        ranker.set_params(expert=3)
+    with pytest.raises(InputError, match="experts"):
+        ranker.set_params(experts=-1)
+    assert ranker.get_params()["experts"] == ranker.config.experts == 6
+
+
+def test_a_clone_of_a_trained_ranker_trains_the_same(ranker, table):
+    again = clone(ranker).fit(table, progress=False)
+    assert again.predict(table).equals(ranker.predict(table))
+
+
+def test_probabilities_are_those_of_predict(ranker, table):
+    scores, (click, like) = ranker.predict(table), ranker.predict_proba(table)
+    for pair, name in ((click, "click"), (like, "like")):
+        assert pair.shape == (600, 2)
+        np.testing.assert_array_equal(pair[:, 1], scores[name].to_numpy())
+        np.testing.assert_allclose(pair.sum(axis=1), 1.0)
+
+
+def test_one_task_gives_one_array(table):
+    ranker = mg.Ranker(task="click", ignore=["like", "stay"], **SETTINGS).fit(table, progress=False)
+    assert ranker.predict_proba(table).shape == (600, 2)
+
+
+def test_a_regression_has_no_probabilities(table):
+    ranker = mg.Ranker(task=["click", "stay:kind=regression"], ignore="like", **SETTINGS).fit(table, progress=False)
+    with pytest.raises(InputError, match="'stay' is a regression"):
+        ranker.predict_proba(table)
+
+
+def test_the_score_is_the_mean_main_metric_of_the_replicas(ranker, table):
+    values = [summary.metrics["auc"].mean for summary in ranker.evaluate(table).tasks.values()]
+    assert ranker.score(table) == pytest.approx(np.mean(values), abs=1e-12)
+
+
+def test_a_schema_may_come_with_the_constructor(table, tmp_path):
+    schema = mg.infer_schema(table, "click", ignore=["like", "stay"])
+    (tmp_path / "s.yaml").write_text(schema.to_yaml(), encoding="utf-8")
+    given = mg.Ranker(schema=schema, **SETTINGS).fit(table, progress=False)
+    read = mg.Ranker(schema=tmp_path / "s.yaml", **SETTINGS).fit(table, progress=False)
+    assert given.schema.task_names == ("click",)
+    assert given.predict(table).equals(read.predict(table))
+
+
+@pytest.mark.parametrize("task", [mg.Task(name="click"), {"name": "click"}, "click", ["click"], [mg.Task(name="click")]])
+def test_tasks_in_every_form_train_the_same(table, task):
+    ranker = mg.Ranker(task=task, ignore=["like", "stay"], max_steps=2, **SETTINGS).fit(table, progress=False)
+    plain = mg.Ranker(task="click", ignore=["like", "stay"], max_steps=2, **SETTINGS).fit(table, progress=False)
+    assert ranker.predict(table).equals(plain.predict(table))
+
+
+def test_a_metric_of_ones_own_by_hand(ranker, table):
+    """The AUC again, and the mean prediction; both over replicas and for the ensemble."""
+
+    def area(label_N: np.ndarray, score_N: np.ndarray, weight_N: np.ndarray) -> float:
+        return float(roc_auc_score(label_N, score_N, sample_weight=weight_N))
+
+    own = {
+        "area": mg.Metric("area", "binary", "higher", "The AUC of scikit-learn.", area, highest=1.0),
+        "level": mg.Metric("level", "binary", "lower", "The mean prediction.", lambda label, score, weight: score.mean()),
+    }
+    click = ranker.evaluate(table, metrics=own).tasks["click"]
+    assert click.metrics["area"].values == pytest.approx(click.metrics["auc"].values)
+    assert click.ensemble["level"] == pytest.approx(ranker.predict(table)["click"].mean())
+    assert "rmse" not in click.metrics
+
+
+def test_a_metric_with_a_name_that_is_taken_or_without_its_facts_is_refused(ranker, table):
+    with pytest.raises(InputError, match=r"(?s)metric 'auc': there is a metric.*metric 'f': expected a manygate.Metric"):
+        ranker.evaluate(table, metrics={"auc": mg.Metric("a", "binary", "higher", "m", len), "f": len})
+
+
+def test_epochs_are_seen_and_training_can_be_stopped(table):
+    seen = []
+    ranker = mg.Ranker(task="click", ignore=["like", "stay"], **{**SETTINGS, "epochs": 5})
+    ranker.fit(table, progress=False, on_epoch=lambda end: seen.append(end.epoch) or end.epoch == 3)
+    assert seen == [1, 2, 3]
+    assert len(ranker.history_) == 3
+
+
+def test_what_is_not_fitted_says_so():
+    ranker = mg.Ranker()
+    for use in (lambda: ranker.predict(None), lambda: ranker.score(None), lambda: ranker.schema, lambda: ranker.save("x")):
+        with pytest.raises(InputError, match="not fitted yet"):
+            use()
+    assert ranker.calibration is ranker.fusion is None
+
+
+def test_its_text_names_what_differs_from_the_defaults():
+    assert repr(mg.Ranker()) == "Ranker()"
+    assert repr(mg.Ranker(task=mg.Task(name="click"), experts=4, epochs=20)) == "Ranker(experts=4, task=(Task(name='click'),))"
+
+
+def test_saved_and_loaded_it_is_the_same(ranker, table, tmp_path):
+    ranker.save(tmp_path / "bundle")
+    loaded = mg.Ranker.load(tmp_path / "bundle")
+    assert loaded.predict(table).equals(ranker.predict(table))
+    assert loaded.get_params()["replicas"] == 2
+
+
+def test_the_version_is_the_package_s():
+    from importlib.metadata import version
+
+    assert mg.__version__ == version("manygate")
