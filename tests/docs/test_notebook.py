@@ -85,7 +85,6 @@ def test_completion_lists_the_public_names_and_the_arguments() -> None:
         manager.shutdown_kernel(now=True)
 
 
-@pytest.mark.xfail(strict=True, reason="the settings are one parameter, **settings; delete this mark when they are explicit")
 def test_signatures_list_the_settings() -> None:
     import manygate as mg
 
