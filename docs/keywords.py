@@ -85,7 +85,7 @@ class RankerKeywords:
 
 def compare_module() -> str:
     """The source of ranker/compare_keywords.py."""
-    parameters = [SCHEMA, *_parameters(without=("architecture", "valid", "test", "schema_file")), RANDOM_STATE]
+    parameters = [SCHEMA, *_parameters(without=("architecture", "valid", "test")), RANDOM_STATE]
     parameters = [(name, kind, "8" if name == "replicas" else default, text) for name, kind, default, text in parameters]
     imports = (
         "from manygate.ranker.comparison import Comparison, compare_log\n"

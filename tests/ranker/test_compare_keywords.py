@@ -10,7 +10,7 @@ import manygate as mg
 from manygate.config import RunConfig
 from manygate.errors import InputError
 
-OF_ONE_RUN = {"architecture", "valid", "test", "schema_file"}
+OF_ONE_RUN = {"architecture", "valid", "test"}
 ARGUMENTS = {"log", "valid", "test", "out", "resume", "overwrite", "progress", "on_epoch", "schema", "random_state", "unknown"}
 
 

@@ -28,9 +28,9 @@ def compare(
     log: Any, valid: Any = None, test: Any = None, *,
     out: str | Path | None = None, resume: bool = False, overwrite: bool = False,
     progress: ProgressMode | bool = "auto", on_epoch: OnEpoch | None = None,
-    schema: Schema | str | Path | None = None, task: Tasks = (), group: str | None = None, time: str | None = None,
-    weight: str | None = None, bias: Names = (), ignore: Names = (), split: Literal["random", "time", "group"] = "random",
-    fractions: Sequence[float] = (0.8, 0.1, 0.1), shuffle_seed: int = 0,
+    schema: Schema | str | Path | None = None, task: Tasks = (), schema_file: str | None = None, group: str | None = None,
+    time: str | None = None, weight: str | None = None, bias: Names = (), ignore: Names = (),
+    split: Literal["random", "time", "group"] = "random", fractions: Sequence[float] = (0.8, 0.1, 0.1), shuffle_seed: int = 0,
     encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16, min_count: int = 2, dim: int = 8,
     lower_hidden: Widths = (), experts: int = 8, expert_hidden: Widths = (64,), levels: int = 2, level_hidden: Rows | None = None,
     shared_experts: Widths | None = None, task_experts: Rows | None = None, task_expert_hidden: Rows | None = None,
@@ -73,6 +73,8 @@ schema : Schema | str | Path | None, default None
     A schema, or the YAML file of one. Default: inferred from the log.
 task : Tasks, default ()
     A label to predict, NAME or NAME:where=click==1,kind=regression.
+schema_file : str | None, default None
+    Schema as YAML. Default: schema.yaml beside the log, else inferred.
 group : str | None, default None
     Column of users or queries, for GAUC, splits and intervals.
 time : str | None, default None
