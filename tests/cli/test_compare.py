@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import TINY, Run, refused
+from command_line import TINY, Run
 
 
 def test_json_of_compare(run: Run, log: Path, tmp_path: Path) -> None:
@@ -30,7 +30,11 @@ def test_comparisons_have_eight_replicas_unless_told(run: Run, log: Path, monkey
     assert seen == [8, 2, 3, 4]
 
 
-def test_a_comparison_has_several_models(run: Run, log: Path, tmp_path: Path) -> None:
+def test_of_a_comparison_the_chosen_model_is_used_and_named(run: Run, log: Path, tmp_path: Path) -> None:
     assert run("compare", log, TINY, "--architectures omoe,mmoe --replicas 1 --out runs/x").code == 0
-    refused(run("evaluate runs/x", log), "runs/x/mmoe")
-    assert run("evaluate runs/x/omoe", log).code == 0
+    best = json.loads((tmp_path / "runs/x/comparison.json").read_text(encoding="utf-8"))["best"]["architecture"]
+    chosen = run("evaluate runs/x", log, "--json")
+    assert f"its model with the best validation score, {best}, is used" in chosen.err
+    alone = run(f"evaluate runs/x/{best}", log, "--json")
+    assert "is a comparison" not in alone.err
+    assert chosen.out == alone.out
