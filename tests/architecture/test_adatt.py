@@ -8,6 +8,7 @@ import torch
 from manygate.architecture import AdaTT, Inputs, Level
 from manygate.architecture.adatt import Native
 from manygate.config import ModelConfig
+from manygate.layers.mixture import MixtureSettings
 from numpy_reading import GATES, Reading, agree, array, rows, shaken, weighted
 
 LEVELS = {
@@ -51,7 +52,7 @@ def adatt(x, model, levels, gate, chosen=()):
 @pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
 @pytest.mark.parametrize("chosen", [(), (1, 4)], ids=["gates read f", "gates read columns"])
 def test_forward_is_the_paper_s(levels, gate, chosen):
-    model = shaken(AdaTT(5, levels, gate, chosen))
+    model = shaken(AdaTT(5, levels, MixtureSettings(gate, chosen)))
     x_BD = rows(6, 5)
     h_BTH, gates = model(x_BD), model.gates(x_BD)
     for b, x in enumerate(x_BD.numpy()):
@@ -62,7 +63,7 @@ def test_forward_is_the_paper_s(levels, gate, chosen):
 
 def test_forward_with_normalised_experts():
     levels = LEVELS["shared units, uneven, deep"]
-    model = shaken(AdaTT(5, levels, norm=True))
+    model = shaken(AdaTT(5, levels, MixtureSettings(norm=True)))
     x_BD = rows(6, 5)
     for b, x in enumerate(x_BD.numpy()):
         agree(model(x_BD)[b], adatt(x, model, levels, GATES["softmax"])[0])

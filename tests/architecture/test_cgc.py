@@ -6,6 +6,7 @@ import pytest
 
 from manygate.architecture import CGC, Inputs, Level
 from manygate.config import ModelConfig
+from manygate.layers.mixture import MixtureSettings
 from manygate.layers.tower import Towers
 from numpy_reading import GATES, Reading, agree, count, rows, shaken, weighted
 
@@ -23,7 +24,7 @@ LEVELS = {
 @pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
 @pytest.mark.parametrize("norm", [False, True], ids=["relu", "norm"])
 def test_forward_is_the_paper_s(level, gate, norm):
-    model = shaken(CGC(5, level, gate, norm=norm))
+    model = shaken(CGC(5, level, MixtureSettings(gate, norm=norm)))
     groups, sees = [*level.task_experts, level.shared_experts], level.seen()
     reading = Reading(model.ple.levels[0], groups if level.shared_experts else groups[:-1], sees, gate, own=False)
     x_BD = rows(6, 5)

@@ -9,6 +9,7 @@ import torch
 from manygate.architecture import Inputs, MLMMoE, MMoE
 from manygate.config import ModelConfig
 from manygate.errors import InputError
+from manygate.layers.mixture import MixtureSettings
 from numpy_reading import GATES, Reading, agree, rows, shaken, weighted
 
 HIDDEN = {"one level": [(6,)], "two levels": [(6,), (5,)], "three levels, deep": [(6, 4), (5,), (3, 7)]}
@@ -34,7 +35,7 @@ def ml_mmoe(x, model, experts, tasks, hidden, gate, gate_input, chosen):
 @pytest.mark.parametrize("gate_input", ["previous", "raw"])
 @pytest.mark.parametrize("chosen", [(), (1, 4)], ids=["gates read all", "gates read columns"])
 def test_forward(hidden, gate, gate_input, chosen):
-    model = shaken(MLMMoE(5, 2, 3, hidden, gate_input, gate, chosen))
+    model = shaken(MLMMoE(5, 2, 3, hidden, gate_input, MixtureSettings(gate, chosen)))
     x_BD = rows(6, 5)
     h_BTH, (gate_BTE,) = model(x_BD), model.gates(x_BD)
     for b, x in enumerate(x_BD.numpy()):
@@ -45,7 +46,7 @@ def test_forward(hidden, gate, gate_input, chosen):
 
 def test_forward_with_normalised_experts():
     hidden, gate = HIDDEN["three levels, deep"], GATES["softmax"]
-    model = shaken(MLMMoE(5, 3, 4, hidden, norm=True))
+    model = shaken(MLMMoE(5, 3, 4, hidden, settings=MixtureSettings(norm=True)))
     x_BD = rows(6, 5)
     for b, x in enumerate(x_BD.numpy()):
         agree(model(x_BD)[b], ml_mmoe(x, model, 4, 3, hidden, gate, "previous", ())[0])

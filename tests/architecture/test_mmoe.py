@@ -9,6 +9,7 @@ from manygate.architecture import MMoE, OMoE, SharedBottom
 from manygate.architecture.shared_bottom import matched_bottom
 from manygate.config import ModelConfig
 from manygate.layers.gate import GateSettings
+from manygate.layers.mixture import MixtureSettings
 from manygate.layers.tower import Towers
 from numpy_reading import GATES, Reading, agree, count, rows, shaken, tower, weighted
 
@@ -22,7 +23,7 @@ every_gate = pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
 @pytest.mark.parametrize("chosen", [(), (1, 4)], ids=["gates read x", "gates read columns"])
 @pytest.mark.parametrize("tasks", [1, 3])
 def test_forward_is_equations_6_to_8(hidden, gate, norm, chosen, tasks):
-    model = shaken(MMoE(5, tasks, 5, hidden, gate, chosen, norm=norm))
+    model = shaken(MMoE(5, tasks, 5, hidden, MixtureSettings(gate, chosen, norm=norm)))
     towers = shaken(Towers(tasks, hidden[-1], (3,)), seed=1)
     reading = Reading(model.level, [5], [range(5)] * tasks, gate, own=False)
     x_BD, read = rows(7, 5), list(chosen or range(5))
@@ -40,9 +41,9 @@ def test_forward_is_equations_6_to_8(hidden, gate, norm, chosen, tasks):
     ("scheme", "expected"),
     [
         (MMoE(100, 2, 8, (16,)), 14_818),
-        (MMoE(100, 2, 8, (16,), GateSettings(bias=True)), 14_834),
+        (MMoE(100, 2, 8, (16,), MixtureSettings(GateSettings(bias=True))), 14_834),
         (OMoE(100, 2, 8, (16,)), 14_018),
-        (OMoE(100, 2, 8, (16,), GateSettings(bias=True)), 14_026),
+        (OMoE(100, 2, 8, (16,), MixtureSettings(GateSettings(bias=True))), 14_026),
         (SharedBottom(100, (113,)), 13_255),
         (SharedBottom(100, (16,)), 1_906),
     ],

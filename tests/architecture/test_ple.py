@@ -10,6 +10,7 @@ from manygate.architecture.level import levels_of
 from manygate.config import ModelConfig
 from manygate.errors import InputError
 from manygate.layers.gate import GateSettings
+from manygate.layers.mixture import MixtureSettings
 from numpy_reading import GATES, agree, ple, rows, shaken
 
 LEVELS = {
@@ -43,9 +44,9 @@ def fits(gate, levels):
 def test_forward_is_the_paper_s(levels, gate, chosen):
     if not fits(gate, levels):
         with pytest.raises(InputError, match=r"top_k: 2 experts cannot be selected where a gate sees 1\. Choose 1 to 1"):
-            PLE(5, levels, gate, chosen)
+            PLE(5, levels, MixtureSettings(gate, chosen))
         return
-    model = shaken(PLE(5, levels, gate, chosen))
+    model = shaken(PLE(5, levels, MixtureSettings(gate, chosen)))
     x_BD = rows(6, 5)
     h_BTH, gates = model(x_BD), model.gates(x_BD)
     assert len(gates) == len(levels)
@@ -59,7 +60,7 @@ def test_forward_is_the_paper_s(levels, gate, chosen):
 @pytest.mark.parametrize("name", ["two levels", "own widths for each task", "no own experts for a task"])
 def test_forward_with_normalised_experts(name):
     levels = LEVELS[name]
-    model = shaken(PLE(5, levels, norm=True))
+    model = shaken(PLE(5, levels, MixtureSettings(norm=True)))
     x_BD = rows(6, 5)
     for b, x in enumerate(x_BD.numpy()):
         agree(model(x_BD)[b], ple(x, model, levels, GateSettings())[0])

@@ -8,6 +8,7 @@ import torch
 from manygate.architecture import STEM, Inputs, Level
 from manygate.config import ModelConfig
 from manygate.errors import InputError
+from manygate.layers.mixture import MixtureSettings
 from numpy_reading import GATES, Reading, agree, rows, shaken, weighted
 
 LEVELS = {
@@ -24,7 +25,7 @@ LEVELS = {
 @pytest.mark.parametrize("norm", [False, True], ids=["relu", "norm"])
 def test_forward_mixes_all_experts(level, gate, chosen, norm):
     tasks = len(level.task_experts)
-    model = shaken(STEM(4, level, gate, chosen, norm=norm))
+    model = shaken(STEM(4, level, MixtureSettings(gate, chosen, norm=norm)))
     groups = [*level.task_experts, level.shared_experts]
     read = Reading(model.level, groups, [range(sum(groups))] * tasks, gate, own=True)
     x_BD = rows(6, 4 * (tasks + 1))

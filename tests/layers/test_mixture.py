@@ -10,7 +10,7 @@ from manygate.errors import InputError
 from manygate.kernels.mixing import mix
 from manygate.layers import mixture
 from manygate.layers.gate import GateSettings
-from manygate.layers.mixture import Group, Mixture
+from manygate.layers.mixture import PLAIN, Group, Mixture, MixtureSettings
 from numpy_reading import GATES, Reading, agree, count, rows, shaken
 
 SEES = [(0, 1, 4, 5), (2, 3, 4, 5), range(6)]
@@ -32,7 +32,7 @@ SELECTING["dselect_k"] = GateSettings(kind="dselect_k", k=1, temperature=0.02)
 @pytest.mark.parametrize("gate_inputs", [None, 3], ids=["gates read x", "gates read something else"])
 @pytest.mark.parametrize("norm", [False, True], ids=["relu", "norm"])
 def test_a_level_is_each_expert_and_each_gate_on_its_own(groups, gate, own, gate_inputs, norm):
-    level = shaken(Mixture(5, groups, SEES, gate, own, gate_inputs, norm=norm, dense=True))
+    level = shaken(Mixture(5, groups, SEES, MixtureSettings(gate, norm=norm), own, gate_inputs, dense=True))
     read = Reading(level, [group.experts for group in groups], SEES, gate, own)
     x, other = rows(7 * 3, 5).view(7, 3, 5), rows(7, 3, seed=2)
     x = x if own else x[:, 0]
@@ -53,7 +53,7 @@ def test_a_level_is_each_expert_and_each_gate_on_its_own(groups, gate, own, gate
 @pytest.mark.parametrize("worth", [2**60, 0], ids=["all on all rows", "each on its rows"])
 def test_experts_that_run_only_where_selected_give_the_same(groups, gate, norm, gate_inputs, size, worth, monkeypatch):
     monkeypatch.setattr(mixture, "WORTH_SELECTING", worth)
-    level = shaken(Mixture(5, groups, SEES, gate, False, gate_inputs, norm=norm))
+    level = shaken(Mixture(5, groups, SEES, MixtureSettings(gate, norm=norm), False, gate_inputs))
     x, given = rows(size, 5), rows(size, 3, seed=2) if gate_inputs else None
     expert_BEH, gate_BGE = level(x, given)
     assert expert_BEH.shape == (size, 6, 4)
@@ -68,7 +68,7 @@ def test_experts_that_run_only_where_selected_give_the_same(groups, gate, norm, 
 
 def test_no_expert_runs_on_a_row_that_did_not_select_it(monkeypatch):
     monkeypatch.setattr(mixture, "WORTH_SELECTING", 0)
-    level = shaken(Mixture(5, [Group(8, (6,))], [range(8)], GateSettings(kind="topk", k=1)))
+    level = shaken(Mixture(5, [Group(8, (6,))], [range(8)], MixtureSettings(GateSettings(kind="topk", k=1))))
     seen: dict[int, int] = {}
     original = level.banks[0].one
 
@@ -83,7 +83,7 @@ def test_no_expert_runs_on_a_row_that_did_not_select_it(monkeypatch):
 
 
 def test_training_runs_every_expert_on_every_row():
-    level = shaken(Mixture(5, [Group(4, (6,))], [range(4)], GateSettings(kind="topk", k=1))).train()
+    level = shaken(Mixture(5, [Group(4, (6,))], [range(4)], MixtureSettings(GateSettings(kind="topk", k=1)))).train()
     level.gates.kinds[0].noise.drawn = torch.zeros(9, 1, 4, dtype=torch.float64)
     expert_BEH, gate_BGE = level(rows(9, 5))
     assert ((gate_BGE != 0).sum(dim=-1) == 1).all()
@@ -94,7 +94,7 @@ def test_training_runs_every_expert_on_every_row():
 @pytest.mark.parametrize("worth", [2**60, 0])
 def test_selection_under_autocast(kind, worth, monkeypatch):
     monkeypatch.setattr(mixture, "WORTH_SELECTING", worth)
-    level = shaken(Mixture(5, [Group(8, (6, 4))], [range(8)] * 2, GateSettings(kind=kind, k=2))).float()
+    level = shaken(Mixture(5, [Group(8, (6, 4))], [range(8)] * 2, MixtureSettings(GateSettings(kind=kind, k=2)))).float()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         expert_BEH, gate_BGE = level(rows(30, 5).float())
         h_BGH = mix(gate_BGE, expert_BEH)
@@ -104,7 +104,7 @@ def test_selection_under_autocast(kind, worth, monkeypatch):
 
 def test_alike_groups_are_one_bank():
     def banks(groups, own, sees=SEES, gate_inputs=None):
-        level = Mixture(5, [Group(n, h) for n, h in groups], sees, None, own, gate_inputs)
+        level = Mixture(5, [Group(n, h) for n, h in groups], sees, PLAIN, own, gate_inputs)
         return [(bank.side_by_side, bank.experts, bank.hidden) for bank in level.banks], level.readers
 
     alike = [(2, (6,)), (2, (6,)), (2, (6,))]
@@ -117,7 +117,7 @@ def test_alike_groups_are_one_bank():
 
 
 def test_a_group_without_experts_keeps_its_gate():
-    level = Mixture(5, [Group(0, (6,)), Group(3, (6,))], [range(3), range(3)], None, own_inputs=True)
+    level = Mixture(5, [Group(0, (6,)), Group(3, (6,))], [range(3), range(3)], own_inputs=True)
     assert count(level) == 5 * 3 + (5 * (3 * 6 + 3) + 18)
 
 

@@ -8,11 +8,11 @@ from typing import Self, final
 import torch
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture, Inputs, Pick, gated
+from manygate.architecture.base import Architecture, Inputs, Pick, mixture_settings
 from manygate.architecture.level import Level, check_experts, levels_of, mixtures
 from manygate.config import ModelConfig
 from manygate.kernels.mixing import mix
-from manygate.layers.gate import GateSettings
+from manygate.layers.mixture import PLAIN, MixtureSettings
 
 
 @final
@@ -37,16 +37,13 @@ class AdaTT(Architecture):
         self,
         inputs: int,
         levels: Sequence[Level],
-        gate: GateSettings | None = None,
-        gate_columns: tuple[int, ...] = (),
-        dropout: float = 0.0,
-        norm: bool = False,
+        settings: MixtureSettings = PLAIN,
     ):
         super().__init__()
-        self.tasks, self.output_width, self.pick = len(levels[0].task_experts), levels[-1].hidden[-1], Pick(gate_columns)
+        self.tasks, self.output_width, self.pick = len(levels[0].task_experts), levels[-1].hidden[-1], Pick(settings.gate_columns)
         check_experts(levels)
         sees = [[tuple(range(level.experts))] * (self.tasks + 1) for level in levels]
-        fused = mixtures(inputs, levels, sees, gate, self.pick.width, dropout, norm, dense=True)
+        fused = mixtures(inputs, levels, sees, settings, dense=True)
         self.levels = nn.ModuleList(fused)
         self.natives = nn.ModuleList(
             Native([group.experts for group in level.groups()], [bool(seen) for seen in mixture.gates.sees])
@@ -55,7 +52,7 @@ class AdaTT(Architecture):
 
     @classmethod
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
-        return cls(inputs.width, levels_of(tasks, config, config.levels, shared=0), **gated(inputs, config))
+        return cls(inputs.width, levels_of(tasks, config, config.levels, shared=0), mixture_settings(inputs, config))
 
     def _run(self, x_BD: Tensor) -> tuple[Tensor, list[Tensor]]:
         """f_t^L of every task, and the tasks' gates of every level."""

@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from manygate.config import ModelConfig
 from manygate.layers.gate import Gates, GateSettings
+from manygate.layers.mixture import MixtureSettings
 from manygate.layers.tower import Towers
 
 
@@ -101,14 +102,9 @@ def of_several(reads: Iterable[Iterable[int]]) -> tuple[int, ...]:
     return tuple(sorted(unit for unit, count in counts.items() if count > 1))
 
 
-def gated(inputs: Inputs, config: ModelConfig) -> dict[str, Any]:
-    """What every scheme with experts and gates takes from a run's settings, as arguments."""
-    return {
-        "gate": gate_settings(config),
-        "gate_columns": inputs.gate_columns,
-        "dropout": config.dropout,
-        "norm": config.expert_norm,
-    }
+def mixture_settings(inputs: Inputs, config: ModelConfig) -> MixtureSettings:
+    """What every scheme with experts and gates takes from a run's settings."""
+    return MixtureSettings(gate_settings(config), inputs.gate_columns, config.dropout, config.expert_norm)
 
 
 def gate_settings(config: ModelConfig) -> GateSettings:

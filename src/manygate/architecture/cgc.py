@@ -1,4 +1,10 @@
-"""CGC: PLE of one level (Tang et al., "Progressive Layered Extraction (PLE)", RecSys 2020, section 4.1)."""
+"""CGC: Tang et al., "Progressive Layered Extraction (PLE)", RecSys 2020, section 4.1; PLE of one level.
+
+    y^k = t^k(g^k(x))    g^k(x) = w^k(x) S^k(x)    w^k(x) = softmax(W_g^k x)    S^k = [E_(k,1) .. E_(k,m_k), E_(s,1) .. E_(s,m_s)]
+
+S^k stacks task k's own experts and the shared ones; all experts and gates read x. Departures as in
+:mod:`manygate.architecture.ple`.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +12,16 @@ from typing import Self, final
 
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture, Inputs, gated
+from manygate.architecture.base import Architecture, Inputs, mixture_settings
 from manygate.architecture.level import Level, levels_of
 from manygate.architecture.ple import PLE
 from manygate.config import ModelConfig
-from manygate.layers.gate import GateSettings
+from manygate.layers.mixture import PLAIN, MixtureSettings
 
 
 @final
 class CGC(Architecture):
-    """Customized Gate Control: y^k = t^k(g^k(x)),  g^k(x) = w^k(x) S^k(x),  w^k(x) = softmax(W_g^k x).
-
-    S^k stacks task k's own experts and the shared ones; all experts and gates read x. See :class:`manygate.architecture.PLE`.
+    """Customized Gate Control.
 
     **Shape**: x_BD -> h_BTH.
 
@@ -31,23 +35,20 @@ class CGC(Architecture):
         self,
         inputs: int,
         level: Level,
-        gate: GateSettings | None = None,
-        gate_columns: tuple[int, ...] = (),
-        dropout: float = 0.0,
-        norm: bool = False,
+        settings: MixtureSettings = PLAIN,
     ):
         super().__init__()
-        self.ple = PLE(inputs, [level], gate, gate_columns, dropout, norm)
+        self.ple = PLE(inputs, [level], settings)
         self.output_width = self.ple.output_width
 
     @classmethod
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
         (level,) = levels_of(tasks, config, 1)
-        return cls(inputs.width, level, **gated(inputs, config))
+        return cls(inputs.width, level, mixture_settings(inputs, config))
 
     def forward(self, x_BD: Tensor) -> Tensor:
-        h_BTH: Tensor = self.ple(x_BD)
-        return h_BTH
+        g_BTH: Tensor = self.ple(x_BD)  # g^k(x) = w^k(x) S^k(x)
+        return g_BTH
 
     def gates(self, x_BD: Tensor) -> tuple[Tensor, ...]:
         return self.ple.gates(x_BD)

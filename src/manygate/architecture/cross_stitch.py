@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from manygate.architecture.base import Architecture, Inputs
 from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import ModelConfig
+from manygate.kernels.without_sympy import stacked
 from manygate.layers.experts import Experts
 from manygate.layers.units import Units
 
@@ -28,7 +29,9 @@ def near_identity(size: int) -> Tensor:
     if size == 1:
         return torch.ones(1, 1)
     other = (1 - OWN_SHARE) / (size - 1)
-    return torch.full((size, size), other) + torch.eye(size) * (OWN_SHARE - other)
+    matrix = torch.full((size, size), other)
+    matrix.diagonal().add_(OWN_SHARE - other)
+    return matrix
 
 
 @final
@@ -57,7 +60,7 @@ class CrossStitch(Architecture):
         self.later = nn.ModuleList(
             Units(tasks, below, (width,), dropout) for below, width in zip(hidden[:-1], hidden[1:], strict=True)
         )
-        self.stitch = nn.Parameter(near_identity(tasks).expand(len(hidden), -1, -1).clone())
+        self.stitch = nn.Parameter(stacked([near_identity(tasks)] * len(hidden)))
 
     @classmethod
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:

@@ -8,8 +8,7 @@ from typing import TypeVar
 
 from manygate.config import ModelConfig
 from manygate.errors import InputError, setting
-from manygate.layers.gate import GateSettings
-from manygate.layers.mixture import Group, Mixture
+from manygate.layers.mixture import Group, Mixture, MixtureSettings
 
 Value = TypeVar("Value")
 
@@ -48,22 +47,16 @@ def mixtures(
     inputs: int,
     levels: Sequence[Level],
     sees: Sequence[Sequence[tuple[int, ...]]],
-    gate: GateSettings | None,
-    gate_inputs: int | None,
-    dropout: float,
-    norm: bool,
+    settings: MixtureSettings,
     dense: bool = False,
 ) -> list[Mixture]:
     """A :class:`Mixture` for each level; those above the first read what the level below gives to each unit.
 
-    ``sees`` is as in :func:`wiring`; with ``gate_inputs`` the gates read an input of their own, of that width.
+    ``sees`` is as in :func:`wiring`.
     """
     widths = [inputs, *(level.hidden[-1] for level in levels)]
-    wired = wiring(levels, sees, own_gate_input=gate_inputs is not None)
-    return [
-        Mixture(widths[j], groups, gates, gate, own_inputs=j > 0, gate_inputs=gate_inputs, dropout=dropout, norm=norm, dense=dense)
-        for j, (groups, gates) in enumerate(wired)
-    ]
+    wired = wiring(levels, sees, own_gate_input=bool(settings.gate_columns))
+    return [Mixture(widths[j], groups, gates, settings, own_inputs=j > 0, dense=dense) for j, (groups, gates) in enumerate(wired)]
 
 
 def wiring(

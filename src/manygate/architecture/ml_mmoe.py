@@ -8,11 +8,10 @@ from typing import Literal, Self, final
 import torch
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture, Inputs, Pick, gated
+from manygate.architecture.base import Architecture, Inputs, Pick, mixture_settings
 from manygate.config import ModelConfig
 from manygate.kernels.mixing import mix
-from manygate.layers.gate import GateSettings
-from manygate.layers.mixture import Group, Mixture
+from manygate.layers.mixture import PLAIN, Group, Mixture, MixtureSettings
 
 
 @final
@@ -40,13 +39,10 @@ class MLMMoE(Architecture):
         experts: int,
         hidden: Sequence[Sequence[int]],
         gate_input: Literal["previous", "raw"] = "previous",
-        gate: GateSettings | None = None,
-        gate_columns: tuple[int, ...] = (),
-        dropout: float = 0.0,
-        norm: bool = False,
+        settings: MixtureSettings = PLAIN,
     ):
         super().__init__()
-        self.output_width, self.pick, self.raw = hidden[-1][-1], Pick(gate_columns), gate_input == "raw"
+        self.output_width, self.pick, self.raw = hidden[-1][-1], Pick(settings.gate_columns), gate_input == "raw"
         self.levels = nn.ModuleList()
         for j, widths in enumerate(hidden):
             below = hidden[j - 1][-1] if j else inputs
@@ -56,18 +52,16 @@ class MLMMoE(Architecture):
                     below,
                     [Group(1, tuple(widths))] * experts if j else [Group(experts, tuple(widths))],
                     sees=[range(experts)] * (tasks if j == len(hidden) - 1 else experts),
-                    gate=gate,
+                    settings=settings,
                     own_inputs=j > 0,
                     gate_inputs=gate_inputs,
-                    dropout=dropout,
-                    norm=norm,
                 )
             )
 
     @classmethod
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
         widths, gate_input = config.hidden_of_levels(), config.ml_gate_input
-        return cls(inputs.width, tasks, config.experts, widths, gate_input, **gated(inputs, config))
+        return cls(inputs.width, tasks, config.experts, widths, gate_input, mixture_settings(inputs, config))
 
     def _run(self, x_BD: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The last level's outputs and every level's gates."""

@@ -41,16 +41,8 @@ def bottom_widths(inputs: Inputs, tasks: int, config: ModelConfig) -> tuple[int,
     return config.bottom_hidden or matched_bottom(inputs.width, tasks, config)
 
 
-@final
-class SharedBottom(Architecture):
-    """y_k = h_k(f(x)): one bottom network f, read by every task's tower.
-
-    **Shape**: x_BD -> h_B1H, the same h for every task. Departure of the default settings: dropout after every layer of f.
-
-    >>> import torch
-    >>> SharedBottom(inputs=100, hidden=(113,))(torch.zeros(4, 100)).shape
-    torch.Size([4, 1, 113])
-    """
+class Bottom(Architecture):
+    """One bottom network, which is all that Shared-Bottom and a model of Single-Task have."""
 
     widths: ClassVar[str] = "bottom_hidden"
 
@@ -61,11 +53,24 @@ class SharedBottom(Architecture):
 
     @classmethod
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
+        """``tasks`` is the number of tasks of the whole run; it decides the matched width only."""
         return cls(inputs.width, bottom_widths(inputs, tasks, config), config.dropout)
 
     def forward(self, x_BD: Tensor) -> Tensor:
         h_B1H, _ = self.bottom(x_BD)
         return h_B1H
+
+
+@final
+class SharedBottom(Bottom):
+    """y_k = h_k(f(x)): one bottom network f, read by every task's tower.
+
+    **Shape**: x_BD -> h_B1H, the same h for every task. Departure of the default settings: dropout after every layer of f.
+
+    >>> import torch
+    >>> SharedBottom(inputs=100, hidden=(113,))(torch.zeros(4, 100)).shape
+    torch.Size([4, 1, 113])
+    """
 
     def shared_layer(self) -> nn.Module:
         return self.bottom

@@ -13,6 +13,7 @@ from manygate.architecture.cross_stitch import OWN_SHARE, near_identity
 from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import ModelConfig
 from manygate.errors import InputError, setting
+from manygate.kernels.without_sympy import stacked
 from manygate.layers.experts import Experts
 from manygate.layers.tower import Towers
 from manygate.layers.units import Units
@@ -64,8 +65,8 @@ class SluiceNetwork(Architecture):
         self.orthogonality, self.stitch_rate = orthogonality, stitch_rate
         self.first = Experts(inputs, tasks, hidden[:1], dropout=dropout)
         self.later = nn.ModuleList(Units(tasks, width, (width,), dropout) for width in hidden[1:])
-        self.alpha = nn.Parameter(near_identity(tasks * subspaces).expand(len(hidden), -1, -1).clone())
-        self.beta = nn.Parameter(last_first(len(hidden)).expand(tasks, -1).clone())
+        self.alpha = nn.Parameter(stacked([near_identity(tasks * subspaces)] * len(hidden)))
+        self.beta = nn.Parameter(stacked([last_first(len(hidden))] * tasks))
 
     @classmethod
     def width_step(cls, config: ModelConfig) -> int:

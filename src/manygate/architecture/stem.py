@@ -7,13 +7,12 @@ from typing import ClassVar, Self, final
 import torch
 from torch import Tensor, nn
 
-from manygate.architecture.base import Architecture, Inputs, Pick, gated, of_several
+from manygate.architecture.base import Architecture, Inputs, Pick, mixture_settings, of_several
 from manygate.architecture.level import Level, levels_of
 from manygate.config import ModelConfig
 from manygate.errors import InputError, setting
 from manygate.kernels.mixing import mix
-from manygate.layers.gate import GateSettings
-from manygate.layers.mixture import Mixture
+from manygate.layers.mixture import PLAIN, Mixture, MixtureSettings
 
 
 @final
@@ -40,13 +39,10 @@ class STEM(Architecture):
         self,
         inputs: int,
         level: Level,
-        gate: GateSettings | None = None,
-        gate_columns: tuple[int, ...] = (),
-        dropout: float = 0.0,
-        norm: bool = False,
+        settings: MixtureSettings = PLAIN,
     ):
         super().__init__()
-        self.tasks, self.output_width, self.pick = len(level.task_experts), level.hidden[-1], Pick(gate_columns)
+        self.tasks, self.output_width, self.pick = len(level.task_experts), level.hidden[-1], Pick(settings.gate_columns)
         if not level.shared_experts:
             raise InputError(
                 f"{setting('shared_experts')}: STEM needs at least one, since its shared embedding has no other reader."
@@ -56,17 +52,14 @@ class STEM(Architecture):
             inputs,
             level.groups(),
             sees=[range(level.experts)] * self.tasks,
-            gate=gate,
+            settings=settings,
             own_inputs=True,
-            gate_inputs=self.pick.width,
-            dropout=dropout,
-            norm=norm,
         )
 
     @classmethod
     def build(cls, inputs: Inputs, tasks: int, config: ModelConfig) -> Self:
         (level,) = levels_of(tasks, config, 1)
-        return cls(inputs.width, level, **gated(inputs, config))
+        return cls(inputs.width, level, mixture_settings(inputs, config))
 
     def _level(self, x_BD: Tensor) -> tuple[Tensor, Tensor]:
         x_BSD = x_BD.unflatten(-1, (self.tasks + 1, self.width))

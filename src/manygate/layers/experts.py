@@ -50,7 +50,7 @@ class Experts(nn.Module):
         self.experts, self.hidden, self.side_by_side = experts, tuple(hidden), inputs_side_by_side
         total, self.first_units = inputs_side_by_side * experts, experts * hidden[0]
         columns = 0 if linear is None else linear.shape[-1]
-        weight = torch.empty(inputs_side_by_side, inputs, self.first_units + columns)  # torch.cat on meta loads sympy, 2 s
+        weight = torch.empty(inputs_side_by_side, inputs, self.first_units + columns)  # see kernels/without_sympy.py
         for s in range(inputs_side_by_side if experts else 0):
             weight[s, :, : self.first_units] = glorot(experts, inputs, hidden[0]).transpose(0, 1).flatten(1)
         if linear is not None:

@@ -7,6 +7,7 @@ columns, H width of an expert's output.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from manygate.errors import InputError
 from manygate.kernels.onednn import side_by_side
+from manygate.kernels.without_sympy import beside, stacked
 from manygate.layers.experts import Experts
 from manygate.layers.gate import Gates, GateSettings
 
@@ -29,12 +31,29 @@ class Group(NamedTuple):
     hidden: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class MixtureSettings:
+    """What every scheme with experts and gates can be given: how gates choose, what they read, dropout and norms of experts.
+
+    ``gate_columns`` are the columns of x that the gates read; without any they read what the experts read.
+    """
+
+    gate: GateSettings = GateSettings()
+    gate_columns: tuple[int, ...] = ()
+    dropout: float = 0.0
+    norm: bool = False
+
+
+PLAIN = MixtureSettings()
+"""Softmax gates (MMoE equation 8) that read what the experts read, no dropout, ReLU."""
+
+
 class Mixture(nn.Module):
     """Groups of experts, and gates over all or some of them.
 
     ``sees[g]`` lists the experts that gate g mixes; experts are numbered in the order of their groups. The groups all read x_BD,
     or, with ``own_inputs``, group s reads x_BSD[:, s], and gate g reads what group g reads. With ``gate_inputs`` F the gates read
-    something else, gate_BF, given beside x.
+    something else, gate_BF, given beside x; F is the number of ``gate_columns`` where the settings have any.
 
     All experts of the same widths and all gates that read the same x are one matrix product; groups that read their own x are
     stacked where they are alike. With gates that select few experts, only the rows that selected an expert run through it at
@@ -56,15 +75,13 @@ class Mixture(nn.Module):
         inputs: int,
         groups: Sequence[Group],
         sees: Sequence[Sequence[int]],
-        gate: GateSettings | None = None,
+        settings: MixtureSettings = PLAIN,
         own_inputs: bool = False,
         gate_inputs: int | None = None,
-        dropout: float = 0.0,
-        norm: bool = False,
         dense: bool = False,
     ):
         super().__init__()
-        gate = gate or GateSettings()
+        gate_inputs = gate_inputs or len(settings.gate_columns) or None
         self.experts, self.own_inputs, self.dense = sum(group.experts for group in groups), own_inputs, dense
         widths = {group.hidden[-1] for group in groups if group.experts}
         if not widths:
@@ -72,38 +89,38 @@ class Mixture(nn.Module):
         if len(widths) != 1:
             raise InputError(f"experts of one level must end in the same width, since gates add them up; found {sorted(widths)}.")
         self.output_width = widths.pop()
-        self.gates = Gates(sees, self.experts, gate)
+        self.gates = Gates(sees, self.experts, settings.gate)
         columns = self.gates.initial(gate_inputs or inputs)
-        self.gate_weight = nn.Parameter(_joined(columns)) if gate_inputs is not None else None
-        beside: list[list[Tensor]] = [[] for _ in groups]
+        self.gate_weight = nn.Parameter(beside(columns)) if gate_inputs is not None else None
+        linear: list[list[Tensor]] = [[] for _ in groups]
         if gate_inputs is None and own_inputs:
-            beside = [columns[g : g + 1] for g in range(len(groups))]
+            linear = [columns[g : g + 1] for g in range(len(groups))]
         elif gate_inputs is None:
-            beside[0] = columns
+            linear[0] = columns
         self.banks = nn.ModuleList()
         self.readers: list[list[int]] = []
-        for run in self._runs(groups, beside):
-            first, linear = groups[run[0]], [_joined(beside[g]) for g in run if beside[g]]
+        for run in self._runs(groups, linear):
+            first, gates = groups[run[0]], [beside(linear[g]) for g in run if linear[g]]
             count = first.experts if own_inputs else sum(groups[g].experts for g in run)
-            if count or any(value.shape[-1] for value in linear):
+            if count or any(value.shape[-1] for value in gates):
                 self.banks.append(
                     Experts(
                         inputs,
                         count,
                         first.hidden if count else (self.output_width,),
-                        (torch.stack(linear) if own_inputs else linear[0]) if linear else None,
+                        (stacked(gates) if own_inputs else gates[0]) if gates else None,
                         inputs_side_by_side=len(run) if own_inputs else 1,
-                        dropout=dropout,
-                        norm=norm,
+                        dropout=settings.dropout,
+                        norm=settings.norm,
                     )
                 )
                 self.readers.append(run)
 
-    def _runs(self, groups: Sequence[Group], beside: Sequence[Sequence[Tensor]]) -> list[list[int]]:
+    def _runs(self, groups: Sequence[Group], linear: Sequence[Sequence[Tensor]]) -> list[list[int]]:
         """Neighbouring groups that can be one bank: of the same widths, and, with own inputs, of the same numbers."""
 
         def kind(g: int) -> tuple[object, ...]:
-            size = (groups[g].experts, sum(value.shape[-1] for value in beside[g])) if self.own_inputs else ()
+            size = (groups[g].experts, sum(value.shape[-1] for value in linear[g])) if self.own_inputs else ()
             return groups[g].hidden, *size
 
         return [list(run) for _, run in groupby(range(len(groups)), key=kind)]
@@ -171,13 +188,3 @@ class Mixture(nn.Module):
             if len(row_n):
                 expert_EBH[number].index_copy_(0, row_n, bank.one(e, x_BD.index_select(0, row_n)).to(x_BD.dtype))
         return expert_EBH.transpose(0, 1), gate_BGE
-
-
-def _joined(columns: Sequence[Tensor]) -> Tensor:
-    """Matrices (D, units) side by side. Not torch.cat, which on meta tensors loads sympy."""
-    joined = torch.empty(len(columns[0]), sum(column.shape[1] for column in columns))
-    start = 0
-    for column in columns:
-        joined[:, start : start + column.shape[1]] = column
-        start += column.shape[1]
-    return joined

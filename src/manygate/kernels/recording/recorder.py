@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from manygate.kernels.recording.source import Kernels, written
 from manygate.kernels.recording.tape import Tape, needed
 from manygate.kernels.recording.watch import Watch
+from manygate.kernels.without_sympy import gradients as gradients_of
 
 Values = dict[str, Tensor]
 TRIALS = 2
@@ -114,8 +115,7 @@ def _varied(output: Tensor) -> Tensor:
 def _gradients(outputs: Sequence[Tensor], inputs: Values, upstream: Sequence[Tensor]) -> Sequence[Tensor | None]:
     """Of the inputs that have any, given those of the outputs."""
     moving, asked = ([value for value in given if value.requires_grad] for given in (outputs, inputs.values()))
-    with torch.enable_grad():
-        return torch.autograd.grad(_End.apply(upstream, *moving), asked, allow_unused=True) if moving else [None for _ in asked]
+    return gradients_of(moving, asked, upstream) if moving else [None for _ in asked]
 
 
 def _same(a: Tensor | None, b: Tensor | None) -> bool:
@@ -205,16 +205,3 @@ class _Replay(torch.autograd.Function):
         upstream = (gradient.contiguous() for gradient, moves in zip(gradients, recording.moving, strict=True) if moves)
         found = iter(recording.backward(*ctx.saved_tensors, *upstream))
         return None, *(next(found) if asked else None for asked in recording.asked)
-
-
-class _End(torch.autograd.Function):
-    """A number of which the outputs' gradients are those given. (For ``grad_outputs`` torch would import sympy, half a second.)"""
-
-    @staticmethod
-    def forward(ctx: Any, upstream: Sequence[Tensor], *outputs: Tensor) -> Tensor:
-        ctx.upstream = upstream
-        return torch.zeros(())
-
-    @staticmethod
-    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *ctx.upstream
