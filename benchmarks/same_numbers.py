@@ -40,7 +40,7 @@ OPTIMIZERS = {
 FUNNEL = "--task click --task like:where=click==1 --task buy:after=click --funnel esmm"
 ALIKE = "--threads 1 --device cpu --replicas 2 --epochs 2 --max-steps 60 --batch-size 128 --seed 3 --progress none"
 LOG_ROWS, CENSUS_ROWS = 4_800, {"train": 3_840, "valid": 800, "test": 800}
-START = "from manygate.cli.main import main; main()"
+START = "try: from manygate.cli.main import main\nexcept ImportError: from manygate.cli import main\nmain()"  # cli was a file before
 SECONDS = 300
 
 
@@ -123,7 +123,7 @@ def first_rows(source: Path, target: Path) -> None:
 
 def checked(options: argparse.Namespace) -> list[str]:
     """What is wrong with the arguments."""
-    needs = [(checkout / "src/manygate/cli.py", "no checkout") for checkout in (options.old, options.new)]
+    needs = [(checkout / "src/manygate/__init__.py", "no checkout") for checkout in (options.old, options.new)]
     if options.census is not None:
         files = ["schema.yaml", *(f"{part}.parquet" for part in CENSUS_ROWS)]
         needs += [(options.census / name, "not what manygate dataset census writes") for name in files]
