@@ -40,7 +40,8 @@ OPTIMIZERS = {
 FUNNEL = "--task click --task like:where=click==1 --task buy:after=click --funnel esmm"
 ALIKE = "--threads 1 --device cpu --replicas 2 --epochs 2 --max-steps 60 --batch-size 128 --seed 3 --progress none"
 LOG_ROWS, CENSUS_ROWS = 4_800, {"train": 3_840, "valid": 800, "test": 800}
-START = "try: from manygate.cli.main import main\nexcept ImportError: from manygate.cli import main\nmain()"  # cli was a file before
+# the command line was a file once, cli.py
+START = "try: from manygate.cli.main import main\nexcept ImportError: from manygate.cli import main\nmain()"
 SECONDS = 300
 
 

@@ -156,7 +156,27 @@ def leaves_a_hook(x: Tensor) -> Tensor:
     return y
 
 
+def counting_in_a_list() -> Callable[[Tensor], Tensor]:
+    calls: list[int] = []
+
+    def count(x: Tensor) -> Tensor:
+        calls.append(1)
+        return x if len(calls) < 100 else 2 * x
+
+    return count
+
+
+class CallsAFunctionOfItsOwn(Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.function = counting_in_a_list()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
 REFUSED = [
+    *(counting_in_a_list(), CallsAFunctionOfItsOwn()),
     leaves_a_hook,
     *(kind() for kind in (CountsInAnAttribute, CountsInAList, CountsInADeque, GoesOn, SetsByName, ReplacesABuffer)),
     *(WritesIntoADictionary(), counts_in_a_global, counts_in_a_global_list, counts_in_a_global_dictionary),
@@ -194,7 +214,26 @@ def nested(x: Tensor) -> Tensor:
     return torch.vmap(inner)(x)
 
 
-LET_THROUGH = [Sound(), nested, functools.partial(mixed, rate=0.25), lambda x: x.softmax(dim=-1)]
+def takes_apart(x: Tensor) -> Tensor:
+    """Changes a dictionary and a list of its own, by a generator and by another function."""
+    state, parts = {"x": x, "y": 2 * x}, [x]
+    first, second = (state.pop(name) for name in ("x", "y"))
+    collect(parts, second)
+    return torch.stack([first, *parts]).sum(dim=0)
+
+
+def collect(parts: list[Tensor], x: Tensor) -> None:
+    parts.append(x)
+
+
+LET_THROUGH = [
+    takes_apart,
+    nn.Sequential(nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.ReLU(), nn.Linear(3, 3)))),
+    Sound(),
+    nested,
+    functools.partial(mixed, rate=0.25),
+    lambda x: x.softmax(dim=-1),
+]
 
 
 def named(function: object) -> str:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Set
 from functools import cache
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CellType, CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
@@ -33,7 +33,7 @@ WRITES = {"STORE_ATTR", "DELETE_ATTR", "STORE_GLOBAL", "DELETE_GLOBAL"}
 READERS = {"tolist", "numpy", "__array__", "__dlpack__", "data_ptr", "untyped_storage", "storage"}
 READERS |= {"__reduce_ex__", "__deepcopy__", "register_hook", "register_post_accumulate_grad_hook"}
 """Methods that read a tensor's memory without a kernel, or run Python later."""
-DEPTH, MANY = 5, 10_000
+DEPTH, MANY = 30, 10_000
 
 
 class Watch(TorchFunctionMode):
@@ -56,12 +56,13 @@ class Watch(TorchFunctionMode):
 
     def __enter__(self) -> Watch:
         super().__enter__()
-        self.drawn, self.profile = torch.get_rng_state(), sys.getprofile()
+        self.drawn, self.profile, self.outside = torch.get_rng_state(), sys.getprofile(), sys._getframe(1)
         sys.setprofile(self._event)
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         sys.setprofile(self.profile)
+        del self.outside
         super().__exit__(kind, error, trace)
         if kind is not None:
             return
@@ -93,10 +94,15 @@ class Watch(TorchFunctionMode):
             self._refuse(str(error))
 
     def _enter(self, frame: FrameType) -> None:
-        """Check a function that is about to run, and note the state of all that it can reach and change."""
+        """Check a function that is about to run, and note the state of all that it can reach and change and that outlives the call.
+
+        What a function that was noted gives to another is in reach of the first, or was made in this call.
+        """
         code = frame.f_code
         self._refuse(_writes(code))
-        reached = {name: value for name, value in frame.f_locals.items() if name in (*code.co_varnames, *code.co_freevars)}
+        reached = dict(frame.f_locals) if _trusted(frame.f_back) or frame.f_back is self.outside else {}
+        if not _nested(frame):
+            reached |= {name: value for name, value in frame.f_locals.items() if name in code.co_freevars}
         reached.pop(".0", None)  # of a comprehension; what it goes through is in reach of the function around it
         for name in _globals(code):
             if name not in frame.f_globals:
@@ -118,6 +124,14 @@ def _trusted(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return frame is not None
+
+
+def _nested(frame: FrameType) -> bool:
+    """Whether a function is defined within one that is running, whose variables it then reads."""
+    around = frame.f_back
+    while around is not None and not any(constant is frame.f_code for constant in around.f_code.co_consts):
+        around = around.f_back
+    return around is not None
 
 
 @cache
@@ -156,29 +170,42 @@ def _package(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _state(value: Any, depth: int = 0) -> object:
-    """All that Python could change about a value, comparable; raises where that cannot be told."""
+def _state(value: Any, above: tuple[int, ...] = ()) -> object:
+    """All that Python could change about a value, comparable; raises where that cannot be told. ``above``: what it lies in."""
     if value is None or isinstance(value, bool | int | float | complex | str | bytes | range | slice):
         return type(value), value if value == value else "nan"
-    if isinstance(value, Tensor | type | ModuleType | FunctionType | BuiltinFunctionType | MethodType):
+    if isinstance(value, Tensor | type | ModuleType | BuiltinFunctionType) or id(value) in above:
         return id(value)  # the tape sees what is written into tensors
-    if depth > DEPTH:
+    if len(above) > DEPTH:
         raise UnrecordableError("values lie too deep in each other")
+    above = (*above, id(value))
+    if isinstance(value, MethodType):
+        return _state(value.__self__, above), _state(value.__func__, above)
+    if isinstance(value, FunctionType):
+        return id(value), *_of_function(value, above)
     if hasattr(value, "__next__"):
         raise UnrecordableError("an iterator goes on from call to call")
     if isinstance(value, Collection) and not isinstance(value, nn.Module):
-        return 0 if isinstance(value, tuple) else id(value), *_items(value, depth)
-    return _of_object(value, depth)
+        return 0 if isinstance(value, tuple) else id(value), *_items(value, above)
+    return _of_object(value, above)
 
 
-def _items(value: Any, depth: int) -> Iterator[object]:
+def _of_function(value: FunctionType, above: tuple[int, ...]) -> Iterator[object]:
+    """Its defaults, and the variables around it."""
+    if not value.__code__.co_filename.startswith(TRUSTED):
+        cells = [cell.cell_contents for cell in value.__closure__ or () if cell != CellType()]
+        for item in (value.__defaults__, value.__kwdefaults__, *cells):
+            yield _state(item, above)
+
+
+def _items(value: Any, above: tuple[int, ...]) -> Iterator[object]:
     if len(value) > MANY:
         raise UnrecordableError("a container is too long to be watched")
     for item in value.items() if isinstance(value, Mapping) else sorted(value, key=id) if isinstance(value, Set) else value:
-        yield _state(item, depth + 1)
+        yield _state(item, above)
 
 
-def _of_object(value: Any, depth: int) -> object:
+def _of_object(value: Any, above: tuple[int, ...]) -> object:
     kind = type(value)
     if _package(kind.__module__) == PACKAGE.name or (_package(kind.__module__) == "torch" and not isinstance(value, nn.Module)):
         return id(value)
@@ -187,4 +214,4 @@ def _of_object(value: Any, depth: int) -> object:
             return id(value)
         raise UnrecordableError(f"a {kind.__qualname__} has a state that cannot be seen")
     seen = ((name, vars(value)[name]) for name in sorted(vars(value)) if name != "_parameters")  # replaced while it runs
-    return id(value), *((name, _state(item, depth + 1)) for name, item in seen)
+    return id(value), *((name, _state(item, above)) for name, item in seen)
