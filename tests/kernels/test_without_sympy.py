@@ -36,10 +36,10 @@ def test_building_every_scheme_on_meta_and_recording_load_no_sympy() -> None:
 import sys, torch
 from manygate.architecture import Inputs, find_architecture
 from manygate.config import ModelConfig
-from manygate.config.names import ARCHITECTURE_NAMES
+from manygate.config.names import ARCHITECTURES
 from manygate.kernels.recording import record
 with torch.device("meta"):
-    for name in set(ARCHITECTURE_NAMES) - {"tensor_factorization"}:  # which draws normal numbers
+    for name in set(ARCHITECTURES) - {"tensor_factorization"}:  # which draws normal numbers
         find_architecture(name).build(Inputs(5), 2, ModelConfig(experts=4, expert_hidden=(4,), levels=2, bottom_hidden=(4, 4)))
         assert "sympy" not in sys.modules, name
 w = torch.ones(2, 3, requires_grad=True)

@@ -1,8 +1,5 @@
 """Checks that every sharing scheme passes, for schemes of your own.
 
-    import manygate.testing
-    manygate.testing.check_architecture(MyScheme)
-
 Each check says in one sentence what it asks and raises ``AssertionError`` with what it found.
 """
 
