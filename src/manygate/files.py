@@ -14,6 +14,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from manygate.errors import InputError
+from manygate.text import count_of
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -75,7 +76,7 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
             if file.is_file():
                 with file.open("rb") as stream:
                     os.fsync(stream.fileno())
-        sync_folder(temporary)
+        sync(temporary)
         if path.exists():
             old = path.with_name(f".{path.name}.old")
             shutil.rmtree(old, ignore_errors=True)
@@ -84,11 +85,11 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
             shutil.rmtree(old)
         else:
             temporary.rename(path)
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
-def sync_folder(path: Path) -> None:
-    """Make a folder's entries durable."""
+def sync(path: Path) -> None:
+    """Make a file's content, or a folder's entries, durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -155,7 +156,7 @@ def put_file(folder: Path, name: str, content: str | None) -> None:
         with writing(path):
             path.with_name(f".{name}.tmp").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
-            sync_folder(folder)
+            sync(folder)
     settled = others if new is None else {**others, name: new}
     if manifest["files"] != settled:
         list_files(settled)
@@ -171,7 +172,9 @@ def _file_problems(path: Path, entry: Any) -> list[str]:
         return [f"{path}: in the manifest, but missing. Restore it from a good copy."]
     expected = entry if isinstance(entry, dict) else {}
     if path.stat().st_size != expected.get("bytes"):
-        return [f"{path}: {path.stat().st_size:,} bytes, expected {expected.get('bytes')}: truncated or changed. Restore it."]
+        return [
+            f"{path}: {count_of(path.stat().st_size, 'byte')}, expected {expected.get('bytes')}: truncated or changed. Restore it."
+        ]
     if sha256(path) != expected.get("sha256"):
         return [f"{path}: its sha256 is not the manifest's: damaged or tampered with. Restore it from a good copy."]
     return []

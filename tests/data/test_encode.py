@@ -276,9 +276,9 @@ def test_bad_labels_and_weights_name_column_row_and_remedy():
     good = {"age": [1.0, 2.0, 3.0], "click": [0.0, 1.0, 0.0], "watch": [1.0, 2.0, 3.0], "w": [1.0, 1.0, 1.0]}
     schema = Schema(features=features, tasks=tasks, weight="w")
     for column, value, message in (
-        ("click", 2.0, r"'click'.*1 values.*\(2\).*row 1.*kind=regression"),
+        ("click", 2.0, r"'click'.*1 value .*\(2\).*row 1.*kind=regression"),
         ("watch", np.inf, r"'watch'.*\(inf\).*row 1.*finite"),
-        ("w", -1.0, r"'w'.*1 values.*row 1.*0 or more"),
+        ("w", -1.0, r"'w'.*1 value .*row 1.*0 or more"),
         ("w", np.nan, r"'w'.*null"),
     ):
         bad = {**good, column: [good[column][0], value, good[column][2]]}

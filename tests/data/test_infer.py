@@ -44,7 +44,7 @@ def floats(seed: int = 0) -> np.ndarray:
 
 CASES: list[tuple[str, Any, str, str]] = [
     ("country", [f"c{i % 24}" for i in range(N)], "sparse", "strings, 24 values"),
-    ("word", ["a", None] * (N // 2), "sparse", "strings, 1 values, 50 % missing"),
+    ("word", ["a", None] * (N // 2), "sparse", "strings, 1 value, 50 % missing"),
     ("tier", pa.array([1, 5, 9, 70] * (N // 4)).dictionary_encode(), "sparse", "categories, 4 values"),
     ("is_new", [True, False, False, False] * (N // 4), "sparse", "true or false, 25 % true"),
     ("ctr", np.linspace(0, 99_999.5, N), "dense", "decimals from 0 to 100,000"),

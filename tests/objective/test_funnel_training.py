@@ -123,7 +123,7 @@ def test_labels_that_no_logarithm_takes(encoded, log_table, log_schema):
     table = log_table()
     negative = pa.array([-2.0, *np.ones(len(table) - 1)])
     table = table.set_column(table.column_names.index("watch"), "watch", negative)
-    with pytest.raises(InputError, match=r"'watch' of task 'watch' has 1 values that cannot be labels \(-2\).*0 or more"):
+    with pytest.raises(InputError, match=r"'watch' of task 'watch' has 1 value that cannot be labels \(-2\).*0 or more"):
         encoded(table, log_schema().model_copy(update={"tasks": tasks}))
 
 

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from manygate.cli.flags import Device, Json, OwnScheme, print_json
 from manygate.cli.loading import load_ranker
 from manygate.config.names import CalibrationMethod
+from manygate.text import count_of
 
 
 def calibrate(
@@ -48,5 +49,5 @@ def calibrate(
     elif method == "none":
         print(f"took the calibration out of {folder}" if not ranker.calibration else f"took {', '.join(task)} out of {folder}")
     else:
-        show_calibration(report.tasks, f"{method} on {report.log}: {report.rows:,} rows, those of the fit")
+        show_calibration(report.tasks, f"{method} on {report.log}: {count_of(report.rows, 'row')}, those of the fit")
         print(f"\nbundle {folder}")

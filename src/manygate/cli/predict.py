@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from manygate.cli.flags import Device, Json, OwnScheme, print_json
 from manygate.cli.loading import load_ranker
+from manygate.text import count_of
 
 
 def predict(
@@ -40,4 +41,4 @@ def predict(
             {"out": str(out), "rows": rows, "tasks": tasks, "columns": names, "calibrated": predictor.calibration is not None}
         )
     else:
-        print(f"wrote {rows:,} rows to {out}: {', '.join([*keep, *names])}")
+        print(f"wrote {count_of(rows, 'row')} to {out}: {', '.join([*keep, *names])}")

@@ -242,7 +242,7 @@ def _show_note(note: str | None) -> None:
 def show_sweep(architecture: str, sweep: WeightSweep) -> None:
     """How each weighting of an architecture stands to fixed weights."""
     front = sum(point.on_front for point in sweep.points)
-    title = f"{architecture} against {len(sweep.points)} vectors of fixed weights, {front} of them on the front"
+    title = f"{architecture} against {count_of(len(sweep.points), 'vector')} of fixed weights, {front} of them on the front"
     table = _grid(title, "run", *sweep.reference, "hypervolume", "verdict")
     styles = {"dominated": "bold red", "beyond the sweep": "bold green"}
     for name, method in sweep.methods.items():

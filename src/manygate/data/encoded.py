@@ -23,6 +23,7 @@ from manygate.data.table import Table, open_table
 from manygate.errors import InputError, raise_all, setting
 from manygate.results.evaluation import DataSummary, FeatureSummary, LabelSummary
 from manygate.schema import Schema, Task
+from manygate.text import count_of
 
 IDS_AT_ONCE = 65_536
 
@@ -194,9 +195,9 @@ def _label_problems(log: EncodedLog, places: dict[str, str]) -> list[str]:
             found = np.unique(label_N[:1000]) if task.kind == "regression" else np.unique(label_N)
             if not len(label_N):
                 problems.append(
-                    f"{places[part]}: task {task.name!r} has no labelled row{space} in {part} ({len(rows):,} rows): label "
-                    f"{task.column!r} is null there, outside the sample space, or of weight 0. Check 'where' and 'weight', or give "
-                    f"{part} more rows."
+                    f"{places[part]}: task {task.name!r} has no labelled row{space} in {part} ({count_of(len(rows), 'row')}): "
+                    f"label {task.column!r} is null there, outside the sample space, or of weight 0. Check 'where' and 'weight', "
+                    f"or give {part} more rows."
                 )
             elif task.kind == "binary" and len(found) == 1:
                 problems.append(

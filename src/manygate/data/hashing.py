@@ -27,4 +27,13 @@ def stable_hash(values: pa.Array, seed: int = 0) -> np.ndarray:
 
 def _hash_one(value: object, key: bytes) -> int:
     text = value if isinstance(value, str) else repr(value)
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest(), "little")
+    return keyed_hash(text.encode("utf-8", "surrogatepass"), key)
+
+
+def keyed_hash(content: bytes, key: bytes) -> int:
+    """64 bits of blake2b under a key.
+
+    >>> keyed_hash(b"a", b"key") == keyed_hash(b"a", b"key") != keyed_hash(b"a", b"other key")
+    True
+    """
+    return int.from_bytes(blake2b(content, digest_size=8, key=key).digest(), "little")

@@ -16,6 +16,7 @@ from manygate.data.table import Table, open_table
 from manygate.errors import InputError, raise_all, setting
 from manygate.schema import Feature, Schema, Task
 from manygate.schema.reading import validated
+from manygate.text import count_of
 
 _FEW = 20
 
@@ -234,7 +235,7 @@ class _Choice:
         if column.distinct == 1 and len(column.known) == len(column.values):
             return f"constant: {column.known[0].as_py()!r} in every row looked at"
         if self._differs(column) and name != self.group:
-            return f"a row key or free text: {column.distinct:,} values in {len(column.known):,} rows"
+            return f"a row key or free text: {count_of(column.distinct, 'value')} in {count_of(len(column.known), 'row')}"
         return None
 
     def _differs(self, column: SampledColumn) -> bool:
@@ -288,7 +289,7 @@ def _time_of(columns: Sequence[SampledColumn]) -> str | None:
 def _ids_note(column: SampledColumn) -> str:
     if column.categorical or not column.is_number:
         return column.note
-    return f"whole numbers, {column.distinct:,} values: ids"
+    return f"whole numbers, {count_of(column.distinct, 'value')}: ids"
 
 
 def _kind(column: SampledColumn) -> tuple[str, str]:
@@ -305,7 +306,7 @@ def _kind(column: SampledColumn) -> tuple[str, str]:
     amount = not AMOUNTS.isdisjoint(column.words)
     moments = any(unit <= low and high <= 3 * unit for unit in (10**9, 10**12, 10**15, 10**18))
     if column.distinct <= 2 or (not amount and (column.words[-1] in CODES or column.distinct <= _FEW)):
-        return "sparse", f"whole numbers, {column.distinct:,} values: codes"
+        return "sparse", f"whole numbers, {count_of(column.distinct, 'value')}: codes"
     if high - low >= 2**31 and not amount and not moments:
-        return "sparse", f"whole numbers, {column.distinct:,} values over a wide range: hashed ids"
+        return "sparse", f"whole numbers, {count_of(column.distinct, 'value')} over a wide range: hashed ids"
     return "dense", column.note

@@ -15,6 +15,7 @@ from manygate.data.scale import NumberSample
 from manygate.errors import InputError, raise_all, setting
 from manygate.schema import Schema, Task
 from manygate.schema.task import funnel_order
+from manygate.text import count_of
 
 LARGEST_WEIGHT = 1e30  # sums of a batch's weights stay finite in float32
 
@@ -71,7 +72,7 @@ def _checked_label(task: Task, batch: pa.RecordBatch, place: str) -> np.ndarray:
     if bad_B.any():
         examples = ", ".join(f"{value:g}" for value in np.unique(label_B[bad_B])[:3])
         raise InputError(
-            f"{place}: label {task.column!r} of task {task.name!r} has {int(bad_B.sum()):,} values that cannot be labels "
+            f"{place}: label {task.column!r} of task {task.name!r} has {count_of(int(bad_B.sum()), 'value')} that cannot be labels "
             f"({examples}), the first in row {int(bad_B.argmax())} of this part. {remedy}"
         )
     return label_B
@@ -84,8 +85,9 @@ def _row_weights(schema: Schema, batch: pa.RecordBatch, place: str) -> np.ndarra
     bad_B = ~np.isfinite(weight_B) | (weight_B < 0) | (weight_B > LARGEST_WEIGHT)
     if bad_B.any():
         raise InputError(
-            f"{place}: weight column {schema.weight!r} has {int(bad_B.sum()):,} values that are null, negative, infinite or above "
-            f"{LARGEST_WEIGHT:g}, the first in row {int(bad_B.argmax())} of this part. Weights must be numbers of 0 or more."
+            f"{place}: weight column {schema.weight!r} has {count_of(int(bad_B.sum()), 'value')} that cannot be weights "
+            f"(null, negative, infinite or above {LARGEST_WEIGHT:g}), the first in row {int(bad_B.argmax())} of this part. "
+            "Weights must be numbers of 0 or more."
         )
     return weight_B
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from manygate.data.column_names import GLUED_ID, IDS, USERS
+from manygate.text import count_of
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class SampledColumn:
             many = f", {percent(zeros)} zeros" if zeros >= 0.2 else ""
             return f"{'whole numbers' if self.is_whole else 'decimals'} from {low} to {high}{many}{nulls}"
         words = "categories" if self.categorical else "strings"
-        return f"{words}, {self.distinct:,} values{nulls}"
+        return f"{words}, {count_of(self.distinct, 'value')}{nulls}"
 
 
 def percent(share: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 from typing import Literal, final
 
 import numpy as np
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from manygate.data.hashing import keyed_hash
 from manygate.data.table import Table
 from manygate.errors import InputError, raise_all, setting
 from manygate.schema import Schema
@@ -175,7 +175,7 @@ def _hash_one(value: object, key: bytes) -> float:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = value if isinstance(value, bytes) else str(value).encode()
-    return (int.from_bytes(blake2b(text, digest_size=8, key=key).digest(), "little") >> 11) * 2.0**-53
+    return (keyed_hash(text, key) >> 11) * 2.0**-53
 
 
 def _no_nulls(column: pa.Array, name: str, place: str, role: str) -> None:

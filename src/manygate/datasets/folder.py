@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manygate.errors import InputError, setting
+from manygate.files import sync
 
 ROW_GROUP_ROWS = 65_536
 
@@ -69,7 +69,7 @@ def write_folder(out: str | Path, files: Mapping[str, pa.Table | str], overwrite
         for name, content in files.items():
             _write_file(building / name, content)
         for folder in (building, *(path for path in building.rglob("*") if path.is_dir())):
-            _sync(folder)
+            sync(folder)
         _publish(building, target, overwrite)
     except OSError as error:
         raise InputError(f"{setting('out', target)} cannot be written: {error}. Choose another {setting('out')}.") from error
@@ -123,15 +123,7 @@ def _write_file(path: Path, content: pa.Table | str) -> None:
         path.write_bytes(content.encode("utf-8"))
     else:
         pq.write_table(content, path, compression="zstd", write_page_checksum=True, row_group_size=ROW_GROUP_ROWS)
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(path)
 
 
 def _publish(building: Path, target: Path, overwrite: bool) -> None:
@@ -148,6 +140,6 @@ def _publish(building: Path, target: Path, overwrite: bool) -> None:
             with suppress(OSError):
                 aside.rename(target)
         raise
-    _sync(target.parent)
+    sync(target.parent)
     if aside is not None:
         shutil.rmtree(aside, ignore_errors=True)

@@ -11,6 +11,7 @@ import torch
 from manygate.data.batches import Split
 from manygate.data.table import open_table
 from manygate.model import MultiTaskModel
+from manygate.model.gate_moments import GateMoments
 from manygate.model.logits import ROWS_AT_ONCE
 from manygate.scoring.predictor import Predictor
 
@@ -21,25 +22,14 @@ def gate_report(model: MultiTaskModel, split: Split) -> list[dict[str, Any]]:
 
     Experts carry no names, so expert 3 of one replica has nothing to do with expert 3 of another, and replicas are not averaged.
     """
-    sums: list[np.ndarray] = []
-    size = max(ROWS_AT_ONCE // len(model.members), 256)
-    for batch in split.slices(size):
-        for level, gate_RBTE in enumerate(model.gates(batch)):
-            gate_BTE, inside_BT1 = gate_RBTE[0].double(), (batch.weight_BT > 0).unsqueeze(-1)
-            powers = (inside_BT1.expand_as(gate_BTE), gate_BTE * inside_BT1, gate_BTE.square() * inside_BT1)
-            moments = torch.stack([power.sum(dim=0).double() for power in powers]).cpu().numpy()
-            if len(sums) <= level:
-                sums.append(np.zeros_like(moments))
-            sums[level] += moments
-    report = []
-    for level, (count_TE, first_TE, second_TE) in enumerate(sums):
-        mean_TE = first_TE / count_TE
-        sd_TE = np.sqrt(np.maximum(second_TE / count_TE - mean_TE**2, 0.0))
-        report += [
-            {"level": level, "task": task.name, "mean": mean_TE[t].tolist(), "sd": sd_TE[t].tolist()}
-            for t, task in enumerate(model.problem.tasks)
-        ]
-    return report
+    moments = GateMoments()
+    for batch in split.slices(max(ROWS_AT_ONCE // len(model.members), 256)):
+        moments.add([gate_RBTE[0] for gate_RBTE in model.gates(batch)], (batch.weight_BT > 0).unsqueeze(-1))
+    return [
+        {"level": level, "task": task.name, "mean": mean_TE[t].tolist(), "sd": sd_TE[t].tolist()}
+        for level, (mean_TE, sd_TE) in enumerate(moments.read())
+        for t, task in enumerate(model.problem.tasks)
+    ]
 
 
 def gate_table(predictor: Predictor, source: Any) -> pa.Table:
@@ -48,19 +38,13 @@ def gate_table(predictor: Predictor, source: Any) -> pa.Table:
     table = open_table(source, types=encoder.types)
     features = [feature.name for feature in encoder.schema.served_features]
     table.require(features, "needed to read the gates")
-    sums: dict[int, np.ndarray] = {}
-    count = 0
+    moments = GateMoments()
     for place, batch in table.batches(features):
         rows = encoder.encode(batch, place, labels=False, bias=False)
-        count += len(rows)
         for part in Split(rows, model.device).slices(8192):
-            for level, gate_RBTE in enumerate(model.gates(part)):
-                gate = gate_RBTE.double().cpu().numpy()
-                sums[level] = sums.get(level, 0.0) + np.stack([gate.sum(axis=1), (gate**2).sum(axis=1)])
+            moments.add(model.gates(part), torch.ones_like(part.weight_BT, dtype=torch.bool).unsqueeze(-1))
     entries = []
-    for level, (first_RTE, second_RTE) in sums.items():
-        mean_RTE = first_RTE / count
-        sd_RTE = np.sqrt(np.maximum(second_RTE / count - mean_RTE**2, 0.0))
+    for level, (mean_RTE, sd_RTE) in enumerate(moments.read()):
         for (r, t, e), mean in np.ndenumerate(mean_RTE):
             task = encoder.schema.task_names[t]
             entries.append({"replica": r, "level": level, "task": task, "expert": e, "mean": mean, "sd": sd_RTE[r, t, e]})

@@ -36,6 +36,7 @@ from manygate.inspection.thresholds import (
 )
 from manygate.metrics.table import metric_label
 from manygate.results.inspection import Alarm, Inspection
+from manygate.text import count_of
 
 
 def collapsed_gates(found: Inspection) -> Iterator[Alarm]:
@@ -182,7 +183,7 @@ def noise_tasks(found: Inspection) -> Iterator[Alarm]:
             "noise_task" if noise else "too_few_rows",
             "serious" if noise else "note",
             f"{task.task} is predicted no better than by chance" if noise else f"Too few rows to judge {task.task}",
-            f"On its {task.rows:,} rows: {value}, and chance is {task.chance:g}. "
+            f"On its {count_of(task.rows, 'row')}: {value}, and chance is {task.chance:g}. "
             + (
                 "Its labels look like noise to this model, and what it teaches the shared layers may disturb the other tasks."
                 if noise

@@ -30,6 +30,7 @@ from manygate.errors import InputError, setting
 from manygate.layers.embedding import Embedding
 from manygate.model.problem import Problem
 from manygate.model.replicas import MultiTaskModel, member_axis
+from manygate.text import count_of
 
 TOLERANCE = 0.02
 ROWS = 64
@@ -194,12 +195,12 @@ def listing(config: RunConfig, columns: int, labels: int) -> tuple[list[dict[str
         if columns < 1 or labels < 1:
             raise InputError(f"{setting('columns')} and {setting('labels')}: at least 1 of each; found {columns} and {labels}.")
         problem = Problem.binary([Input("x", "dense", False, units=columns)], labels)
-        title = f"{columns:,} numbers, {labels} tasks"
+        title = f"{count_of(columns, 'number')}, {count_of(labels, 'task')}"
     else:
         sources = open_sources(config.log, config, None, None)
         log = encode_log(sources, find_schema(sources, config, None), config)
         problem = Problem.of(log.encoder, config)
-        title = f"{config.log}: {len(problem.inputs)} features, {len(problem.tasks)} tasks"
+        title = f"{config.log}: {count_of(len(problem.inputs), 'feature')}, {count_of(len(problem.tasks), 'task')}"
     return [_listed(problem, config.replace(architecture=name)) for name in config.architectures], title
 
 

@@ -16,6 +16,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -25,6 +26,7 @@ from manygate.layers.experts import Experts
 from manygate.layers.gate import Gates
 from manygate.layers.mixture import Mixture
 from manygate.layers.units import Dropout
+from manygate.model.gate_moments import GateMoments
 from manygate.model.replicas import MultiTaskModel, member_axis
 
 Values = dict[str, Tensor]
@@ -92,11 +94,10 @@ def mean_gates(model: MultiTaskModel, batch: Batch, m: int = 0) -> list[list[lis
     values = member_values(model, m)
     x_BD, bias_BC = read_inputs(model, values, batch)
     gates = run_trunk(model, values, x_BD, bias_BC, gates=True)
-    inside_BT1 = (batch.weight_BT > 0).unsqueeze(-1)
-    count_T1 = inside_BT1.sum(dim=0).clamp(min=1)
-    mean_TE = [(gate_BTE.double() * inside_BT1).sum(dim=0) / count_T1 for gate_BTE in gates]
-    finite = all(bool(torch.isfinite(value_TE).all()) for value_TE in mean_TE)
-    return [value_TE.cpu().numpy().round(5).tolist() for value_TE in mean_TE] if finite else []
+    moments = GateMoments()
+    moments.add(gates, (batch.weight_BT > 0).unsqueeze(-1))
+    means = [mean_TE for mean_TE, _ in moments.read()]
+    return [mean_TE.round(5).tolist() for mean_TE in means] if all(np.isfinite(mean_TE).all() for mean_TE in means) else []
 
 
 @contextmanager

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from manygate.files import writing
+from manygate.files import write_text
 from manygate.report import panels, seesaw, view
 from manygate.report.svg import PALETTE
 from manygate.report.sweep import sweeps
 from manygate.report.templates import environment
 from manygate.report.words import chosen, headline, judged
 from manygate.results.comparison import ComparisonDocument
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["headline", "html_summary", "render", "write_report"]
 
@@ -65,16 +60,7 @@ def page(template: str, parts: Mapping[str, Any]) -> str:
 
 def write_report(document: ComparisonDocument, path: str | Path) -> None:
     """Render to a file, which is either the whole new page or what was there before."""
-    target = Path(path)
-    content = render(document).encode("utf-8")
-    draft = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    with writing(target, draft):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
+    write_text(Path(path), render(document))
 
 
 def html_summary(document: ComparisonDocument) -> str:

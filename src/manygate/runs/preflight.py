@@ -22,6 +22,7 @@ from manygate.model.device import choose_device
 from manygate.model.problem import Problem
 from manygate.objective.weighting import check_weighting
 from manygate.schema import Schema
+from manygate.text import count_of
 from manygate.training.memory import all_memory
 
 
@@ -76,8 +77,8 @@ def _check_weights(config: RunConfig, schema: Schema) -> None:
     for row in config.replica_weights:
         if len(row) != len(schema.tasks):
             raise InputError(
-                f"{setting('replica_weights')}: {len(row)} numbers in {list(row)}, and {len(schema.tasks)} tasks "
-                f"({', '.join(schema.task_names)}). Give one a task, replicas separated by /."
+                f"{setting('replica_weights')}: {count_of(len(row), 'number')} in {list(row)}, and "
+                f"{count_of(len(schema.tasks), 'task')} ({', '.join(schema.task_names)}). Give one a task, replicas separated by /."
             )
     weights = [task.weight for task in schema.tasks]
     if len(weights) > 1 and not any(weights):

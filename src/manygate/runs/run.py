@@ -39,6 +39,7 @@ from manygate.scoring.bundle import load_bundle, save_bundle
 from manygate.scoring.calibration import Calibration
 from manygate.scoring.calibration_fit import fit_calibration
 from manygate.scoring.predictor import Predictor
+from manygate.text import count_of
 from manygate.training.callback import OnEpoch
 from manygate.training.packs import pack_size, train_packs
 from manygate.training.progress import Progress
@@ -231,7 +232,7 @@ def diverged(trained: dict[str, Trained]) -> list[str]:
     """A warning for each architecture of which replicas diverged."""
     found = {name: one.result["diverged"] for name, one in trained.items() if one.result["diverged"]}
     return [
-        f"{name}: {len(lost)} model{'s' if len(lost) > 1 else ''} diverged (replica "
+        f"{name}: {count_of(len(lost), 'model')} diverged (replica "
         f"{', '.join(str(one['replica']) for one in lost)}) and count with their best weights from before. "
         "Try a smaller --learning-rate."
         for name, lost in found.items()

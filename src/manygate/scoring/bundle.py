@@ -33,6 +33,7 @@ from manygate.schema.reading import validated
 from manygate.scoring.calibration import CALIBRATION_FILE, read_calibration
 from manygate.scoring.fusion import FUSION_FILE, read_fusion
 from manygate.scoring.predictor import Predictor
+from manygate.text import count_of
 
 BUNDLE_VERSION = ENCODER_VERSION = 1
 _FILES = ("model.safetensors", "config.yaml", "schema.json", "encoder.json")
@@ -126,7 +127,7 @@ def find_bundle(path: str | Path) -> Path:
         raise InputError(f"bundle {str(path)!r} does not exist. Give a run's folder, or the bundle inside it.")
     inner = sorted(child.parent.parent.name for child in folder.glob("*/bundle/manifest.json"))
     if inner:
-        raise InputError(f"{path}: a comparison with {len(inner)} models. Choose one, for example {folder / inner[0]}.")
+        raise InputError(f"{path}: a comparison with {count_of(len(inner), 'model')}. Choose one, for example {folder / inner[0]}.")
     raise InputError(f"{path}: no bundle here (no manifest.json). Give a finished run's folder, or the bundle inside it.")
 
 

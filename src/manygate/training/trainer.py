@@ -30,6 +30,7 @@ from manygate.model.replicas import member_axis
 from manygate.objective.funnel import FunnelLosses
 from manygate.objective.loss import Losses
 from manygate.objective.weighting import Given, Seen, build_weighting, shared_gramian
+from manygate.text import count_of
 from manygate.training.callback import EpochEnd, OnEpoch
 from manygate.training.checkpoint import load_checkpoint, save_checkpoint
 from manygate.training.interrupt import Interrupt, Interrupted
@@ -298,9 +299,9 @@ class Trainer:
         if all(step is not None for step in state.diverged):
             state.reason = "every replica diverged"
         elif all(state.stopped):
-            state.reason = f"stopped early, no better validation {config.monitor} for {config.patience} epochs"
+            state.reason = f"stopped early, no better validation {config.monitor} for {count_of(config.patience, 'epoch')}"
         elif state.epoch >= config.epochs or state.step >= self.total:
-            state.reason = f"trained for {state.epoch} epochs and {state.step:,} steps"
+            state.reason = f"trained for {count_of(state.epoch, 'epoch')} and {count_of(state.step, 'step')}"
         self._report(metric_RT, any(improved))
         if self.on_epoch is not None:
             end = EpochEnd(self.title, state.epoch, state.step, train_loss, valid)
@@ -340,7 +341,7 @@ class Trainer:
         if not len(known_RT):
             return
         parts = [f"{task.name} {self.monitor.name(task)} {known_RT[:, t].mean():.4f}" for t, task in enumerate(self.tasks)]
-        spread = f" (mean of {len(known_RT)} replicas)" if self.model.replicas > 1 else ""
+        spread = f" (mean of {count_of(len(known_RT), 'replica')})" if self.model.replicas > 1 else ""
         mark = " *" if improved else ""
         self.progress.say(f"{self.title} epoch {self.state.epoch}: validation {', '.join(parts)}{spread}{mark}")
 

@@ -36,7 +36,7 @@ def utilisation(document: Inspection, replica: int = 0) -> list[View]:
 
 def _told(use: GateUse) -> str:
     if use.entropy_share is None:
-        return f"one expert, {use.rows:,} rows"
+        return f"one expert, {text.count_of(use.rows, 'row')}"
     effective = math.exp(use.entropy)
     return f"mixes {effective:.1f} of {len(use.sees)}"
 
