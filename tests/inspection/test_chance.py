@@ -26,7 +26,7 @@ def test_labels_of_noise_are_told_from_labels_with_a_signal():
     logit = random.normal(size=(2, n, 3)).astype(np.float32)
     label = np.stack([random.random(n) < 1 / (1 + np.exp(-logit[0, :, 0])), random.random(n) < 0.3, random.normal(size=n)], axis=1)
     rows = Rows(np.zeros((n, 0), np.int32), np.zeros((n, 0), np.float32), [], label.astype(np.float32), np.ones((n, 3), np.float32))
-    found = {one["task"]: one for one in chance_report(logit, rows, Problem.unscaled((), tasks))}
-    assert {name: one["verdict"] for name, one in found.items()} == {"good": "better", "bad": "noise", "time": "noise"}
-    assert found["time"]["chance"] == 0.0
-    assert found["bad"]["rows"] == n
+    found = {one.task: one for one in chance_report(logit, rows, Problem.unscaled((), tasks))}
+    assert {name: one.verdict for name, one in found.items()} == {"good": "better", "bad": "noise", "time": "noise"}
+    assert found["time"].chance == 0.0
+    assert found["bad"].rows == n

@@ -52,15 +52,15 @@ def lists(bag):
 
 def test_the_feature_that_decides_a_task_matters_most(log, model):
     """In the made-up log a click depends on age, and the time watched on the user."""
-    found = {entry["task"]: entry for entry in importance_report(model, log.parts["valid"])}
-    assert found["click"]["features"][0]["feature"] == "age"
-    assert found["watch"]["features"][0]["feature"] == "user"
-    top = found["watch"]["features"][0]
-    assert top["drop"] > 4 * top["se"] > 0
-    assert {f["feature"] for f in found["click"]["features"]} == {"user", "country", "tags", "codes", "age", "price"}
-    assert found["click"]["rows"] == (log.parts["valid"].weight_BT[:, 0] > 0).sum()
-    assert found["watch"]["rows"] == (log.parts["valid"].weight_BT[:, 2] > 0).sum()
-    assert found["watch"]["metric"] == "r2"
+    found = {entry.task: entry for entry in importance_report(model, log.parts["valid"])}
+    assert found["click"].features[0].feature == "age"
+    assert found["watch"].features[0].feature == "user"
+    top = found["watch"].features[0]
+    assert top.drop > 4 * top.se > 0
+    assert {f.feature for f in found["click"].features} == {"user", "country", "tags", "codes", "age", "price"}
+    assert found["click"].rows == (log.parts["valid"].weight_BT[:, 0] > 0).sum()
+    assert found["watch"].rows == (log.parts["valid"].weight_BT[:, 2] > 0).sum()
+    assert found["watch"].metric == "r2"
 
 
 def test_a_feature_that_the_model_cannot_see_has_no_importance(log, model):
@@ -72,9 +72,9 @@ def test_a_feature_that_the_model_cannot_see_has_no_importance(log, model):
         table.zero_()
     found = importance_report(blind, log.parts["valid"])
     for entry in found:
-        drops = {f["feature"]: f["drop"] for f in entry["features"]}
+        drops = {f.feature: f.drop for f in entry.features}
         assert drops["country"] == drops["codes"] == 0.0
-        assert all(f["se"] < 1e-12 for f in entry["features"] if f["feature"] in ("country", "codes"))
+        assert all(f.se < 1e-12 for f in entry.features if f.feature in ("country", "codes"))
 
 
 def test_it_is_the_same_every_time_and_leaves_the_global_random_state(log, model):
@@ -88,26 +88,26 @@ def test_rows_are_bounded_by_the_budget(log, model, monkeypatch):
     monkeypatch.setattr(importance, "BUDGET", 2 * 6 * 2 * 2 * 30)
     monkeypatch.setattr(importance, "FEWEST_ROWS", 1)
     found = importance_report(model, log.parts["valid"], repeats=2)
-    assert [entry["rows"] for entry in found] == [30, 30, 30]
+    assert [entry.rows for entry in found] == [30, 30, 30]
 
 
 def test_a_metric_that_is_undefined_gives_null(log, model):
     rows = log.parts["valid"]
     ones = rows.where((rows.label_BT[:, 0] == 1) & (rows.weight_BT[:, 0] > 0))
     entry = importance_report(model, ones)[0]
-    assert entry["value"] is None
-    assert {f["drop"] for f in entry["features"]} == {None}
+    assert entry.value is None
+    assert {f.drop for f in entry.features} == {None}
 
 
 def test_the_error_of_a_drop_is_of_the_permutations_and_of_the_rows_by_hand():
     """Drops .1, .2, .3: sd .1 over three. Rows .3, -.3, .1, -.1: sqrt(.2 * 4/3); in two groups .4 and -.4: sqrt(.32 * 2)."""
     drop_K, influence_N = np.array([0.1, 0.2, 0.3]), np.array([0.3, -0.3, 0.1, -0.1])
     alone = importance._summary(drop_K, influence_N, None)
-    assert alone == {"drop": pytest.approx(0.2), "se": pytest.approx((0.01 / 3 + 0.2 * 4 / 3) ** 0.5)}
-    grouped = importance._summary(drop_K, influence_N, np.array([7, 8, 7, 8]))
-    assert grouped["se"] == pytest.approx((0.01 / 3 + 0.64) ** 0.5)
+    assert alone == (pytest.approx(0.2), pytest.approx((0.01 / 3 + 0.2 * 4 / 3) ** 0.5))
+    _, grouped = importance._summary(drop_K, influence_N, np.array([7, 8, 7, 8]))
+    assert grouped == pytest.approx((0.01 / 3 + 0.64) ** 0.5)
     one = importance._summary(drop_K[:1], influence_N, None)
-    assert one == {"drop": pytest.approx(0.1), "se": pytest.approx((0.2 * 4 / 3) ** 0.5)}
+    assert one == (pytest.approx(0.1), pytest.approx((0.2 * 4 / 3) ** 0.5))
 
 
 def test_with_one_permutation_the_error_is_that_of_the_rows(log, model):
@@ -118,7 +118,7 @@ def test_with_one_permutation_the_error_is_that_of_the_rows(log, model):
 
     rows = log.parts["valid"]
     found = importance_report(model, rows, repeats=1)[0]
-    entry = next(one for one in found["features"] if one["feature"] == "age")
+    entry = next(one for one in found.features if one.feature == "age")
     number = [i.name for i in model.problem.inputs if not i.bias].index("age")
     place = [i.name for i in model.problem.inputs if i.kind == "dense"].index("age")
     donor_N = importance._donors(len(rows), number, 0, torch.device("cpu")).numpy()
@@ -132,5 +132,5 @@ def test_with_one_permutation_the_error_is_that_of_the_rows(log, model):
     for group, moved in zip(rows.group_B.tolist(), (before - after).tolist(), strict=True):
         sums[group] = sums.get(group, 0.0) + moved
     expected = (sum(value**2 for value in sums.values()) * len(sums) / (len(sums) - 1)) ** 0.5
-    assert entry["se"] == pytest.approx(expected, rel=1e-5)
-    assert entry["se"] > 0
+    assert entry.se == pytest.approx(expected, rel=1e-5)
+    assert entry.se > 0

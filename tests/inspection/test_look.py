@@ -78,11 +78,11 @@ def test_segments_by_hand():
         ("y", np.array([False, True, True, False])),
         ("z", np.array([False, False, False, True])),
     ]
-    report = _by_segment(Level("experts", gate_NTE, [(0, 1)]), weight_NT, ["a"], segments)
-    assert [(entry["task"], entry["segment"], entry["level"]) for entry in report] == [("a", "x", "experts"), ("a", "y", "experts")]
-    assert [entry["mean"] for entry in report] == [pytest.approx([0.8, 0.2]), pytest.approx([0.35, 0.65])]
-    assert [entry["distance"] for entry in report] == pytest.approx([0.3, 0.15])
-    assert _by_segment(Level("experts", gate_NTE, [(0,)]), weight_NT, ["a"], segments) == [], "there is no choice"
+    report = _by_segment({"replica": 0}, Level("experts", gate_NTE, [(0, 1)]), weight_NT, ["a"], segments)
+    assert [(entry.task, entry.segment, entry.level) for entry in report] == [("a", "x", "experts"), ("a", "y", "experts")]
+    assert [entry.mean for entry in report] == [pytest.approx([0.8, 0.2]), pytest.approx([0.35, 0.65])]
+    assert [entry.distance for entry in report] == pytest.approx([0.3, 0.15])
+    assert _by_segment({"replica": 0}, Level("experts", gate_NTE, [(0,)]), weight_NT, ["a"], segments) == [], "there is no choice"
 
 
 class OneMixtureEach(MMoE):

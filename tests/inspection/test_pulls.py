@@ -40,18 +40,18 @@ def test_cosine_by_hand():
 def test_conflict_is_summed_up_over_batches_and_replicas():
     found = conflict_report({("level 1", 0, 2): [[-0.5, 0.1], [-0.3, -0.1]], ("x", 0, 1): [[], []]}, NAMES)
     (one,) = found
-    assert one["tasks"] == ["click", "watch"]
-    assert one["mean"] == pytest.approx(-0.2)
-    assert one["below_zero"] == 0.75
-    assert one["by_replica"] == pytest.approx([-0.2, -0.2])
-    assert one["se"] == pytest.approx(np.std([-0.5, 0.1, -0.3, -0.1], ddof=1) / 2)
+    assert one.tasks == ["click", "watch"]
+    assert one.mean == pytest.approx(-0.2)
+    assert one.below_zero == 0.75
+    assert one.by_replica == pytest.approx([-0.2, -0.2])
+    assert one.se == pytest.approx(np.std([-0.5, 0.1, -0.3, -0.1], ddof=1) / 2)
 
 
 def test_affinity_is_summed_up_without_what_is_undefined():
     value = np.array([[[0.1, np.nan], [0.0, 0.2]], [[0.3, np.nan], [0.2, 0.4]]])
-    found = {(one["of"], one["on"]): one for one in affinity_report(value, ["a", "b"])}
-    assert found["a", "a"]["mean"] == pytest.approx(0.2)
-    assert found["a", "a"]["se"] == pytest.approx(0.1)
+    found = {(one.of, one.on): one for one in affinity_report(value, ["a", "b"])}
+    assert found["a", "a"].mean == pytest.approx(0.2)
+    assert found["a", "a"].se == pytest.approx(0.1)
     assert ("a", "b") not in found
 
 
@@ -113,8 +113,8 @@ def test_two_copies_of_a_task_agree_and_opposites_pull_apart(log, settings):
     rows = type(rows)(rows.id_BS, rows.number_BM, rows.bags, same, np.ones_like(same), None)
     model.problem = Problem.unscaled(model.problem.inputs, [Task(name=name) for name in NAMES])  # all three are binary
     report = pulls_report(model, Split(rows))
-    cosine = {(one["layer"], tuple(one["tasks"])): one["mean"] for one in report["conflict"]}
-    affinity = {(one["of"], one["on"]): one["mean"] for one in report["affinity"]}
+    cosine = {(one.layer, tuple(one.tasks)): one.mean for one in report.conflict}
+    affinity = {(one.of, one.on): one.mean for one in report.affinity}
     for layer in (X, "embeddings", "bottom"):
         assert cosine[layer, ("click", "like")] == pytest.approx(1.0, abs=1e-5)
         assert cosine[layer, ("click", "watch")] == pytest.approx(-1.0, abs=0.01)
@@ -139,7 +139,7 @@ def test_a_step_for_one_task_moves_shared_parameters_alone_and_helps_it(log, set
 
 def test_a_model_a_task_shares_nothing(log, settings):
     model = model_of(log, settings, architecture="single_task")
-    assert pulls_report(model, Split(log.parts["valid"])) == {"conflict": [], "affinity": []}
+    assert pulls_report(model, Split(log.parts["valid"])) == ([], [])
 
 
 def test_layers_come_in_the_order_of_the_forward_pass(log, settings):

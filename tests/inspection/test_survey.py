@@ -154,7 +154,7 @@ def test_networks_are_named_and_their_layers_numbered(encoded, trainer, settings
     log = encoded()
     model = trainer(log, settings(architecture="mmoe", expert_hidden=(6, 5))).model
     report = layers_report(model, survey(model, 0, Split(log.parts["valid"])))
-    shown = [(entry["part"], entry["layer"], [one["name"] for one in entry["networks"]]) for entry in report]
+    shown = [(entry.part, entry.layer, [one.name for one in entry.networks]) for entry in report]
     experts = [f"expert {e}" for e in (1, 2, 3)]
     assert shown == [("experts", 1, experts), ("experts", 2, experts), ("towers", 1, [f"tower of {task}" for task in TASKS])]
 
@@ -162,18 +162,18 @@ def test_networks_are_named_and_their_layers_numbered(encoded, trainer, settings
 def test_a_level_whose_gates_have_no_choice_is_left_out():
     gate_NTE = np.array([[[1.0, 0.0]], [[1.0, 0.0]]])
     seen = Survey(("a",), np.zeros((2, 1)), [Level("level 1", gate_NTE, [(0,)]), Level("level 2", gate_NTE, [(0, 1)])], {})
-    assert [entry["level"] for entry in gates_report(seen, np.ones((2, 1)))] == ["level 2"]
+    assert [level for level, _ in gates_report(seen, np.ones((2, 1)))] == ["level 2"]
 
 
 def test_a_tower_is_dead_by_the_zeros_of_its_layers():
     logit_NT = np.array([[0.0, 1.0], [1.0, 2.0]])
     zeros = {"towers.hidden.dropouts.0": np.array([[0.5, 1.0], [1.0, 1.0]]), "architecture.level": np.ones((2, 2))}
-    assert [tower["task"] for tower in towers_report(Survey(("a", "b"), logit_NT, [], zeros))] == ["b"]
+    assert [tower.task for tower in towers_report(Survey(("a", "b"), logit_NT, [], zeros))] == ["b"]
 
 
 def test_likeness_is_reported_for_each_level(encoded, trainer, settings):
     log = encoded()
     model = trainer(log, settings(architecture="mmoe")).model
-    (entry,) = experts_report(model, survey(model, 0, Split(log.parts["valid"])))
-    assert entry["level"] == "experts"
-    assert np.array(entry["cka"]).shape == (3, 3)
+    ((level, entry),) = experts_report(model, survey(model, 0, Split(log.parts["valid"])))
+    assert level == "experts"
+    assert np.array(entry.cka).shape == (3, 3)

@@ -79,7 +79,7 @@ def constant(spread: float) -> bool:
 
 
 def polarised(weight: float) -> bool:
-    return one_gate(np.array([[weight, 1 - weight]]), (0, 1))["polarised"] == 1.0
+    return one_gate(np.array([[weight, 1 - weight]]), (0, 1)).polarised == 1.0
 
 
 def collapsed(weight: float, alone: bool = False) -> dict[str, str]:
@@ -99,7 +99,7 @@ SIDES: dict[str, tuple[Callable[[float], bool], float, float]] = {
     "dead units: .8 or more": (lambda x: "dead_units" in network(x, 0.5), 0.79, 0.8),
     "outputs at zero: above .9": (lambda x: "dead_units" in network(0.5, x), 0.9, 0.91),
     "dead units are serious above .9": (lambda x: network(x, 0.5).get("dead_units") == "serious", 0.9, 0.91),
-    "a unit that is mostly zero: above .9": (lambda x: unit_report(np.array([[x]]), ["e"])[0]["mostly_zero"] == 1, 0.9, 0.91),
+    "a unit that is mostly zero: above .9": (lambda x: unit_report(np.array([[x]]), ["e"])[0].mostly_zero == 1, 0.9, 0.91),
     "a constant logit: a range of 1e-6 of its size": (constant, 2.1e-6, 1.9e-6),
     "identical experts: CKA above .99": (lambda x: alike(x, 1.0), 0.989, 0.991),
     "identical experts: cosine above .99": (lambda x: alike(1.0, x), 0.989, 0.991),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, ClassVar
 
 import pytest
 from pydantic import Field, ValidationError
 
 from manygate.errors import InputError
-from manygate.results.base import Document, Record, required
+from manygate.results.base import Document, Number, Record, required
 
 
 class Part(Record):
@@ -83,3 +84,14 @@ def test_required():
     assert required(0, "rows") == 0
     with pytest.raises(InputError, match="has no rows"):
         required(None, "rows")
+
+
+class Measure(Record):
+    value: Number
+
+
+def test_a_number_that_is_not_finite_is_null_in_json_and_comes_back_as_nan():
+    for value in (math.nan, math.inf):
+        assert Measure(value=value).to_tree() == {"value": None}
+    assert math.isnan(Measure.model_validate({"value": None}).value)
+    assert Measure(value=0.5).to_tree() == {"value": 0.5}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from manygate import metrics
@@ -11,12 +9,13 @@ from manygate.data.rows import Rows
 from manygate.inspection.importance import judge
 from manygate.inspection.thresholds import CHANCE_ERRORS, TELLING_ERROR
 from manygate.model.problem import Problem
+from manygate.results.inspection import NoiseReport
 from manygate.scoring.outputs import outputs
 
 CHANCE = {"auc": 0.5, "r2": 0.0}
 
 
-def chance_report(logit_RNT: np.ndarray, rows: Rows, problem: Problem) -> list[dict[str, Any]]:
+def chance_report(logit_RNT: np.ndarray, rows: Rows, problem: Problem) -> list[NoiseReport]:
     """Each task's main metric (of the ensemble) beside chance: {task, metric, value, se, chance, verdict}.
 
     ``verdict`` is ``better`` where the value lies more than two standard errors above chance (AUC .5, R2 0); else ``noise``, or
@@ -30,15 +29,15 @@ def chance_report(logit_RNT: np.ndarray, rows: Rows, problem: Problem) -> list[d
         metric = metrics.MAIN_METRIC[task.kind]
         known = bool(np.isfinite(value) and np.isfinite(se))
         report.append(
-            {
-                "task": task.name,
-                "metric": metric,
-                "rows": int((rows.weight_BT[:, t] > 0).sum()),
-                "value": float(value) if np.isfinite(value) else None,
-                "se": float(se) if np.isfinite(se) else None,
-                "chance": CHANCE[metric],
-                "verdict": verdict(float(value), float(se), CHANCE[metric]) if known else "too few rows",
-            }
+            NoiseReport(
+                task=task.name,
+                metric=metric,
+                rows=int((rows.weight_BT[:, t] > 0).sum()),
+                value=float(value) if np.isfinite(value) else None,
+                se=float(se) if np.isfinite(se) else None,
+                chance=CHANCE[metric],
+                verdict=verdict(float(value), float(se), CHANCE[metric]) if known else "too few rows",
+            )
         )
     return report
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from manygate.inspection.thresholds import POLARISED_WEIGHT, UNUSED_WEIGHT
+from manygate.results.inspection import GateDistance, GateShape, GateUse, LevelGates
 
 Sees = Sequence[Sequence[int]]
 
 
-def gate_report(gate_NTE: np.ndarray, weight_NT: np.ndarray, sees: Sees, tasks: Sequence[str]) -> dict[str, Any]:
+def gate_report(gate_NTE: np.ndarray, weight_NT: np.ndarray, sees: Sees, tasks: Sequence[str]) -> LevelGates:
     """One level of one replica: utilisation, entropy and polarisation of each task's gate, distances between tasks, idle experts.
 
     Each task on the rows of its own sample space (``weight_NT > 0``). Tang et al., "Progressive Layered Extraction", RecSys 2020,
@@ -25,43 +25,43 @@ def gate_report(gate_NTE: np.ndarray, weight_NT: np.ndarray, sees: Sees, tasks: 
     """
     inside_NT = weight_NT > 0
     uses = [
-        {"task": name, **one_gate(gate_NTE[inside_NT[:, t], t], sees[t])}
+        GateUse(task=name, **dict(one_gate(gate_NTE[inside_NT[:, t], t], sees[t])))
         for t, name in enumerate(tasks)
         if len(sees[t]) and inside_NT[:, t].any()
     ]
-    idle = unused_experts(np.array([use["mean"] for use in uses]), [use["sees"] for use in uses])
-    known = {e for use in uses for e in use["sees"]}
-    return {
-        "experts": gate_NTE.shape[2],
-        "tasks": uses,
-        "distances": distances(gate_NTE, inside_NT, sees, tasks),
-        "unused": idle,
-        "unused_share": len(idle) / len(known) if known else None,
-    }
+    idle = unused_experts(np.array([use.mean for use in uses]), [use.sees for use in uses])
+    known = {e for use in uses for e in use.sees}
+    return LevelGates(
+        experts=gate_NTE.shape[2],
+        tasks=uses,
+        distances=distances(gate_NTE, inside_NT, sees, tasks),
+        unused=idle,
+        unused_share=len(idle) / len(known) if known else None,
+    )
 
 
-def one_gate(gate_NE: np.ndarray, seen: Sequence[int]) -> dict[str, Any]:
+def one_gate(gate_NE: np.ndarray, seen: Sequence[int]) -> GateShape:
     """One task's gate over some rows: mean and sd of each weight, entropy, share of polarised rows.
 
     ``entropy`` is the mean over rows in nats, ``entropy_share`` that over the log of the number of experts seen: 1 is an even mix,
     0 a single expert. ``polarised`` is the share of rows whose largest weight is above .95. With one expert to see there is no
     choice, and both are null.
 
-    >>> one_gate(np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]), seen=(0, 1))["mean"]
+    >>> one_gate(np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]), seen=(0, 1)).mean
     [0.75, 0.25, 0.0]
     """
     weight_NE = gate_NE.astype(np.float64)
     choice = len(seen) > 1
     row_entropy = float(entropy(weight_NE).mean())
-    return {
-        "sees": list(seen),
-        "rows": len(weight_NE),
-        "mean": weight_NE.mean(axis=0).tolist(),
-        "sd": weight_NE.std(axis=0).tolist(),
-        "entropy": row_entropy,
-        "entropy_share": row_entropy / float(np.log(len(seen))) if choice else None,
-        "polarised": float((weight_NE.max(axis=1) > POLARISED_WEIGHT).mean()) if choice else None,
-    }
+    return GateShape(
+        sees=list(seen),
+        rows=len(weight_NE),
+        mean=weight_NE.mean(axis=0).tolist(),
+        sd=weight_NE.std(axis=0).tolist(),
+        entropy=row_entropy,
+        entropy_share=row_entropy / float(np.log(len(seen))) if choice else None,
+        polarised=float((weight_NE.max(axis=1) > POLARISED_WEIGHT).mean()) if choice else None,
+    )
 
 
 def entropy(weight_NE: np.ndarray) -> np.ndarray:
@@ -85,7 +85,7 @@ def total_variation(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     return found
 
 
-def distances(gate_NTE: np.ndarray, inside_NT: np.ndarray, sees: Sees, tasks: Sequence[str]) -> list[dict[str, Any]]:
+def distances(gate_NTE: np.ndarray, inside_NT: np.ndarray, sees: Sees, tasks: Sequence[str]) -> list[GateDistance]:
     """Total variation between each pair of tasks: of their mean gates, and the mean over rows that belong to both (null: none)."""
     known = [t for t in range(len(tasks)) if len(sees[t]) and inside_NT[:, t].any()]
     mean = {t: gate_NTE[inside_NT[:, t], t].mean(axis=0, dtype=np.float64) for t in known}
@@ -93,7 +93,8 @@ def distances(gate_NTE: np.ndarray, inside_NT: np.ndarray, sees: Sees, tasks: Se
     for a, b in combinations(known, 2):
         both_N = inside_NT[:, a] & inside_NT[:, b]
         rows = float(total_variation(gate_NTE[both_N, a], gate_NTE[both_N, b]).mean()) if both_N.any() else None
-        found.append({"tasks": [tasks[a], tasks[b]], "of_means": float(total_variation(mean[a], mean[b])), "by_row": rows})
+        apart = float(total_variation(mean[a], mean[b]))
+        found.append(GateDistance(tasks=[tasks[a], tasks[b]], of_means=apart, by_row=rows))
     return found
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from manygate.model import MultiTaskModel
 from manygate.model.logits import predict
 from manygate.model.problem import Problem
 from manygate.randomness import stream_seed
+from manygate.results.inspection import FeatureImportance, TaskImportance
 from manygate.scoring.outputs import outputs
 
 REPEATS = 3
@@ -56,7 +56,7 @@ class Permuted:
         return replace(batch, **{name: column})
 
 
-def importance_report(model: MultiTaskModel, rows: Rows, repeats: int = REPEATS) -> list[dict[str, Any]]:
+def importance_report(model: MultiTaskModel, rows: Rows, repeats: int = REPEATS) -> list[TaskImportance]:
     """For each task the features, the most important first: {task, metric, value, rows, features: [{feature, drop, se}]}.
 
     ``drop`` is the mean over repeats of the main metric (AUC or R2) of the ensemble less that with the feature permuted among the
@@ -68,7 +68,7 @@ def importance_report(model: MultiTaskModel, rows: Rows, repeats: int = REPEATS)
         spaces.setdefault((rows.weight_BT[:, t] > 0).tobytes(), []).append(t)
     features = [feature for feature in model.problem.inputs if not feature.bias]
     most = max(BUDGET // max(len(spaces) * len(features) * repeats * model.replicas, 1), FEWEST_ROWS)
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, TaskImportance] = {}
     for space in spaces.values():
         own = _own_rows(rows, space[0], most)
         if len(own):
@@ -90,7 +90,7 @@ def _one_space(
     chosen: Sequence[int],
     features: Sequence[Input],
     repeats: int,
-) -> dict[int, dict[str, Any]]:
+) -> dict[int, TaskImportance]:
     """The tasks of one sample space, whose rows these are."""
     split, problem = Split(rows, model.device), model.problem
     kinds = {kind: [i.name for i in problem.inputs if i.kind == kind] for kind in ("sparse", "bag", "dense")}
@@ -100,23 +100,24 @@ def _one_space(
         return {t: judge(problem, t, rows, output_NT[:, t]) for t in chosen}
 
     base = judged(split)
-    entries: dict[int, list[dict[str, Any]]] = {t: [] for t in chosen}
+    entries: dict[int, list[FeatureImportance]] = {t: [] for t in chosen}
     for number, feature in enumerate(features):
         place = kinds[feature.kind].index(feature.name)
         tries = [judged(Permuted(split, feature, place, _donors(len(split), number, k, split.device))) for k in range(repeats)]
         for t in chosen:
             drop_K = np.array([base[t][0] - one[t][0] for one in tries])
             influence_N = base[t][1] - np.mean([one[t][1] for one in tries], axis=0)
-            entries[t].append({"feature": feature.name, **_summary(drop_K, influence_N, rows.group_B)})
+            drop, se = _summary(drop_K, influence_N, rows.group_B)
+            entries[t].append(FeatureImportance(feature=feature.name, drop=drop, se=se))
     return {
-        t: {
-            "task": problem.tasks[t].name,
-            "metric": metrics.MAIN_METRIC[problem.tasks[t].kind],
-            "value": base[t][0] if np.isfinite(base[t][0]) else None,
-            "rows": len(rows),
-            "repeats": repeats,
-            "features": sorted(entries[t], key=lambda entry: -(entry["drop"] if entry["drop"] is not None else -np.inf)),
-        }
+        t: TaskImportance(
+            task=problem.tasks[t].name,
+            metric=metrics.MAIN_METRIC[problem.tasks[t].kind],
+            value=base[t][0] if np.isfinite(base[t][0]) else None,
+            rows=len(rows),
+            repeats=repeats,
+            features=sorted(entries[t], key=lambda entry: -(entry.drop if entry.drop is not None else -np.inf)),
+        )
         for t in chosen
     }
 
@@ -134,9 +135,9 @@ def _donors(rows: int, feature: int, repeat: int, device: torch.device) -> Tenso
     return torch.randperm(rows, generator=generator).to(device)
 
 
-def _summary(drop_K: np.ndarray, influence_N: np.ndarray, group_N: np.ndarray | None) -> dict[str, float | None]:
+def _summary(drop_K: np.ndarray, influence_N: np.ndarray, group_N: np.ndarray | None) -> tuple[float | None, float | None]:
     if not np.isfinite(drop_K).all():
-        return {"drop": None, "se": None}
+        return None, None
     spread = drop_K.std(ddof=1) / len(drop_K) ** 0.5 if len(drop_K) > 1 else 0.0
     of_rows = metrics.standard_error(influence_N, group_N)
-    return {"drop": float(drop_K.mean()), "se": float(np.hypot(spread, of_rows)) if np.isfinite(of_rows) else None}
+    return float(drop_K.mean()), float(np.hypot(spread, of_rows)) if np.isfinite(of_rows) else None

@@ -5,7 +5,7 @@ Its form is in docs/results.md. Shape suffixes: R replicas, N rows, T tasks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,21 @@ from manygate.inspection.survey import Level, experts_report, gates_report, laye
 from manygate.model import MultiTaskModel
 from manygate.model.member import first_replicas
 from manygate.results.evaluation import Epoch
-from manygate.results.inspection import EpochGates, Inspection, InspectionDocument
+from manygate.results.inspection import (
+    DeadUnits,
+    EpochGates,
+    InspectedTask,
+    Inspection,
+    InspectionDocument,
+    ReplicaCount,
+    SeenExperts,
+    SeenGates,
+    SeenLayer,
+    SeenTower,
+    SegmentGate,
+    Segments,
+    SegmentSize,
+)
 from manygate.scoring.predictor import Predictor
 
 DOCUMENT_VERSION = 1
@@ -38,8 +52,6 @@ ROWS, REPLICAS = 20_000, 5
 """Rows and replicas looked at unless asked otherwise."""
 ROWS_OF_A_RUN = 5_000
 """Validation rows that a training run looks at when it is done."""
-
-Document = dict[str, Any]
 
 
 def look(
@@ -56,27 +68,24 @@ def look(
     wanted, of = check_parts(parts), model.replicas
     model = first_replicas(model, replicas)
     split, tasks = Split(rows, model.device), model.problem.tasks
-    found: Document = {
-        "architecture": model.config.architecture,
-        "rows": len(rows),
-        "replicas": {"looked_at": model.replicas, "of": of},
-        "tasks": [
-            {"task": task.name, "kind": task.kind, "rows": int((rows.weight_BT[:, t] > 0).sum())} for t, task in enumerate(tasks)
-        ],
-        "gate": model.config.gate,
-        "parts": [part for part in PARTS if part in wanted],
-    }
-    if wanted & set(CHEAP):
-        found |= _survey(model, rows, split, wanted, by)
+    found: dict[str, object] = _survey(model, rows, split, wanted, by) if wanted & set(CHEAP) else {}
     if wanted & {"conflict", "affinity"}:
         pulls = pulls_report(model, split, "affinity" in wanted)
-        found |= {part: pulls[part] for part in ("conflict", "affinity") if part in wanted}
+        found |= {part: value for part, value in pulls._asdict().items() if part in wanted}
     if "importance" in wanted:
         found["importance"] = importance_report(model, rows)
     if "embeddings" in wanted:
         found["embeddings"] = embedding_report(model, rows)
-    found["alarms"] = []
-    measured = Inspection.model_validate(found)
+    counts = [int((rows.weight_BT[:, t] > 0).sum()) for t in range(len(tasks))]
+    measured = Inspection(
+        architecture=model.config.architecture,
+        rows=len(rows),
+        replicas=ReplicaCount(looked_at=model.replicas, of=of),
+        tasks=[InspectedTask(task=task.name, kind=task.kind, rows=count) for task, count in zip(tasks, counts, strict=True)],
+        gate=model.config.gate,
+        parts=[part for part in PARTS if part in wanted],
+        alarms=[],
+    ).model_copy(update=found)
     alarmed = measured.model_copy(update={"alarms": raise_alarms(measured)})
     return Inspection.model_validate(rounded(alarmed.to_tree()))
 
@@ -87,36 +96,43 @@ def _survey(
     split: Split,
     wanted: set[str],
     by: tuple[str, pa.Array] | None,
-) -> Document:
+) -> dict[str, object]:
     """What one pass of each replica over the rows shows."""
     names = model.problem.task_names
-    found: Document = {"gates": [], "dead": {"layers": [], "towers": []}, "experts": []}
+    gates: list[SeenGates] = []
+    dead = DeadUnits(layers=[], towers=[])
+    experts: list[SeenExperts] = []
     logit_RNT = np.zeros((model.replicas, len(rows), len(names)), dtype=np.float32)
     segments = segments_of(by[1]) if by else []
-    by_segment: list[Document] = []
+    by_segment: list[SegmentGate] = []
     for m, member in enumerate(model.members):
         r = member.replica
         seen = survey(model, m, split)
-        whose = {"replica": r} if len(model.members) == model.replicas else {"replica": r, "model": seen.tasks[0]}
+        of = {"replica": r} if len(model.members) == model.replicas else {"replica": r, "model": seen.tasks[0]}
         logit_RNT[r][:, list(member.tasks)] = seen.logit_NT
         weight_NT = rows.weight_BT[:, list(member.tasks)]
-        found["gates"] += [{**whose, **entry} for entry in gates_report(seen, weight_NT)]
-        found["dead"]["layers"] += [{**whose, **entry} for entry in layers_report(model, seen)]
-        found["dead"]["towers"] += [{**whose, **entry} for entry in towers_report(seen)]
-        found["experts"] += [{**whose, **entry} for entry in experts_report(model, seen)]
+        gates += [SeenGates(**of, level=level, **dict(entry)) for level, entry in gates_report(seen, weight_NT)]
+        dead.layers.extend(SeenLayer(**of, **dict(entry)) for entry in layers_report(model, seen))
+        dead.towers.extend(SeenTower(**of, **dict(entry)) for entry in towers_report(seen))
+        experts += [SeenExperts(**of, level=level, **dict(entry)) for level, entry in experts_report(model, seen)]
         for level in seen.levels:
-            by_segment += [{**whose, **entry} for entry in _by_segment(level, weight_NT, seen.tasks, segments)]
-    found["noise"] = chance_report(logit_RNT, rows, model.problem)
-    found = {part: value for part, value in found.items() if part in wanted}
+            by_segment += _by_segment(of, level, weight_NT, seen.tasks, segments)
+    noise = chance_report(logit_RNT, rows, model.problem)
+    parts = {"gates": gates, "dead": dead, "experts": experts, "noise": noise}
+    found: dict[str, object] = {part: value for part, value in parts.items() if part in wanted}
     if by and "gates" in wanted:
-        sizes = [{"segment": name, "rows": int(row_N.sum())} for name, row_N in segments]
-        found["segments"] = {"by": by[0], "segments": sizes, "gates": by_segment}
+        sizes = [SegmentSize(segment=name, rows=int(row_N.sum())) for name, row_N in segments]
+        found["segments"] = Segments(by=by[0], segments=sizes, gates=by_segment)
     return found
 
 
 def _by_segment(
-    level: Level, weight_NT: np.ndarray, tasks: Sequence[str], segments: Sequence[tuple[str, np.ndarray]]
-) -> list[Document]:
+    of: Mapping[str, Any],
+    level: Level,
+    weight_NT: np.ndarray,
+    tasks: Sequence[str],
+    segments: Sequence[tuple[str, np.ndarray]],
+) -> list[SegmentGate]:
     """Each task's gate on the rows of each segment; ``distance`` is the total variation from its mean over all rows."""
     report = []
     for t, task in enumerate(tasks):
@@ -127,8 +143,9 @@ def _by_segment(
         for name, row_N in segments:
             if (row_N & inside_N).any():
                 use = one_gate(level.gate_NTE[row_N & inside_N, t], level.sees[t])
-                apart = float(total_variation(np.array(use["mean"]), mean_E))
-                report.append({"level": level.name, "task": task, "segment": name, **use, "distance": apart})
+                apart = float(total_variation(np.array(use.mean), mean_E))
+                names = {"level": level.name, "task": task, "segment": name}
+                report.append(SegmentGate(**of, **names, **dict(use), distance=apart))
     return report
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from manygate.model import MultiTaskModel
 from manygate.model.member import Values, member_values, read_inputs, run_trunk
 from manygate.objective.funnel import FunnelLosses
 from manygate.objective.loss import Losses
+from manygate.results.inspection import Affinity, Conflict
 
 BATCHES = 16
 STEP = 0.001
@@ -130,7 +131,7 @@ def common_cosine(one: Tensor, two: Tensor) -> float | None:
     return float((a / a.norm()) @ (b / b.norm()))
 
 
-def conflict_report(cosines: dict[tuple[str, int, int], list[list[float]]], tasks: Sequence[str]) -> list[dict[str, Any]]:
+def conflict_report(cosines: dict[tuple[str, int, int], list[list[float]]], tasks: Sequence[str]) -> list[Conflict]:
     """For each layer and pair of tasks: mean cosine, its standard error over batches, and the share of batches below 0.
 
     ``cosines`` holds, by layer and pair, a list for each replica of the cosines of its batches.
@@ -140,14 +141,14 @@ def conflict_report(cosines: dict[tuple[str, int, int], list[list[float]]], task
         value = np.concatenate([np.asarray(found, dtype=np.float64) for found in by_replica])
         if len(value):
             report.append(
-                {
-                    "layer": layer,
-                    "tasks": [tasks[a], tasks[b]],
-                    "mean": float(value.mean()),
-                    "se": standard_error(value),
-                    "below_zero": float((value < 0).mean()),
-                    "by_replica": [float(np.mean(found)) if len(found) else None for found in by_replica],
-                }
+                Conflict(
+                    layer=layer,
+                    tasks=[tasks[a], tasks[b]],
+                    mean=float(value.mean()),
+                    se=standard_error(value),
+                    below_zero=float((value < 0).mean()),
+                    by_replica=[float(np.mean(found)) if len(found) else None for found in by_replica],
+                )
             )
     return report
 
@@ -190,7 +191,7 @@ def _norm(values: Sequence[Tensor]) -> float:
     return float(sum(float(value.double().square().sum()) for value in values)) ** 0.5
 
 
-def affinity_report(affinity_STT: np.ndarray, tasks: Sequence[str]) -> list[dict[str, Any]]:
+def affinity_report(affinity_STT: np.ndarray, tasks: Sequence[str]) -> list[Affinity]:
     """Mean and standard error over batches (and replicas) of what a step for task ``of`` does to the loss of task ``on``.
 
     Positive: it falls. ``affinity_STT`` has a matrix a batch.
@@ -201,15 +202,22 @@ def affinity_report(affinity_STT: np.ndarray, tasks: Sequence[str]) -> list[dict
             value_S = affinity_STT[:, i, j]
             value_S = value_S[np.isfinite(value_S)]
             if len(value_S):
-                report.append({"of": of, "on": on, "mean": float(value_S.mean()), "se": standard_error(value_S)})
+                report.append(Affinity(of=of, on=on, mean=float(value_S.mean()), se=standard_error(value_S)))
     return report
 
 
-def pulls_report(model: MultiTaskModel, split: Split, affinity: bool = True) -> dict[str, Any]:
-    """Conflict and affinity between the tasks of each replica: {conflict, affinity}; empty where nothing is shared."""
+class Pulls(NamedTuple):
+    """Conflict and affinity between tasks."""
+
+    conflict: list[Conflict]
+    affinity: list[Affinity]
+
+
+def pulls_report(model: MultiTaskModel, split: Split, affinity: bool = True) -> Pulls:
+    """Conflict and affinity between the tasks of each replica; empty where nothing is shared."""
     names = model.problem.task_names
     if model.scheme.one_model_per_task or len(names) < 2:
-        return {"conflict": [], "affinity": []}
+        return Pulls([], [])
     layers, by = shared_layers(model), losses_of(model)
     batches = gradient_batches(split, model.config.batch_size)
     cosines: dict[tuple[str, int, int], list[list[float]]] = {
@@ -225,4 +233,4 @@ def pulls_report(model: MultiTaskModel, split: Split, affinity: bool = True) -> 
             if affinity:
                 steps.append(look_ahead(model, values, batch, layers, gradients, loss_T, by))
     found = affinity_report(np.stack(steps), names) if steps else []
-    return {"conflict": conflict_report(cosines, names), "affinity": found}
+    return Pulls(conflict_report(cosines, names), found)

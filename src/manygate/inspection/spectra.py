@@ -6,12 +6,12 @@ Guo et al., "On the Embedding Collapse When Scaling up Recommendation Models", I
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from manygate.data.rows import Input, Rows
 from manygate.model import MultiTaskModel
+from manygate.results.inspection import EmbeddingSpectrum, SingularValues, Spectrum
 
 
 def effective_rank(value_D: np.ndarray) -> float:
@@ -27,7 +27,7 @@ def effective_rank(value_D: np.ndarray) -> float:
     return float(np.exp(-(share_D * np.log(share_D)).sum()))
 
 
-def spectrum(table_VD: np.ndarray, count_V: np.ndarray) -> dict[str, Any]:
+def spectrum(table_VD: np.ndarray, count_V: np.ndarray) -> Spectrum:
     """Singular values of a table's rows that were seen, plain and weighted by how often: {seen, possible, plain, by_use}.
 
     Each of both is {rank, share, values}: effective rank, that over the largest possible (the smaller of rows seen and width), and
@@ -36,13 +36,13 @@ def spectrum(table_VD: np.ndarray, count_V: np.ndarray) -> dict[str, Any]:
     seen_VD, count = table_VD[count_V > 0].astype(np.float64), count_V[count_V > 0]
     possible = min(seen_VD.shape)
     weighted_VD = seen_VD * np.sqrt(count / max(count.sum(), 1))[:, None]
-    return {"seen": len(seen_VD), "possible": possible, "plain": _values(seen_VD), "by_use": _values(weighted_VD)}
+    return Spectrum(seen=len(seen_VD), possible=possible, plain=_values(seen_VD), by_use=_values(weighted_VD))
 
 
-def _values(table_VD: np.ndarray) -> dict[str, Any]:
+def _values(table_VD: np.ndarray) -> SingularValues:
     width, possible = table_VD.shape[1], min(table_VD.shape)
     if not possible:
-        return {"rank": 0.0, "share": None, "values": []}
+        return SingularValues(rank=0.0, share=None, values=[])
     value_D = (
         np.sqrt(np.maximum(np.linalg.eigvalsh(table_VD.T @ table_VD)[::-1], 0.0))[:possible]
         if len(table_VD) > width
@@ -51,7 +51,7 @@ def _values(table_VD: np.ndarray) -> dict[str, Any]:
     value_D = np.where(value_D > 1e-7 * value_D.max(initial=0.0), value_D, 0.0)
     rank = effective_rank(value_D)
     top = float(value_D.max(initial=0.0))
-    return {"rank": rank, "share": rank / possible, "values": (value_D / top).tolist() if top > 0 else value_D.tolist()}
+    return SingularValues(rank=rank, share=rank / possible, values=(value_D / top).tolist() if top > 0 else value_D.tolist())
 
 
 def use_counts(rows: Rows, inputs: Sequence[Input]) -> dict[str, np.ndarray]:
@@ -66,7 +66,7 @@ def use_counts(rows: Rows, inputs: Sequence[Input]) -> dict[str, np.ndarray]:
     return found
 
 
-def embedding_report(model: MultiTaskModel, rows: Rows) -> list[dict[str, Any]]:
+def embedding_report(model: MultiTaskModel, rows: Rows) -> list[EmbeddingSpectrum]:
     """The spectrum of each table of each replica: {replica, feature, of, dim, seen, possible, plain, by_use}.
 
     ``of`` says whose table it is where tasks have their own: a task, or ``shared``.
@@ -82,7 +82,8 @@ def embedding_report(model: MultiTaskModel, rows: Rows) -> list[dict[str, Any]]:
                 for k in range(copies):
                     of = tasks[member.tasks[0]] if len(model.members) > model.replicas else _owner(k, copies, tasks)
                     found = spectrum(own_VKD[:, k], counts[feature.name])
-                    report.append({"replica": member.replica, "feature": feature.name, "of": of, "dim": dim, **found})
+                    owned = {"replica": member.replica, "feature": feature.name, "of": of, "dim": dim}
+                    report.append(EmbeddingSpectrum(**owned, **dict(found)))
     return report
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from manygate.layers.mixture import Mixture
 from manygate.layers.units import Units
 from manygate.model import MultiTaskModel
 from manygate.model.member import Seen, member_values, read_inputs, run_trunk, watching
+from manygate.results.inspection import DeadTower, LayerUnits, LevelGates, Likeness
 
 ROWS_AT_ONCE = 2_048
 EXPERT_ROWS = 2_048
@@ -139,9 +139,9 @@ def _plain(name: str) -> str:
     return "towers" if path.startswith("towers") else "shared layers below" if path.split(".")[0] == "lower" else path
 
 
-def layers_report(model: MultiTaskModel, found: Survey) -> list[dict[str, Any]]:
+def layers_report(model: MultiTaskModel, found: Survey) -> list[LayerUnits]:
     """Zeros of each hidden layer, network by network: {layer, part, networks: [{name, units, dead, mostly_zero, zeros}]}."""
-    report: list[dict[str, Any]] = []
+    report: list[LayerUnits] = []
     modules, depth = dict(model.trunk.named_modules()), Counter[str]()
     for name, zero_EH in found.zeros.items():
         part, owner = layer_name(model.trunk, name), _owner(name)
@@ -154,7 +154,7 @@ def layers_report(model: MultiTaskModel, found: Survey) -> list[dict[str, Any]]:
             names = [f"expert {first + e + 1}" for e in range(len(zero_EH))]
         else:
             names = [part] if len(zero_EH) == 1 else [f"network {e + 1}" for e in range(len(zero_EH))]
-        report.append({"part": part, "layer": depth[owner], "networks": unit_report(zero_EH, names)})
+        report.append(LayerUnits(part=part, layer=depth[owner], networks=unit_report(zero_EH, names)))
     return report
 
 
@@ -173,21 +173,21 @@ def _first_expert(modules: dict[str, nn.Module], name: str) -> int | None:
     return None
 
 
-def towers_report(found: Survey) -> list[dict[str, Any]]:
+def towers_report(found: Survey) -> list[DeadTower]:
     """Tasks of a member whose tower is dead."""
     layers = [zero_TH for name, zero_TH in found.zeros.items() if name.startswith("towers.")]
     return dead_towers(found.logit_NT, layers, found.tasks)
 
 
-def gates_report(found: Survey, weight_NT: np.ndarray) -> list[dict[str, Any]]:
-    """Every level's gates; see :func:`manygate.inspection.gates.gate_report`."""
+def gates_report(found: Survey, weight_NT: np.ndarray) -> list[tuple[str, LevelGates]]:
+    """The name of every level with its gates; see :func:`manygate.inspection.gates.gate_report`."""
     return [
-        {"level": level.name, **gate_report(level.gate_NTE, weight_NT, level.sees, found.tasks)}
+        (level.name, gate_report(level.gate_NTE, weight_NT, level.sees, found.tasks))
         for level in found.levels
         if any(len(seen) > 1 for seen in level.sees)
     ]
 
 
-def experts_report(model: MultiTaskModel, found: Survey) -> list[dict[str, Any]]:
-    """How alike the experts of each level are, or the networks that lie side by side."""
-    return [{"level": layer_name(model.trunk, name), **likeness(expert_NEH)} for name, expert_NEH in found.experts.items()]
+def experts_report(model: MultiTaskModel, found: Survey) -> list[tuple[str, Likeness]]:
+    """The name of each level, and how alike its experts are, or the networks that lie side by side."""
+    return [(layer_name(model.trunk, name), likeness(expert_NEH)) for name, expert_NEH in found.experts.items()]

@@ -9,13 +9,13 @@ more than 90 % of their ReLU outputs at zero.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from manygate.inspection.thresholds import CONSTANT_LOGIT, MOSTLY_ZERO
+from manygate.results.inspection import DeadTower, Likeness, NetworkUnits
 
 
 class Zeros:
@@ -36,26 +36,26 @@ class Zeros:
         return share_EH
 
 
-def unit_report(zero_EH: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+def unit_report(zero_EH: np.ndarray, names: Sequence[str]) -> list[NetworkUnits]:
     """Each network of a layer: its ``units``, the share that is ``dead`` (zero on every row), the share that is zero on more than
     90 % of the rows (``mostly_zero``), and the share of all its outputs that are zero (``zeros``).
 
-    >>> unit_report(np.array([[1.0, 0.5, 0.95, 0.0]]), ["expert 1"])[0]["dead"]
+    >>> unit_report(np.array([[1.0, 0.5, 0.95, 0.0]]), ["expert 1"])[0].dead
     0.25
     """
     return [
-        {
-            "name": name,
-            "units": len(zero_H),
-            "dead": float((zero_H == 1).mean()),
-            "mostly_zero": float((zero_H > MOSTLY_ZERO).mean()),
-            "zeros": float(zero_H.mean()),
-        }
+        NetworkUnits(
+            name=name,
+            units=len(zero_H),
+            dead=float((zero_H == 1).mean()),
+            mostly_zero=float((zero_H > MOSTLY_ZERO).mean()),
+            zeros=float(zero_H.mean()),
+        )
         for name, zero_H in zip(names, zero_EH, strict=True)
     ]
 
 
-def dead_towers(logit_NT: np.ndarray, tower_layers: Sequence[np.ndarray], tasks: Sequence[str]) -> list[dict[str, Any]]:
+def dead_towers(logit_NT: np.ndarray, tower_layers: Sequence[np.ndarray], tasks: Sequence[str]) -> list[DeadTower]:
     """Tasks whose tower says nothing: every unit of one of its hidden layers is dead, or its logit is the same on every row.
 
     ``tower_layers`` holds, for each hidden layer, the share of rows on which each unit is zero, (T, H).
@@ -68,12 +68,12 @@ def dead_towers(logit_NT: np.ndarray, tower_layers: Sequence[np.ndarray], tasks:
         if layers or constant:
             silent = f"every unit of its hidden layer {layers[0]} is zero on every row" if layers else ""
             why = silent or "its logit is the same on every row"
-            found.append({"task": task, "logit": float(logit_N.mean()), "why": why})
+            found.append(DeadTower(task=task, logit=float(logit_N.mean()), why=why))
     return found
 
 
 @torch.no_grad()
-def likeness(expert_NEH: Tensor) -> dict[str, Any]:
+def likeness(expert_NEH: Tensor) -> Likeness:
     """How alike the outputs of the experts of a level are, for each pair: linear CKA and the cosine of the flattened outputs.
 
     Kornblith et al., "Similarity of Neural Network Representations Revisited", ICML 2019: CKA(X, Y) = |Y'X|^2 / (|X'X| |Y'Y|) of
@@ -94,11 +94,7 @@ def likeness(expert_NEH: Tensor) -> dict[str, Any]:
     own_E = product_EE.diagonal()
     cka_EE = product_EE / (own_E.unsqueeze(1) * own_E).sqrt().clamp(min=1e-30)
     silent_E, still_E = scale_E == 0, own_E <= (1e-6 * rows) ** 2
-    return {
-        "cka": _pairs(cka_EE, still_E),
-        "cosine": _pairs(cosine_EE, silent_E),
-        "scale": scale_E.tolist(),
-    }
+    return Likeness(cka=_pairs(cka_EE, still_E), cosine=_pairs(cosine_EE, silent_E), scale=scale_E.tolist())
 
 
 def _pairs(value_EE: Tensor, undefined_E: Tensor) -> list[list[float | None]]:

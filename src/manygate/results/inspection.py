@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import JsonValue
 
-from manygate.results.base import Document, Record
+from manygate.results.base import Document, Number, Record
 
 Severity = Literal["serious", "warning", "note"]
 
@@ -30,9 +30,9 @@ class GateShape(Record):
 
     sees: list[int]
     rows: int
-    mean: list[float]
-    sd: list[float]
-    entropy: float
+    mean: list[Number]
+    sd: list[Number]
+    entropy: Number
     entropy_share: float | None
     polarised: float | None
 
@@ -47,7 +47,7 @@ class GateDistance(Record):
     """Total variation between the gates of two tasks: of their means, and the mean over rows that belong to both."""
 
     tasks: list[str]
-    of_means: float
+    of_means: Number
     by_row: float | None
 
 
@@ -86,7 +86,7 @@ class SegmentGate(Seen, GateUse):
 
     level: str
     segment: str
-    distance: float
+    distance: Number
 
 
 class Segments(Record):
@@ -101,7 +101,7 @@ class EpochGates(Record):
     """Mean gate weights of an epoch, by level, task and expert."""
 
     epoch: int
-    gates: list[list[list[float]]]
+    gates: list[list[list[Number]]]
 
 
 class NetworkUnits(Record):
@@ -109,9 +109,9 @@ class NetworkUnits(Record):
 
     name: str
     units: int
-    dead: float
-    mostly_zero: float
-    zeros: float
+    dead: Number
+    mostly_zero: Number
+    zeros: Number
 
 
 class LayerUnits(Record):
@@ -130,7 +130,7 @@ class DeadTower(Record):
     """A task whose tower gives the same logit on every row."""
 
     task: str
-    logit: float
+    logit: Number
     why: str
 
 
@@ -150,7 +150,7 @@ class Likeness(Record):
 
     cka: list[list[float | None]]
     cosine: list[list[float | None]]
-    scale: list[float]
+    scale: list[Number]
 
 
 class SeenExperts(Seen, Likeness):
@@ -167,7 +167,7 @@ class NoiseReport(Record):
     rows: int
     value: float | None
     se: float | None
-    chance: float
+    chance: Number
     verdict: Literal["better", "noise", "too few rows"]
 
 
@@ -176,9 +176,9 @@ class Conflict(Record):
 
     layer: str
     tasks: list[str]
-    mean: float
+    mean: Number
     se: float | None
-    below_zero: float
+    below_zero: Number
     by_replica: list[float | None]
 
 
@@ -187,7 +187,7 @@ class Affinity(Record):
 
     of: str
     on: str
-    mean: float
+    mean: Number
     se: float | None
 
 
@@ -213,9 +213,9 @@ class TaskImportance(Record):
 class SingularValues(Record):
     """Effective rank, that over the largest possible, and the singular values over the largest."""
 
-    rank: float
+    rank: Number
     share: float | None
-    values: list[float]
+    values: list[Number]
 
 
 class Spectrum(Record):
