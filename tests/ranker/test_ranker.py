@@ -54,9 +54,9 @@ def test_scikit_learn_clones_it():
 
 
 def test_parameters_can_be_set_and_a_wrong_one_changes_nothing():
-    ranker = mg.Ranker(experts=4)
+    ranker = mg.Ranker(experts=4, dim=3)
     assert ranker.set_params(experts=6, random_state=2) is ranker
-    assert (ranker.config.experts, ranker.config.seed) == (6, 2)
+    assert (ranker.config.experts, ranker.config.dim, ranker.config.seed) == (6, 3, 2)
     with pytest.raises(InputError, match=r"expert: no parameter of Ranker\. Did you mean 'experts'"):
         ranker.set_params(expert=3)
     with pytest.raises(InputError, match="experts"):
