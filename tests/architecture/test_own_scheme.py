@@ -183,7 +183,7 @@ def test_in_a_comparison_with_replicas_report_and_gates_of_others(folder: Path, 
     found = mg.compare(log, architectures=names, out="run", progress="none", match_parameters=6000, **TINY)
     assert list(found.results) == names
     assert set(found.verdicts) == {"my_scheme:ScaledBottom", "mmoe"}
-    assert all(abs(result["network_parameters"] / 6000 - 1) <= 0.02 for result in found.results.values())
+    assert all(abs(result.network_parameters / 6000 - 1) <= 0.02 for result in found.results.values())
     assert "my_scheme:ScaledBottom" in (folder / "run" / "report.html").read_text(encoding="utf-8")
     assert (folder / "run" / "my_scheme.ScaledBottom" / "bundle" / "manifest.json").is_file()
 
@@ -279,3 +279,25 @@ def test_sound_schemes_pass_every_check(scheme: type[mg.Architecture]) -> None:
 def test_faults_are_found(scheme: type[mg.Architecture], problem: str) -> None:
     with pytest.raises(AssertionError, match=problem):
         check_architecture(scheme)
+
+
+class Surplus(Own):
+    """Returns a representation more than there are tasks, which the towers would leave out or broadcast."""
+
+    def forward(self, x_BD):
+        h_BTH = super().forward(x_BD)
+        return torch.cat([h_BTH, h_BTH[:, :1]], dim=1)
+
+
+class ManyForOne(Own):
+    """A model for each task that returns a representation for every task."""
+
+    one_model_per_task = True
+
+
+@pytest.mark.parametrize(
+    ("scheme", "shape"), [(Surplus, r"expected \(rows, 2, width\)"), (ManyForOne, r"expected \(rows, 1, width\)")]
+)
+def test_another_number_of_representations_is_refused_before_training(log_table, scheme, shape):
+    with pytest.raises(mg.InputError, match=rf"{scheme.__name__}: forward returns the shape .*{shape}"):
+        mg.Ranker(task=["click", "like:where=click==1"], architecture=scheme, ignore="watch", epochs=1).fit(log_table())

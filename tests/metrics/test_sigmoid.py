@@ -21,6 +21,7 @@ def test_the_ends_do_not_overflow():
         assert sigmoid(np.array([-1000.0, 1000.0])).tolist() == [0.0, 1.0]
 
 
-@pytest.mark.parametrize(("logit", "relative"), [(-10.0, 1e-11), (-20.0, 1e-7), (-30.0, 1e-3)])
-def test_small_probabilities_are_off_by_no_more_than_half_a_rounding_of_one(logit: float, relative: float):
-    assert sigmoid(logit) == pytest.approx(math.exp(logit) / (1 + math.exp(logit)), rel=relative, abs=0)
+@pytest.mark.parametrize("logit", [-10.0, -20.0, -30.0, -40.0, -300.0, -700.0])
+def test_small_probabilities_are_exact_so_that_rows_far_below_zero_do_not_tie(logit: float):
+    assert sigmoid(logit) == pytest.approx(math.exp(logit) / (1 + math.exp(logit)), rel=1e-14, abs=0)
+    assert sigmoid(logit) < sigmoid(logit + 0.5)

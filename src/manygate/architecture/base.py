@@ -32,7 +32,8 @@ class Architecture(nn.Module, ABC):
     """
 
     one_model_per_task: ClassVar[bool] = False
-    """True when the scheme is a model of its own for each task, embeddings included; it is then built with one task."""
+    """True when the scheme is a model of its own for each task, embeddings included. ``build`` gets the number of all tasks, and
+    ``forward`` must then return one representation, (B, 1, H)."""
 
     own_embeddings: ClassVar[bool] = False
     """True when each task has embeddings of its own beside the shared ones: x_BD is then T + 1 inputs of width D / (T + 1), one

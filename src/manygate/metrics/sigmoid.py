@@ -13,4 +13,5 @@ def sigmoid(logit: Any) -> Any:
     >>> float(sigmoid(0.0)), sigmoid(np.array([-1000.0, 1000.0])).tolist()
     (0.5, [0.0, 1.0])
     """
-    return 0.5 * (1.0 + np.tanh(0.5 * logit))
+    small = np.exp(-np.abs(logit))  # at most 1, so that nothing overflows
+    return np.where(np.asarray(logit) >= 0, 1.0, small) / (1.0 + small)

@@ -117,10 +117,26 @@ def _problems(log: EncodedLog, config: RunConfig) -> list[str]:
             sized = matched(asked, config)
             check_memory(asked, sized)
             measure(asked, sized)
+            check_representations(asked, sized)
             check_shared_layer(asked, sized)
     except InputError as error:
         return [problem if config.architecture in problem else f"{config.architecture}: {problem}" for problem in error.marked]
     return []
+
+
+def check_representations(problem: Problem, config: RunConfig) -> None:
+    """Refuse a scheme that returns neither one representation for all tasks nor one for each: towers would be broadcast."""
+    with torch.device("meta"):
+        model = MultiTaskModel(problem, config.replace(replicas=1), "meta", False)
+        x_BD = torch.empty(2, model.embedding.copies * model.embedding.width)
+        trunk = model.trunk.eval()
+        h_BTH = trunk.architecture(x_BD if trunk.lower is None else trunk.lower(x_BD)[0].squeeze(1))
+    tasks = 1 if model.scheme.one_model_per_task else len(problem.tasks)
+    if h_BTH.dim() != 3 or h_BTH.shape[1] not in (1, tasks):
+        raise InputError(
+            f"{config.architecture}: forward returns the shape {tuple(h_BTH.shape)}; expected (rows, {tasks}, width), or "
+            "(rows, 1, width) for one representation that all tasks share."
+        )
 
 
 def check_shared_layer(problem: Problem, config: RunConfig) -> None:

@@ -3,7 +3,8 @@
 A callback takes one :class:`EpochEnd`. It may print, log or decide: where it returns True, training stops after this epoch, as if
 the budget had ended, and the best weights so far are kept. An exception that it raises ends the run; what was trained stays in
 the checkpoints of the run's folder. Replicas that do not fit in memory together train in packs, one after the other, and the
-callback is called after each epoch of each pack.
+callback is called after each epoch of each pack. A callback must not change the model: training steps are recorded and would not
+see the change.
 
 >>> def stop_when_good_enough(end: EpochEnd) -> bool:
 ...     return min(value or 0.0 for value in end.valid["click"]) > 0.8
