@@ -1,7 +1,8 @@
-"""What to do, in a short paragraph that follows from the intervals by fixed rules, and what would help where they do not decide.
+"""This module writes a recommendation: a short paragraph that follows from the intervals by fixed rules.
 
-The choice among models is validation's. Test rows judge what was chosen, and never choose: another model that looks better on them
-is named as something to look into, not put in its place.
+Where the intervals do not decide, it states how many replicas and test rows would decide. The validation scores choose the model.
+The test rows judge the chosen model, and never choose one: another model that looks better on them is mentioned as an alternative,
+and does not replace the chosen model.
 """
 
 from __future__ import annotations
@@ -19,55 +20,56 @@ from manygate.text import interval, listed, number
 from manygate.verdict.transfer import sure
 
 SIZES = {"auc": (0.002, 0.005, 0.01), "r2": (0.005, 0.01, 0.02)}
-"""Differences that one may want to be able to tell, per main metric."""
+"""Sizes of a difference that a user may want to detect, by main metric."""
 FEASIBLE = 20
-"""How many times the replicas, or the test rows, the paragraph proposes at most where a larger difference would take fewer."""
+"""The paragraph proposes at most this many times the present replicas or test rows, if a larger difference would need fewer."""
 MOST_REPLICAS = 10_000
 Gains = Mapping[str, JointGain]
 
 
 def recommend(
-    found: Transfer, valid: Mapping[str, MetricSummary], chosen: str | None, baseline: str, main: Mapping[str, str]
+    transfer: Transfer, valid: Mapping[str, MetricSummary], chosen: str | None, baseline: str, main: Mapping[str, str]
 ) -> Recommendation:
-    """The recommendation: ``rule``, ``model``, ``judged``, ``text``, ``reasons``, ``alternatives`` and ``needs`` (docs/results.md).
+    """Write the recommendation (docs/results.md describes its form).
 
-    ``rule`` is one of
+    ``judged`` is the model that validation chose. If that is the baseline, ``judged`` is the sharing model with the best validation
+    score. ``rule`` is one of
 
-    - ``share``: the model that validation chose helps a task beyond doubt and hurts none;
-    - ``share at a price``: it helps some tasks and hurts others (a seesaw);
-    - ``separate``: it helps none and hurts some; or validation chose the baseline, no model helps a task, and some hurt one;
-    - ``look again``: validation chose the baseline, but the best sharing model on validation helps a task and hurts none;
-    - ``cannot tell``: anything else.
+    - ``share``: the judged model helps a task beyond doubt and hurts none, and validation chose it;
+    - ``share at a price``: the judged model helps some tasks and hurts others (a seesaw);
+    - ``separate``: the judged model helps no task and hurts some; or validation chose the baseline, no model helps a task, and some
+      model hurts one;
+    - ``look again``: validation chose the baseline, but the judged model helps a task and hurts none;
+    - ``cannot tell``: none of the rules above holds.
 
-    "Beyond doubt" is by the joint intervals. ``judged`` is the model that validation chose or, when that is the baseline, the
-    sharing model with the best validation score.
+    "Beyond doubt" means that the joint interval does not contain zero.
 
     Args:
-        found: Of :func:`manygate.verdict.transfer.transfer`.
-        valid: Validation score of each model, a summary over replicas.
-        chosen: What validation chose.
+        transfer: The result of :func:`manygate.verdict.transfer.transfer`.
+        valid: Each model's validation score, as a summary over replicas.
+        chosen: The model that validation chose.
         baseline: The model with a network per task.
         main: Each task's main metric.
     """
-    judged = chosen if chosen in found.gains else _best(valid, found.gains)
+    judged = chosen if chosen in transfer.gains else _best(valid, transfer.gains)
     if judged is None:
         text = f"There is nothing to recommend: only {baseline} has a validation score."
         return Recommendation(rule="cannot tell", model=chosen, judged=None, text=text, reasons=[], alternatives=[], needs=[])
-    gains = {task: found.gains[judged][task][key] for task, key in main.items()}
-    rule = _rule(gains, chosen == baseline, found, main)
-    replicas, looks = len(valid[judged].values), found.looks
-    known = {task: gain for task, gain in gains.items() if gain.joint95 is not None and not sure(gain)}
-    needs = [need(task, main[task], gain, replicas, looks) for task, gain in known.items()]
-    alternatives = _alternatives(found, judged, main) if rule != "share" else []
-    words = [_advice(rule, judged, chosen == baseline, gains, replicas), _alternative_words(alternatives)]
+    gains = {task: transfer.gains[judged][task][key] for task, key in main.items()}
+    rule = _rule(gains, chosen == baseline, transfer, main)
+    replicas, looks = len(valid[judged].values), transfer.looks
+    undecided = {task: gain for task, gain in gains.items() if gain.joint95 is not None and not sure(gain)}
+    needs = [need(task, main[task], gain, replicas, looks) for task, gain in undecided.items()]
+    alternatives = _alternatives(transfer, judged, main) if rule != "share" else []
+    sentences = [_advice(rule, judged, chosen == baseline, gains, replicas), _alternative_words(alternatives)]
     if rule == "cannot tell":
-        words.append(_need_words(needs))
+        sentences.append(_need_words(needs))
     return Recommendation(
         rule=rule,
         model=chosen,
         judged=judged,
-        text=" ".join(filter(None, words)),
-        reasons=[*_harm_words(found, judged), *_probability_words(found, judged)],
+        text=" ".join(filter(None, sentences)),
+        reasons=[*_harm_words(transfer, judged), *_probability_words(transfer, judged)],
         alternatives=alternatives,
         needs=needs,
     )
@@ -78,21 +80,23 @@ def _best(valid: Mapping[str, MetricSummary], names: Iterable[str]) -> str | Non
     return max(known, key=lambda name: known[name]) if known else None
 
 
-def _rule(gains: Gains, apart: bool, found: Transfer, main: Mapping[str, str]) -> Rule:
-    """The rule that holds; ``apart`` when validation chose a model per task."""
+def _rule(gains: Gains, kept_separate: bool, transfer: Transfer, main: Mapping[str, str]) -> Rule:
+    """Return the rule that holds; ``kept_separate`` is true if validation chose a model per task."""
     signs = {sure(gain) for gain in gains.values()}
     if signs >= {1, -1}:
         return "share at a price"
     if 1 in signs:
-        return "look again" if apart else "share"
-    anyone = {sure(own[task][key]) for own in found.gains.values() for task, key in main.items()}
-    if -1 in signs or (apart and -1 in anyone and 1 not in anyone):
+        return "look again" if kept_separate else "share"
+    all_signs = {sure(gains_of[task][key]) for gains_of in transfer.gains.values() for task, key in main.items()}
+    if -1 in signs or (kept_separate and -1 in all_signs and 1 not in all_signs):
         return "separate"
     return "cannot tell"
 
 
 def need(task: str, key: str, gain: JointGain, replicas: int, looks: int) -> Need:
-    """The two parts of an undecided gain's joint half-width now, and what would bring it down to each of :data:`SIZES`.
+    """Return the two parts of an undecided gain's joint half-width, and what would reduce it to each of :data:`SIZES`.
+
+    The parts are those of the seeds and of the test rows.
 
     >>> gain = JointGain(
     ...     gain=0.0, ci95=None, sd_replicas=0.001, se_test=0.004, verdict="cannot tell", joint95=None, clusters=10_000
@@ -107,10 +111,11 @@ def need(task: str, key: str, gain: JointGain, replicas: int, looks: int) -> Nee
 
 
 def enough(size: float, seeds: float, test: float, sd: float, replicas: int, looks: int) -> SizeNeed:
-    """Replicas (None: more than 10,000) and how many times the test rows of now bring a half-width down to ``size``.
+    """Return the replicas (None: more than 10,000), and the factor for the test rows, that reduce a half-width to ``size``.
 
-    A part that is small enough, at most size / sqrt(2), stays as it is, and the other is brought down to what it leaves; else both
-    are brought to that. The standard error of the test rows is taken to fall with the root of their number.
+    If a part is at most size / sqrt(2), it stays as it is, and the other part is reduced so that their root sum of squares is
+    ``size``. Otherwise both parts are reduced to size / sqrt(2). The standard error of the test rows is assumed to fall with the
+    square root of their number.
     """
     even = size / math.sqrt(2)
     of_seeds, of_test = even, even
@@ -123,56 +128,56 @@ def enough(size: float, seeds: float, test: float, sd: float, replicas: int, loo
 
 
 def _replicas(sd: float, goal: float, level: float) -> int | None:
-    """The fewest replicas whose mean is known to ``goal``, by bisection; None when over MOST_REPLICAS."""
+    """Find by bisection the fewest replicas that give a half-width of at most ``goal``; None if over MOST_REPLICAS."""
 
-    def wide(count: int) -> bool:
+    def too_wide(count: int) -> bool:
         return t_quantile(count - 1, level) * sd / math.sqrt(count) > goal
 
     low, high = 1, MOST_REPLICAS
-    if wide(high):
+    if too_wide(high):
         return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if wide(middle) else (low, middle)
+        low, high = (middle, high) if too_wide(middle) else (low, middle)
     return high
 
 
-def _alternatives(found: Transfer, judged: str, main: Mapping[str, str]) -> list[Alternative]:
-    """Other models that help a task beyond doubt and hurt none, on the test rows."""
+def _alternatives(transfer: Transfer, judged: str, main: Mapping[str, str]) -> list[Alternative]:
+    """List the other models that help a task beyond doubt and hurt none, on the test rows."""
     others = []
-    for name, own in found.gains.items():
-        helped = [task for task, key in main.items() if sure(own[task][key]) > 0]
-        unhurt = all(own[task][key].verdict != "hurts" for task, key in main.items())
+    for name, gains_of in transfer.gains.items():
+        helped = [task for task, key in main.items() if sure(gains_of[task][key]) > 0]
+        unhurt = all(gains_of[task][key].verdict != "hurts" for task, key in main.items())
         if name != judged and helped and unhurt:
             others.append(Alternative(model=name, helps=helped))
     return others
 
 
-def _advice(rule: Rule, judged: str, apart: bool, gains: Gains, replicas: int) -> str:
-    """The first sentences: what to do, and what the test rows say about it."""
+def _advice(rule: Rule, judged: str, kept_separate: bool, gains: Gains, replicas: int) -> str:
+    """Write the first sentences: what to do, and why, by the test rows."""
     helped, hurt, unsure = ([task for task in gains if sure(gains[task]) == sign] for sign in (1, -1, 0))
-    ups, downs, best = _effects(helped, gains), _effects(hurt, gains), f"{judged}, the best way of sharing on validation,"
+    helps, hurts, best = _effects(helped, gains), _effects(hurt, gains), f"{judged}, the best way of sharing on validation,"
     rest = _rest(unsure, gains)
     if rule == "share":
-        return f"Share with {judged}: on the test rows it helps {ups} and hurts no task beyond doubt.{rest}"
-    if rule == "share at a price" and apart:
+        return f"Share with {judged}: on the test rows it helps {helps} and hurts no task beyond doubt.{rest}"
+    if rule == "share at a price" and kept_separate:
         unless = f"unless {listed(helped)} {_matter(helped)} more"
-        return f"Keep one model per task, as validation chose, {unless}: {best} helps {ups} but hurts {downs}.{rest}"
+        return f"Keep one model per task, as validation chose, {unless}: {best} helps {helps} but hurts {hurts}.{rest}"
     if rule == "share at a price":
-        return f"Share with {judged} only if you can pay for it: it helps {ups}, and {listed(hurt)} would pay: {downs}.{rest}"
-    if rule == "separate" and apart and not hurt:
+        return f"Share with {judged} only if you can pay for it: it helps {helps}, and {listed(hurt)} would pay: {hurts}.{rest}"
+    if rule == "separate" and kept_separate and not hurt:
         why = "on the test rows no way of sharing helps a task beyond doubt, and some hurt"
         return f"Keep one model per task, as validation chose: {why}."
-    if rule == "separate" and apart:
-        return f"Keep one model per task, as validation chose: {best} helps no task beyond doubt and hurts {downs}.{rest}"
+    if rule == "separate" and kept_separate:
+        return f"Keep one model per task, as validation chose: {best} helps no task beyond doubt and hurts {hurts}.{rest}"
     if rule == "separate":
-        chose = f"Validation chose {judged}, but on the test rows it helps no task beyond doubt and hurts {downs}.{rest}"
+        chose = f"Validation chose {judged}, but on the test rows it helps no task beyond doubt and hurts {hurts}.{rest}"
         return f"Keep one model per task. {chose}"
     if rule == "look again":
-        why = f"{best} helps {ups} on the test rows and hurts no task beyond doubt"
+        why = f"{best} helps {helps} on the test rows and hurts no task beyond doubt"
         look = f"If {listed(helped)} {_matter(helped)} most, let validation watch {'it' if len(helped) == 1 else 'one of them'}."
         return f"Look again: validation chose one model per task, but {why}. {look}"
-    chose = "Validation chose one model per task, and these" if apart else "These"
+    chose = "Validation chose one model per task, and these" if kept_separate else "These"
     cannot = f"{chose} data cannot tell whether sharing with {judged} helps or hurts"
     if note := interval_note(replicas):
         return f"{cannot}. {note} Give --replicas 8 or more."
@@ -186,22 +191,22 @@ def _matter(tasks: Sequence[str]) -> str:
 
 
 def _effects(tasks: Sequence[str], gains: Gains) -> str:
-    """Tasks with gain and joint interval."""
+    """Write the tasks with their gains and joint intervals."""
     return listed([f"{task} ({number(gains[task].gain, signed=True)}; {interval(gains[task].joint95)})" for task in tasks])
 
 
 def _rest(unsure: Sequence[str], gains: Gains) -> str:
-    """What is to be said of the tasks that are not beyond doubt."""
-    lost = [task for task in unsure if gains[task].verdict == "cannot tell"]
-    open_ends = f" For {listed(lost)} these rows cannot tell." if lost else ""
-    return _leanings({task: gains[task] for task in unsure}) + open_ends
+    """Write the sentences about the tasks whose gains are not beyond doubt."""
+    undecided = [task for task in unsure if gains[task].verdict == "cannot tell"]
+    undecided_words = f" For {listed(undecided)} these rows cannot tell." if undecided else ""
+    return _leanings({task: gains[task] for task in unsure}) + undecided_words
 
 
 def _leanings(gains: Gains) -> str:
-    """Tasks of which only the interval that stands alone is clear of zero."""
+    """Write the sentence about the tasks where ``ci95`` does not contain zero although the joint interval does."""
     leaning = {verb: [task for task in gains if gains[task].verdict == verb] for verb in ("helps", "hurts")}
-    told = listed([f"likely {verb} {listed(tasks)}" for verb, tasks in leaning.items() if tasks])
-    return f" Looked at alone, it {told}." if told else ""
+    phrases = listed([f"likely {verb} {listed(tasks)}" for verb, tasks in leaning.items() if tasks])
+    return f" Looked at alone, it {phrases}." if phrases else ""
 
 
 def _widest(gains: Gains) -> str:
@@ -213,30 +218,30 @@ def _widest(gains: Gains) -> str:
 def _alternative_words(alternatives: Sequence[Alternative]) -> str:
     if not alternatives:
         return ""
-    told = listed([f"{one.model} helps {listed(one.helps)}" for one in alternatives])
-    return f"On these test rows {told} and hurts none; test rows do not choose, so look at it in a comparison of its own."
+    phrases = listed([f"{alternative.model} helps {listed(alternative.helps)}" for alternative in alternatives])
+    return f"On these test rows {phrases} and hurts none; test rows do not choose, so look at it in a comparison of its own."
 
 
 def _need_words(needs: Sequence[Need]) -> str:
-    """What the two widest tasks would take."""
-    wide = [one for one in needs if math.hypot(one.seeds, one.test) > one.sizes[0].size]
+    """Write what it would take to decide the two tasks with the widest intervals."""
+    wide = [need for need in needs if math.hypot(need.seeds, need.test) > need.sizes[0].size]
     if not wide:
         return "If there is a difference, it is too small to matter." if needs else ""
-    widest = sorted(wide, key=lambda one: -math.hypot(one.seeds, one.test))[:2]
-    return " ".join(_takes(one) for one in widest)
+    widest = sorted(wide, key=lambda need: -math.hypot(need.seeds, need.test))[:2]
+    return " ".join(_takes(need) for need in widest)
 
 
-def _takes(one: Need) -> str:
-    """The smallest size that is in reach, else the largest of them."""
-    size = next((size for size in one.sizes if _in_reach(size, one.replicas)), one.sizes[-1])
+def _takes(need: Need) -> str:
+    """Write what it would take to detect the smallest size that is in reach, or else the largest size."""
+    size = next((size for size in need.sizes if _in_reach(size, need.replicas)), need.sizes[-1])
     parts = []
     if size.replicas is None:
         parts.append(f"more than {MOST_REPLICAS:,} replicas")
-    elif size.replicas > one.replicas:
-        parts.append(f"{size.replicas:,} replicas instead of {one.replicas}")
+    elif size.replicas > need.replicas:
+        parts.append(f"{size.replicas:,} replicas instead of {need.replicas}")
     if size.times_rows > 1:
         parts.append(f"{size.times_rows:,.{0 if size.times_rows >= 10 else 1}f} times the test rows")
-    where = f"{size.size:g} in {metric_label(one.metric)} on {one.task}"
+    where = f"{size.size:g} in {metric_label(need.metric)} on {need.task}"
     return f"To tell a difference of {where} would take {listed(parts)}." if parts else f"A difference of {where} would show."
 
 
@@ -244,39 +249,46 @@ def _in_reach(size: SizeNeed, replicas: int) -> bool:
     return size.replicas is not None and size.replicas <= FEASIBLE * replicas and size.times_rows <= FEASIBLE
 
 
-def _harm_words(found: Transfer, judged: str) -> list[str]:
-    """A sentence for each model that hurts a task, and who takes the harm away; of more than three, for two of them."""
-    told = []
-    harmful = sorted(dict.fromkeys(flag.model for flag in found.negative), key=lambda name: name != judged)
+def _harm_words(transfer: Transfer, judged: str) -> list[str]:
+    """Write a sentence for each model that hurts a task, with the models that remove the harm.
+
+    If more than three models hurt a task, only two get a sentence, and a last sentence counts the others.
+    """
+    sentences = []
+    harmful = sorted(dict.fromkeys(flag.model for flag in transfer.negative), key=lambda name: name != judged)
     rest = harmful[2:] if len(harmful) > 3 else []
     for name in harmful[: len(harmful) - len(rest)]:
-        tasks = [flag.task for flag in found.negative if flag.model == name]
+        tasks = [flag.task for flag in transfer.negative if flag.model == name]
         cures: dict[tuple[str, ...], list[str]] = {}
         for task in tasks:
-            by = [one.model for one in found.removed if (one.of, one.task) == (name, task)]
-            cures.setdefault(tuple(sorted(by, key=lambda name: name != judged)), []).append(task)
-        cured = [f"{_some(by)} take{'s' if len(by) == 1 else ''} it away for {listed(of)}" for by, of in cures.items() if by]
-        told.append(f"Negative transfer: {name} hurts {listed(tasks)}{'; ' if cured else ''}{listed(cured)}.")
+            models = [removal.model for removal in transfer.removed if (removal.of, removal.task) == (name, task)]
+            cures.setdefault(tuple(sorted(models, key=lambda name: name != judged)), []).append(task)
+        cure_phrases = [
+            f"{_some(models)} take{'s' if len(models) == 1 else ''} it away for {listed(tasks_cured)}"
+            for models, tasks_cured in cures.items()
+            if models
+        ]
+        sentences.append(f"Negative transfer: {name} hurts {listed(tasks)}{'; ' if cure_phrases else ''}{listed(cure_phrases)}.")
     if rest:
-        told.append(f"Negative transfer under {len(rest)} more: {_some(rest)}.")
-    return told
+        sentences.append(f"Negative transfer under {len(rest)} more: {_some(rest)}.")
+    return sentences
 
 
 def _some(names: Sequence[str]) -> str:
-    """Names in a sentence; of more than three, two and how many others."""
+    """Write names for a sentence; if there are more than three, write two and the number of the others."""
     return listed(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} others"
 
 
-def _probability_words(found: Transfer, judged: str) -> list[str]:
-    """Where the judged model's probabilities got worse though its ranking did not."""
-    told = []
-    spoiled = [flag for flag in found.probabilities if flag.model == judged and flag.ranking != "hurts"]
+def _probability_words(transfer: Transfer, judged: str) -> list[str]:
+    """Write a sentence for each task where the judged model's probabilities are worse although its ranking is not."""
+    sentences = []
+    spoiled = [flag for flag in transfer.probabilities if flag.model == judged and flag.ranking != "hurts"]
     for task in dict.fromkeys(flag.task for flag in spoiled):
         flags = [flag for flag in spoiled if flag.task == task]
         worse = listed([_NAMES[flag.metric] for flag in flags])
         though = " though it ranks better" if flags[0].ranking == "helps" else ""
-        told.append(f"{judged} makes the {worse} of {task} worse{though}: calibrate before you use its probabilities as such.")
-    return told
+        sentences.append(f"{judged} makes the {worse} of {task} worse{though}: calibrate before you use its probabilities as such.")
+    return sentences
 
 
 _NAMES = {"log_loss": "log loss", "calibration": "calibration", "ece": "ECE"}

@@ -1,9 +1,9 @@
-"""Who pays for sharing? Negative transfer and seesaws between tasks, from paired differences between every two models.
+"""This module detects negative transfer and seesaws between tasks, from the paired differences between every two models.
 
-Names of models are those of a comparison's results; a gain is always positive when better. All flags follow from *joint* intervals
-(:func:`manygate.metrics.paired.gain`), which hold together for all tasks of any two models. So a flag that needs two tasks at
-once, as a seesaw does, needs no further correction. Each two models are a family of their own: among twenty such pairs that do
-not differ, one may still raise a flag.
+The names of the models are those in the results of a comparison. A gain is positive when it is better, for every metric. All flags
+follow from *joint* intervals (:func:`manygate.metrics.paired.gain`), which hold at once for all tasks of a pair of models. A flag
+that needs two tasks at once, as a seesaw does, needs no further correction. The correction does not cover several pairs of models:
+among twenty pairs that do not differ, one may still raise a flag.
 
 The seesaw phenomenon: Tang et al. (RecSys 2020, PLE), section 3, "improving the performance of one task hurts some others".
 """
@@ -24,10 +24,12 @@ Measures = Mapping[str, Mapping[str, Mapping[str, Measured]]]
 
 
 def transfer(measures: Measures, baseline: str, main: Mapping[str, str]) -> Transfer:
-    """What each model gains over the baseline and over each other, and the flags that follow; the form is in docs/results.md.
+    """Compute the gains of each model over the baseline and over every other model, and the flags that follow from them.
+
+    docs/results.md describes the form.
 
     Args:
-        measures: Of every model, on the same test rows.
+        measures: The measured metrics of every model, on the same test rows.
         baseline: The model that gives each task its own network.
         main: Each task's main metric.
     """
@@ -36,9 +38,11 @@ def transfer(measures: Measures, baseline: str, main: Mapping[str, str]) -> Tran
     gains = {name: {task: _over(measures[name][task], measures[baseline][task], looks) for task in main} for name in others}
     differences = [
         Difference(
-            origin=one, to=two, tasks={t: gain(measures[two][t][key], measures[one][t][key], looks) for t, key in main.items()}
+            origin=first,
+            to=second,
+            tasks={t: gain(measures[second][t][key], measures[first][t][key], looks) for t, key in main.items()},
         )
-        for one, two in pairs
+        for first, second in pairs
     ]
     steps = [(baseline, name, _main(gains[name], main)) for name in others]
     steps += [(step.origin, step.to, step.tasks) for step in differences]
@@ -55,13 +59,13 @@ def transfer(measures: Measures, baseline: str, main: Mapping[str, str]) -> Tran
 
 
 def sure(gain: JointGain) -> int:
-    """1 where the joint interval lies above 0, -1 where below, else 0; 0 without one."""
+    """Return 1 if the joint interval lies above 0, -1 if it lies below 0, and 0 if it contains 0 or is missing."""
     low, high = gain.joint95 or (0.0, 0.0)
     return 1 if low > 0 else -1 if high < 0 else 0
 
 
 def turned(gain: JointGain) -> JointGain:
-    """The gain the other way round."""
+    """Return the gain with the two models swapped."""
     opposite: dict[Verdict, Verdict] = {"helps": "hurts", "hurts": "helps", "cannot tell": "cannot tell"}
     back = {
         "gain": None if gain.gain is None else -gain.gain,
@@ -77,8 +81,13 @@ def _turned_interval(interval: Interval | None) -> Interval | None:
 
 
 def negative(gains: Mapping[str, Mapping[str, Gains]], main: Mapping[str, str]) -> list[Harm]:
-    """Negative transfer: the tasks that a model hurts beyond doubt, against the task's own network."""
-    return [Harm(model=name, task=task) for name, own in gains.items() for task, key in main.items() if sure(own[task][key]) < 0]
+    """List the cases of negative transfer: a model is worse for a task, beyond doubt, than the task's own network."""
+    return [
+        Harm(model=name, task=task)
+        for name, gains_of in gains.items()
+        for task, key in main.items()
+        if sure(gains_of[task][key]) < 0
+    ]
 
 
 def removed(
@@ -87,55 +96,62 @@ def removed(
     differences: Sequence[Difference],
     main: Mapping[str, str],
 ) -> list[Removal]:
-    """For each negative transfer, the models that take it away: better than the harmful one beyond doubt, and not hurting the task.
+    """List, for each negative transfer, the models that remove it.
 
-    Not hurting is asked of the interval that stands alone, which is the narrower one and so the harder to pass.
+    Such a model is better than the harmful model beyond doubt, and it does not hurt the task. The second condition uses ``ci95``
+    and not the joint interval: it is narrower, so the condition is harder to meet.
     """
     over = {(pair.origin, pair.to): pair.tasks for pair in differences}
-    found = []
+    removals = []
     for flag, name in itertools.product(harmed, gains):
-        task, of = flag.task, flag.model
-        if name == of:
+        task, harmful = flag.task, flag.model
+        if name == harmful:
             continue
-        step = over[of, name][task] if (of, name) in over else turned(over[name, of][task])
+        step = over[harmful, name][task] if (harmful, name) in over else turned(over[name, harmful][task])
         if sure(step) > 0 and gains[name][task][main[task]].verdict != "hurts":
-            found.append(Removal(model=name, of=of, task=task, gain=step.gain, joint95=step.joint95))
-    return found
+            removals.append(Removal(model=name, of=harmful, task=task, gain=step.gain, joint95=step.joint95))
+    return removals
 
 
 def seesaws(origin: str, target: str, gain_of: Gains) -> list[Seesaw]:
-    """Pairs of tasks of which one gains and the other loses when ``target`` takes the place of ``origin``.
+    """List the pairs of tasks where one task gains and the other loses when ``target`` replaces ``origin``.
 
-    ``sure`` when both are beyond doubt; else one is, and the other's point estimate points the other way while its interval does
-    not decide.
+    ``sure`` is true if both changes are beyond doubt. It is false if only one of them is: the point estimate of the other has the
+    opposite sign, but its interval contains zero.
     """
     flags = []
     for up, down in itertools.permutations(gain_of, 2):
-        one, two = gain_of[up], gain_of[down]
-        if one.gain is None or two.gain is None or not (one.gain > 0 > two.gain):
+        gain_up, gain_down = gain_of[up], gain_of[down]
+        if gain_up.gain is None or gain_down.gain is None or not (gain_up.gain > 0 > gain_down.gain):
             continue
-        known = (sure(one), sure(two))
+        known = (sure(gain_up), sure(gain_down))
         if known != (0, 0):
             flags.append(Seesaw(origin=origin, to=target, gains=up, loses=down, sure=known == (1, -1)))
     return flags
 
 
 def probabilities(gains: Mapping[str, Mapping[str, Gains]], main: Mapping[str, str]) -> list[WorseProbability]:
-    """Where a model's probabilities are worse than those of the task's own network beyond doubt, and what became of the ranking."""
+    """List where a model's probabilities are worse, beyond doubt, than those of the task's network; add the ranking verdict."""
     return [
-        WorseProbability(model=name, task=task, metric=metric, ranking=own[task][key].verdict)
-        for name, own in gains.items()
+        WorseProbability(model=name, task=task, metric=metric, ranking=gains_of[task][key].verdict)
+        for name, gains_of in gains.items()
         for task, key in main.items()
         for metric in PROBABILITY_METRICS
-        if metric in own[task] and sure(own[task][metric]) < 0
+        if metric in gains_of[task] and sure(gains_of[task][metric]) < 0
     ]
 
 
-def _over(one: Mapping[str, Measured], other: Mapping[str, Measured], looks: int) -> dict[str, JointGain]:
-    """Gains in every metric; those of probabilities are a family of their own, of as many looks as there are of them and tasks."""
-    several = sum(metric in PROBABILITY_METRICS for metric in one)
-    return {metric: gain(one[metric], other[metric], looks * (several if metric in PROBABILITY_METRICS else 1)) for metric in one}
+def _over(measured: Mapping[str, Measured], other: Mapping[str, Measured], looks: int) -> dict[str, JointGain]:
+    """Return the gains in every metric.
+
+    The joint intervals of the probability metrics are corrected for the number of tasks times the number of these metrics.
+    """
+    probability_metrics = sum(metric in PROBABILITY_METRICS for metric in measured)
+    return {
+        metric: gain(measured[metric], other[metric], looks * (probability_metrics if metric in PROBABILITY_METRICS else 1))
+        for metric in measured
+    }
 
 
-def _main(own: Mapping[str, Gains], main: Mapping[str, str]) -> dict[str, JointGain]:
-    return {task: own[task][key] for task, key in main.items()}
+def _main(gains_of: Mapping[str, Gains], main: Mapping[str, str]) -> dict[str, JointGain]:
+    return {task: gains_of[task][key] for task, key in main.items()}
