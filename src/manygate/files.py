@@ -166,8 +166,8 @@ def _file_problems(path: Path, entry: Any) -> list[str]:
     if isinstance(entry, list):  # a file on its way from one state to another
         if None in entry and not path.exists():
             return []
-        found = [_file_problems(path, state) for state in entry if state is not None]
-        return min(found, key=len, default=[f"{path}: in the manifest without a size and a sha256. Restore the manifest."])
+        problems = [_file_problems(path, state) for state in entry if state is not None]
+        return min(problems, key=len, default=[f"{path}: in the manifest without a size and a sha256. Restore the manifest."])
     if path.is_symlink() or not path.is_file():
         return [f"{path}: in the manifest, but missing. Restore it from a good copy."]
     expected = entry if isinstance(entry, dict) else {}

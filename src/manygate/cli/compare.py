@@ -54,7 +54,7 @@ def compare(
     model: Annotated[ModelFlags | None, MODEL] = None,  # type: ignore[valid-type]
     training: Annotated[CompareFlags | None, TRAINING] = None,  # type: ignore[valid-type]
 ) -> None:
-    """Does sharing help? Train several architectures alike and say what each task gains over its own model, and how sure.
+    """Train several architectures alike and show what each task gains or loses by sharing, with intervals and verdicts.
 
     Trains 8 replicas of each unless --replicas says otherwise.
 
@@ -64,8 +64,8 @@ def compare(
     from manygate.runs.preflight import prepare
 
     given = settings_of(data, model, training)
-    own = {"architectures": architectures, "weightings": weightings, "weight_sweep": weight_sweep or None}
-    given |= {name: value for name, value in own.items() if value is not None}
+    chosen = {"architectures": architectures, "weightings": weightings, "weight_sweep": weight_sweep or None}
+    given |= {name: value for name, value in chosen.items() if value is not None}
     settings = run_settings("compare", log, config, given, resume, out, overwrite).with_defaults(replicas=8)
     folder = resume or out or free_folder("compare")
     check_folder(folder, resume is not None, overwrite)

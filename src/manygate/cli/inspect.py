@@ -28,7 +28,7 @@ def inspect(
     device: Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")] = "auto",
     import_: OwnScheme = None,
 ) -> None:
-    """What the experts and gates of a trained model do, with alarms in plain words: writes inspection.json and inspection.html.
+    """Show what the experts and gates of a trained model do, with alarms in plain words; write inspection.json and inspection.html.
 
     Looks for collapsed gates, unused and identical experts, dead units and towers, tasks whose labels are noise, tasks that pull
     against each other, and collapsed embeddings.
@@ -46,11 +46,11 @@ def inspect(
         raise InputError(f"--out {folder}: a file of this name exists. Choose another --out.")
     import_own(import_)
     parts = None if only is None else [part.strip() for part in only.split(",") if part.strip()]
-    found = look(run, log, only=parts, rows=rows, by=by, replicas=replicas, device=device)
-    write_text(folder / "inspection.json", to_json(found.document.to_tree()))
-    found.report(folder / "inspection.html")
+    inspection = look(run, log, only=parts, rows=rows, by=by, replicas=replicas, device=device)
+    write_text(folder / "inspection.json", to_json(inspection.document.to_tree()))
+    inspection.report(folder / "inspection.html")
     if json:
-        print_json(found.document.to_tree())
+        print_json(inspection.document.to_tree())
     else:
-        show_inspection(found.document, repr(found).partition("\n")[0])
+        show_inspection(inspection.document, repr(inspection).partition("\n")[0])
         print(f"page {folder / 'inspection.html'}")

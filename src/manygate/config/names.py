@@ -60,7 +60,7 @@ CALIBRATIONS: dict[CalibrationMethod, tuple[str, ...]] = {
 }
 """The numbers that a calibrator of each method has."""
 COMPARED = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple")
-"""What a comparison trains unless told otherwise: the two papers' own schemes and the plain baselines."""
+"""The architectures of a comparison by default: the schemes of the two papers and the plain baselines."""
 Class = TypeVar("Class")
 
 

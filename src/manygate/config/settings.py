@@ -1,4 +1,4 @@
-"""RunConfig <-> YAML <-> flags: every setting has one name, which is a YAML key, a flag and a Python argument."""
+"""The settings of a run. Each has one name, which is a YAML key, a flag and a Python argument."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Settings(BaseModel):
 
 
 class DataConfig(_Settings):
-    """Where the rows come from and how they become inputs."""
+    """Settings of the rows: their sources, and how they become inputs."""
 
     valid: str | None = Field(None, description="Validation rows: a file, folder or glob. Default: split from the log.")
     test: str | None = Field(None, description="Test rows: a file, folder or glob. Default: split from the log.")
@@ -78,7 +78,7 @@ class DataConfig(_Settings):
 
 
 class ModelConfig(_Settings):
-    """The network."""
+    """Settings of the network."""
 
     architecture: Annotated[str, BeforeValidator(class_name)] = Field(
         "mmoe",
@@ -192,7 +192,7 @@ class ModelConfig(_Settings):
 
 
 class TrainConfig(_Settings):
-    """How the network is trained."""
+    """Settings of the training."""
 
     replicas: int = Field(1, ge=1, description="How many models to train at once. They differ in their seed alone.")
     seed: int = Field(
@@ -348,8 +348,8 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
         (13, 2, (1.0, 0.1))
         """
         chosen = range(first, first + count)
-        own = {name: getattr(self, name) for name in ("replica_seeds", "replica_rates", "replica_weights")}
-        turns = {name: tuple(values[r % len(values)] for r in chosen) for name, values in own.items() if values}
+        by_replica = {name: getattr(self, name) for name in ("replica_seeds", "replica_rates", "replica_weights")}
+        turns = {name: tuple(values[r % len(values)] for r in chosen) for name, values in by_replica.items() if values}
         return self.replace(seed=self.seed if self.replica_seeds else self.seed + first, replicas=count, **turns)
 
     def seed_of(self, replica: int) -> int:

@@ -38,7 +38,7 @@ class Batch:
 
     @property
     def replicas(self) -> int | None:
-        """How many replicas have rows of their own in it; None where all see the same."""
+        """The number of replicas with rows of their own; None where all see the same rows."""
         return len(self.label_BT) if self.label_BT.ndim == 3 else None
 
     def for_members(self, members: int) -> Batch:
@@ -56,7 +56,7 @@ class Batch:
 
 
 class Source(Protocol):
-    """Where a training run takes its rows from: a :class:`Split`, or rows that are made as they are needed."""
+    """The source of a training run's rows: a :class:`Split`, or rows that are drawn as they are needed."""
 
     def __len__(self) -> int:
         """Rows of an epoch."""
@@ -83,18 +83,18 @@ class Resampled:
 
     def order(self, seed: int, epoch: int) -> Tensor:
         """Each replica's rows, (N, R)."""
-        columns = [self._own(seed, own, epoch) for own in self.seeds]
+        columns = [self._replica_order(seed, replica_seed, epoch) for replica_seed in self.seeds]
         return torch.stack(columns, dim=1).to(self.split.device)
 
     def take(self, row_BR: Tensor) -> Batch:
         return self.split.take(row_BR.t())
 
-    def _own(self, seed: int, own: int, epoch: int) -> Tensor:
-        generator = torch.Generator().manual_seed(stream_seed(ORDER, seed, epoch, own))
+    def _replica_order(self, seed: int, replica_seed: int, epoch: int) -> Tensor:
+        generator = torch.Generator().manual_seed(stream_seed(ORDER, seed, epoch, replica_seed))
         order_N = torch.randperm(len(self), generator=generator)
         if not self.bootstrap:
             return order_N
-        sample = torch.Generator().manual_seed(stream_seed(SAMPLE, seed, own))
+        sample = torch.Generator().manual_seed(stream_seed(SAMPLE, seed, replica_seed))
         return torch.randint(len(self), (len(self),), generator=sample)[order_N]
 
 

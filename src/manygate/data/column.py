@@ -1,4 +1,4 @@
-"""One column's values as ids, numbers or a sample space, with errors that name the place and the column."""
+"""One column's values as ids, numbers or a sample space, with errors that name the location and the column."""
 
 from __future__ import annotations
 
@@ -39,20 +39,21 @@ def type_family(kind: pa.DataType) -> str:
     return "bool" if pt.is_boolean(kind) else str(kind)
 
 
-def fits(found: pa.DataType, fitted: pa.DataType) -> bool:
-    """Whether values of one type may stand for those of the type seen in training; a column of nulls always may.
+def fits(given: pa.DataType, fitted: pa.DataType) -> bool:
+    """True where values of a type may stand for those of the type seen in training; a column of nulls always may.
 
     >>> fits(pa.int8(), pa.float64()), fits(pa.list_(pa.null()), pa.list_(pa.string())), fits(pa.string(), pa.int64())
     (True, True, False)
     """
-    one, two = type_family(found), type_family(fitted)
-    if one.startswith("list of ") and two.startswith("list of "):
-        one, two = one.removeprefix("list of "), two.removeprefix("list of ")
-    return one == two or "null" in (one, two) or {one, two} == {"int", "float"}
+    given_family, fitted_family = type_family(given), type_family(fitted)
+    if given_family.startswith("list of ") and fitted_family.startswith("list of "):
+        given_family, fitted_family = given_family.removeprefix("list of "), fitted_family.removeprefix("list of ")
+    families = {given_family, fitted_family}
+    return len(families) == 1 or "null" in families or families == {"int", "float"}
 
 
-def type_problem(name: str, feature_kind: str, kind: pa.DataType, place: str) -> str | None:
-    """What is wrong with a column's type for its feature kind, or None."""
+def type_problem(name: str, feature_kind: str, kind: pa.DataType, location: str) -> str | None:
+    """The problem of a column's type for its feature kind, or None."""
     family = type_family(kind)
     ids = ("int", "string", "bool", "float")
     allowed = {"sparse": ids, "bag": tuple(f"list of {f}" for f in ids), "dense": ("int", "float", "bool")}[feature_kind]
@@ -60,23 +61,23 @@ def type_problem(name: str, feature_kind: str, kind: pa.DataType, place: str) ->
         return None
     better = next((k for k, f in (("bag", "list of"), ("sparse", "string")) if family.startswith(f)), None)
     advice = f"Make it '{better}' in the schema" if better else "Move it to 'ignored' in the schema"
-    return f"{place}: column {name!r} is {kind}, which cannot be a {feature_kind} feature. {advice}, or change its type."
+    return f"{location}: column {name!r} is {kind}, which cannot be a {feature_kind} feature. {advice}, or change its type."
 
 
-def as_ids(values: pa.Array, fitted: pa.DataType, name: str, place: str) -> pa.Array:
+def as_ids(values: pa.Array, fitted: pa.DataType, name: str, location: str) -> pa.Array:
     """Ids in the type that the vocabulary was fitted on: int64, uint64, string, bool or float64."""
     family, target = type_family(fitted), _id_type(fitted)
-    found = type_family(values.type)
-    if found == family or {found, family} == {"int", "float"}:
+    given_family = type_family(values.type)
+    if given_family == family or {given_family, family} == {"int", "float"}:
         try:
             return _without_nan(values).cast(target)
         except pa.ArrowInvalid as error:
             raise InputError(
-                f"{place}: column {name!r} holds ids that do not fit {target}: {error}. Write whole numbers, as in training."
+                f"{location}: column {name!r} holds ids that do not fit {target}: {error}. Write whole numbers, as in training."
             ) from None
     if pt.is_null(values.type):
         return pa.nulls(len(values), target)
-    raise InputError(f"{place}: column {name!r} is {values.type}, but was {fitted} in training. Write it with its old type.")
+    raise InputError(f"{location}: column {name!r} is {values.type}, but was {fitted} in training. Write it with its old type.")
 
 
 def _id_type(fitted: pa.DataType) -> pa.DataType:
@@ -87,7 +88,7 @@ def _id_type(fitted: pa.DataType) -> pa.DataType:
 
 
 def beyond_range(values: pa.Array, fitted: pa.DataType) -> np.ndarray | None:
-    """Where numeric ids lie beyond the whole numbers of the type fitted, so that training cannot have seen them; None: nowhere.
+    """A mask of the numeric ids beyond the range of the fitted type, which training cannot have seen; None where there is none.
 
     >>> beyond_range(pa.array([7, 2**64 - 1], pa.uint64()), pa.int64()).tolist()
     [False, True]
@@ -109,20 +110,20 @@ def beyond_range(values: pa.Array, fitted: pa.DataType) -> np.ndarray | None:
 
 
 def _without_nan(values: pa.Array) -> pa.Array:
-    """NaN ids are missing ids: a dataframe library stores nullable integers so."""
+    """Nulls for NaN: dataframe libraries store missing whole numbers as NaN."""
     return pc.if_else(pc.is_nan(values), None, values) if pt.is_floating(values.type) else values
 
 
-def as_numbers(values: pa.Array, name: str, place: str) -> np.ndarray:
+def as_numbers(values: pa.Array, name: str, location: str) -> np.ndarray:
     """Numbers as float64, NaN for null."""
     if type_family(values.type) not in ("int", "float", "bool") and not pt.is_null(values.type):
         example = next((v for v in values.to_pylist() if v is not None), None)
-        raise InputError(f"{place}: column {name!r} must hold numbers; it is {values.type}, for example {example!r}.")
+        raise InputError(f"{location}: column {name!r} must hold numbers; it is {values.type}, for example {example!r}.")
     number_B = values.cast(pa.float64()) if not pt.is_boolean(values.type) else values.cast(pa.int8()).cast(pa.float64())
     return pc.fill_null(number_B, np.nan).to_numpy(zero_copy_only=False)
 
 
-def sample_space(task: Task, batch: pa.RecordBatch, place: str) -> np.ndarray:
+def sample_space(task: Task, batch: pa.RecordBatch, location: str) -> np.ndarray:
     """Rows on which a task is defined, bool; a comparison with null is false."""
     inside_B = np.ones(batch.num_rows, dtype=bool)
     for clause in task.clauses:
@@ -134,7 +135,7 @@ def sample_space(task: Task, batch: pa.RecordBatch, place: str) -> np.ndarray:
             matched = _COMPARE[clause.operator](column, pa.scalar(value))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
             raise InputError(
-                f"{place}: task {task.name!r}: where = {task.where!r} compares column {clause.column!r} ({column.type}) with "
+                f"{location}: task {task.name!r}: where = {task.where!r} compares column {clause.column!r} ({column.type}) with "
                 f"{clause.value!r} ({type(clause.value).__name__}). Compare it with a value of its own type."
             ) from None
         inside_B &= pc.fill_null(matched, False).to_numpy(zero_copy_only=False)

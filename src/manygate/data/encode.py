@@ -1,4 +1,4 @@
-"""The only code that turns a log's values into a model's inputs: for training, prediction and serving alike.
+"""Turns a log's values into a model's inputs, in training, prediction and serving alike; no other code does.
 
 Shape suffixes: B rows, S sparse features, M dense features, T tasks.
 
@@ -63,16 +63,16 @@ class Encoder:
         """Raise one error that lists every column whose type is not the one of training."""
         problems = []
         for name in columns:
-            found, fitted = arrow_schema.field(name).type, self.types[name]
-            if not fits(found, fitted):
-                problems.append(f"{source}: column {name!r} is {found}, but was {fitted} in training. Write it with its old type.")
+            given, fitted = arrow_schema.field(name).type, self.types[name]
+            if not fits(given, fitted):
+                problems.append(f"{source}: column {name!r} is {given}, but was {fitted} in training. Write it with its old type.")
         raise_all(problems)
 
-    def encode(self, batch: pa.RecordBatch, place: str = "log", labels: bool = True, bias: bool = True) -> Rows:
+    def encode(self, batch: pa.RecordBatch, location: str = "log", labels: bool = True, bias: bool = True) -> Rows:
         """Turn a record batch into rows.
 
         ``labels=False`` neither reads nor needs labels, weights and groups. ``bias=False`` treats bias features as absent, as
-        they are at serving. Raises :class:`InputError` naming ``place`` and the column.
+        they are at serving. Raises :class:`InputError` naming ``location`` and the column.
         """
         features = self.schema.features
         count = batch.num_rows
@@ -82,16 +82,16 @@ class Encoder:
         for feature in features:
             absent = feature.bias and not bias
             if feature.kind == "bag":
-                bags.append(_empty_bag(count) if absent else self._bag(feature, batch, place))
+                bags.append(_empty_bag(count) if absent else self._bag(feature, batch, location))
             elif feature.kind == "sparse":
                 if not absent:
-                    id_BS[:, s] = self._rows(feature, batch.column(feature.name), self.types[feature.name], place)
+                    id_BS[:, s] = self._rows(feature, batch.column(feature.name), self.types[feature.name], location)
                 s += 1
             else:
                 if not absent:
-                    number_BM[:, m] = self.scales[feature.name](as_numbers(batch.column(feature.name), feature.name, place))
+                    number_BM[:, m] = self.scales[feature.name](as_numbers(batch.column(feature.name), feature.name, location))
                 m += 1
-        label_BT, weight_BT = encode_labels(self.schema, batch, place) if labels else no_labels(self.schema, count)
+        label_BT, weight_BT = encode_labels(self.schema, batch, location) if labels else no_labels(self.schema, count)
         for t, task in enumerate(self.schema.tasks):
             label = self.labels[task.name]
             if task.kind == "regression":
@@ -99,20 +99,20 @@ class Encoder:
         group_B = stable_hash(batch.column(self.schema.group)) if labels and self.schema.group else None
         return Rows(id_BS, number_BM, bags, label_BT.astype(np.float32), weight_BT.astype(np.float32), group_B)
 
-    def _bag(self, feature: Feature, batch: pa.RecordBatch, place: str) -> tuple[np.ndarray, np.ndarray]:
+    def _bag(self, feature: Feature, batch: pa.RecordBatch, location: str) -> tuple[np.ndarray, np.ndarray]:
         lists = batch.column(feature.name)
         if pa.types.is_null(lists.type):
             return _empty_bag(len(lists))
-        row_n = self._rows(feature, pc.list_flatten(lists), self.types[feature.name].value_type, place)
+        row_n = self._rows(feature, pc.list_flatten(lists), self.types[feature.name].value_type, location)
         length_B = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
         return row_n, np.append(0, np.cumsum(length_B)).astype(np.int64)
 
-    def _rows(self, feature: Feature, values: pa.Array, kind: pa.DataType, place: str) -> np.ndarray:
+    def _rows(self, feature: Feature, values: pa.Array, kind: pa.DataType, location: str) -> np.ndarray:
         beyond_N = beyond_range(values, kind)
         if beyond_N is None:
-            return self.vocabularies[feature.name].rows_of(as_ids(values, kind, feature.name, place))
+            return self.vocabularies[feature.name].rows_of(as_ids(values, kind, feature.name, location))
         values = pc.if_else(pa.array(beyond_N), pa.scalar(None, values.type), values)
-        row_N = self.vocabularies[feature.name].rows_of(as_ids(values, kind, feature.name, place))
+        row_N = self.vocabularies[feature.name].rows_of(as_ids(values, kind, feature.name, location))
         row_N[beyond_N] = UNKNOWN_ROW
         return row_N
 

@@ -115,13 +115,15 @@ def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedL
     encoder = fit_encoder(schema, config, _training_batches(sources, schema, config), seed=config.shuffle_seed)
     for part, table in sources.named()[1:]:
         encoder.check(table.arrow_schema, table.name, _columns(schema, part))
-    found: dict[str, list[Rows]] = {part: [] for part in PARTS}
-    for part, place, batch in _batches(sources, schema, config):
-        found[part].append(encoder.encode(batch, place, bias=part == "train"))
-    places = dict.fromkeys(PARTS, sources.train.name) | {part: table.name for part, table in sources.named()}
-    raise_all(f"{places[part]}: there are no {part} rows. Check what wrote it." for part, rows in found.items() if not rows)
-    log = EncodedLog(sources.name, encoder, {part: Rows.concat(rows) for part, rows in found.items()})
-    raise_all(_label_problems(log, places))
+    batches_by_part: dict[str, list[Rows]] = {part: [] for part in PARTS}
+    for part, location, batch in _batches(sources, schema, config):
+        batches_by_part[part].append(encoder.encode(batch, location, bias=part == "train"))
+    locations = dict.fromkeys(PARTS, sources.train.name) | {part: table.name for part, table in sources.named()}
+    raise_all(
+        f"{locations[part]}: there are no {part} rows. Check what wrote it." for part, rows in batches_by_part.items() if not rows
+    )
+    log = EncodedLog(sources.name, encoder, {part: Rows.concat(rows) for part, rows in batches_by_part.items()})
+    raise_all(_label_problems(log, locations))
     log.warnings += encoder.warnings
     return log
 
@@ -142,14 +144,14 @@ def _check_columns(sources: Sources, schema: Schema) -> None:
 
 
 def _batches(sources: Sources, schema: Schema, config: DataConfig) -> Iterator[tuple[str, str, pa.RecordBatch]]:
-    """Every row of the log, as (part, place, batch)."""
+    """Every row of the log, as (part, location, batch)."""
     for part, table in sources.named()[1:]:
-        for place, batch in table.batches(_columns(schema, part)):
-            yield part, place, batch
+        for location, batch in table.batches(_columns(schema, part)):
+            yield part, location, batch
     absent = [part for part, table in zip(PARTS, (True, sources.valid, sources.test), strict=True) if table in (True, None)]
     if absent == ["train"]:
-        for place, batch in sources.train.batches(_columns(schema, "train")):
-            yield "train", place, batch
+        for location, batch in sources.train.batches(_columns(schema, "train")):
+            yield "train", location, batch
         return
     shares = [share if part in absent else 0.0 for part, share in zip(PARTS, config.fractions, strict=True)]
     raise_all(
@@ -160,16 +162,16 @@ def _batches(sources: Sources, schema: Schema, config: DataConfig) -> Iterator[t
     )
     shares = [share / sum(shares) for share in shares]
     columns = _columns(schema, "train")
-    for place, batch, part_B in split_log(sources.train, config.split, shares, config.shuffle_seed, schema, columns):
+    for location, batch, part_B in split_log(sources.train, config.split, shares, config.shuffle_seed, schema, columns):
         for index in np.unique(part_B):
-            yield PARTS[index], place, batch.filter(pa.array(part_B == index))
+            yield PARTS[index], location, batch.filter(pa.array(part_B == index))
 
 
 def validation_rows(config: DataConfig, log: Any, schema: Schema) -> Table:
     """The validation rows of a run's own log as a table, split as they were for training; bias features may be absent."""
     columns = _columns(schema, "valid")
-    found = (batch for part, _, batch in _batches(open_sources(log, config), schema, config) if part == "valid")
-    batches = [batch.select(columns) for batch in found]
+    valid = (batch for part, _, batch in _batches(open_sources(log, config), schema, config) if part == "valid")
+    batches = [batch.select(columns) for batch in valid]
     if not batches:
         raise InputError(f"{log}: there are no validation rows. Name labelled rows that trained nothing.")
     table = open_table(pa.Table.from_batches(batches))
@@ -179,12 +181,12 @@ def validation_rows(config: DataConfig, log: Any, schema: Schema) -> Table:
 
 def _training_batches(sources: Sources, schema: Schema, config: DataConfig) -> Iterator[tuple[str, pa.RecordBatch]]:
     whole = Sources(sources.train, sources.valid, sources.test)
-    for part, place, batch in _batches(whole, schema, config):
+    for part, location, batch in _batches(whole, schema, config):
         if part == "train":
-            yield place, batch
+            yield location, batch
 
 
-def _label_problems(log: EncodedLog, places: dict[str, str]) -> list[str]:
+def _label_problems(log: EncodedLog, locations: dict[str, str]) -> list[str]:
     """Tasks that cannot be learned or judged, with the part and the remedy."""
     problems = []
     for t, task in enumerate(log.schema.tasks):
@@ -192,29 +194,29 @@ def _label_problems(log: EncodedLog, places: dict[str, str]) -> list[str]:
         space = f" after {task.after}{space}" if task.after else space
         for part, rows in log.parts.items():
             label_N = rows.label_BT[rows.weight_BT[:, t] > 0, t]
-            found = np.unique(label_N[:1000]) if task.kind == "regression" else np.unique(label_N)
+            values = np.unique(label_N[:1000]) if task.kind == "regression" else np.unique(label_N)
             if not len(label_N):
                 problems.append(
-                    f"{places[part]}: task {task.name!r} has no labelled row{space} in {part} ({count_of(len(rows), 'row')}): "
+                    f"{locations[part]}: task {task.name!r} has no labelled row{space} in {part} ({count_of(len(rows), 'row')}): "
                     f"label {task.column!r} is null there, outside the sample space, or of weight 0. Check 'where' and 'weight', "
                     f"or give {part} more rows."
                 )
-            elif task.kind == "binary" and len(found) == 1:
+            elif task.kind == "binary" and len(values) == 1:
                 problems.append(
-                    f"{places[part]}: label {task.column!r} of task {task.name!r} is always {found[0]:g} in {part} "
+                    f"{locations[part]}: label {task.column!r} of task {task.name!r} is always {values[0]:g} in {part} "
                     f"({len(label_N):,} labelled rows), so it can be neither learned nor judged. "
                     f"Give {part} more rows, split otherwise ({setting('split')}, {setting('fractions')}), or drop the task."
                 )
-            elif task.kind == "regression" and len(found) == 1 and len(np.unique(label_N)) == 1:
+            elif task.kind == "regression" and len(values) == 1 and len(np.unique(label_N)) == 1:
                 problems.append(
-                    f"{places[part]}: label {task.column!r} of task {task.name!r} is constant in {part} "
+                    f"{locations[part]}: label {task.column!r} of task {task.name!r} is constant in {part} "
                     f"({len(label_N):,} labelled rows). Give {part} more rows, or drop the task."
                 )
     return problems
 
 
 def labelled_table(encoder: Encoder, log: Any, part: Literal["valid", "test"] = "test") -> Table:
-    """A labelled log, or of a data set with several parts the one asked for."""
+    """A labelled log; of a data set with several parts, the part that is asked for."""
     from manygate.config import DataConfig
 
     sources = open_sources(log, DataConfig())
@@ -230,4 +232,4 @@ def encode_labelled(encoder: Encoder, table: Table) -> Rows:
     table.require(columns, "needed to evaluate")
     table.require_rows()
     encoder.check(table.arrow_schema, table.name, columns)
-    return Rows.concat([encoder.encode(batch, place, bias=False) for place, batch in table.batches(columns)])
+    return Rows.concat([encoder.encode(batch, location, bias=False) for location, batch in table.batches(columns)])

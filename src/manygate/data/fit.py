@@ -46,7 +46,7 @@ class _Counter:
 
 
 def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str, pa.RecordBatch]], seed: int = 0) -> Encoder:
-    """Fit an encoder in one pass over training rows, given as (place, record batch)."""
+    """Fit an encoder in one pass over training rows, given as pairs of a location (for errors) and a record batch."""
     counters = {f.name: _Counter() for f in schema.features if f.kind != "dense" and f.vocabulary == "ids"}
     dense = [f.name for f in schema.features if f.kind == "dense"]
     sample = NumberSample(len(dense), seed)
@@ -54,24 +54,24 @@ def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str,
     nulls: dict[str, int] = dict.fromkeys(schema.feature_names, 0)
     types: dict[str, pa.DataType] = {}
     count, early = 0, np.zeros(len(schema.tasks), dtype=np.int64)
-    for place, batch in batches:
+    for location, batch in batches:
         if not types:
-            types = _fitted_types(schema, batch, place)
+            types = _fitted_types(schema, batch, location)
         for feature in schema.features:
             column = batch.column(feature.name)
             nulls[feature.name] += column.null_count
             if feature.name in counters:
                 values = pc.list_flatten(column) if feature.kind == "bag" else column
                 kind = types[feature.name].value_type if feature.kind == "bag" else types[feature.name]
-                counters[feature.name].add(as_ids(values, kind, feature.name, place))
-        number_BM = [as_numbers(batch.column(name), name, place) for name in dense]
+                counters[feature.name].add(as_ids(values, kind, feature.name, location))
+        number_BM = [as_numbers(batch.column(name), name, location) for name in dense]
         sample.add(np.stack(number_BM, axis=1) if dense else np.zeros((batch.num_rows, 0)))
-        labels.add(*encode_labels(schema, batch, place))
-        early += count_too_early(schema, batch, place)
+        labels.add(*encode_labels(schema, batch, location))
+        early += count_too_early(schema, batch, location)
         count += batch.num_rows
     if count == 0:
         raise InputError(f"the training split has no rows. Give more rows, or a larger first share in {setting('fractions')}.")
-    encoder = Encoder(schema, types, {}, {}, labels.scales(place), {name: n / count for name, n in nulls.items()})
+    encoder = Encoder(schema, types, {}, {}, labels.scales(location), {name: n / count for name, n in nulls.items()})
     encoder.warnings += [
         f"label {task.column!r} of task {task.name!r} is 1 in {rows:,} training rows where {task.after!r} has not happened; these "
         "are left out. Check how the labels were joined, or whether it really comes after."
@@ -101,12 +101,12 @@ def _fit_feature(
         encoder.warnings.append(f"column {feature.name!r} is null in every training row and teaches nothing.")
 
 
-def _fitted_types(schema: Schema, batch: pa.RecordBatch, place: str) -> dict[str, pa.DataType]:
+def _fitted_types(schema: Schema, batch: pa.RecordBatch, location: str) -> dict[str, pa.DataType]:
     types = {field.name: field.type for field in batch.schema if field.name in schema.columns}
-    found = [type_problem(f.name, f.kind, types[f.name], place) for f in schema.features]
+    problems = [type_problem(f.name, f.kind, types[f.name], location) for f in schema.features]
     if schema.group and pa.types.is_nested(types[schema.group]):
-        found.append(
-            f"{place}: group column {schema.group!r} is {types[schema.group]}; it must hold one plain value a row. Name another."
+        problems.append(
+            f"{location}: group column {schema.group!r} is {types[schema.group]}; it must hold one plain value a row. Name another."
         )
-    raise_all(problem for problem in found if problem is not None)
+    raise_all(problem for problem in problems if problem is not None)
     return types

@@ -1,4 +1,4 @@
-"""A log -> a first Schema, with the reason for each choice as a note for the person who edits it."""
+"""Infers a first schema from a log, and notes the reason for each choice for the person who edits it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from manygate.data.column_names import AMOUNTS, CODES, POSITIONS, REQUESTS, TIMES, USERS, WEIGHTS
+from manygate.data.role_words import AMOUNTS, CODES, POSITIONS, REQUESTS, TIMES, USERS, WEIGHTS
 from manygate.data.sampled_column import SampledColumn, number, percent
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError, raise_all, setting
@@ -18,7 +18,8 @@ from manygate.schema import Feature, Schema, Task
 from manygate.schema.reading import validated
 from manygate.text import count_of
 
-_FEW = 20
+MOST_CODES = 20
+"""Whole numbers of at most so many values are codes, unless their name says otherwise."""
 
 
 def infer_schema(
@@ -92,28 +93,30 @@ def _check_columns(table: Table, tasks: Sequence[Task], roles: dict[str, str | N
 
 
 def _infer_tasks(tasks: Sequence[Task], columns: dict[str, SampledColumn], table: str) -> tuple[Task, ...]:
-    found, problems = [], []
+    inferred, problems = [], []
     for task in tasks:
         column = columns[task.column]
-        place = f"{table}: task {task.name!r}: label column {task.column!r}"
+        location = f"{table}: task {task.name!r}: label column {task.column!r}"
         given = task.kind if "kind" in task.model_fields_set else None
         if not len(column.known):
-            problems.append(f"{place} is null in every row looked at, so there is nothing to learn. Name another label.")
+            problems.append(f"{location} is null in every row looked at, so there is nothing to learn. Name another label.")
         elif column.numbers is None:
-            problems.append(f"{place} holds {column.values.type}: {_examples(column)}. Write 0 and 1, or a number.")
+            problems.append(f"{location} holds {column.values.type}: {_examples(column)}. Write 0 and 1, or a number.")
         elif given == "binary" and not _is_binary(column):
-            problems.append(f"{place} is binary, but holds {_examples(column)}. Write 0 and 1, or say {task.name}:kind=regression.")
+            problems.append(
+                f"{location} is binary, but holds {_examples(column)}. Write 0 and 1, or say {task.name}:kind=regression."
+            )
         elif given is None and not _is_binary(column) and column.is_whole and column.distinct <= 3:
             problems.append(
-                f"{place} has {column.distinct} values, among them {_examples(column)}: neither 0 and 1 nor clearly a number. "
+                f"{location} has {column.distinct} values, among them {_examples(column)}: neither 0 and 1 nor clearly a number. "
                 f"Write 0 and 1 for a yes-or-no label, or say {task.name}:kind=regression to predict the number."
             )
         else:
             kind = given or ("binary" if _is_binary(column) else "regression")
             note = task.note or _label_note(column, kind)
-            found.append(task.model_copy(update={"kind": kind, "note": note}))
+            inferred.append(task.model_copy(update={"kind": kind, "note": note}))
     raise_all(problems)
-    return tuple(found)
+    return tuple(inferred)
 
 
 def _examples(column: SampledColumn) -> str:
@@ -177,8 +180,8 @@ class _Choice:
             raise InputError(f"{table.name}: no column is left to learn from. {reasons or 'There are only labels'}. Add columns.")
         ignored = {name: self.ignored[name] for name in table.column_names if name in self.ignored}
         tree = {"tasks": tuple(self.tasks), "features": tuple(features), "ignored": ignored}
-        found: Schema = validated(Schema, tree | {"group": self.group, "time": self.time, "weight": self.weight}, table.name)
-        return found
+        schema: Schema = validated(Schema, tree | {"group": self.group, "time": self.time, "weight": self.weight}, table.name)
+        return schema
 
     def feature(self, column: SampledColumn, bias: bool) -> Feature | None:
         """The column as a feature; None where it has another role or is ignored."""
@@ -206,8 +209,10 @@ class _Choice:
 
     def _copy_of_label(self, column: SampledColumn) -> str | None:
         for label in (self.columns[name] for name in sorted(self.labels)):
-            one, two = column.numbers, label.numbers
-            if one is not None and two is not None and label.distinct > 1 and np.array_equal(one, two, equal_nan=True):
+            numbers, answers = column.numbers, label.numbers
+            if numbers is None or answers is None or label.distinct < 2:
+                continue
+            if np.array_equal(numbers, answers, equal_nan=True):
                 return f"identical to label {label.name!r}"
         return None
 
@@ -239,7 +244,7 @@ class _Choice:
         return None
 
     def _differs(self, column: SampledColumn) -> bool:
-        """Whether a value says little but which row it is. A user may well be rare in a sample."""
+        """True where a value does little more than name its row. A user may well be rare in a sample."""
         rows = len(column.known)
         if rows < 50:
             return False
@@ -255,7 +260,7 @@ class _Choice:
 
 
 def _unfit(column: SampledColumn) -> str | None:
-    """Why no feature can have the column's type; None where one can."""
+    """The reason that no feature can have the column's type; None where a feature can."""
     kind = column.values.type
     if not len(column.known):
         return "null in every row looked at"
@@ -305,7 +310,7 @@ def _kind(column: SampledColumn) -> tuple[str, str]:
     low, high = column.extent
     amount = not AMOUNTS.isdisjoint(column.words)
     moments = any(unit <= low and high <= 3 * unit for unit in (10**9, 10**12, 10**15, 10**18))
-    if column.distinct <= 2 or (not amount and (column.words[-1] in CODES or column.distinct <= _FEW)):
+    if column.distinct <= 2 or (not amount and (column.words[-1] in CODES or column.distinct <= MOST_CODES)):
         return "sparse", f"whole numbers, {count_of(column.distinct, 'value')}: codes"
     if high - low >= 2**31 and not amount and not moments:
         return "sparse", f"whole numbers, {count_of(column.distinct, 'value')} over a wide range: hashed ids"

@@ -25,18 +25,18 @@ def no_labels(schema: Schema, count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros(shape), np.zeros(shape)
 
 
-def encode_labels(schema: Schema, batch: pa.RecordBatch, place: str) -> tuple[np.ndarray, np.ndarray]:
+def encode_labels(schema: Schema, batch: pa.RecordBatch, location: str) -> tuple[np.ndarray, np.ndarray]:
     """Labels as they stand (float64) and weights, zero where a label is null or outside its sample space."""
-    row_weight_B = _row_weights(schema, batch, place)
+    row_weight_B = _row_weights(schema, batch, location)
     label_BT, weight_BT = no_labels(schema, batch.num_rows)
     problems: list[str] = []
     for t, task in enumerate(schema.tasks):
         try:
-            label_B = _checked_label(task, batch, place)
+            label_B = _checked_label(task, batch, location)
         except InputError as error:
             problems += error.marked
             continue
-        known_B = ~np.isnan(label_B) & sample_space(task, batch, place)
+        known_B = ~np.isnan(label_B) & sample_space(task, batch, location)
         label_BT[:, t] = np.where(known_B, label_B, 0.0)
         weight_BT[:, t] = np.where(known_B, row_weight_B, 0.0)
     raise_all(problems)
@@ -47,20 +47,20 @@ def encode_labels(schema: Schema, batch: pa.RecordBatch, place: str) -> tuple[np
     return label_BT, weight_BT
 
 
-def count_too_early(schema: Schema, batch: pa.RecordBatch, place: str) -> np.ndarray:
+def count_too_early(schema: Schema, batch: pa.RecordBatch, location: str) -> np.ndarray:
     """For each task after another, the rows in which a binary label is 1 and that of the step before is 0."""
-    found = np.zeros(len(schema.tasks), dtype=np.int64)
+    early_T = np.zeros(len(schema.tasks), dtype=np.int64)
     for t, after in funnel_order(schema.parents):
         if schema.tasks[t].kind == "binary":
             label_B, before_B = (
-                as_numbers(batch.column(schema.tasks[i].column), schema.tasks[i].column, place) for i in (t, after)
+                as_numbers(batch.column(schema.tasks[i].column), schema.tasks[i].column, location) for i in (t, after)
             )
-            found[t] = np.count_nonzero((label_B == 1) & (before_B == 0))
-    return found
+            early_T[t] = np.count_nonzero((label_B == 1) & (before_B == 0))
+    return early_T
 
 
-def _checked_label(task: Task, batch: pa.RecordBatch, place: str) -> np.ndarray:
-    label_B = as_numbers(batch.column(task.column), task.column, place)
+def _checked_label(task: Task, batch: pa.RecordBatch, location: str) -> np.ndarray:
+    label_B = as_numbers(batch.column(task.column), task.column, location)
     if task.kind == "binary":
         bad_B = ~np.isnan(label_B) & (label_B != 0) & (label_B != 1)
         remedy = f"A binary label is 0, 1 or null; for a number write {setting('task', f'{task.name}:kind=regression')}."
@@ -72,20 +72,20 @@ def _checked_label(task: Task, batch: pa.RecordBatch, place: str) -> np.ndarray:
     if bad_B.any():
         examples = ", ".join(f"{value:g}" for value in np.unique(label_B[bad_B])[:3])
         raise InputError(
-            f"{place}: label {task.column!r} of task {task.name!r} has {count_of(int(bad_B.sum()), 'value')} that cannot be labels "
-            f"({examples}), the first in row {int(bad_B.argmax())} of this part. {remedy}"
+            f"{location}: label {task.column!r} of task {task.name!r} has {count_of(int(bad_B.sum()), 'value')} that cannot be "
+            f"labels ({examples}), the first in row {int(bad_B.argmax())} of this part. {remedy}"
         )
     return label_B
 
 
-def _row_weights(schema: Schema, batch: pa.RecordBatch, place: str) -> np.ndarray:
+def _row_weights(schema: Schema, batch: pa.RecordBatch, location: str) -> np.ndarray:
     if schema.weight is None:
         return np.ones(batch.num_rows)
-    weight_B = as_numbers(batch.column(schema.weight), schema.weight, place)
+    weight_B = as_numbers(batch.column(schema.weight), schema.weight, location)
     bad_B = ~np.isfinite(weight_B) | (weight_B < 0) | (weight_B > LARGEST_WEIGHT)
     if bad_B.any():
         raise InputError(
-            f"{place}: weight column {schema.weight!r} has {count_of(int(bad_B.sum()), 'value')} that cannot be weights "
+            f"{location}: weight column {schema.weight!r} has {count_of(int(bad_B.sum()), 'value')} that cannot be weights "
             f"(null, negative, infinite or above {LARGEST_WEIGHT:g}), the first in row {int(bad_B.argmax())} of this part. "
             "Weights must be numbers of 0 or more."
         )
@@ -105,7 +105,7 @@ class LabelScale:
     sd: float = 1.0
     log: bool = False
     levels: Levels | None = None
-    """Of an ordinal task, standardised as the labels are."""
+    """The levels of an ordinal task, standardised as the labels are."""
 
     def encode(self, label: np.ndarray) -> np.ndarray:
         """Labels as models see them."""
@@ -114,7 +114,7 @@ class LabelScale:
         return np.asarray((value - self.mean) / self.sd)
 
     def decode(self, value: np.ndarray) -> np.ndarray:
-        """What a model says, in the label's unit; with ``log`` the exponential of a mean of logarithms, so nearer to a median."""
+        """A model's predictions in the label's unit; with ``log`` the exponential of a mean of logarithms, nearer to a median."""
         value = value * self.sd + self.mean
         return np.expm1(np.minimum(value, 80.0)) if self.log else value
 
@@ -150,7 +150,7 @@ class LabelStatistics:
             self.mean_T += apart_T * share_T
             self.total_T = both_T
 
-    def scales(self, place: str) -> dict[str, LabelScale]:
+    def scales(self, location: str) -> dict[str, LabelScale]:
         """Each task's scale; raises :class:`InputError` where a label is too large."""
         scales = {}
         for t, task in enumerate(self.tasks):
@@ -159,7 +159,7 @@ class LabelStatistics:
                 continue
             mean, sd = self.mean_T[t], np.sqrt(self.square_T[t] / self.total_T[t])
             if not (np.isfinite(mean) and np.isfinite(sd)):
-                raise InputError(f"{place}: label {task.column!r} of task {task.name!r} is too large to average; rescale it.")
+                raise InputError(f"{location}: label {task.column!r} of task {task.name!r} is too large to average; rescale it.")
             scale = LabelScale(float(mean), float(sd) or 1.0, task.trained_by == "log")
             if t in self.samples:
                 label_N, weight_N = self.samples[t].rows.T

@@ -37,7 +37,7 @@ _OF_A_RUN = ("model.safetensors", "bundle/manifest.json", "metrics.jsonl", "comp
 
 
 def each(action: Callable[[str], T], paths: Iterable[str]) -> list[T]:
-    """Do all, then raise all the problems at once."""
+    """Apply an action to each path; one error lists the problems of all."""
     done: list[T] = []
     problems: list[str] = []
     for path in paths:
@@ -52,6 +52,7 @@ def each(action: Callable[[str], T], paths: Iterable[str]) -> list[T]:
 
 
 def ending(file: str) -> tuple[str, str | None]:
+    """The format that a file's name stands for, and how the file is packed; an empty format where the name stands for none."""
     name = Path(file).name.lower()
     return next((kind for ending, kind in _ENDINGS.items() if name.endswith(ending)), ("", None))
 
@@ -73,8 +74,8 @@ def expand(path: str) -> list[str]:
         return [path]
     if has_magic(path):
         matches = sorted(glob(path, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
-        found = [match for match in matches if not Path(match).name.startswith("_")]
-        files = [f for m in found for f in (expand(m) if Path(m).is_dir() else [m] if ending(m)[0] else [])]
+        shown = [match for match in matches if not Path(match).name.startswith("_")]
+        files = [f for m in shown for f in (expand(m) if Path(m).is_dir() else [m] if ending(m)[0] else [])]
         if not files:
             raise InputError(f"{path}: no data file matches. {KNOWN_ENDINGS}.")
         return list(dict.fromkeys(files))
@@ -102,10 +103,10 @@ def check_content(path: str) -> None:
             raise InputError(f"{path}: the file is empty (zero bytes). Write it again, or remove it.")
         file.seek(-min(file.seek(0, os.SEEK_END), 6), os.SEEK_END)
         tail = file.read()
-    found = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
-    if found != wanted:
-        looks = f"looks like {found}" if found else f"starts with {head!r}"
+    actual = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+    if actual != wanted:
+        looks = f"looks like {actual}" if actual else f"starts with {head!r}"
         named = f" ({wanted})" if wanted and wanted != file_format else ""
         raise InputError(f"{path}: not a {file_format} file{named}: it {looks}. Rename it after its format, or convert it.")
-    if (found == "Parquet" and not tail.endswith(b"PAR1")) or (head.startswith(b"ARROW1") and tail != b"ARROW1"):
+    if (actual == "Parquet" and not tail.endswith(b"PAR1")) or (head.startswith(b"ARROW1") and tail != b"ARROW1"):
         raise InputError(f"{path}: the {file_format} file is truncated: its end is missing. {DAMAGED}.")

@@ -27,7 +27,7 @@ CSV_BLOCK = 1 << 24
 class Part:
     """One file or one table in memory. ``read(columns, rows, unit)`` yields batches as stored; None is every unit."""
 
-    place: str
+    location: str
     schema: pa.Schema
     rows: int | None
     units: int
@@ -35,17 +35,17 @@ class Part:
 
 
 @contextmanager
-def reading(place: str) -> Iterator[None]:
+def reading(location: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise InputError(f"{place}: cannot be read: {' '.join(str(error).split())}. {DAMAGED}.") from None
+        raise InputError(f"{location}: cannot be read: {' '.join(str(error).split())}. {DAMAGED}.") from None
 
 
-def name_problems(place: str, names: list[str]) -> list[str]:
+def name_problems(location: str, names: list[str]) -> list[str]:
     twice = [name for name, times in Counter(names).items() if times > 1]
-    problems = [f"{place}: column {name!r} is there twice. Rename or drop one." for name in twice]
-    return problems if names else [f"{place}: the table has no columns."]
+    problems = [f"{location}: column {name!r} is there twice. Rename or drop one." for name in twice]
+    return problems if names else [f"{location}: the table has no columns."]
 
 
 def _open_parquet(path: str, types: Mapping[str, pa.DataType]) -> Part:
@@ -125,31 +125,31 @@ def _open_csv(path: str, types: Mapping[str, pa.DataType]) -> Part:
 
 def _late_types(path: str, names: list[str], stream: Callable[..., Any]) -> dict[str, pa.DataType]:
     """Types of CSV columns that are empty in the first block (16 MB), from the first of 64 blocks where they are not."""
-    found: dict[str, pa.DataType] = {}
+    types: dict[str, pa.DataType] = {}
     if names:
         with reading(path), stream(dict.fromkeys(names, pa.string()), names) as reader:
             for batch in islice(reader, 64):
                 for name in names:
                     values = batch.column(name).drop_null()
-                    if name not in found and len(values):
+                    if name not in types and len(values):
                         text = b"\n".join(b'"%s"' % v.encode().replace(b'"', b'""') for v in ["x", *values.to_pylist()])
                         lines = pc_csv.ParseOptions(newlines_in_values=True)
-                        found[name] = pc_csv.read_csv(pa.BufferReader(text), None, lines, _convert()).schema.types[0]
-                if len(found) == len(names):
+                        types[name] = pc_csv.read_csv(pa.BufferReader(text), None, lines, _convert()).schema.types[0]
+                if len(types) == len(names):
                     break
-    return found
+    return types
 
 
 def _csv_problem(path: str, error: str, kinds: Mapping[str, pa.DataType]) -> str:
     """An error of pyarrow's reader, with the names of line and column and with a remedy."""
     line, column = re.search(r"Row #(\d+)", error), re.search(r"CSV column #(\d+)", error)
-    place = f"{path}, line {line[1]}" if line else path
+    location = f"{path}, line {line[1]}" if line else path
     value = re.search(r"invalid value '(.*)'", error, re.DOTALL)
     if column is None or value is None:
-        return f"{place}: cannot be read: {error}. Mend the line, or write the file again (as Parquet, best)."
+        return f"{location}: cannot be read: {error}. Mend the line, or write the file again (as Parquet, best)."
     name, kind = list(kinds.items())[int(column[1])]
     return (
-        f"{place}: column {name!r} holds {value[1]!r}, where the rows before hold {kind}. Mend the value, write the log as "
+        f"{location}: column {name!r} holds {value[1]!r}, where the rows before hold {kind}. Mend the value, write the log as "
         f"Parquet, or fix the type: open_table(..., types={{{name!r}: pa.string()}})."
     )
 

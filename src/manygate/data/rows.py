@@ -65,7 +65,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Input:
-    """What the model must know of one feature: the size of its table, or the columns that its scale unfolds to."""
+    """One feature as the model reads it: the size of its table, or the number of columns that its scale unfolds to."""
 
     name: str
     kind: str
@@ -100,8 +100,8 @@ class Vocabulary:
         if self.buckets:
             row_N = (FIRST_ROW + stable_hash(ids) % np.uint64(self.buckets)).astype(np.int32)
         else:
-            found = pc.index_in(ids, value_set=self.values)
-            row_N = pc.fill_null(pc.add(found, FIRST_ROW), UNKNOWN_ROW).to_numpy(zero_copy_only=False).astype(np.int32)
+            index_N = pc.index_in(ids, value_set=self.values)
+            row_N = pc.fill_null(pc.add(index_N, FIRST_ROW), UNKNOWN_ROW).to_numpy(zero_copy_only=False).astype(np.int32)
         if ids.null_count:
             row_N[pc.is_null(ids).to_numpy(zero_copy_only=False)] = NULL_ROW
         return row_N

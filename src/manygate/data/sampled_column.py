@@ -1,4 +1,4 @@
-"""One column of a sample, and what can be told from its values."""
+"""One column of a sample: its values, its name in words, and facts about both."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from manygate.data.column_names import GLUED_ID, IDS, USERS
+from manygate.data.role_words import GLUED_ID, IDS, USERS
 from manygate.text import count_of
 
 
 @dataclass(frozen=True)
 class SampledColumn:
-    """One column of the sample, and what can be told from its values."""
+    """One column of the sample, with facts about its values and its name."""
 
     name: str
     values: pa.ChunkedArray
@@ -38,19 +38,22 @@ class SampledColumn:
 
     @property
     def words(self) -> list[str]:
+        """The words of the name."""
         return self.plain.split("_")
 
     @property
     def like_id(self) -> bool:
+        """True where the name ends like that of an id."""
         return self.words[-1] in IDS or GLUED_ID.fullmatch(self.words[-1]) is not None or self.plain in USERS
 
     @cached_property
     def distinct(self) -> int:
+        """The number of different values."""
         return int(pc.count_distinct(self.known).as_py())
 
     @property
     def is_plain(self) -> bool:
-        """One id or number a row."""
+        """True where each row holds one id or one number."""
         return self.is_number or pt.is_boolean(self.values.type) or pt.is_string(self.values.type)
 
     @property
@@ -59,11 +62,13 @@ class SampledColumn:
 
     @cached_property
     def is_whole(self) -> bool:
+        """True where all values are whole numbers, whatever their type."""
         kind = self.values.type
         return pt.is_integer(kind) or (pt.is_floating(kind) and bool(pc.all(pc.equal(self.known, pc.round(self.known))).as_py()))
 
     @cached_property
     def extent(self) -> tuple[float, float]:
+        """The smallest and the largest value."""
         ends = pc.min_max(self.known).as_py()
         return ends["min"], ends["max"]
 
@@ -77,7 +82,7 @@ class SampledColumn:
 
     @cached_property
     def note(self) -> str:
-        """What the values are, for people."""
+        """A description of the values, for people."""
         kind = self.values.type
         missing = 1 - len(self.known) / len(self.values)
         nulls = f", {percent(missing)} missing" if missing else ""
@@ -97,8 +102,18 @@ class SampledColumn:
 
 
 def percent(share: float) -> str:
+    """A share in per cent, with two digits where it is near 0 or 1.
+
+    >>> percent(0.333), percent(0.001), percent(1)
+    ('33 %', '0.1 %', '100 %')
+    """
     return f"{100 * share:.0f} %" if 0.01 <= share <= 0.99 or share in (0, 1) else f"{100 * share:.2g} %"
 
 
 def number(value: float) -> str:
+    """A number with thousands separated, and four digits where it is no whole number.
+
+    >>> number(1234567.0), number(0.123456)
+    ('1,234,567', '0.1235')
+    """
     return f"{value:,.0f}" if (float(value).is_integer() or abs(value) >= 1000) and abs(value) < 1e15 else f"{value:,.4g}"

@@ -39,7 +39,7 @@ class Scale:
 
     @property
     def unfolds(self) -> bool:
-        """Whether the place is unfolded into ``units`` inputs between 0 and 1."""
+        """True where the place is unfolded into ``units`` inputs between 0 and 1."""
         return self.encoding == "piecewise"
 
     def __call__(self, number_B: np.ndarray) -> np.ndarray:

@@ -74,18 +74,18 @@ class Splitter:
             self._cuts = self._find_cuts(table, self.column)
         return self
 
-    def assign(self, batch: pa.RecordBatch, first_row: int, place: str = "") -> np.ndarray:
+    def assign(self, batch: pa.RecordBatch, first_row: int, location: str = "") -> np.ndarray:
         """Parts of the rows of a batch that starts at absolute row ``first_row``: int8, shape (B,)."""
         if self.kind == "random":
             return self._part_of(_uniform(self.seed, first_row, batch.num_rows))
         assert self.column is not None
         column = batch.column(self.column)
-        place = place or f"rows {first_row} to {first_row + batch.num_rows - 1}"
+        location = location or f"rows {first_row} to {first_row + batch.num_rows - 1}"
         if self.kind == "group":
-            _no_nulls(column, self.column, place, "group")
+            _no_nulls(column, self.column, location, "group")
             return self._part_of(_hashed(column, self.seed))
         assert self._cuts is not None, "call fit before assign"
-        time_B = _numbers(column, self.column, place)
+        time_B = _numbers(column, self.column, location)
         return np.searchsorted(self._cuts, time_B, side="right").astype(np.int8)
 
     def check_counts(self, counts: Sequence[int], name: str = "the log") -> None:
@@ -132,7 +132,7 @@ def split_log(
     columns: Sequence[str] | None = None,
     rows: int = 131_072,
 ) -> Iterator[tuple[str, pa.RecordBatch, np.ndarray]]:
-    """Every batch of a log with the parts of its rows: (place, batch, part_B as int8: 0 train, 1 valid, 2 test).
+    """Every batch of a log with the parts of its rows: (location, batch, part_B as int8: 0 train, 1 valid, 2 test).
 
     ``columns`` are those wanted in the batches (default: all). Raises :class:`InputError` as :class:`Splitter` does, and at the
     end if a part has no rows.
@@ -148,11 +148,11 @@ def split_log(
     wanted = list(table.column_names if columns is None else columns)
     read = list(dict.fromkeys([*wanted, *([splitter.column] if splitter.column else [])]))
     counts, first_row = np.zeros(3, dtype=np.int64), 0
-    for place, batch in table.batches(read, rows):
-        part_B = splitter.assign(batch, first_row, place)
+    for location, batch in table.batches(read, rows):
+        part_B = splitter.assign(batch, first_row, location)
         counts += np.bincount(part_B, minlength=3)
         first_row += batch.num_rows
-        yield place, batch.select(wanted), part_B
+        yield location, batch.select(wanted), part_B
     splitter.check_counts(counts.tolist(), table.name)
 
 
@@ -178,28 +178,28 @@ def _hash_one(value: object, key: bytes) -> float:
     return (keyed_hash(text, key) >> 11) * 2.0**-53
 
 
-def _no_nulls(column: pa.Array, name: str, place: str, role: str) -> None:
+def _no_nulls(column: pa.Array, name: str, location: str, role: str) -> None:
     if pt.is_nested(column.type):
-        raise InputError(f"{place}: {role} column {name!r} is {column.type}; it must hold one plain value a row.")
+        raise InputError(f"{location}: {role} column {name!r} is {column.type}; it must hold one plain value a row.")
     nulls = column.null_count
     if pt.is_floating(column.type):
         nulls = pc.sum(pc.fill_null(pc.is_nan(column), True)).as_py() or 0
     if nulls:
         raise InputError(
-            f"{place}: {role} column {name!r} is null in {nulls} of {len(column)} rows, so these rows have no part. "
+            f"{location}: {role} column {name!r} is null in {nulls} of {len(column)} rows, so these rows have no part. "
             "Fill the nulls, drop those rows, or split at random."
         )
 
 
-def _numbers(column: pa.Array, name: str, place: str) -> np.ndarray:
+def _numbers(column: pa.Array, name: str, location: str) -> np.ndarray:
     """Times as numbers that sort alike: int64, uint64 or float64."""
     kind = column.type
     if not (pt.is_timestamp(kind) or pt.is_date(kind) or pt.is_integer(kind) or pt.is_floating(kind)):
         raise InputError(
-            f"{place}: time column {name!r} is {kind}; it must hold timestamps, dates or numbers. "
+            f"{location}: time column {name!r} is {kind}; it must hold timestamps, dates or numbers. "
             "Convert it where the log is written, or split at random."
         )
-    _no_nulls(column, name, place, "time")
+    _no_nulls(column, name, location, "time")
     if pt.is_date(kind):
         column = column.cast(pa.date32()).cast(pa.int32())
     elif pt.is_timestamp(kind):
@@ -212,8 +212,8 @@ def _instants(table: Table, column: str) -> tuple[np.ndarray, np.ndarray]:
     values: list[np.ndarray] = []
     counts: list[np.ndarray] = []
     pending, settled = 0, 0
-    for place, batch in table.batches([column]):
-        instants, times = np.unique(_numbers(batch.column(column), column, place), return_counts=True)
+    for location, batch in table.batches([column]):
+        instants, times = np.unique(_numbers(batch.column(column), column, location), return_counts=True)
         values.append(instants)
         counts.append(times)
         pending += len(instants)

@@ -1,4 +1,4 @@
-"""Any table -> Arrow record batches: Parquet, CSV, Arrow files, folders of them, and every dataframe that narwhals knows."""
+"""Reads any table as Arrow record batches: Parquet, CSV, Arrow files, folders of them, and every dataframe of narwhals."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Table:
         self.categorical = frozenset(f.name for part in parts for f in part.schema if pt.is_dictionary(f.type))
 
     def batches(self, columns: Sequence[str] | None = None, rows: int = 131_072) -> Iterator[tuple[str, pa.RecordBatch]]:
-        """Every row, in order: pairs of a place (for errors) and a batch of 1 to ``rows`` rows, columns as asked for.
+        """Every row, in order: pairs of a location (for errors) and a batch of 1 to ``rows`` rows, columns as asked for.
 
         Raises :class:`InputError` when a file turns out to be damaged, or a value does not fit its column.
 
         >>> table = open_table(pa.table({"user": ["a", "b", "c"], "click": [0, 1, 0]}))
-        >>> [(place, batch.to_pydict()) for place, batch in table.batches(["click"], rows=2)]
+        >>> [(location, batch.to_pydict()) for location, batch in table.batches(["click"], rows=2)]
         [('Table (pyarrow), rows 0 to 1', {'click': [0, 1]}), ('Table (pyarrow), rows 2 to 2', {'click': [0]})]
         """
         names = list(self.column_names if columns is None else columns)
@@ -47,8 +47,8 @@ class Table:
             first = 0
             for batch in part.read(names, rows, None):
                 if batch.num_rows:
-                    place = f"{part.place}, rows {first} to {first + batch.num_rows - 1}"
-                    yield place, self._normal(batch, names, place)
+                    location = f"{part.location}, rows {first} to {first + batch.num_rows - 1}"
+                    yield location, self._normal(batch, names, location)
                 first += batch.num_rows
 
     def sample(self, rows: int, columns: Sequence[str] | None = None) -> pa.Table:
@@ -66,15 +66,15 @@ class Table:
             fewest = 16 if count is None else max(16, -(-rows * len(units) // count))
             wanted = min(fewest, len(units))
             share = -(-rows // max(wanted, 1))
-        batches, found = [], 0
+        batches, taken = [], 0
         for part, unit in (units[i * (len(units) - 1) // max(wanted - 1, 1)] for i in range(wanted)):
-            left = min(share, rows - found)
+            left = min(share, rows - taken)
             for batch in part.read(names, max(min(left, 131_072), 1), unit):
                 if left <= 0:
                     break
                 piece = batch.slice(0, left)
-                left, found = left - piece.num_rows, found + piece.num_rows
-                batches.append(self._normal(piece, names, part.place))
+                left, taken = left - piece.num_rows, taken + piece.num_rows
+                batches.append(self._normal(piece, names, part.location))
         return pa.Table.from_batches(batches, pa.schema([self.arrow_schema.field(name) for name in names]))
 
     def count(self) -> int | None:
@@ -104,7 +104,7 @@ class Table:
         if count == 0:
             raise InputError(f"{self.name}: the table has columns but no rows. Check what wrote it.")
 
-    def _normal(self, batch: pa.RecordBatch, names: Sequence[str], place: str) -> pa.RecordBatch:
+    def _normal(self, batch: pa.RecordBatch, names: Sequence[str], location: str) -> pa.RecordBatch:
         fields = [self.arrow_schema.field(name) for name in names]
         columns = []
         for field in fields:
@@ -114,7 +114,7 @@ class Table:
                 columns.append(cast(column, field.type))
             except pa.ArrowException as error:
                 raise InputError(
-                    f"{place}: column {field.name!r} ({column.type}) cannot be read as {field.type}: {error}. "
+                    f"{location}: column {field.name!r} ({column.type}) cannot be read as {field.type}: {error}. "
                     "Write it again, with the same type in every file."
                 ) from None
         return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
@@ -151,8 +151,8 @@ def _open_frame(source: Any) -> Table:
     try:
         frame = nw.from_native(source)
     except TypeError:
-        found = f"{type(source).__module__}.{type(source).__qualname__}"
-        raise InputError(f"a table cannot be read from {found}. Give a path, a list of paths or a dataframe.") from None
+        kind = f"{type(source).__module__}.{type(source).__qualname__}"
+        raise InputError(f"a table cannot be read from {kind}. Give a path, a list of paths or a dataframe.") from None
     except ValueError as error:  # narwhals' DuplicateError
         raise InputError(f"the dataframe cannot be read: {error}. Rename its columns.") from None
     name = f"DataFrame ({frame.implementation.name.lower()})"
@@ -165,19 +165,19 @@ def _open_frame(source: Any) -> Table:
     return Table(name, [_memory_part(name, table.select(range(width)))])  # without the index of pandas
 
 
-def _memory_part(place: str, table: pa.Table) -> Part:
+def _memory_part(location: str, table: pa.Table) -> Part:
     step = max(-(-table.num_rows // 16), 1)
-    raise_all(name_problems(place, table.schema.names))
+    raise_all(name_problems(location, table.schema.names))
 
     def read(columns: list[str], rows: int, unit: int | None) -> Iterator[pa.RecordBatch]:
         chosen = table.select(columns)
         yield from (chosen if unit is None else chosen.slice(unit * step, step)).to_batches(max_chunksize=rows)
 
-    return Part(place, table.schema, table.num_rows, -(-table.num_rows // step), read)
+    return Part(location, table.schema, table.num_rows, -(-table.num_rows // step), read)
 
 
 def _open_paths(paths: list[str], types: Mapping[str, pa.DataType]) -> Table:
-    files = list(dict.fromkeys(file for found in each(expand, paths) for file in found))
+    files = list(dict.fromkeys(file for files in each(expand, paths) for file in files))
     each(check_content, files)
     kinds = Counter(ending(file)[0] for file in files)
     if len(kinds) > 1:
@@ -198,14 +198,16 @@ def _unify(parts: Sequence[Part]) -> pa.Schema:
         extra = [name for name in names if name not in common]
         for name in common:
             if name not in names:
-                problems.append(f"{part.place}: column {name!r} of {first.place} is missing.{did_you_mean(name, extra)}")
+                problems.append(f"{part.location}: column {name!r} of {first.location} is missing.{did_you_mean(name, extra)}")
                 continue
             kind = normal_type(part.schema.field(name).type)
             both = common_type(common[name], kind)
             if both is None:
-                problems.append(f"{part.place}: column {name!r} is {kind}, in {first.place} it is {common[name]}. Write one type.")
+                problems.append(
+                    f"{part.location}: column {name!r} is {kind}, in {first.location} it is {common[name]}. Write one type."
+                )
             else:
                 common[name] = both
-        problems += [f"{part.place}: column {name!r} is not in {first.place}. Drop it, or add it there." for name in extra]
+        problems += [f"{part.location}: column {name!r} is not in {first.location}. Drop it, or add it there." for name in extra]
     raise_all(problems)
     return pa.schema(common.items())

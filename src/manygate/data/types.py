@@ -1,4 +1,4 @@
-"""Arrow types: one type for all encodings of the same values."""
+"""Arrow types: one type stands for all encodings of the same values."""
 
 from __future__ import annotations
 
@@ -24,24 +24,30 @@ def normal_type(kind: pa.DataType) -> pa.DataType:
     return {pa.float16(): pa.float32(), pa.date64(): pa.date32()}.get(kind, kind)
 
 
-def common_type(one: pa.DataType, two: pa.DataType) -> pa.DataType | None:
-    if one == two or pt.is_null(two):
-        return one
-    if pt.is_null(one):
-        return two
-    if pt.is_integer(one) and pt.is_integer(two):
-        return pa.uint64() if pa.uint64() in (one, two) else pa.int64()
-    if all(pt.is_integer(kind) or pt.is_floating(kind) for kind in (one, two)):
+def common_type(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
+    """The type that holds the values of both types, or None where there is no such type.
+
+    >>> common_type(pa.int8(), pa.float32()), common_type(pa.string(), pa.int64())
+    (DataType(double), None)
+    """
+    if first == second or pt.is_null(second):
+        return first
+    if pt.is_null(first):
+        return second
+    if pt.is_integer(first) and pt.is_integer(second):
+        return pa.uint64() if pa.uint64() in (first, second) else pa.int64()
+    if all(pt.is_integer(kind) or pt.is_floating(kind) for kind in (first, second)):
         return pa.float64()
-    if pt.is_list(one) and pt.is_list(two):
-        inner = common_type(one.value_type, two.value_type)
+    if pt.is_list(first) and pt.is_list(second):
+        inner = common_type(first.value_type, second.value_type)
         return None if inner is None else pa.list_(inner)
-    if pt.is_timestamp(one) and pt.is_timestamp(two) and one.tz == two.tz:
-        return max(one, two, key=lambda kind: ("s", "ms", "us", "ns").index(kind.unit))
+    if pt.is_timestamp(first) and pt.is_timestamp(second) and first.tz == second.tz:
+        return max(first, second, key=lambda kind: ("s", "ms", "us", "ns").index(kind.unit))
     return None
 
 
 def cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """A column in a type that :func:`normal_type` or :func:`common_type` gave."""
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     if pt.is_run_end_encoded(column.type):

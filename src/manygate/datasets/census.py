@@ -225,13 +225,13 @@ def _verified(path: Path, name: str) -> bytes:
             raw = gzip.decompress(raw)
         elif raw[:3] == b"BZh":
             raw = bz2.decompress(raw)
-        found = hashlib.sha256(raw).hexdigest()
+        digest = hashlib.sha256(raw).hexdigest()
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        raw, found = b"", f"a file that cannot be unpacked ({error})"
-    if found != SHA256[name]:
+        raw, digest = b"", f"a file that cannot be unpacked ({error})"
+    if digest != SHA256[name]:
         raise InputError(
             f"file {str(path)!r} is damaged, or not the published one: expected sha256 {SHA256[name]} after unpacking, "
-            f"found {found}. Download {name}.gz again from {URL}."
+            f"found {digest}. Download {name}.gz again from {URL}."
         )
     return raw
 

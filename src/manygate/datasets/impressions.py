@@ -146,8 +146,8 @@ def _standard(values: Floats) -> Floats:
 
 def _blend(from_features: Floats, random: np.random.Generator) -> Floats:
     """Factors of which FEATURE_SHARE of the variance can be read off the features; the rest only off the id."""
-    own = random.standard_normal(from_features.shape)
-    return math.sqrt(FEATURE_SHARE) * _standard(from_features) + math.sqrt(1 - FEATURE_SHARE) * own
+    by_id = random.standard_normal(from_features.shape)
+    return math.sqrt(FEATURE_SHARE) * _standard(from_features) + math.sqrt(1 - FEATURE_SHARE) * by_id
 
 
 def draw_users(count: int, random: np.random.Generator) -> _Users:

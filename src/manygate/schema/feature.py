@@ -41,7 +41,7 @@ class Feature(Frozen):
             "encoding": ("dense",),
         }
         problems = [
-            f"feature {self.name!r}: {setting} is for {' and '.join(kinds)} features, this one is {self.kind}."
+            f"feature {self.name!r}: {setting} is for {' and '.join(kinds)} features, and this feature is {self.kind}."
             for setting, kinds in needs.items()
             if getattr(self, setting) != Feature.model_fields[setting].default and self.kind not in kinds
         ]

@@ -13,7 +13,7 @@ from manygate.errors import InputError, did_you_mean, either
 
 
 class Frozen(BaseModel):
-    """A part of a schema: it cannot be changed, and an unknown name is an error."""
+    """A pydantic model that cannot be changed and refuses unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,7 +24,7 @@ class Frozen(BaseModel):
 
 
 def read_text(path: str | Path) -> str:
-    """A text file's content, or an :class:`InputError` that names the file."""
+    """Read a text file; raise an :class:`InputError` that names the file when that fails."""
     try:
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -34,7 +34,7 @@ def read_text(path: str | Path) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, but a name that is given twice is an error; the last one would win."""
+    """PyYAML's safe loader, but a name that is given twice is an error; PyYAML would take the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -46,13 +46,13 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(text: str, where: str) -> dict[str, Any]:
-    """A YAML mapping, or an :class:`InputError` with file, line and column."""
+    """Read a YAML mapping; raise an :class:`InputError` with file, line and column when that fails."""
     try:
         tree = yaml.load(text, _Loader)  # noqa: S506 - _Loader is a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
-        raise InputError(f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}.") from None
+        location = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
+        raise InputError(f"{location}: not valid YAML: {getattr(error, 'problem', None) or error}.") from None
     if not isinstance(tree, dict):
         raise InputError(f"{where}: expected 'name: value' lines, found {type(tree).__name__}.")
     return tree
@@ -76,46 +76,48 @@ def _raised(error: InputError, where: str) -> list[str]:
     return [f"{where}: {problem}" for problem in error.problems] if where else list(error.marked)
 
 
-def _place(location: tuple[int | str, ...], where: str) -> str:
-    """The words for a place in a file, or for a setting."""
-    if where or not location:
-        return ": ".join(filter(None, (where, ".".join(map(str, location))))) or "settings"
-    first, *rest = map(str, location)
+def _named_location(steps: tuple[int | str, ...], where: str) -> str:
+    """The words for a value in a file, or for a setting; ``steps`` are the keys and indices that lead to it."""
+    if where or not steps:
+        return ": ".join(filter(None, (where, ".".join(map(str, steps))))) or "settings"
+    first, *rest = map(str, steps)
     index = "".join(f".{step}" for step in rest)
     return either(first + index, f"--{first.replace('_', '-')}{index}")
 
 
 def _causes(error: ValidationError) -> list[Any]:
-    """The errors without those that only follow: a list is called too short when its parts were refused."""
+    """The errors, without those that only follow from others: pydantic calls a list too short when it refused its parts."""
     details = error.errors()
-    places = [detail["loc"] for detail in details]
+    locations = [detail["loc"] for detail in details]
 
     def follows(detail: Any) -> bool:
         size = len(detail["loc"])
-        return detail["type"] == "too_short" and any(len(place) > size and place[:size] == detail["loc"] for place in places)
+        return detail["type"] == "too_short" and any(
+            len(location) > size and location[:size] == detail["loc"] for location in locations
+        )
 
     return [detail for detail in details if not follows(detail)]
 
 
 def _explain(model: type[BaseModel], detail: Any, where: str) -> list[str]:
-    place = _place(detail["loc"], where)
+    location = _named_location(detail["loc"], where)
     if detail["type"] == "extra_forbidden":
         name = str(detail["loc"][-1])
         options = _options(model, detail["loc"])
         hint = did_you_mean(name, options) or f" Known names: {', '.join(sorted(options))}."
-        return [f"{place}: unknown name.{hint}"]
+        return [f"{location}: unknown name.{hint}"]
     if detail["type"] == "missing":
-        return [f"{place}: required, and absent."]
+        return [f"{location}: a value is required, and there is none."]
     if detail["type"] in ("tuple_type", "list_type"):
-        return [f"{place}: expected a list; found {detail['input']!r}."]
+        return [f"{location}: expected a list; found {detail['input']!r}."]
     cause = (detail.get("ctx") or {}).get("error")
     if isinstance(cause, InputError):
         return _raised(cause, where)
-    return [f"{place}: {detail['msg']}; found {detail['input']!r}."]
+    return [f"{location}: {detail['msg']}; found {detail['input']!r}."]
 
 
 def _options(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """The names allowed at a place: of the model itself, or of the model that the field there holds."""
+    """The names that are allowed at a location: those of the model, or of the model that the field there holds."""
     for step in location[:-1]:
         field = model.model_fields.get(str(step))
         inner = _held_model(field.annotation) if field else None

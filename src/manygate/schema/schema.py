@@ -1,4 +1,4 @@
-"""Schema: what each column of a log means."""
+"""Schema: the meaning of each column of a log."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from manygate.schema.task import Task, joint_name
 
 
 class Schema(Frozen):
-    """What each column of a log means.
+    """The meaning of each column of a log.
 
     Shapes that follow from it: ``T = len(tasks)`` and one input per feature. ``group`` (a user or a query) serves GAUC, splits
-    and honest intervals; ``time`` serves splits; ``weight`` is a row's weight in losses and metrics.
+    and intervals that count a user once; ``time`` serves splits; ``weight`` is a row's weight in losses and metrics.
 
     >>> schema = Schema(features=(Feature(name="item", kind="sparse"),), tasks=(Task(name="click"),))
     >>> schema.task_names

@@ -1,4 +1,4 @@
-"""Task: one label to predict, its sample space and its place in a funnel."""
+"""Task: one label to predict, its sample space and the step of a funnel that it is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from manygate.schema.where import Clause, parse_where
 
 
 def funnel_order(parents: Sequence[int | None]) -> list[tuple[int, int]]:
-    """(task, the task it comes after), such that a task comes before those after it.
+    """Pairs of a task and the task that it comes after, in an order in which each task stands before those after it.
 
     >>> funnel_order([1, 2, None])
     [(1, 2), (0, 1)]
@@ -21,15 +21,15 @@ def funnel_order(parents: Sequence[int | None]) -> list[tuple[int, int]]:
     steps: list[tuple[int, int]] = []
     ready = {t for t, after in enumerate(parents) if after is None}
     while len(ready) < len(parents):
-        found = [(t, after) for t, after in enumerate(parents) if after is not None and t not in ready and after in ready]
-        assert found, "a funnel without a beginning"
-        steps += found
-        ready |= {t for t, _ in found}
+        next_steps = [(t, after) for t, after in enumerate(parents) if after is not None and t not in ready and after in ready]
+        assert next_steps, "a funnel has a first task"
+        steps += next_steps
+        ready |= {t for t, _ in next_steps}
     return steps
 
 
 LOSSES = {"binary": ("cross_entropy", "pairwise"), "regression": ("squared", "huber", "log", "quantile", "ordinal")}
-"""What each kind of task can be trained by; the first unless told otherwise."""
+"""The losses of each kind of task; the first is the default."""
 
 
 class Task(Frozen):
@@ -68,7 +68,7 @@ class Task(Frozen):
     note: str = ""
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Task:
+    def _is_consistent(self) -> Task:
         problems = [] if self.name else ["a task needs a name; its label may be another column, as in buy:label=purchased."]
         if self.loss is not None and self.loss not in LOSSES[self.kind]:
             problems.append(
@@ -110,7 +110,7 @@ class Task(Frozen):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns needed to know this task's label and mask."""
+        """The columns that hold this task's label and mask."""
         return tuple(dict.fromkeys([self.column, *(clause.column for clause in self.clauses)]))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Words in the names of columns that tell what a column means."""
+"""Names of columns, and words in them, from which the role or the kind of a column is inferred."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import re
 
 USERS = ("user_id", "userid", "uid", "user", "customer_id", "customerid", "member_id", "visitor_id")
 REQUESTS = ("query_id", "queryid", "qid", "search_id", "request_id", "requestid", "session_id", "sessionid", "impression_id")
-POSITIONS = tuple(f"{of}{what}" for of in ("", "display_", "ad_", "item_", "list_") for what in ("position", "pos", "rank", "slot"))
+POSITIONS = tuple(
+    f"{prefix}{noun}" for prefix in ("", "display_", "ad_", "item_", "list_") for noun in ("position", "pos", "rank", "slot")
+)
 WEIGHTS = ("weight", "sample_weight", "instance_weight", "example_weight", "row_weight")
 
 
 def words(text: str) -> frozenset[str]:
+    """The words of a text."""
     return frozenset(text.split())
 
 
 TIMES = words("time timestamp ts datetime date event_time event_timestamp")
 IDS = words("id ids uid guid uuid code recode key sku hash asin zip zipcode postcode")
+# A name such as userid, which has no underscore before the id.
 GLUED_ID = re.compile(
     "(user|item|ad|video|movie|product|photo|author|page|doc|news|song|track|shop|store|seller|brand|cate|category|query|session"
     "|request|campaign|creative|device|site|app|publisher|advertiser|customer|member|visitor|merchant|order|goods)id"
