@@ -27,14 +27,11 @@ CROSS_CUTTING = {
 
 ROOMS_TO_COME = (
     "",
-    "config",
-    "data",
     "evaluation",
     "kernels",
     "report",
     "results",
     "runs",
-    "schema",
     "scoring",
 )
 """Rooms that do not mirror their sources yet; the top folder is ''. This list must shrink to nothing."""

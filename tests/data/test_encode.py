@@ -11,21 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from encoders import KEEP_ALL, assert_same_rows, rows_of, schema_of, sparse_encoder
 from manygate.config import DataConfig, RunConfig
 from manygate.data.encode import Encoder
 from manygate.data.fit import fit_encoder
-from manygate.data.labels import encode_labels
-from manygate.data.rows import NULL_ROW, UNKNOWN_ROW, Rows, Vocabulary
+from manygate.data.rows import NULL_ROW, UNKNOWN_ROW
 from manygate.data.table import open_table
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
-from manygate.schema import Feature, Schema, Task
+from manygate.schema import Feature
 from manygate.scoring.bundle import load_bundle, save_bundle
 from manygate.scoring.predictor import Predictor
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
-KEEP_ALL = DataConfig(min_count=1)
 EMOJI = "\N{GRINNING FACE}\N{ZERO WIDTH JOINER}\N{WOMAN}"
 TYPES: dict[str, tuple[pa.DataType, list[Any], Any]] = {
     "int8": (pa.int8(), [-128, 0, 127], 5),
@@ -37,35 +36,6 @@ TYPES: dict[str, tuple[pa.DataType, list[Any], Any]] = {
     "bool": (pa.bool_(), [False], True),
     "double": (pa.float64(), [-0.5, 1e308, 2.0, 5e-324], 3.0),
 }
-
-
-def schema_of(*features: Feature, tasks: tuple[Task, ...] = (Task(name="click"),), **roles: Any) -> Schema:
-    return Schema(features=features, tasks=tasks, **roles)
-
-
-def sparse_encoder(values: pa.Array, config: DataConfig = KEEP_ALL, **changes: Any) -> Encoder:
-    batch = pa.record_batch({"id": values, "click": np.arange(len(values)) % 2})
-    return fit_encoder(schema_of(Feature(name="id", kind="sparse", **changes)), config, [("log", batch)])
-
-
-def rows_of(encoder: Encoder, values: pa.Array) -> list[int]:
-    rows: list[int] = encoder.encode(pa.record_batch({"id": values}), labels=False).id_BS[:, 0].tolist()
-    return rows
-
-
-def same(one: Rows, two: Rows) -> None:
-    for name in ("id_BS", "number_BM", "label_BT", "weight_BT"):
-        a, b = getattr(one, name), getattr(two, name)
-        assert a.dtype == b.dtype, name
-        np.testing.assert_array_equal(a, b, err_msg=name)
-    for (ids, offset), (other_ids, other_offset) in zip(one.bags, two.bags, strict=True):
-        np.testing.assert_array_equal(ids, other_ids)
-        np.testing.assert_array_equal(offset, other_offset)
-        assert ids.dtype == other_ids.dtype
-        assert offset.dtype == other_offset.dtype
-    assert (one.group_B is None) == (two.group_B is None)
-    if one.group_B is not None:
-        np.testing.assert_array_equal(one.group_B, two.group_B)
 
 
 @pytest.mark.parametrize("kind", list(TYPES))
@@ -131,64 +101,6 @@ def test_a_column_of_nulls_alone_is_null():
     assert rows_of(sparse_encoder(pa.array(["a", "b"])), pa.nulls(2)) == [NULL_ROW, NULL_ROW]
 
 
-def test_rare_ids_share_the_unknown_row():
-    values = pa.array(["a"] * 3 + ["b"] * 2 + ["c"])
-    assert rows_of(sparse_encoder(values, DataConfig(min_count=2)), pa.array(["a", "b", "c"])) == [2, 3, UNKNOWN_ROW]
-    assert rows_of(sparse_encoder(values, DataConfig(min_count=2), min_count=3), pa.array(["a", "b"])) == [2, UNKNOWN_ROW]
-    assert rows_of(sparse_encoder(values, DataConfig(min_count=9)), values) == [UNKNOWN_ROW] * 6
-
-
-def test_hashed_ids_are_stable_and_within_the_table():
-    encoder = sparse_encoder(pa.array(["a", "b"]), vocabulary="hash", buckets=10)
-    rows = rows_of(encoder, pa.array([*"abcdefghijklmnopqrstuvwxyz", None]))
-    assert rows[-1] == NULL_ROW
-    assert min(rows[:-1]) >= 2
-    assert max(rows[:-1]) < encoder.vocabularies["id"].rows == 12
-    assert rows[:5] == rows_of(encoder, pa.array(list("abcde")))
-    whole = sparse_encoder(pa.array([1, 2], pa.int8()), vocabulary="hash", buckets=1000)
-    assert rows_of(whole, pa.array([5], pa.int8())) == rows_of(whole, pa.array([5], pa.int64()))
-
-
-def test_the_order_of_the_log_does_not_matter(log_table, log_schema):
-    table = log_table(300)
-    order = np.random.default_rng(0).permutation(300)
-    one, two = (
-        fit_encoder(log_schema(), KEEP_ALL, [("log", t.combine_chunks().to_batches()[0])]) for t in (table, table.take(order))
-    )
-    assert {n: v.values.to_pylist() for n, v in one.vocabularies.items()} == {
-        n: v.values.to_pylist() for n, v in two.vocabularies.items()
-    }
-    assert one.scales == two.scales
-    for name, scale in one.labels.items():
-        assert two.labels[name].mean == pytest.approx(scale.mean, rel=1e-12)
-
-
-@pytest.mark.parametrize("size", [1, 7, 64, 1000])
-def test_fitting_and_encoding_do_not_depend_on_batches(log_table, log_schema, size):
-    table = log_table(200)
-    whole = table.combine_chunks().to_batches()[0]
-    parts = [whole.slice(start, size) for start in range(0, 200, size)]
-    one, two = (fit_encoder(log_schema(), KEEP_ALL, [("log", b) for b in batches]) for batches in ([whole], parts))
-    assert one.scales == two.scales
-    for name, vocabulary in one.vocabularies.items():
-        assert vocabulary.values.equals(two.vocabularies[name].values)
-    for name, scale in one.labels.items():
-        assert two.labels[name].mean == pytest.approx(scale.mean, rel=1e-12)
-        assert two.labels[name].sd == pytest.approx(scale.sd, rel=1e-9)
-    same(one.encode(whole), Rows.concat([one.encode(part) for part in parts]))
-
-
-def test_rows_where_and_concat(log_table, log_schema):
-    table = log_table(90)
-    encoder = fit_encoder(log_schema(), KEEP_ALL, [("log", table.combine_chunks().to_batches()[0])])
-    rows = encoder.encode(table.combine_chunks().to_batches()[0])
-    keep = np.arange(90) % 3 == 1
-    same(rows.where(keep), encoder.encode(table.filter(pa.array(keep)).combine_chunks().to_batches()[0]))
-    same(rows.where(np.ones(90, dtype=bool)), rows)
-    assert len(rows.where(np.zeros(90, dtype=bool))) == 0
-    same(Rows.concat([rows.where(np.zeros(90, dtype=bool)), rows, rows.where(np.zeros(90, dtype=bool))]), rows)
-
-
 def test_bags_empty_null_with_nulls_inside_and_unseen():
     bags = pa.array([["a", "b"], [], None, ["a", None]], pa.list_(pa.string()))
     batch = pa.record_batch({"tags": bags, "click": [0, 1, 0, 1]})
@@ -220,75 +132,6 @@ def test_dense_columns_of_every_type():
     assert encoder.null_share == {"f": 0.5, "i": 0.25, "b": 0.25}
 
 
-def test_labels_masks_weights_and_sample_spaces():
-    tasks = (
-        Task(name="click"),
-        Task(name="buy", where="click == 1"),
-        Task(name="watch", kind="regression", label="seconds", where="click == 1 and country == 'CH'"),
-    )
-    batch = pa.record_batch(
-        {
-            "age": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
-            "click": pa.array([1, 0, 1, None, 1, 1]),
-            "buy": pa.array([1, 1, 0, 1, None, 0]),
-            "seconds": pa.array([10.0, 99.0, 20.0, 99.0, 40.0, None]),
-            "country": pa.array(["CH", "CH", None, "CH", "CH", "CH"]),
-            "w": [2.0, 1.0, 1.0, 1.0, 0.5, 1.0],
-        }
-    )
-    schema = schema_of(Feature(name="age", kind="dense"), tasks=tasks, weight="w")
-    label_BT, weight_BT = encode_labels(schema, batch, "log")
-    assert weight_BT.T.tolist() == [[2, 1, 1, 0, 0.5, 1], [2, 0, 1, 0, 0, 1], [2, 0, 0, 0, 0.5, 0]]
-    assert label_BT.T.tolist() == [[1, 0, 1, 0, 1, 1], [1, 0, 0, 0, 0, 0], [10, 0, 0, 0, 40, 0]]
-    encoder = fit_encoder(schema, KEEP_ALL, [("log", batch)])
-    mean = (2 * 10 + 0.5 * 40) / 2.5
-    sd = ((2 * (10 - mean) ** 2 + 0.5 * (40 - mean) ** 2) / 2.5) ** 0.5
-    assert encoder.labels["watch"].mean == pytest.approx(mean)
-    assert encoder.labels["watch"].sd == pytest.approx(sd)
-    assert (encoder.labels["click"].mean, encoder.labels["click"].sd) == (0.0, 1.0)
-    rows = encoder.encode(batch)
-    np.testing.assert_allclose(rows.label_BT[:, 2], [(10 - mean) / sd, 0, 0, 0, (40 - mean) / sd, 0], rtol=1e-6)
-    assert encoder.encode(batch, labels=False).weight_BT.sum() == 0
-
-
-def test_a_regression_label_far_from_zero_keeps_its_spread():
-    """Times as seconds since 1970 within an hour: the sum of squares has no digit left for the spread."""
-    seconds = 1.7e9 + np.random.default_rng(0).uniform(0, 3600, 4000)
-    batch = pa.record_batch({"age": np.arange(4000.0), "watch": seconds})
-    schema = schema_of(Feature(name="age", kind="dense"), tasks=(Task(name="watch", kind="regression"),))
-    for size in (4000, 100):
-        parts = [("log", batch.slice(start, size)) for start in range(0, 4000, size)]
-        scale = fit_encoder(schema, KEEP_ALL, parts).labels["watch"]
-        assert scale.mean == pytest.approx(seconds.mean(), rel=1e-12)
-        assert scale.sd == pytest.approx(seconds.std(), rel=1e-6)
-
-
-@pytest.mark.parametrize("values", [[1e200, -1e200, 0.0], [1.7e308, 1.7e308, 1.0]])
-def test_a_label_too_large_to_average_is_named(values):
-    batch = pa.record_batch({"age": [1.0, 2.0, 3.0], "watch": values})
-    schema = schema_of(Feature(name="age", kind="dense"), tasks=(Task(name="watch", kind="regression"),))
-    with pytest.raises(InputError, match=r"'watch'.*too large.*rescale"):
-        fit_encoder(schema, KEEP_ALL, [("log", batch)])
-
-
-def test_bad_labels_and_weights_name_column_row_and_remedy():
-    features, tasks = (Feature(name="age", kind="dense"),), (Task(name="click"), Task(name="watch", kind="regression"))
-    good = {"age": [1.0, 2.0, 3.0], "click": [0.0, 1.0, 0.0], "watch": [1.0, 2.0, 3.0], "w": [1.0, 1.0, 1.0]}
-    schema = Schema(features=features, tasks=tasks, weight="w")
-    for column, value, message in (
-        ("click", 2.0, r"'click'.*1 value .*\(2\).*row 1.*kind=regression"),
-        ("watch", np.inf, r"'watch'.*\(inf\).*row 1.*finite"),
-        ("w", -1.0, r"'w'.*1 value .*row 1.*0 or more"),
-        ("w", np.nan, r"'w'.*null"),
-    ):
-        bad = {**good, column: [good[column][0], value, good[column][2]]}
-        with pytest.raises(InputError, match=message):
-            encode_labels(schema, pa.record_batch(bad), "log.csv")
-    with pytest.raises(InputError) as error:
-        encode_labels(schema, pa.record_batch({**good, "click": [2.0] * 3, "watch": [np.inf] * 3}), "log.csv")
-    assert len(error.value.problems) == 2
-
-
 def test_bias_features_are_absent_at_serving(log_table, log_schema):
     batch = log_table(60).combine_chunks().to_batches()[0]
     encoder = fit_encoder(log_schema(), KEEP_ALL, [("log", batch)])
@@ -313,41 +156,6 @@ def test_a_retyped_column_is_named(log_table, log_schema):
     ]
 
 
-def test_a_training_split_without_rows_is_an_error():
-    with pytest.raises(InputError, match="training split has no rows"):
-        fit_encoder(schema_of(Feature(name="age", kind="dense")), KEEP_ALL, [])
-
-
-def test_constant_and_null_columns_are_reported():
-    batch = pa.record_batch({"c": [1.0, 1.0], "n": pa.array([None, None], pa.string()), "click": [0, 1]})
-    features = Feature(name="c", kind="dense"), Feature(name="n", kind="sparse")
-    encoder = fit_encoder(schema_of(*features), KEEP_ALL, [("log", batch)])
-    assert "'c' is always 1 in training" in encoder.warnings[0]
-    assert "'n' is null in every training row" in encoder.warnings[1]
-    assert encoder.encode(batch).id_BS.tolist() == [[NULL_ROW], [NULL_ROW]]
-
-
-def test_large_vocabularies_are_counted_in_parts(monkeypatch):
-    from manygate.data import fit
-
-    values = pa.array([i % 50 for i in range(500)] + [99])
-    whole = sparse_encoder(values, DataConfig(min_count=2)).vocabularies["id"].values
-    merges = []
-    merge = fit._Counter._merge
-
-    def eager(self: Any) -> None:
-        merges.append(len(self.parts))
-        merge(self)
-
-    monkeypatch.setattr(fit._Counter, "_merge", eager)
-    batches = [
-        ("log", pa.record_batch({"id": values.slice(s, 10), "click": [0] * len(values.slice(s, 10))})) for s in range(0, 501, 10)
-    ]
-    parts = fit_encoder(schema_of(Feature(name="id", kind="sparse")), DataConfig(min_count=2), batches)
-    assert parts.vocabularies["id"].values.equals(whole)
-    assert merges
-
-
 def round_trip(encoder: Encoder, path: Any) -> Encoder:
     config = RunConfig(dim=2, experts=2, expert_hidden=(2,))
     save_bundle(path, Predictor(MultiTaskModel(Problem.of(encoder, config), config), encoder))
@@ -363,7 +171,7 @@ def test_an_encoder_read_from_a_bundle_gives_identical_rows(log_table, log_schem
         assert again.types == {name: encoder.types[name] for name in again.types}
         assert (again.scales, again.labels, again.null_share) == (encoder.scales, encoder.labels, encoder.null_share)
         for batch in (train, new):
-            same(again.encode(batch), encoder.encode(batch))
+            assert_same_rows(again.encode(batch), encoder.encode(batch))
 
 
 @pytest.mark.parametrize("kind", list(TYPES))
@@ -377,7 +185,7 @@ def test_vocabularies_of_every_type_round_trip(kind, tmp_path):
     bags = pa.array([known, [unseen], None], pa.list_(arrow))
     batch = pa.record_batch({"id": bags, "click": [0, 1, 0]})
     of_bags = fit_encoder(schema_of(Feature(name="id", kind="bag")), KEEP_ALL, [("log", batch)])
-    same(round_trip(of_bags, tmp_path / "bags").encode(batch), of_bags.encode(batch))
+    assert_same_rows(round_trip(of_bags, tmp_path / "bags").encode(batch), of_bags.encode(batch))
 
 
 def test_hashed_and_empty_vocabularies_round_trip(tmp_path):
@@ -398,11 +206,6 @@ def test_numbers_become_finite_places_or_null(values):
     place = encoder.encode(batch).number_BM[:, 0]
     np.testing.assert_array_equal(np.isnan(place), np.isnan(values))
     assert not np.isinf(place).any()
-
-
-def test_a_vocabulary_keeps_its_rows_for_a_slice():
-    vocabulary = Vocabulary(pa.array(["a", "b", "c"]))
-    assert vocabulary.rows_of(pa.array(["z", "c", None, "a"]).slice(1)).tolist() == [4, NULL_ROW, 2]
 
 
 WHOLE = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
@@ -435,19 +238,3 @@ def test_nan_in_a_bag_of_whole_ids_is_null():
     later = pa.record_batch({"ids": pa.array([[3.0, float("nan")], [1.0]], pa.list_(pa.float64()))})
     ((value, offset),) = encoder.encode(later, labels=False).bags
     assert (value.tolist(), offset.tolist()) == ([4, NULL_ROW, 2], [0, 2, 3])
-
-
-@pytest.mark.parametrize("least", [1, 2, 3, 4])
-def test_an_id_is_known_from_min_count_rows_on(least):
-    """a once, b twice, c three times, null twice; rows: 0 null, 1 unknown, known ids from 2 on in order."""
-    schema = Schema(features=(Feature(name="x", kind="sparse"), Feature(name="bag", kind="bag")), tasks=(Task(name="click"),))
-    ids = ["a", "b", "b", "c", "c", "c", None, None]
-    log = pa.record_batch({"x": ids, "bag": [[one] for one in ids], "click": [0, 1] * 4})
-    encoder = fit_encoder(schema, DataConfig(min_count=least), [("log", log)])
-    known = [one for one, count in (("a", 1), ("b", 2), ("c", 3)) if count >= least]
-    place = {one: 2 + at for at, one in enumerate(known)} | {None: 0}
-    rows = encoder.encode(log)
-    expected = [place.get(one, 1) for one in ids]
-    assert rows.id_BS[:, 0].tolist() == expected
-    assert rows.bags[0][0].tolist() == expected
-    assert encoder.vocabularies["x"].rows == 2 + len(known)

@@ -3,58 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 
-from manygate.config import DataConfig
+from log_folders import PARTS, equal_rows, write_log_folder
 from manygate.data.encoded import encode_log
 from manygate.data.rows import Rows
-from manygate.data.sources import find_schema, open_sources
+from manygate.data.sources import open_sources
 from manygate.errors import InputError
 from manygate.schema import Feature, Schema, Task
-
-PARTS = ("train", "valid", "test")
-
-
-def write(folder: Path, tables: dict[str, pa.Table], schema: Schema | None = None) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, folder / name)
-    if schema is not None:
-        (folder / "schema.yaml").write_text(schema.to_yaml(), encoding="utf-8")
-    return folder
-
-
-@pytest.fixture
-def parts(log_table) -> dict[str, pa.Table]:
-    return {f"{part}.parquet": log_table(rows, seed) for part, rows, seed in zip(PARTS, (240, 90, 90), (1, 2, 3), strict=True)}
-
-
-def equal(one: Rows, two: Rows) -> bool:
-    names = ("id_BS", "number_BM", "label_BT", "weight_BT")
-    same = all(np.array_equal(getattr(one, name), getattr(two, name), equal_nan=True) for name in names)
-    return same and all(np.array_equal(a, b) for x, y in zip(one.bags, two.bags, strict=True) for a, b in zip(x, y, strict=True))
-
-
-def test_a_folder_of_parts_is_read_as_such_and_truth_is_not(tmp_path, parts, log_schema, settings):
-    truth = {"truth/test.parquet": pa.table({"p_click": [0.5]}), "truth/train.parquet": pa.table({"p_click": [0.5]})}
-    folder = write(tmp_path / "log", {**parts, **truth}, log_schema())
-    sources = open_sources(folder, settings())
-    assert [part for part, _ in sources.named()] == list(PARTS)
-    assert sources.schema_file == folder / "schema.yaml"
-    schema = find_schema(sources, settings())
-    assert schema == log_schema()
-    log = encode_log(sources, schema, settings())
-    assert {part: len(rows) for part, rows in log.parts.items()} == {"train": 240, "valid": 90, "test": 90}
-    without = encode_log(open_sources(write(tmp_path / "bare", parts, log_schema()), settings()), schema, settings())
-    assert all(equal(log.parts[part], without.parts[part]) for part in PARTS)
 
 
 def test_test_rows_influence_nothing(tmp_path, parts, log_table, log_schema, settings, trainer):
@@ -64,20 +25,20 @@ def test_test_rows_influence_nothing(tmp_path, parts, log_table, log_schema, set
     wild = wild.set_column(0, "user", pa.array(np.arange(130) + 1000))
     found = []
     for name, test in (("a", parts["test.parquet"]), ("b", wild)):
-        folder = write(tmp_path / name, {**parts, "test.parquet": test}, log_schema())
+        folder = write_log_folder(tmp_path / name, {**parts, "test.parquet": test}, log_schema())
         config = settings(replicas=2, dropout=0.1)
         log = encode_log(open_sources(folder, config), log_schema(), config)
         training = trainer(log, config)
         training.fit()
         found.append((log, training))
     (one, first), (two, second) = found
-    assert not equal(one.parts["test"], two.parts["test"])
+    assert not equal_rows(one.parts["test"], two.parts["test"])
     assert one.encoder.scales == two.encoder.scales
     assert one.encoder.labels == two.encoder.labels
     for name, vocabulary in one.encoder.vocabularies.items():
         assert vocabulary.values.equals(two.encoder.vocabularies[name].values)
-    assert equal(one.parts["train"], two.parts["train"])
-    assert equal(one.parts["valid"], two.parts["valid"])
+    assert equal_rows(one.parts["train"], two.parts["train"])
+    assert equal_rows(one.parts["valid"], two.parts["valid"])
     assert first.state.history == second.state.history
     for name, value in first.model.parameters.items():
         assert torch.equal(value, second.model.parameters[name])
@@ -86,12 +47,12 @@ def test_test_rows_influence_nothing(tmp_path, parts, log_table, log_schema, set
 def test_validation_rows_do_not_reach_the_encoder(tmp_path, parts, log_table, log_schema, settings):
     other = {**parts, "valid.parquet": log_table(90, seed=50)}
     one, two = (
-        encode_log(open_sources(write(tmp_path / name, files, log_schema()), settings()), log_schema(), settings())
+        encode_log(open_sources(write_log_folder(tmp_path / name, files, log_schema()), settings()), log_schema(), settings())
         for name, files in (("a", parts), ("b", other))
     )
     assert one.encoder.scales == two.encoder.scales
     assert one.encoder.labels == two.encoder.labels
-    assert equal(one.parts["train"], two.parts["train"])
+    assert equal_rows(one.parts["train"], two.parts["train"])
 
 
 def test_a_single_table_is_split(log_table, log_schema, settings):
@@ -102,29 +63,18 @@ def test_a_single_table_is_split(log_table, log_schema, settings):
     assert sizes["train"] == pytest.approx(420, abs=45)
     assert sizes["test"] == pytest.approx(60, abs=30)
     again = encode_log(open_sources(table, settings()), log_schema(), settings(fractions=(0.7, 0.2, 0.1)))
-    assert all(equal(log.parts[part], again.parts[part]) for part in PARTS)
+    assert all(equal_rows(log.parts[part], again.parts[part]) for part in PARTS)
     other = encode_log(open_sources(table, settings()), log_schema(), settings(fractions=(0.7, 0.2, 0.1), shuffle_seed=1))
-    assert not equal(log.parts["train"], other.parts["train"])
-
-
-def test_explicit_files_win_and_the_rest_is_split(tmp_path, parts, log_table, log_schema, settings):
-    folder = write(tmp_path, parts)
-    log = encode_log(open_sources(folder / "train.parquet", settings(), test=folder / "test.parquet"), log_schema(), settings())
-    assert len(log.parts["test"]) == 90
-    assert len(log.parts["train"]) + len(log.parts["valid"]) == 240
-    assert len(log.parts["valid"]) == pytest.approx(60, abs=25)
-    given = settings(valid=str(folder / "valid.parquet"), test=str(folder / "test.parquet"))
-    log = encode_log(open_sources(folder / "train.parquet", given), log_schema(), given)
-    assert [len(rows) for rows in log.parts.values()] == [240, 90, 90]
+    assert not equal_rows(log.parts["train"], other.parts["train"])
 
 
 def test_validation_and_test_rows_have_no_bias_features(parts, tmp_path, log_schema, settings):
     lean = {name: t if name.startswith("train") else t.drop_columns(["position", "depth"]) for name, t in parts.items()}
     one, two = (
-        encode_log(open_sources(write(tmp_path / name, files), settings()), log_schema(), settings())
+        encode_log(open_sources(write_log_folder(tmp_path / name, files), settings()), log_schema(), settings())
         for name, files in (("full", parts), ("lean", lean))
     )
-    assert all(equal(one.parts[part], two.parts[part]) for part in PARTS)
+    assert all(equal_rows(one.parts[part], two.parts[part]) for part in PARTS)
     assert (one.parts["train"].id_BS[:, 2] > 0).all()
     assert (one.parts["test"].id_BS[:, 2] == 0).all()
 
@@ -135,7 +85,7 @@ def test_missing_columns_of_every_part_are_listed_at_once(parts, tmp_path, log_s
     )
     parts["test.parquet"] = parts["test.parquet"].drop_columns(["like"])
     with pytest.raises(InputError) as error:
-        encode_log(open_sources(write(tmp_path, parts), settings()), log_schema(), settings())
+        encode_log(open_sources(write_log_folder(tmp_path, parts), settings()), log_schema(), settings())
     train, test = error.value.problems
     assert "'age' (named in the schema) is missing. Did you mean 'agee'?" in train
     assert "test.parquet: column 'like' (a label) is missing" in test
@@ -145,7 +95,7 @@ def test_a_part_with_another_type_is_named(parts, tmp_path, log_schema, settings
     test = parts["test.parquet"]
     parts["test.parquet"] = test.set_column(0, "user", test["user"].cast(pa.string()))
     with pytest.raises(InputError, match=r"test\.parquet: column 'user' is string, but was int64 in training"):
-        encode_log(open_sources(write(tmp_path, parts), settings()), log_schema(), settings())
+        encode_log(open_sources(write_log_folder(tmp_path, parts), settings()), log_schema(), settings())
 
 
 def problems(table: Any, schema: Schema, settings: Any, **changes: Any) -> str:
@@ -170,20 +120,6 @@ def test_a_share_of_zero_and_too_few_rows_are_named(log_table, log_schema, setti
         log_table(100), log_schema(), settings, fractions=(0.8, 0.2, 0.0)
     )
     assert "leaves valid without rows" in problems(log_table(1), log_schema(), settings)
-
-
-def test_tasks_are_chosen_from_the_schema_or_written_out(log_table, log_schema):
-    sources = open_sources(log_table(50), DataConfig())
-    chosen = find_schema(sources, DataConfig(task=("like", "click")), log_schema())
-    assert chosen.task_names == ("like", "click")
-    assert chosen.tasks[0].where == "click == 1"
-    own = find_schema(sources, DataConfig(task=("old:label=age,kind=regression",)), log_schema())
-    assert "age" not in own.feature_names, "a label is no longer a feature"
-    with pytest.raises(InputError, match=r"'clik' is not in the schema\. Did you mean 'click'"):
-        find_schema(sources, DataConfig(task=("clik",)), log_schema())
-    with pytest.raises(InputError, match=r"no label to predict is named.*task='NAME'.*Columns: user"):
-        find_schema(sources, DataConfig())
-    assert find_schema(sources, DataConfig(task=("click",))).task_names == ("click",)
 
 
 def test_a_fingerprint_knows_rows_bags_and_settings(log_table, log_schema, settings, encoded):
@@ -370,7 +306,7 @@ def test_unknown_and_null_shares_by_hand(tmp_path, settings):
     """Unknown: test rows whose id training had not seen, nulls left out of the count. Null: training rows."""
     features = (Feature(name="shop", kind="sparse"), Feature(name="city", kind="sparse"), Feature(name="age", kind="dense"))
     schema = Schema(features=features, tasks=(Task(name="click"),))
-    log = encode_log(open_sources(write(tmp_path, shares_log(), schema), settings()), schema, settings())
+    log = encode_log(open_sources(write_log_folder(tmp_path, shares_log(), schema), settings()), schema, settings())
     found = {feature["name"]: (feature["null_share"], feature["unknown_share"]) for feature in log.summary()["features"]}
     assert found == {"shop": (0.25, 0.2), "city": (0.0, 0.4), "age": (0.125, None)}
 

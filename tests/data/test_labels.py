@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manygate.data.labels import Levels, fit_levels
+from encoders import KEEP_ALL, schema_of
+from manygate.data.fit import fit_encoder
+from manygate.data.labels import Levels, encode_labels, fit_levels
+from manygate.errors import InputError
+from manygate.schema import Feature, Schema, Task
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60), st.integers(2, 12))
@@ -37,3 +42,72 @@ def test_a_value_that_fills_several_levels_is_one():
     assert levels.cuts[0] == 0.0
     assert levels.means[0] == 0.0
     assert len(levels.cuts) == 3
+
+
+def test_labels_masks_weights_and_sample_spaces():
+    tasks = (
+        Task(name="click"),
+        Task(name="buy", where="click == 1"),
+        Task(name="watch", kind="regression", label="seconds", where="click == 1 and country == 'CH'"),
+    )
+    batch = pa.record_batch(
+        {
+            "age": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            "click": pa.array([1, 0, 1, None, 1, 1]),
+            "buy": pa.array([1, 1, 0, 1, None, 0]),
+            "seconds": pa.array([10.0, 99.0, 20.0, 99.0, 40.0, None]),
+            "country": pa.array(["CH", "CH", None, "CH", "CH", "CH"]),
+            "w": [2.0, 1.0, 1.0, 1.0, 0.5, 1.0],
+        }
+    )
+    schema = schema_of(Feature(name="age", kind="dense"), tasks=tasks, weight="w")
+    label_BT, weight_BT = encode_labels(schema, batch, "log")
+    assert weight_BT.T.tolist() == [[2, 1, 1, 0, 0.5, 1], [2, 0, 1, 0, 0, 1], [2, 0, 0, 0, 0.5, 0]]
+    assert label_BT.T.tolist() == [[1, 0, 1, 0, 1, 1], [1, 0, 0, 0, 0, 0], [10, 0, 0, 0, 40, 0]]
+    encoder = fit_encoder(schema, KEEP_ALL, [("log", batch)])
+    mean = (2 * 10 + 0.5 * 40) / 2.5
+    sd = ((2 * (10 - mean) ** 2 + 0.5 * (40 - mean) ** 2) / 2.5) ** 0.5
+    assert encoder.labels["watch"].mean == pytest.approx(mean)
+    assert encoder.labels["watch"].sd == pytest.approx(sd)
+    assert (encoder.labels["click"].mean, encoder.labels["click"].sd) == (0.0, 1.0)
+    rows = encoder.encode(batch)
+    np.testing.assert_allclose(rows.label_BT[:, 2], [(10 - mean) / sd, 0, 0, 0, (40 - mean) / sd, 0], rtol=1e-6)
+    assert encoder.encode(batch, labels=False).weight_BT.sum() == 0
+
+
+def test_a_regression_label_far_from_zero_keeps_its_spread():
+    """Times as seconds since 1970 within an hour: the sum of squares has no digit left for the spread."""
+    seconds = 1.7e9 + np.random.default_rng(0).uniform(0, 3600, 4000)
+    batch = pa.record_batch({"age": np.arange(4000.0), "watch": seconds})
+    schema = schema_of(Feature(name="age", kind="dense"), tasks=(Task(name="watch", kind="regression"),))
+    for size in (4000, 100):
+        parts = [("log", batch.slice(start, size)) for start in range(0, 4000, size)]
+        scale = fit_encoder(schema, KEEP_ALL, parts).labels["watch"]
+        assert scale.mean == pytest.approx(seconds.mean(), rel=1e-12)
+        assert scale.sd == pytest.approx(seconds.std(), rel=1e-6)
+
+
+@pytest.mark.parametrize("values", [[1e200, -1e200, 0.0], [1.7e308, 1.7e308, 1.0]])
+def test_a_label_too_large_to_average_is_named(values):
+    batch = pa.record_batch({"age": [1.0, 2.0, 3.0], "watch": values})
+    schema = schema_of(Feature(name="age", kind="dense"), tasks=(Task(name="watch", kind="regression"),))
+    with pytest.raises(InputError, match=r"'watch'.*too large.*rescale"):
+        fit_encoder(schema, KEEP_ALL, [("log", batch)])
+
+
+def test_bad_labels_and_weights_name_column_row_and_remedy():
+    features, tasks = (Feature(name="age", kind="dense"),), (Task(name="click"), Task(name="watch", kind="regression"))
+    good = {"age": [1.0, 2.0, 3.0], "click": [0.0, 1.0, 0.0], "watch": [1.0, 2.0, 3.0], "w": [1.0, 1.0, 1.0]}
+    schema = Schema(features=features, tasks=tasks, weight="w")
+    for column, value, message in (
+        ("click", 2.0, r"'click'.*1 value .*\(2\).*row 1.*kind=regression"),
+        ("watch", np.inf, r"'watch'.*\(inf\).*row 1.*finite"),
+        ("w", -1.0, r"'w'.*1 value .*row 1.*0 or more"),
+        ("w", np.nan, r"'w'.*null"),
+    ):
+        bad = {**good, column: [good[column][0], value, good[column][2]]}
+        with pytest.raises(InputError, match=message):
+            encode_labels(schema, pa.record_batch(bad), "log.csv")
+    with pytest.raises(InputError) as error:
+        encode_labels(schema, pa.record_batch({**good, "click": [2.0] * 3, "watch": [np.inf] * 3}), "log.csv")
+    assert len(error.value.problems) == 2

@@ -31,15 +31,21 @@ def parse_where(text: str) -> tuple[Clause, ...]:
     ['click == 1', "country == 'CH'"]
     """
     clauses = []
-    for part in re.split(r"\s+and\s+|&", text):
+    for part in re.split(r"(?:^|\s+)and(?:\s+|$)|&", text):
         match = _CLAUSE.match(part)
-        if match is None:
+        if match is None or _holds_an_operator(match["value"]):
             raise InputError(
                 f"where = {text!r}: {part.strip()!r} is not a comparison. Write for example 'click == 1', with one of "
                 f"{', '.join(OPERATORS)}; join several with 'and'."
             )
         clauses.append(Clause(column=match["column"], operator=match["operator"], value=_literal(match["value"])))
     return tuple(clauses)
+
+
+def _holds_an_operator(value: str) -> bool:
+    """True where a value that is not in quotes holds another comparison, as in ``a == 1 or b == 2``."""
+    quoted = len(value) > 1 and value[0] in "'\"" and value[0] == value[-1] and value[0] not in value[1:-1]
+    return not quoted and any(operator in value for operator in OPERATORS)
 
 
 def _literal(text: str) -> bool | int | float | str:

@@ -1,0 +1,53 @@
+"""Encoded rows are joined and filtered; a vocabulary maps ids to rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from encoders import KEEP_ALL, assert_same_rows
+from manygate.data.fit import fit_encoder
+from manygate.data.rows import NULL_ROW, Rows, Vocabulary
+
+
+def test_rows_where_and_concat(log_table, log_schema):
+    table = log_table(90)
+    encoder = fit_encoder(log_schema(), KEEP_ALL, [("log", table.combine_chunks().to_batches()[0])])
+    rows = encoder.encode(table.combine_chunks().to_batches()[0])
+    keep = np.arange(90) % 3 == 1
+    assert_same_rows(rows.where(keep), encoder.encode(table.filter(pa.array(keep)).combine_chunks().to_batches()[0]))
+    assert_same_rows(rows.where(np.ones(90, dtype=bool)), rows)
+    assert len(rows.where(np.zeros(90, dtype=bool))) == 0
+    assert_same_rows(Rows.concat([rows.where(np.zeros(90, dtype=bool)), rows, rows.where(np.zeros(90, dtype=bool))]), rows)
+
+
+def test_a_vocabulary_keeps_its_rows_for_a_slice():
+    vocabulary = Vocabulary(pa.array(["a", "b", "c"]))
+    assert vocabulary.rows_of(pa.array(["z", "c", None, "a"]).slice(1)).tolist() == [4, NULL_ROW, 2]
+
+
+def test_ids_of_a_vocabulary_have_rows_from_two_on() -> None:
+    vocabulary = Vocabulary(pa.array(["a", "c"]))
+    assert vocabulary.rows == 4
+    assert vocabulary.rows_of(pa.array(["c", None, "b", "a"])).tolist() == [3, 0, 1, 2]
+
+
+def test_a_hashed_vocabulary_has_a_row_for_each_bucket() -> None:
+    vocabulary = Vocabulary(pa.array([], pa.string()), 10)
+    assert vocabulary.rows == 12
+    row_N = vocabulary.rows_of(pa.array(["a", None, "b", "a"]))
+    assert row_N[1] == 0
+    assert row_N[0] == row_N[3]
+    assert ((row_N[[0, 2]] >= 2) & (row_N[[0, 2]] < 12)).all()
+
+
+def test_bags_of_parts_are_joined_by_hand() -> None:
+    def rows(ids: list[int], offsets: list[int]) -> Rows:
+        count = len(offsets) - 1
+        bag = (np.array(ids, dtype=np.int32), np.array(offsets))
+        return Rows(np.zeros((count, 0)), np.zeros((count, 0)), [bag], np.zeros((count, 1)), np.ones((count, 1)))
+
+    joined = Rows.concat([rows([5, 6, 7], [0, 2, 2, 3]), rows([8], [0, 1])])
+    assert (joined.bags[0][0].tolist(), joined.bags[0][1].tolist()) == ([5, 6, 7, 8], [0, 2, 2, 3, 4])
+    kept = joined.where(np.array([False, True, True, True]))
+    assert (kept.bags[0][0].tolist(), kept.bags[0][1].tolist()) == ([7, 8], [0, 0, 1, 2])

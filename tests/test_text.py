@@ -1,0 +1,101 @@
+"""Numbers, intervals, shares and lists as words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from manygate.text import count_of, duration, finite, flags, half_width, interval, listed, number, plus_minus, share, whole
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0.0000"),
+        (0.81234, "0.8123"),
+        (-0.81234, "−0.8123"),
+        (0.00004, "4.0e−05"),
+        (0.00005, "0.0001"),
+        (9.99999, "10.0000"),
+        (10, "10.00"),
+        (999.994, "999.99"),
+        (1234.5, "1,234"),
+        (NAN, "undefined"),
+        (INF, "undefined"),
+        (None, "undefined"),
+        (True, "undefined"),
+    ],
+)
+def test_a_number_has_four_decimals_or_fewer_or_two_digits(value: Any, text: str) -> None:
+    assert number(value) == text
+
+
+def test_a_signed_number_has_its_sign_but_zero_has_none() -> None:
+    assert (number(0.01, signed=True), number(-0.01, signed=True), number(0, signed=True)) == ("+0.0100", "−0.0100", "0.0000")
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0, True), (-1.5, True), (NAN, False), (INF, False), (True, False), ("1", False)])
+def test_ordinary_numbers(value: Any, expected: bool) -> None:
+    assert finite(value) is expected
+
+
+@pytest.mark.parametrize(
+    ("summary", "text"),
+    [
+        ({"mean": 0.8, "ci95": [0.79, 0.81]}, "0.8000 ± 0.0100"),
+        ({"mean": 0.8, "ci95": [0.8 - 1e-6, 0.8 + 1e-6]}, "0.8000 ± 1.0e−06"),
+        ({"mean": 0.8, "ci95": None}, "0.8000"),
+        ({"mean": None, "ci95": None}, "undefined"),
+        (None, "undefined"),
+    ],
+)
+def test_a_mean_with_half_of_its_interval(summary: Any, text: str) -> None:
+    assert plus_minus(summary) == text
+
+
+def test_half_of_an_interval_that_is_cut_off_on_one_side_is_not_known() -> None:
+    assert half_width(0.5, [0.25, 0.75]) == 0.25
+    assert half_width(0.9, [0.75, 1.0]) is half_width(0.5, [NAN, 1.0]) is half_width(0.5, None) is None
+
+
+def test_an_interval_or_none() -> None:
+    assert interval([-0.001, 0.02]) == "−0.0010 to +0.0200"
+    assert interval([-0.001, NAN]) == interval(None) == "no interval"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0 %"), (0.00123, "0.12 %"), (0.0123, "1.23 %"), (0.1234, "12.3 %"), (1, "100.0 %"), (None, "–")]
+)
+def test_shares(value: Any, text: str) -> None:
+    assert share(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (59.94, "59.9 s"),
+        (60, "1 min 0 s"),
+        (192, "3 min 12 s"),
+        (3600, "1 h 0 min"),
+        (7320, "2 h 2 min"),
+        (NAN, "–"),
+    ],
+)
+def test_durations(seconds: Any, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_lists_and_counts() -> None:
+    assert [listed(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+    assert listed(["a", "b"], "or") == "a or b"
+    assert [count_of(n, "task") for n in (0, 1, 2, 1000)] == ["0 tasks", "1 task", "2 tasks", "1,000 tasks"]
+    assert (whole(1234567.4), whole(None)) == ("1,234,567", "–")
+
+
+def test_flags_are_code_and_the_rest_is_escaped() -> None:
+    assert flags("Try --dropout 0.1 & <b>.") == "Try <code>--dropout 0.1</code> &amp; &lt;b&gt;."
+    assert flags("Use --seed.") == "Use <code>--seed</code>."
