@@ -15,7 +15,7 @@ from manygate.architecture import CGC, PLE, Level, MMoE, SharedBottom
 from manygate.config import DataConfig
 from manygate.data.encode import Encoder
 from manygate.data.fit import fit_encoder
-from manygate.datasets.census import ASSOCIATE_OR_ABOVE, DENSE, FIELDS, INPUTS, _parse, _schema
+from manygate.datasets.census import ASSOCIATE_OR_ABOVE, DENSE, FIELDS, INPUTS, census_schema, parse_records
 from manygate.datasets.impressions import BLOCKS, draw_directions
 from manygate.layers.experts import Experts
 from manygate.layers.units import glorot
@@ -275,7 +275,7 @@ def test_13_a_leading_space_loses_the_professional_schools():
     def parsed(level: str) -> int:
         values = {field: "0" if field in DENSE else "?" for field in FIELDS} | {"income_class": "- 50000."}
         raw = ", ".join((values | {"education_level": level})[field] for field in FIELDS)
-        found: int = _parse(raw.encode(), "tiny", "education")["education"].to_pylist()[0]
+        found: int = parse_records(raw.encode(), "tiny", "education")["education"].to_pylist()[0]
         return found
 
     def knows_every_level(positive: Callable[[str], int]) -> None:
@@ -290,7 +290,7 @@ def test_13_the_instance_weight_is_no_feature():
     def reads_no_weight(names: tuple[str, ...]) -> None:
         assert "instance_weight" not in names
 
-    judged(reads_no_weight, tuple(feature.name for feature in _schema("income").features), FIELDS)
+    judged(reads_no_weight, tuple(feature.name for feature in census_schema("income").features), FIELDS)
     assert len(INPUTS) == 38
 
 

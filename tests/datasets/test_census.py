@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from manygate.datasets import census
-from manygate.datasets.census import ASSOCIATE_OR_ABOVE, DENSE, FIELDS, INPUTS, SHA256, _parse
+from manygate.datasets.census import ASSOCIATE_OR_ABOVE, DENSE, FIELDS, INPUTS, SHA256, parse_records
 from manygate.errors import InputError
 from manygate.schema import Schema
 
@@ -123,7 +123,7 @@ def test_parser_reads_values_labels_and_kinds():
         line(age="38", hispanic_origin="NA", weeks_worked="52", income_class="50000+.", education_level=ASSOCIATE_OR_ABOVE[0]),
         line(industry="6", year="95", citizenship="Foreign born- Not a citizen of U S ", marital_status="Never married"),
     )
-    table = _parse(raw, "tiny", "income")
+    table = parse_records(raw, "tiny", "income")
     assert table.column_names == [*INPUTS, "income", "never_married"]
     assert len(INPUTS) == 38
     assert table["income"].to_pylist() == [1, 0]
@@ -134,8 +134,8 @@ def test_parser_reads_values_labels_and_kinds():
     assert table["industry"].to_pylist() == ["?", "6"]
     assert table["year"].type == pa.string()
     assert table["citizenship"].to_pylist()[1] == "Foreign born- Not a citizen of U S"
-    assert _parse(raw, "tiny", "education")["education"].to_pylist() == [1, 0]
-    assert "income" not in _parse(raw, "tiny", "education").column_names
+    assert parse_records(raw, "tiny", "education")["education"].to_pylist() == [1, 0]
+    assert "income" not in parse_records(raw, "tiny", "education").column_names
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_parser_reads_values_labels_and_kinds():
     [(level, 1) for level in ASSOCIATE_OR_ABOVE] + [("Some college but no degree", 0), ("Children", 0)],
 )
 def test_education_is_associate_degree_or_above(level, expected):
-    assert _parse(text(line(education_level=level)), "tiny", "education")["education"].to_pylist() == [expected]
+    assert parse_records(text(line(education_level=level)), "tiny", "education")["education"].to_pylist() == [expected]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_education_is_associate_degree_or_above(level, expected):
 )
 def test_parser_names_what_is_wrong(raw, message):
     with pytest.raises(InputError, match=message):
-        _parse(raw, "tiny", "income")
+        parse_records(raw, "tiny", "income")
 
 
 @pytest.mark.parametrize("pack", [None, gzip.compress, bz2.compress])

@@ -135,20 +135,21 @@ def census(
         raise InputError(
             f"{setting('out', target)} holds the source files of {setting('data_dir')}. Choose another {setting('out')}."
         )
-    train, rest = (_parse(_source(name, data_dir), name, group) for name in SHA256)
+    train, rest = (parse_records(_source(name, data_dir), name, group) for name in SHA256)
     order = np.random.Generator(np.random.PCG64(seed)).permutation(rest.num_rows)
     half = rest.num_rows // 2
     files = {
         "train.parquet": train,
         "valid.parquet": rest.take(np.sort(order[:half])),
         "test.parquet": rest.take(np.sort(order[half:])),
-        "schema.yaml": _schema(group).to_yaml(),
+        "schema.yaml": census_schema(group).to_yaml(),
         "README.md": _readme(group, seed),
     }
     return write_dataset(out, files, overwrite)
 
 
-def _schema(group: str) -> Schema:
+def census_schema(group: str) -> Schema:
+    """The schema of a group: 38 inputs and two tasks."""
     notes = {
         "income": "Income above 50,000 dollars a year.",
         "education": "Associate degree or above.",
@@ -176,7 +177,7 @@ Written by manygate.datasets.census(group={group!r}, seed={seed}).
 """
 
 
-def _parse(raw: bytes, name: str, group: str) -> pa.Table:
+def parse_records(raw: bytes, name: str, group: str) -> pa.Table:
     """The inputs and the group's two labels from the text of a file; ``name`` is for errors."""
     try:
         table = pacsv.read_csv(
