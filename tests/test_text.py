@@ -43,22 +43,22 @@ def test_ordinary_numbers(value: Any, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("summary", "text"),
+    ("mean", "bounds", "text"),
     [
-        ({"mean": 0.8, "ci95": [0.79, 0.81]}, "0.8000 ± 0.0100"),
-        ({"mean": 0.8, "ci95": [0.8 - 1e-6, 0.8 + 1e-6]}, "0.8000 ± 1.0e−06"),
-        ({"mean": 0.8, "ci95": None}, "0.8000"),
-        ({"mean": None, "ci95": None}, "undefined"),
-        (None, "undefined"),
+        (0.8, (0.79, 0.81), "0.8000 ± 0.0100"),
+        (0.8, (0.8 - 1e-6, 0.8 + 1e-6), "0.8000 ± 1.0e−06"),
+        (0.99, (0.97, 1.0), "0.9900 (0.9700 to 1.0000)"),
+        (0.8, None, "0.8000"),
+        (None, None, "undefined"),
     ],
 )
-def test_a_mean_with_half_of_its_interval(summary: Any, text: str) -> None:
-    assert plus_minus(summary) == text
+def test_a_mean_with_half_of_its_interval(mean: float | None, bounds: tuple[float, float] | None, text: str) -> None:
+    assert plus_minus(mean, bounds) == text
 
 
 def test_half_of_an_interval_that_is_cut_off_on_one_side_is_not_known() -> None:
-    assert half_width(0.5, [0.25, 0.75]) == 0.25
-    assert half_width(0.9, [0.75, 1.0]) is half_width(0.5, [NAN, 1.0]) is half_width(0.5, None) is None
+    assert half_width(0.5, (0.25, 0.75)) == 0.25
+    assert half_width(0.9, (0.75, 1.0)) is half_width(0.5, None) is half_width(None, (0.0, 1.0)) is None
 
 
 def test_an_interval_or_none() -> None:
