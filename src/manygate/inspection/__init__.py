@@ -1,1 +1,1 @@
-"""What the experts and gates of a trained model do, measured on rows, with alarms in plain words."""
+"""This room inspects the experts and gates of a trained model on rows, and raises alarms about faults."""

@@ -1,4 +1,7 @@
-"""Tasks that a model cannot predict at all: their main metric is what chance gives. Shape suffixes: R replicas, N rows, T tasks."""
+"""This module detects tasks that a model predicts no better than chance, by their main metric.
+
+Shape suffixes: R replicas, N rows, T tasks.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ CHANCE = {"auc": 0.5, "r2": 0.0}
 
 
 def chance_report(logit_RNT: np.ndarray, rows: Rows, problem: Problem) -> list[NoiseReport]:
-    """Each task's main metric (of the ensemble) beside chance: {task, metric, value, se, chance, verdict}.
+    """Compare each task's main metric (of the ensemble) with chance: {task, metric, rows, value, se, chance, verdict}.
 
-    ``verdict`` is ``better`` where the value lies more than two standard errors above chance (AUC .5, R2 0); else ``noise``, or
-    ``too few rows`` where two standard errors are more than .1, so that a fair model could have been missed.
+    ``verdict`` is ``better`` if the value lies more than two standard errors above chance (AUC .5, R2 0). Else it is ``noise``, or
+    ``too few rows`` if two standard errors are more than .1: then a fair model could look like chance.
     """
     output_NT = outputs(logit_RNT, problem).mean(axis=0)
     report = []
@@ -43,8 +46,7 @@ def chance_report(logit_RNT: np.ndarray, rows: Rows, problem: Problem) -> list[N
 
 
 def verdict(value: float, se: float, chance: float) -> str:
-    """What a metric and its standard error say.
-
+    """Judge a metric by its standard error and by its value at chance.
     >>> verdict(0.52, 0.005, 0.5), verdict(0.502, 0.005, 0.5), verdict(0.6, 0.08, 0.5)
     ('better', 'noise', 'too few rows')
     """

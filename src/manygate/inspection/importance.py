@@ -1,9 +1,9 @@
-"""Permutation importance: what a task's main metric loses when one feature's values change places among the rows.
+"""This module computes permutation importance: the drop of a task's main metric when one feature's values are permuted among rows.
 
 Shape suffixes: R replicas, N rows, B rows of a batch, T tasks.
 
-Breiman, "Random Forests", Machine Learning 2001, section 10; for any model Fisher, Rudin & Dominici, JMLR 2019. A feature of which
-another is a copy seems unimportant: the model reads the other.
+Breiman, "Random Forests", Machine Learning 2001, section 10; for any model Fisher, Rudin & Dominici, JMLR 2019. If another
+feature is a copy of a feature, both seem unimportant: the model can read the copy.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from manygate.scoring.outputs import outputs
 
 REPEATS = 3
 BUDGET = 3_000_000
-"""Rows to predict in all, over features, repeats, sample spaces and replicas: decides how many rows are used."""
+"""Number of predictions in all, over features, repeats, sample spaces and replicas; it limits the number of rows."""
 FEWEST_ROWS = 2_000
 SHUFFLE = 97
 """Name of the stream that permutations are drawn from."""
 
 
 class Permuted:
-    """The rows of a split with one feature's values taken from other rows: row n has those of row ``donor_N[n]``."""
+    """The rows of a split, with one feature's values taken from other rows: row n has the values of row ``donor_N[n]``."""
 
-    def __init__(self, split: Split, feature: Input, place: int, donor_N: Tensor):
-        self.split, self.feature, self.place, self.donor_N = split, feature, place, donor_N
+    def __init__(self, split: Split, feature: Input, index: int, donor_N: Tensor):
+        self.split, self.feature, self.index, self.donor_N = split, feature, index, donor_N
 
     def slices(self, size: int) -> Iterator[Batch]:
         start = 0
@@ -47,66 +47,69 @@ class Permuted:
             start += len(batch)
 
     def _changed(self, batch: Batch, other: Batch) -> Batch:
-        place = self.place
+        index = self.index
         if self.feature.kind == "bag":
-            return replace(batch, bags=[*batch.bags[:place], other.bags[place], *batch.bags[place + 1 :]])
+            return replace(batch, bags=[*batch.bags[:index], other.bags[index], *batch.bags[index + 1 :]])
         name = "id_BS" if self.feature.kind == "sparse" else "number_BM"
         column = getattr(batch, name).clone()
-        column[:, place] = getattr(other, name)[:, place]
+        column[:, index] = getattr(other, name)[:, index]
         return replace(batch, **{name: column})
 
 
 def importance_report(model: MultiTaskModel, rows: Rows, repeats: int = REPEATS) -> list[TaskImportance]:
-    """For each task the features, the most important first: {task, metric, value, rows, features: [{feature, drop, se}]}.
+    """Rank the features of each task, the most important first: {task, metric, value, rows, repeats, features: [...]}.
 
-    ``drop`` is the mean over repeats of the main metric (AUC or R2) of the ensemble less that with the feature permuted among the
-    rows of the task's own sample space. ``se`` covers the choice of rows (by influence, clustered by group where there is one) and
-    of the permutations. Bias features are absent at serving and have none.
+    A feature is {feature, drop, se}. ``drop`` is the main metric (AUC or R2) of the ensemble minus the same metric after a
+    permutation of the feature among the rows of the task's own sample space, averaged over repeats. ``se`` covers the choice of the
+    rows (by influence, clustered by group if the log has groups) and the choice of the permutations. Bias features are left out,
+    because serving does not read them.
     """
     spaces: dict[bytes, list[int]] = {}
     for t in range(len(model.problem.tasks)):
         spaces.setdefault((rows.weight_BT[:, t] > 0).tobytes(), []).append(t)
     features = [feature for feature in model.problem.inputs if not feature.bias]
-    most = max(BUDGET // max(len(spaces) * len(features) * repeats * model.replicas, 1), FEWEST_ROWS)
-    found: dict[int, TaskImportance] = {}
+    row_limit = max(BUDGET // max(len(spaces) * len(features) * repeats * model.replicas, 1), FEWEST_ROWS)
+    reports: dict[int, TaskImportance] = {}
     for space in spaces.values():
-        own = _own_rows(rows, space[0], most)
-        if len(own):
-            found |= _one_space(model, own, space, features, repeats)
-    return [found[t] for t in sorted(found)]
+        task_rows = _rows_of_task(rows, space[0], row_limit)
+        if len(task_rows):
+            reports |= _report_of_space(model, task_rows, space, features, repeats)
+    return [reports[t] for t in sorted(reports)]
 
 
-def _own_rows(rows: Rows, t: int, most: int) -> Rows:
-    """At most so many rows of a task's sample space, spread evenly."""
+def _rows_of_task(rows: Rows, t: int, row_limit: int) -> Rows:
+    """Take at most ``row_limit`` rows of a task's sample space, spread evenly."""
     row_n = np.flatnonzero(rows.weight_BT[:, t] > 0)
     keep_B = np.zeros(len(rows), dtype=bool)
-    keep_B[row_n[np.linspace(0, len(row_n) - 1, min(len(row_n), most)).round().astype(np.int64)]] = True
+    keep_B[row_n[np.linspace(0, len(row_n) - 1, min(len(row_n), row_limit)).round().astype(np.int64)]] = True
     return rows.where(keep_B)
 
 
-def _one_space(
+def _report_of_space(
     model: MultiTaskModel,
     rows: Rows,
-    chosen: Sequence[int],
+    task_indices: Sequence[int],
     features: Sequence[Input],
     repeats: int,
 ) -> dict[int, TaskImportance]:
-    """The tasks of one sample space, whose rows these are."""
+    """Report the importances for the tasks that share a sample space; ``rows`` are the rows of this space."""
     split, problem = Split(rows, model.device), model.problem
     kinds = {kind: [i.name for i in problem.inputs if i.kind == kind] for kind in ("sparse", "bag", "dense")}
 
-    def judged(source: Split | Permuted) -> dict[int, tuple[float, np.ndarray]]:
+    def evaluate(source: Split | Permuted) -> dict[int, tuple[float, np.ndarray]]:
         output_NT = outputs(predict(model, source), problem).mean(axis=0)
-        return {t: judge(problem, t, rows, output_NT[:, t]) for t in chosen}
+        return {t: judge(problem, t, rows, output_NT[:, t]) for t in task_indices}
 
-    base = judged(split)
-    entries: dict[int, list[FeatureImportance]] = {t: [] for t in chosen}
+    base = evaluate(split)
+    entries: dict[int, list[FeatureImportance]] = {t: [] for t in task_indices}
     for number, feature in enumerate(features):
-        place = kinds[feature.kind].index(feature.name)
-        tries = [judged(Permuted(split, feature, place, _donors(len(split), number, k, split.device))) for k in range(repeats)]
-        for t in chosen:
-            drop_K = np.array([base[t][0] - one[t][0] for one in tries])
-            influence_N = base[t][1] - np.mean([one[t][1] for one in tries], axis=0)
+        index = kinds[feature.kind].index(feature.name)
+        permuted_K = [
+            evaluate(Permuted(split, feature, index, _donors(len(split), number, k, split.device))) for k in range(repeats)
+        ]
+        for t in task_indices:
+            drop_K = np.array([base[t][0] - result[t][0] for result in permuted_K])
+            influence_N = base[t][1] - np.mean([result[t][1] for result in permuted_K], axis=0)
             drop, se = _summary(drop_K, influence_N, rows.group_B)
             entries[t].append(FeatureImportance(feature=feature.name, drop=drop, se=se))
     return {
@@ -118,12 +121,12 @@ def _one_space(
             repeats=repeats,
             features=sorted(entries[t], key=lambda entry: -(entry.drop if entry.drop is not None else -np.inf)),
         )
-        for t in chosen
+        for t in task_indices
     }
 
 
 def judge(problem: Problem, t: int, rows: Rows, output_N: np.ndarray) -> tuple[float, np.ndarray]:
-    """Task t's main metric and each row's influence on it."""
+    """Compute task t's main metric and each row's influence on it."""
     label_N, weight_N = problem.labelled(rows, t)
     kind = problem.tasks[t].kind
     measure = metrics.auc if kind == "binary" else metrics.r2
@@ -138,6 +141,6 @@ def _donors(rows: int, feature: int, repeat: int, device: torch.device) -> Tenso
 def _summary(drop_K: np.ndarray, influence_N: np.ndarray, group_N: np.ndarray | None) -> tuple[float | None, float | None]:
     if not np.isfinite(drop_K).all():
         return None, None
-    spread = drop_K.std(ddof=1) / len(drop_K) ** 0.5 if len(drop_K) > 1 else 0.0
-    of_rows = metrics.standard_error(influence_N, group_N)
-    return float(drop_K.mean()), float(np.hypot(spread, of_rows)) if np.isfinite(of_rows) else None
+    se_of_permutations = drop_K.std(ddof=1) / len(drop_K) ** 0.5 if len(drop_K) > 1 else 0.0
+    se_of_rows = metrics.standard_error(influence_N, group_N)
+    return float(drop_K.mean()), float(np.hypot(se_of_permutations, se_of_rows)) if np.isfinite(se_of_rows) else None

@@ -1,6 +1,6 @@
-"""A trained model and rows in, everything that was measured out: the parts of an inspection, in one document.
+"""This module inspects a trained model on rows, and returns all parts of the inspection in one document.
 
-Its form is in docs/results.md. Shape suffixes: R replicas, N rows, T tasks.
+docs/results.md describes the document. Shape suffixes: R replicas, N rows, T tasks.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ from manygate.scoring.predictor import Predictor
 
 DOCUMENT_VERSION = 1
 CHEAP = ("gates", "dead", "experts", "noise")
-"""What one forward pass over the rows shows."""
+"""The parts that one forward pass over the rows gives."""
 PARTS = (*CHEAP, "conflict", "affinity", "importance", "embeddings")
 ROWS, REPLICAS = 20_000, 5
-"""Rows and replicas looked at unless asked otherwise."""
+"""The default number of rows and of replicas that are inspected."""
 ROWS_OF_A_RUN = 5_000
-"""Validation rows that a training run looks at when it is done."""
+"""The number of validation rows that are inspected at the end of a training run."""
 
 
 def look(
@@ -61,31 +61,31 @@ def look(
     replicas: int = REPLICAS,
     by: tuple[str, pa.Array] | None = None,
 ) -> Inspection:
-    """Measure the parts asked for on encoded rows, for the first replicas, and raise alarms.
+    """Measure the given parts on encoded rows, for the first ``replicas`` replicas, and raise alarms.
 
-    ``by`` is a column's name and its values beside the rows.
+    ``by`` is the name of a column and its value for each row.
     """
-    wanted, of = check_parts(parts), model.replicas
+    parts_chosen, replicas_trained = check_parts(parts), model.replicas
     model = first_replicas(model, replicas)
     split, tasks = Split(rows, model.device), model.problem.tasks
-    found: dict[str, object] = _survey(model, rows, split, wanted, by) if wanted & set(CHEAP) else {}
-    if wanted & {"conflict", "affinity"}:
-        pulls = pulls_report(model, split, "affinity" in wanted)
-        found |= {part: value for part, value in pulls._asdict().items() if part in wanted}
-    if "importance" in wanted:
-        found["importance"] = importance_report(model, rows)
-    if "embeddings" in wanted:
-        found["embeddings"] = embedding_report(model, rows)
+    report: dict[str, object] = _survey(model, rows, split, parts_chosen, by) if parts_chosen & set(CHEAP) else {}
+    if parts_chosen & {"conflict", "affinity"}:
+        pulls = pulls_report(model, split, "affinity" in parts_chosen)
+        report |= {part: value for part, value in pulls._asdict().items() if part in parts_chosen}
+    if "importance" in parts_chosen:
+        report["importance"] = importance_report(model, rows)
+    if "embeddings" in parts_chosen:
+        report["embeddings"] = embedding_report(model, rows)
     counts = [int((rows.weight_BT[:, t] > 0).sum()) for t in range(len(tasks))]
     measured = Inspection(
         architecture=model.config.architecture,
         rows=len(rows),
-        replicas=ReplicaCount(looked_at=model.replicas, of=of),
+        replicas=ReplicaCount(looked_at=model.replicas, of=replicas_trained),
         tasks=[InspectedTask(task=task.name, kind=task.kind, rows=count) for task, count in zip(tasks, counts, strict=True)],
         gate=model.config.gate,
-        parts=[part for part in PARTS if part in wanted],
+        parts=[part for part in PARTS if part in parts_chosen],
         alarms=[],
-    ).model_copy(update=found)
+    ).model_copy(update=report)
     alarmed = measured.model_copy(update={"alarms": raise_alarms(measured)})
     return Inspection.model_validate(rounded(alarmed.to_tree()))
 
@@ -94,10 +94,10 @@ def _survey(
     model: MultiTaskModel,
     rows: Rows,
     split: Split,
-    wanted: set[str],
+    parts_chosen: set[str],
     by: tuple[str, pa.Array] | None,
 ) -> dict[str, object]:
-    """What one pass of each replica over the rows shows."""
+    """Measure the parts that one pass of each replica over the rows gives."""
     names = model.problem.task_names
     gates: list[SeenGates] = []
     dead = DeadUnits(layers=[], towers=[])
@@ -107,23 +107,23 @@ def _survey(
     by_segment: list[SegmentGate] = []
     for m, member in enumerate(model.members):
         r = member.replica
-        seen = survey(model, m, split)
-        of = {"replica": r} if len(model.members) == model.replicas else {"replica": r, "model": seen.tasks[0]}
-        logit_RNT[r][:, list(member.tasks)] = seen.logit_NT
+        member_survey = survey(model, m, split)
+        of = {"replica": r} if len(model.members) == model.replicas else {"replica": r, "model": member_survey.tasks[0]}
+        logit_RNT[r][:, list(member.tasks)] = member_survey.logit_NT
         weight_NT = rows.weight_BT[:, list(member.tasks)]
-        gates += [SeenGates(**of, level=level, **dict(entry)) for level, entry in gates_report(seen, weight_NT)]
-        dead.layers.extend(SeenLayer(**of, **dict(entry)) for entry in layers_report(model, seen))
-        dead.towers.extend(SeenTower(**of, **dict(entry)) for entry in towers_report(seen))
-        experts += [SeenExperts(**of, level=level, **dict(entry)) for level, entry in experts_report(model, seen)]
-        for level in seen.levels:
-            by_segment += _by_segment(of, level, weight_NT, seen.tasks, segments)
+        gates += [SeenGates(**of, level=level, **dict(entry)) for level, entry in gates_report(member_survey, weight_NT)]
+        dead.layers.extend(SeenLayer(**of, **dict(entry)) for entry in layers_report(model, member_survey))
+        dead.towers.extend(SeenTower(**of, **dict(entry)) for entry in towers_report(member_survey))
+        experts += [SeenExperts(**of, level=level, **dict(entry)) for level, entry in experts_report(model, member_survey)]
+        for level in member_survey.levels:
+            by_segment += _by_segment(of, level, weight_NT, member_survey.tasks, segments)
     noise = chance_report(logit_RNT, rows, model.problem)
     parts = {"gates": gates, "dead": dead, "experts": experts, "noise": noise}
-    found: dict[str, object] = {part: value for part, value in parts.items() if part in wanted}
-    if by and "gates" in wanted:
+    report: dict[str, object] = {part: value for part, value in parts.items() if part in parts_chosen}
+    if by and "gates" in parts_chosen:
         sizes = [SegmentSize(segment=name, rows=int(row_N.sum())) for name, row_N in segments]
-        found["segments"] = Segments(by=by[0], segments=sizes, gates=by_segment)
-    return found
+        report["segments"] = Segments(by=by[0], segments=sizes, gates=by_segment)
+    return report
 
 
 def _by_segment(
@@ -133,7 +133,7 @@ def _by_segment(
     tasks: Sequence[str],
     segments: Sequence[tuple[str, np.ndarray]],
 ) -> list[SegmentGate]:
-    """Each task's gate on the rows of each segment; ``distance`` is the total variation from its mean over all rows."""
+    """Measure each task's gate on the rows of each segment; ``distance`` is the total variation from its mean over all rows."""
     report = []
     for t, task in enumerate(tasks):
         inside_N = weight_NT[:, t] > 0
@@ -150,7 +150,7 @@ def _by_segment(
 
 
 def look_at_run(model: MultiTaskModel, rows: Rows) -> Inspection:
-    """The cheap parts on validation rows, as a training run keeps them."""
+    """Measure the cheap parts on validation rows, at the end of a training run."""
     keep_B = np.zeros(len(rows), dtype=bool)
     keep_B[np.linspace(0, len(rows) - 1, min(len(rows), ROWS_OF_A_RUN)).round().astype(np.int64)] = True
     return look(model, rows.where(keep_B), CHEAP)
@@ -165,23 +165,23 @@ def inspect_log(
     replicas: int = REPLICAS,
     history: Sequence[Epoch] = (),
 ) -> InspectionDocument:
-    """Everything measured on a labelled log."""
+    """Inspect the model of a predictor on a labelled log."""
     given = {"rows": rows, "replicas": replicas}
-    raise_all(f"{what}: expected at least 1, found {value}." for what, value in given.items() if value < 1)
-    wanted = check_parts(parts)
-    if by is not None and "gates" not in wanted:
+    raise_all(f"{option}: expected at least 1, found {value}." for option, value in given.items() if value < 1)
+    parts_chosen = check_parts(parts)
+    if by is not None and "gates" not in parts_chosen:
         raise InputError(f"by {by!r}: only the gates are shown by segment, and they are not among the parts asked for. Add gates.")
-    name, total, chosen, column = read_sample(predictor.encoder, log, rows, by)
+    name, total, sample, column = read_sample(predictor.encoder, log, rows, by)
     segment = (by, column) if by is not None and column is not None else None
-    found = look(predictor.model, chosen, wanted, replicas, segment)
+    inspection = look(predictor.model, sample, parts_chosen, replicas, segment)
     over_time = [EpochGates(epoch=entry.epoch, gates=entry.gates) for entry in history if entry.gates]
-    head = {"inspection_version": DOCUMENT_VERSION, "manygate_version": version("manygate"), "log": name, "rows_of_log": total}
-    parts_over_time = {"history": over_time} if "gates" in wanted else {}
-    return InspectionDocument.model_validate({**head, **found.to_tree(), **parts_over_time})
+    header = {"inspection_version": DOCUMENT_VERSION, "manygate_version": version("manygate"), "log": name, "rows_of_log": total}
+    parts_over_time = {"history": over_time} if "gates" in parts_chosen else {}
+    return InspectionDocument.model_validate({**header, **inspection.to_tree(), **parts_over_time})
 
 
 def read_history(folder: Path) -> list[Epoch]:
-    """The epochs of the run in a folder, by its metrics.jsonl; empty without one."""
+    """Read the epochs of a run from the metrics.jsonl of its folder; return an empty list if the file does not exist."""
     path = folder / "metrics.jsonl"
     if not path.is_file():
         return []
@@ -192,19 +192,19 @@ def read_history(folder: Path) -> list[Epoch]:
 
 
 def check_parts(parts: Iterable[str]) -> set[str]:
-    """The parts of an inspection, if all are known."""
-    chosen = list(parts)
-    unknown = [part for part in chosen if part not in PARTS]
-    if unknown or not chosen:
+    """Return the names as a set; raise an error if a name is not the name of a part, or if no name is given."""
+    names = list(parts)
+    unknown = [part for part in names if part not in PARTS]
+    if unknown or not names:
         raise InputError(
             [f"part {part!r} is unknown.{did_you_mean(part, PARTS)} Choose of {', '.join(PARTS)}." for part in unknown]
             or [f"which parts? Choose of {', '.join(PARTS)}."]
         )
-    return set(chosen)
+    return set(names)
 
 
 def rounded(tree: Any) -> Any:
-    """Numbers with six significant digits, so that documents stay small; one that is not finite becomes null.
+    """Round all numbers to six significant digits, so that documents stay small; a number that is not finite becomes null.
 
     >>> rounded({"a": [0.123456789, None, 3]})
     {'a': [0.123457, None, 3]}

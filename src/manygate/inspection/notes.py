@@ -1,4 +1,4 @@
-"""What is worth knowing and no fault."""
+"""The rules of this module raise notes: alarms about facts that a user may want to know and that are no faults."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from manygate.inspection.thresholds import CHANCE_ERRORS, COLLAPSED_WEIGHT, FEWE
 from manygate.results.inspection import Alarm, Inspection
 
 
-def own_experts_only(found: Inspection) -> Iterator[Alarm]:
-    """A task whose gate gives nearly all weight to an expert of its own: it takes nothing from the shared ones, as PLE allows."""
-    uses = [(entry, use) for entry in found.gates or [] for use in entry.tasks]
+def own_experts_only(inspection: Inspection) -> Iterator[Alarm]:
+    """Raise a note for each task whose gate gives nearly all weight to the task's own expert, which PLE allows."""
+    uses = [(entry, use) for entry in inspection.gates or [] for use in entry.tasks]
     alone = [(entry, use) for entry, use in uses if max(use.mean) > COLLAPSED_WEIGHT and on_own_expert(entry, use)]
     for task, group in grouped(alone, lambda pair: pair[1].task):
         yield alarm(
@@ -25,11 +25,11 @@ def own_experts_only(found: Inspection) -> Iterator[Alarm]:
         )
 
 
-def same_mixtures(found: Inspection) -> Iterator[Alarm]:
-    """Pairs of tasks whose gates are alike, which is no fault."""
+def same_mixtures(inspection: Inspection) -> Iterator[Alarm]:
+    """Raise a note for each pair of tasks whose gates are alike."""
     alike = [
         (entry, pair)
-        for entry in found.gates or []
+        for entry in inspection.gates or []
         if any(pair.by_row for pair in entry.distances)  # else the tasks share one gate
         for pair in entry.distances
         if pair.of_means < SAME_MIXTURE and (pair.by_row or 0.0) < SAME_MIXTURE
@@ -46,30 +46,30 @@ def same_mixtures(found: Inspection) -> Iterator[Alarm]:
         )
 
 
-def few_rows(found: Inspection) -> Iterator[Alarm]:
-    """Said in place of most alarms where there is little to go by."""
+def few_rows(inspection: Inspection) -> Iterator[Alarm]:
+    """Raise a note that replaces most alarms when there are too few rows."""
     yield alarm(
         "few_rows",
         "note",
         "Too few rows to look for faults",
-        f"{found.rows:,} rows were looked at; with fewer than {FEWEST_ROWS} gates and units are not judged.",
+        f"{inspection.rows:,} rows were looked at; with fewer than {FEWEST_ROWS} gates and units are not judged.",
         "Give a larger log, or a larger --rows.",
-        rows=found.rows,
+        rows=inspection.rows,
     )
 
 
-def lonely_tasks(found: Inspection) -> Iterator[Alarm]:
-    """Tasks whose steps help no other task: they are an anchor for nothing."""
-    entries = [one for one in found.affinity or [] if one.of != one.on]
-    known = [one for one in entries if one.se is not None]
-    for task, group in grouped(known, lambda one: one.of):
-        if all(one.se is not None and one.mean + CHANCE_ERRORS * one.se < 0 for one in group):
-            told = ", ".join(f"{one.on} {100 * one.mean:+.2g} %" for one in group)
+def lonely_tasks(inspection: Inspection) -> Iterator[Alarm]:
+    """Raise a note for each task whose gradient steps help no other task."""
+    entries = [affinity for affinity in inspection.affinity or [] if affinity.of != affinity.on]
+    known = [affinity for affinity in entries if affinity.se is not None]
+    for task, group in grouped(known, lambda affinity: affinity.of):
+        if all(affinity.se is not None and affinity.mean + CHANCE_ERRORS * affinity.se < 0 for affinity in group):
+            effects = ", ".join(f"{affinity.on} {100 * affinity.mean:+.2g} %" for affinity in group)
             yield alarm(
                 "helps_no_task",
                 "note",
                 f"A step for {task} helps no other task",
-                f"After a small step on its gradient the loss of every other task rises (relative fall of the loss: {told}).",
+                f"After a small step on its gradient the loss of every other task rises (relative fall of the loss: {effects}).",
                 "If the others lose by sharing with it, train it apart.",
                 task=task,
                 on=group,

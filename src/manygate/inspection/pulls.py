@@ -1,9 +1,9 @@
-"""Where tasks pull: conflict of their gradients by layer, and what a step for one task does to the others.
+"""This module measures how the gradients of tasks conflict, layer by layer, and how a step for one task changes the other losses.
 
 Shape suffixes: B rows, T tasks, D input of the trunk.
 
-Both are taken without dropout, on batches of the rows looked at, which are best rows that training did not see: at the end of
-training the tasks' gradients over its own rows add up to about zero, so that two tasks always disagree there.
+Both measures use no dropout, and batches of the inspected rows. These should be rows that training did not use: at the end of
+training the gradients of all tasks over the training rows add up to about zero, so that two tasks always disagree on them.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ X = "input"
 Layers = dict[str, list[str]]
 """Names of parameters by layer."""
 Gradients = dict[str, list[Tensor]]
-"""By parameter (and ``x``, the trunk's input), the gradient of each task's loss; of tables sparse where the model's are."""
+"""The gradient of each task's loss, by parameter and for ``x``, the trunk's input; sparse for tables with sparse gradients."""
 
 
 def shared_layers(model: MultiTaskModel) -> Layers:
-    """Names of the parameters that several tasks train, by layer, in the order of the forward pass."""
-    own = {id(value) for value in model.trunk.architecture.shared_parameters()}
-    shared = [name for name, value in model.trunk.named_parameters() if id(value) in own or name.startswith("lower.")]
+    """List the names of the parameters that several tasks train, by layer, in the order of the forward pass."""
+    shared_ids = {id(value) for value in model.trunk.architecture.shared_parameters()}
+    shared = [name for name, value in model.trunk.named_parameters() if id(value) in shared_ids or name.startswith("lower.")]
     layers: Layers = {}
     for name in model.parameters:
         if name.startswith("embedding."):
@@ -49,7 +49,9 @@ def shared_layers(model: MultiTaskModel) -> Layers:
 
 
 def _layer_of(parameter: str) -> str:
-    """The part of a scheme that a parameter belongs to, where no level or network holds it: its first name, and a number after it.
+    """Name the part of a scheme that a parameter belongs to, if no level or network holds it.
+
+    The name is the first name in the parameter's path, with the number that follows it.
 
     >>> _layer_of("architecture.layers.0.core"), _layer_of("architecture.stitch")
     ('architecture.layers.0', 'architecture.stitch')
@@ -60,20 +62,20 @@ def _layer_of(parameter: str) -> str:
 
 
 def gradient_batches(split: Split, size: int) -> list[Batch]:
-    """Up to 16 batches of at most ``size`` rows, each spread over the whole split; none where there are too few rows."""
+    """Take up to 16 batches of at most ``size`` rows, each spread over the whole split; none if the split has fewer than 2 rows."""
     count = min(BATCHES, len(split) // 2)
     return [split.take(torch.arange(b, len(split), count, device=split.device)[:size]) for b in range(count)]
 
 
 def losses_of(model: MultiTaskModel) -> FunnelLosses:
-    """What the model was trained by."""
+    """Build the losses that the model was trained with."""
     tasks = model.problem.tasks
-    own = torch.arange(len(tasks), device=model.device).unsqueeze(0)
-    return FunnelLosses(Losses(tasks, own, model.ordinals), model.targets, model.config)
+    task_indices = torch.arange(len(tasks), device=model.device).unsqueeze(0)
+    return FunnelLosses(Losses(tasks, task_indices, model.ordinals), model.targets, model.config)
 
 
 def losses(model: MultiTaskModel, values: Values, batch: Batch, x_BD: Tensor, bias_BC: Tensor, by: FunnelLosses) -> Tensor:
-    """Each task's mean loss over its rows of a batch, loss_T."""
+    """Compute each task's mean loss over its rows of a batch, loss_T."""
     output_1BO = run_trunk(model, values, x_BD, bias_BC)[0].unsqueeze(0)
     return by(output_1BO, batch.label_BT.unsqueeze(0), batch.weight_BT.unsqueeze(0))[0].squeeze(0)
 
@@ -82,63 +84,66 @@ def losses(model: MultiTaskModel, values: Values, batch: Batch, x_BD: Tensor, bi
 def task_gradients(
     model: MultiTaskModel, values: Values, batch: Batch, layers: Layers, by: FunnelLosses
 ) -> tuple[Gradients, Tensor]:
-    """The gradient of each task's loss, and the losses loss_T."""
+    """Compute the gradient of each task's loss, and the losses loss_T."""
     leaves = {name: values[name].detach().requires_grad_() for names in layers.values() for name in names}
-    moving = {**values, **leaves}
-    x_BD, bias_BC = read_inputs(model, moving, batch)
+    replaced = {**values, **leaves}
+    x_BD, bias_BC = read_inputs(model, replaced, batch)
     if not x_BD.requires_grad:
         x_BD.requires_grad_()
-    loss_T = losses(model, moving, batch, x_BD, bias_BC, by)
+    loss_T = losses(model, replaced, batch, x_BD, bias_BC, by)
     sources = {"x": x_BD, **leaves}
-    found: Gradients = {name: [] for name in sources}
+    gradients_of: Gradients = {name: [] for name in sources}
     for loss in loss_T:
         gradients = torch.autograd.grad(loss, list(sources.values()), retain_graph=True, allow_unused=True)
         for (name, source), gradient in zip(sources.items(), gradients, strict=True):
-            found[name].append(torch.zeros_like(source) if gradient is None else gradient.detach())
-    return found, loss_T.detach()
+            gradients_of[name].append(torch.zeros_like(source) if gradient is None else gradient.detach())
+    return gradients_of, loss_T.detach()
 
 
 def layer_cosines(gradients: Gradients, layers: Layers, tasks: int) -> dict[tuple[str, int, int], float]:
-    """Cosine of the gradients of each pair of tasks, by layer, ``x`` among them; left out where they have nothing in common."""
-    found = {}
+    """Compute the cosine of the gradients of each pair of tasks, by layer and for ``x``.
+
+    A pair is left out of a layer if no number in it has a gradient from both tasks.
+    """
+    cosines = {}
     for layer, names in {**layers, X: ["x"]}.items():
         flat_T = [torch.cat([_flat(gradients[name][t]) for name in names]) for t in range(tasks)]
         for a, b in combinations(range(tasks), 2):
             cosine = common_cosine(flat_T[a], flat_T[b])
             if cosine is not None:
-                found[layer, a, b] = cosine
-    return found
+                cosines[layer, a, b] = cosine
+    return cosines
 
 
 def _flat(gradient: Tensor) -> Tensor:
-    """The numbers of a gradient; sparse ones of one batch have the same rows for every task."""
+    """Flatten a gradient; sparse gradients of one batch have the same rows for every task."""
     return (gradient.coalesce().values() if gradient.is_sparse else gradient).flatten()
 
 
-def common_cosine(one: Tensor, two: Tensor) -> float | None:
-    """Cosine of two gradients over the numbers that both tasks train; None where there is none.
+def common_cosine(first: Tensor, second: Tensor) -> float | None:
+    """Compute the cosine of two gradients over the numbers that both tasks train; None if there are no such numbers.
 
-    What only one of two tasks moves (its own gate, the embedding of an id that the other did not see) says nothing about conflict,
-    and would only shrink the cosine.
+    A number that only one of two tasks trains (in its own gate, or in the embedding of an id that the other has no row of) is no
+    sign of conflict. It would only make the cosine smaller.
 
     >>> common_cosine(torch.tensor([1.0, 0.0, 5.0]), torch.tensor([-1.0, 1.0, 0.0]))
     -1.0
     """
-    both = (one != 0) & (two != 0)
+    both = (first != 0) & (second != 0)
     if not both.any():
         return None
-    a, b = one[both].double(), two[both].double()
+    a, b = first[both].double(), second[both].double()
     return float((a / a.norm()) @ (b / b.norm()))
 
 
 def conflict_report(cosines: dict[tuple[str, int, int], list[list[float]]], tasks: Sequence[str]) -> list[Conflict]:
-    """For each layer and pair of tasks: mean cosine, its standard error over batches, and the share of batches below 0.
+    """Report the mean cosine of each layer and pair of tasks, its standard error over batches, and the share of batches below 0.
 
-    ``cosines`` holds, by layer and pair, a list for each replica of the cosines of its batches.
+    ``cosines`` holds, by layer and pair, a list for each replica with the cosines of its batches.
     """
     report = []
     for (layer, a, b), by_replica in cosines.items():
-        value = np.concatenate([np.asarray(found, dtype=np.float64) for found in by_replica])
+        value = np.concatenate([np.asarray(cosines_of_replica, dtype=np.float64) for cosines_of_replica in by_replica])
         if len(value):
             report.append(
                 Conflict(
@@ -147,14 +152,16 @@ def conflict_report(cosines: dict[tuple[str, int, int], list[list[float]]], task
                     mean=float(value.mean()),
                     se=standard_error(value),
                     below_zero=float((value < 0).mean()),
-                    by_replica=[float(np.mean(found)) if len(found) else None for found in by_replica],
+                    by_replica=[
+                        float(np.mean(cosines_of_replica)) if len(cosines_of_replica) else None for cosines_of_replica in by_replica
+                    ],
                 )
             )
     return report
 
 
 def standard_error(value: np.ndarray) -> float | None:
-    """Of the mean; None for one value."""
+    """Compute the standard error of the mean; None for one value."""
     return float(value.std(ddof=1) / len(value) ** 0.5) if len(value) > 1 else None
 
 
@@ -168,11 +175,11 @@ def look_ahead(
     loss_T: Tensor,
     by: FunnelLosses,
 ) -> np.ndarray:
-    """Z[i, j] = 1 - L_j(after a step for task i) / L_j(before), affinity_TT; NaN where a task has no row in the batch.
+    """Compute Z[i, j] = 1 - L_j(after a step for task i) / L_j(before), affinity_TT; NaN if a task has no row in the batch.
 
-    Fifty et al., "Efficiently Identifying Task Groupings for Multi-Task Learning", NeurIPS 2021, inter-task affinity: only the
-    shared parameters move. Departure: all steps have one length, .001 of that of the shared parameters, so that tasks with large
-    gradients do not seem the most helpful; the paper takes the optimizer's step while training.
+    This is the inter-task affinity of Fifty et al., "Efficiently Identifying Task Groupings for Multi-Task Learning", NeurIPS 2021:
+    only the shared parameters move. Departure: all steps have the same length, .001 of the length of the shared parameters, so that
+    tasks with large gradients do not seem the most helpful. The paper takes the optimizer's step during training.
     """
     names = [name for layer in layers.values() for name in layer]
     length = STEP * _norm([values[name] for name in names])
@@ -192,9 +199,9 @@ def _norm(values: Sequence[Tensor]) -> float:
 
 
 def affinity_report(affinity_STT: np.ndarray, tasks: Sequence[str]) -> list[Affinity]:
-    """Mean and standard error over batches (and replicas) of what a step for task ``of`` does to the loss of task ``on``.
+    """Report how a step for task ``of`` changes the loss of task ``on``: mean and standard error over batches and replicas.
 
-    Positive: it falls. ``affinity_STT`` has a matrix a batch.
+    A positive number means that the loss falls. ``affinity_STT`` has a matrix for each batch.
     """
     report = []
     for i, of in enumerate(tasks):
@@ -214,7 +221,7 @@ class Pulls(NamedTuple):
 
 
 def pulls_report(model: MultiTaskModel, split: Split, affinity: bool = True) -> Pulls:
-    """Conflict and affinity between the tasks of each replica; empty where nothing is shared."""
+    """Measure conflict and affinity between the tasks of each replica; both are empty if tasks share no parameters."""
     names = model.problem.task_names
     if model.scheme.one_model_per_task or len(names) < 2:
         return Pulls([], [])
@@ -232,5 +239,5 @@ def pulls_report(model: MultiTaskModel, split: Split, affinity: bool = True) -> 
                 cosines[key][m].append(cosine)
             if affinity:
                 steps.append(look_ahead(model, values, batch, layers, gradients, loss_T, by))
-    found = affinity_report(np.stack(steps), names) if steps else []
-    return Pulls(conflict_report(cosines, names), found)
+    affinities = affinity_report(np.stack(steps), names) if steps else []
+    return Pulls(conflict_report(cosines, names), affinities)

@@ -1,4 +1,4 @@
-"""What is wrong, in plain words: each rule reads what was measured, and raises alarms by the thresholds beside this file."""
+"""The rules of this module raise alarms: each rule compares the measured numbers with the thresholds in thresholds.py."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ from manygate.results.inspection import Alarm, Inspection
 from manygate.text import count_of
 
 
-def collapsed_gates(found: Inspection) -> Iterator[Alarm]:
-    """A task whose gate gives nearly all weight to one expert, on most rows."""
-    uses = [(entry, use) for entry in found.gates or [] for use in entry.tasks if use.polarised is not None]
+def collapsed_gates(inspection: Inspection) -> Iterator[Alarm]:
+    """Raise an alarm for each task whose gate gives nearly all weight to one expert, in the mean or on most rows."""
+    uses = [(entry, use) for entry in inspection.gates or [] for use in entry.tasks if use.polarised is not None]
     for task, group in grouped(uses, lambda pair: pair[1].task):
         group = [(entry, use) for entry, use in group if not on_own_expert(entry, use)]
         fallen = [(entry, use) for entry, use in group if max(use.mean) > COLLAPSED_WEIGHT]
@@ -58,7 +58,7 @@ def collapsed_gates(found: Inspection) -> Iterator[Alarm]:
                 task=task,
                 gates=[gate_numbers(entry, use) for entry, use in fallen],
             )
-        if split and found.gate == "softmax":
+        if split and inspection.gate == "softmax":
             yield alarm(
                 "polarised_gate",
                 "warning",
@@ -72,37 +72,37 @@ def collapsed_gates(found: Inspection) -> Iterator[Alarm]:
             )
 
 
-def unused_experts(found: Inspection) -> Iterator[Alarm]:
-    """Experts that no task uses."""
-    idle = [entry for entry in found.gates or [] if entry.unused]
+def unused_experts(inspection: Inspection) -> Iterator[Alarm]:
+    """Raise an alarm if there are experts that no task uses."""
+    idle = [entry for entry in inspection.gates or [] if entry.unused]
     if idle:
-        most = max(entry.unused_share or 0.0 for entry in idle)
-        told = "; ".join(f"{level_name(entry.replica, entry.level)} {numbered('expert', entry.unused)}" for entry in idle)
+        largest_share = max(entry.unused_share or 0.0 for entry in idle)
+        unused = "; ".join(f"{level_name(entry.replica, entry.level)} {numbered('expert', entry.unused)}" for entry in idle)
         yield alarm(
             "unused_expert",
-            "serious" if most >= 0.5 else "warning",
+            "serious" if largest_share >= 0.5 else "warning",
             "Experts that no task uses",
-            f"Their mean weight is below {UNUSED_WEIGHT:g} in every task's gate that may use them: {told}. They cost time and "
+            f"Their mean weight is below {UNUSED_WEIGHT:g} in every task's gate that may use them: {unused}. They cost time and "
             "memory, and change little.",
             "Train with fewer --experts, or keep them in use: --gate-dropout 0.1, --importance-weight 0.1.",
             levels=[{"replica": entry.replica, "level": entry.level, "experts": entry.unused} for entry in idle],
         )
 
 
-def dead_units(found: Inspection) -> Iterator[Alarm]:
-    """Networks most of whose units are zero on every row, or nearly always."""
-    if found.dead is None:
+def dead_units(inspection: Inspection) -> Iterator[Alarm]:
+    """Raise an alarm for the networks where most units are zero on every row, or nearly all outputs are zero."""
+    if inspection.dead is None:
         return
-    gone = {(tower.replica, f"tower of {tower.task}") for tower in found.dead.towers}
+    gone = {(tower.replica, f"tower of {tower.task}") for tower in inspection.dead.towers}
     networks = [
         (layer, network)
-        for layer in found.dead.layers
+        for layer in inspection.dead.layers
         for network in layer.networks
         if network.dead >= DEAD_UNITS or network.zeros > MOSTLY_ZERO
         if (layer.replica, network.name) not in gone
     ]
     for part, group in grouped(networks, lambda layer_and_network: layer_and_network[0].part):
-        told = "; ".join(
+        shares = "; ".join(
             f"replica {layer.replica + 1}, {network.name}: {percent(network.dead)} of {network.units} units are zero on every row, "
             f"{percent(network.zeros)} of all its outputs"
             for layer, network in group[:6]
@@ -112,7 +112,7 @@ def dead_units(found: Inspection) -> Iterator[Alarm]:
             "dead_units",
             "serious" if any(network.dead > MOSTLY_ZERO for _, network in group) else "warning",
             f"Dead units in {named(part)}",
-            f"{told}{more}. What is zero on every row learns no more (HoME saw more than {percent(MOSTLY_ZERO)} of zeros in "
+            f"{shares}{more}. What is zero on every row learns no more (HoME saw more than {percent(MOSTLY_ZERO)} of zeros in "
             "collapsed experts).",
             "Try --expert-norm (HoME's remedy: normalised experts with Swish), a smaller --learning-rate, --clip-norm 1, or "
             "--warmup 0.05.",
@@ -123,9 +123,9 @@ def dead_units(found: Inspection) -> Iterator[Alarm]:
         )
 
 
-def dead_towers(found: Inspection) -> Iterator[Alarm]:
-    """Tasks that get the same prediction on every row."""
-    for task, group in grouped(found.dead.towers if found.dead else [], lambda tower: tower.task):
+def dead_towers(inspection: Inspection) -> Iterator[Alarm]:
+    """Raise an alarm for each task with the same prediction on every row."""
+    for task, group in grouped(inspection.dead.towers if inspection.dead else [], lambda tower: tower.task):
         why = "; ".join(f"replica {tower.replica + 1}: {tower.why}" for tower in group)
         yield alarm(
             "dead_tower",
@@ -138,23 +138,23 @@ def dead_towers(found: Inspection) -> Iterator[Alarm]:
         )
 
 
-def identical_experts(found: Inspection) -> Iterator[Alarm]:
-    """Experts of one level that give the same outputs."""
+def identical_experts(inspection: Inspection) -> Iterator[Alarm]:
+    """Raise an alarm if experts of one level give the same outputs."""
     pairs = [
         (entry, a, b)
-        for entry in found.experts or []
+        for entry in inspection.experts or []
         for a, row in enumerate(entry.cka)
         for b, cka in enumerate(row[:a])
         if (cka or 0) > IDENTICAL and (entry.cosine[a][b] or 0) > IDENTICAL
     ]
     if pairs:
-        told = "; ".join(f"{level_name(entry.replica, entry.level)} {numbered('expert', [b, a])}" for entry, a, b in pairs[:6])
+        alike = "; ".join(f"{level_name(entry.replica, entry.level)} {numbered('expert', [b, a])}" for entry, a, b in pairs[:6])
         more = f"; and {len(pairs) - 6} more pairs" if len(pairs) > 6 else ""
         yield alarm(
             "identical_experts",
             "warning",
             "Experts that do the same",
-            f"Their outputs agree on every row looked at (linear CKA and cosine above {IDENTICAL:g}): {told}{more}. One of them "
+            f"Their outputs agree on every row looked at (linear CKA and cosine above {IDENTICAL:g}): {alike}{more}. One of them "
             "would do.",
             "Train with fewer --experts, or set them apart: --dropout, another --seed, a larger --learning-rate at the start.",
             pairs=[
@@ -170,9 +170,9 @@ def identical_experts(found: Inspection) -> Iterator[Alarm]:
         )
 
 
-def noise_tasks(found: Inspection) -> Iterator[Alarm]:
-    """Tasks that are predicted no better than by chance."""
-    for task in found.noise or []:
+def noise_tasks(inspection: Inspection) -> Iterator[Alarm]:
+    """Raise an alarm for each task that the model predicts no better than chance, or that has too few rows to judge."""
+    for task in inspection.noise or []:
         if task.verdict == "better":
             continue
         noise = task.verdict == "noise"
@@ -196,52 +196,52 @@ def noise_tasks(found: Inspection) -> Iterator[Alarm]:
         )
 
 
-def conflicts(found: Inspection) -> Iterator[Alarm]:
-    """Pairs of tasks that pull shared parameters apart."""
-    strong = [one for one in found.conflict or [] if one.mean < CONFLICT and one.below_zero >= CONFLICT_BATCHES]
-    for pair, group in grouped(strong, lambda one: " and ".join(one.tasks)):
-        told = ", ".join(f"{one.layer} {one.mean:.2f}" for one in group)
+def conflicts(inspection: Inspection) -> Iterator[Alarm]:
+    """Raise an alarm for each pair of tasks whose gradients on shared parameters have opposite directions."""
+    strong = [entry for entry in inspection.conflict or [] if entry.mean < CONFLICT and entry.below_zero >= CONFLICT_BATCHES]
+    for pair, group in grouped(strong, lambda entry: " and ".join(entry.tasks)):
+        cosines = ", ".join(f"{entry.layer} {entry.mean:.2f}" for entry in group)
         yield alarm(
             "conflict",
             "warning",
             f"{pair} pull against each other",
-            f"Their gradients point apart on nearly every batch; mean cosine by layer: {told}.",
+            f"Their gradients point apart on nearly every batch; mean cosine by layer: {cosines}.",
             "Give tasks experts of their own (--architecture ple), more --task-experts, or embeddings of their own (stem); "
             "see what each gains alone with manygate compare.",
             layers=group,
         )
 
 
-def collapsed_embeddings(found: Inspection) -> Iterator[Alarm]:
-    """Tables that lie in a few of their dimensions."""
+def collapsed_embeddings(inspection: Inspection) -> Iterator[Alarm]:
+    """Raise an alarm for each feature whose embeddings use only a few of their dimensions."""
     fallen = [
-        one
-        for one in found.embeddings or []
-        if one.possible >= FEWEST_DIMENSIONS and max(one.plain.share or 0.0, one.by_use.share or 0.0) < COLLAPSED_RANK
+        table
+        for table in inspection.embeddings or []
+        if table.possible >= FEWEST_DIMENSIONS and max(table.plain.share or 0.0, table.by_use.share or 0.0) < COLLAPSED_RANK
     ]
-    for feature, group in grouped(fallen, lambda one: one.feature):
-        told = "; ".join(
-            f"replica {one.replica + 1}{'' if one.of == 'shared' else ', ' + one.of}: {one.plain.rank:.1f} of {one.possible}"
-            for one in group
+    for feature, group in grouped(fallen, lambda table: table.feature):
+        ranks = "; ".join(
+            f"replica {item.replica + 1}{'' if item.of == 'shared' else ', ' + item.of}: {item.plain.rank:.1f} of {item.possible}"
+            for item in group
         )
         yield alarm(
             "collapsed_embedding",
             "warning",
             f"The embedding of {feature} has collapsed",
-            f"Its vectors lie in few of their dimensions (effective rank {told}).",
+            f"Its vectors lie in few of their dimensions (effective rank {ranks}).",
             "A smaller --dim would do; or try a smaller --learning-rate, less --weight-decay, or embeddings of their own for the "
             "tasks (--architecture stem).",
             feature=feature,
             tables=[
                 {
-                    "replica": one.replica,
-                    "feature": one.feature,
-                    "of": one.of,
-                    "dim": one.dim,
-                    "possible": one.possible,
-                    "rank": one.plain.rank,
+                    "replica": table.replica,
+                    "feature": table.feature,
+                    "of": table.of,
+                    "dim": table.dim,
+                    "possible": table.possible,
+                    "rank": table.plain.rank,
                 }
-                for one in group
+                for table in group
             ],
         )
 
@@ -262,8 +262,8 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def raise_alarms(found: Inspection) -> list[Alarm]:
-    """Every alarm that the measured parts of a document give, the most severe first."""
-    rules = RULES if found.rows >= FEWEST_ROWS else (few_rows, noise_tasks)
-    alarms = [alarm for rule in rules for alarm in rule(found)]
+def raise_alarms(inspection: Inspection) -> list[Alarm]:
+    """Raise all alarms for the measured parts of an inspection, the most severe first."""
+    rules = RULES if inspection.rows >= FEWEST_ROWS else (few_rows, noise_tasks)
+    alarms = [alarm for rule in rules for alarm in rule(inspection)]
     return sorted(alarms, key=lambda alarm: SEVERITIES.index(alarm.severity))

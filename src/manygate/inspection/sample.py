@@ -1,4 +1,7 @@
-"""The rows to look at: spread evenly over a log, the same every time, and the segments that a column divides them into."""
+"""This module samples the rows to inspect, and divides them into segments by the values of a column.
+
+The rows are spread evenly over a log, and are the same every time.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ from manygate.errors import InputError, setting
 
 SEGMENTS = 10
 BINS = 5
-"""Parts of equal size that a column of fractions or times is cut into."""
+"""The number of parts of equal size that a column of fractions or times is cut into."""
 
 
 def read_sample(encoder: Encoder, log: Any, rows: int, by: str | None = None) -> tuple[str, int, Rows, pa.Array | None]:
-    """At most ``rows`` labelled rows of a log (of a data set the test part), encoded as serving would see them.
+    """Read at most ``rows`` labelled rows of a log, or of the test part of a data set, encoded as they are for serving.
 
-    Returns the log's name, how many rows it has, the encoded rows and, beside them, the column ``by``.
+    Returns the log's name, the number of its rows, the encoded rows and their values in the column ``by``.
     """
     table = open_sources(log, DataConfig()).test or open_table(log, types=encoder.types)
     columns = encoder.schema.evaluated_columns
@@ -36,16 +39,16 @@ def read_sample(encoder: Encoder, log: Any, rows: int, by: str | None = None) ->
     table.require_rows()
     encoder.check(table.arrow_schema, table.name, columns)
     total = table.count() or _count(table)
-    chosen = np.unique(np.linspace(0, total - 1, min(rows, total)).round().astype(np.int64))
-    parts, segment, start = [], [], 0
-    for place, batch in table.batches(list(dict.fromkeys([*columns, *([by] if by else [])]))):
-        here = chosen[(chosen >= start) & (chosen < start + batch.num_rows)] - start
+    sampled = np.unique(np.linspace(0, total - 1, min(rows, total)).round().astype(np.int64))
+    parts, segments, start = [], [], 0
+    for path, batch in table.batches(list(dict.fromkeys([*columns, *([by] if by else [])]))):
+        rows_of_batch = sampled[(sampled >= start) & (sampled < start + batch.num_rows)] - start
         start += batch.num_rows
-        if len(here):
-            taken = batch.take(pa.array(here))
-            parts.append(encoder.encode(taken, place, bias=False))
-            segment.append(taken.column(by) if by else None)
-    return table.name, total, Rows.concat(parts), pa.chunked_array(segment).combine_chunks() if by else None
+        if len(rows_of_batch):
+            taken = batch.take(pa.array(rows_of_batch))
+            parts.append(encoder.encode(taken, path, bias=False))
+            segments.append(taken.column(by) if by else None)
+    return table.name, total, Rows.concat(parts), pa.chunked_array(segments).combine_chunks() if by else None
 
 
 def _count(table: Table) -> int:
@@ -53,9 +56,9 @@ def _count(table: Table) -> int:
 
 
 def segments_of(column: pa.Array) -> list[tuple[str, np.ndarray]]:
-    """The largest segments of a column, at most 10, the largest first: a name and the rows that belong to it.
+    """List the largest segments of a column, at most 10, the largest first: the name of each and a mask of its rows.
 
-    A column of fractions or of times with more than 10 values is cut in 5 parts of about the same size.
+    A column of fractions or of times with more than 10 values is cut into 5 parts of about the same size.
 
     >>> [(name, rows.tolist()) for name, rows in segments_of(pa.array(["b", "a", "b", None]))]
     [('b', [True, False, True, False]), ('a', [False, True, False, False]), ('null', [False, False, False, True])]
@@ -65,22 +68,24 @@ def segments_of(column: pa.Array) -> list[tuple[str, np.ndarray]]:
         return _cut(column)
     text = column.cast(pa.string()) if not pt.is_string(kind) else column
     text = pc.fill_null(text, "null")
-    counts = sorted(pc.value_counts(text).to_pylist(), key=lambda one: (-one["counts"], one["values"] == "null", one["values"]))
-    return [(one["values"], pc.equal(text, one["values"]).to_numpy(zero_copy_only=False)) for one in counts[:SEGMENTS]]
+    counts = sorted(
+        pc.value_counts(text).to_pylist(), key=lambda count: (-count["counts"], count["values"] == "null", count["values"])
+    )
+    return [(count["values"], pc.equal(text, count["values"]).to_numpy(zero_copy_only=False)) for count in counts[:SEGMENTS]]
 
 
 def _cut(column: pa.Array) -> list[tuple[str, np.ndarray]]:
-    """Parts of equal size, from the lowest values to the highest; nulls and NaN last."""
+    """Cut a column into parts of equal size, from the lowest values to the highest; nulls and NaN make the last part."""
     if pt.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
     known_N = column.is_valid().to_numpy(zero_copy_only=False)
     order = pc.sort_indices(column).to_numpy()[: known_N.sum()]  # nulls come last
-    found = []
+    parts = []
     for part in np.array_split(order, BINS):
         rows_N = np.zeros(len(column), dtype=bool)
         rows_N[part] = True
-        found.append((f"{_short(column[int(part[0])])} to {_short(column[int(part[-1])])}", rows_N))
-    return [*found, ("null", ~known_N)] if not known_N.all() else found
+        parts.append((f"{_short(column[int(part[0])])} to {_short(column[int(part[-1])])}", rows_N))
+    return [*parts, ("null", ~known_N)] if not known_N.all() else parts
 
 
 def _short(value: pa.Scalar) -> str:

@@ -1,6 +1,8 @@
-"""Whether embeddings use the dimensions that they have. Shape suffixes: V rows of a table, D its width, K copies.
+"""This module measures how many of their dimensions the embedding tables use.
 
-Guo et al., "On the Embedding Collapse When Scaling up Recommendation Models", ICML 2024: tables come to lie in a few dimensions.
+Shape suffixes: V rows of a table, D its width, K copies.
+
+Guo et al., "On the Embedding Collapse When Scaling up Recommendation Models", ICML 2024: tables use a few dimensions only.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from manygate.results.inspection import EmbeddingSpectrum, SingularValues, Spect
 
 
 def effective_rank(value_D: np.ndarray) -> float:
-    """exp of the entropy of the singular values over their sum (Roy & Vetterli, "The effective rank", EUSIPCO 2007); 0 for zeros.
+    """Compute the effective rank: exp of the entropy of the singular values divided by their sum; 0 if all are zero.
+
+    Roy & Vetterli, "The effective rank", EUSIPCO 2007.
 
     >>> round(effective_rank(np.array([1.0, 1.0, 0.0])), 6), effective_rank(np.array([0.0, 0.0]))
     (2.0, 0.0)
@@ -28,10 +32,12 @@ def effective_rank(value_D: np.ndarray) -> float:
 
 
 def spectrum(table_VD: np.ndarray, count_V: np.ndarray) -> Spectrum:
-    """Singular values of a table's rows that were seen, plain and weighted by how often: {seen, possible, plain, by_use}.
+    """Compute the spectrum of the rows of a table that occur in the inspected rows: {seen, possible, plain, by_use}.
 
-    Each of both is {rank, share, values}: effective rank, that over the largest possible (the smaller of rows seen and width), and
-    the singular values over the largest. Rows are not centred: that all ids point one way is a collapse, too.
+    ``plain`` and ``by_use`` are {rank, share, values}; ``by_use`` weights each row of the table by how often it occurs. ``rank`` is
+    the effective rank. ``share`` is the rank divided by ``possible``, the smaller of the number of rows that occur and the width.
+    ``values`` are the singular values divided by the largest. The rows are not centred: if all ids have embeddings of the same
+    direction, the table has collapsed, too.
     """
     seen_VD, count = table_VD[count_V > 0].astype(np.float64), count_V[count_V > 0]
     possible = min(seen_VD.shape)
@@ -55,21 +61,21 @@ def _values(table_VD: np.ndarray) -> SingularValues:
 
 
 def use_counts(rows: Rows, inputs: Sequence[Input]) -> dict[str, np.ndarray]:
-    """How often each row of each feature's table is used, by feature; null and out-of-vocabulary included."""
+    """Count how often each row of each feature's table is used, by feature; null and out-of-vocabulary included."""
     kinds = {kind: [i.name for i in inputs if i.kind == kind] for kind in ("sparse", "bag")}
-    found = {}
+    counts = {}
     for feature in inputs:
         if feature.kind == "sparse":
-            found[feature.name] = np.bincount(rows.id_BS[:, kinds["sparse"].index(feature.name)], minlength=feature.rows)
+            counts[feature.name] = np.bincount(rows.id_BS[:, kinds["sparse"].index(feature.name)], minlength=feature.rows)
         elif feature.kind == "bag":
-            found[feature.name] = np.bincount(rows.bags[kinds["bag"].index(feature.name)][0], minlength=feature.rows)
-    return found
+            counts[feature.name] = np.bincount(rows.bags[kinds["bag"].index(feature.name)][0], minlength=feature.rows)
+    return counts
 
 
 def embedding_report(model: MultiTaskModel, rows: Rows) -> list[EmbeddingSpectrum]:
-    """The spectrum of each table of each replica: {replica, feature, of, dim, seen, possible, plain, by_use}.
+    """Report the spectrum of each table of each replica: {replica, feature, of, dim, seen, possible, plain, by_use}.
 
-    ``of`` says whose table it is where tasks have their own: a task, or ``shared``.
+    ``of`` is the task that owns the table, or ``shared``.
     """
     counts, report = use_counts(rows, model.problem.inputs), []
     copies, tasks = model.embedding.copies, model.problem.task_names
@@ -77,13 +83,13 @@ def embedding_report(model: MultiTaskModel, rows: Rows) -> list[EmbeddingSpectru
         for dim in model.embedding.dims:
             table_VD, start = model.parameters[f"embedding.{dim}"].detach()[:, m].cpu().numpy(), 0
             for feature in (i for i in model.embedding.chosen if i.dim == dim):
-                own_VKD = table_VD[start : start + feature.rows].reshape(feature.rows, copies, dim)
+                feature_VKD = table_VD[start : start + feature.rows].reshape(feature.rows, copies, dim)
                 start += feature.rows
                 for k in range(copies):
-                    of = tasks[member.tasks[0]] if len(model.members) > model.replicas else _owner(k, copies, tasks)
-                    found = spectrum(own_VKD[:, k], counts[feature.name])
-                    owned = {"replica": member.replica, "feature": feature.name, "of": of, "dim": dim}
-                    report.append(EmbeddingSpectrum(**owned, **dict(found)))
+                    owner = tasks[member.tasks[0]] if len(model.members) > model.replicas else _owner(k, copies, tasks)
+                    measures = spectrum(feature_VKD[:, k], counts[feature.name])
+                    owned = {"replica": member.replica, "feature": feature.name, "of": owner, "dim": dim}
+                    report.append(EmbeddingSpectrum(**owned, **dict(measures)))
     return report
 
 

@@ -1,4 +1,4 @@
-"""One replica on all rows looked at: logits, gates, zeros of every layer, outputs of the experts.
+"""This module runs one replica on all inspected rows, and collects logits, gates, zeros of every layer and outputs of the experts.
 
 Shape suffixes: N rows, B rows of a batch, T tasks, E experts or networks side by side, H units.
 """
@@ -26,12 +26,12 @@ from manygate.results.inspection import DeadTower, LayerUnits, LevelGates, Liken
 
 ROWS_AT_ONCE = 2_048
 EXPERT_ROWS = 2_048
-"""Rows whose expert outputs are kept, to be compared."""
+"""The number of rows for which expert outputs are kept; the experts are compared on these rows."""
 
 
 @dataclass
 class Level:
-    """One level's task gates on all rows, and the experts that each task's gate sees."""
+    """The task gates of a level on all rows, and the experts that each task's gate sees."""
 
     name: str
     gate_NTE: np.ndarray
@@ -40,7 +40,10 @@ class Level:
 
 @dataclass
 class Survey:
-    """What a member (see :class:`manygate.model.replicas.Member`) did on all rows; names are those that a reader sees."""
+    """The measurements of a member (see :class:`manygate.model.replicas.Member`) on all rows.
+
+    The names of levels are the names in the report.
+    """
 
     tasks: tuple[str, ...]
     logit_NT: np.ndarray
@@ -52,9 +55,9 @@ class Survey:
 
 @torch.no_grad()
 def survey(model: MultiTaskModel, m: int, split: Split) -> Survey:
-    """Run member m over a split once, watching."""
+    """Run member m once over a split, and record the outputs of its layers."""
     values, member = member_values(model, m), model.members[m]
-    places, stride = _places(model.trunk), -(-len(split) // EXPERT_ROWS)
+    level_names, stride = _layer_names(model.trunk), -(-len(split) // EXPERT_ROWS)
     logits: list[Tensor] = []
     gates: list[list[Tensor]] = []
     zeros: dict[str, Zeros] = {}
@@ -70,16 +73,16 @@ def survey(model: MultiTaskModel, m: int, split: Split) -> Survey:
                     zeros.setdefault(name, Zeros()).add(hidden_BEH)
             for name, expert_BEH in seen.expert.items():
                 experts.setdefault(name, []).append(expert_BEH[::stride].clone())
-            own = run_trunk(model, values, x_BD, bias_BC, gates=True)
-            sees = sees or _seen_experts(model.trunk, own, take() if own else Seen())
-            gates = gates or [[] for _ in own]
-            for level, gate_BTE in zip(gates, own, strict=True):
+            task_gates = run_trunk(model, values, x_BD, bias_BC, gates=True)
+            sees = sees or _seen_experts(model.trunk, task_gates, take() if task_gates else Seen())
+            gates = gates or [[] for _ in task_gates]
+            for level, gate_BTE in zip(gates, task_gates, strict=True):
                 level.append(gate_BTE)
     return Survey(
         tasks=tuple(model.problem.task_names[t] for t in member.tasks),
         logit_NT=torch.cat(logits).float().cpu().numpy(),
         levels=[
-            Level(places.get(name, name), torch.cat(parts).float().cpu().numpy(), seen_by)
+            Level(level_names.get(name, name), torch.cat(parts).float().cpu().numpy(), seen_by)
             for (name, seen_by), parts in zip(sees, gates, strict=True)
         ],
         zeros={name: counted.share() for name, counted in zeros.items()},
@@ -87,14 +90,14 @@ def survey(model: MultiTaskModel, m: int, split: Split) -> Survey:
     )
 
 
-def _seen_experts(trunk: nn.Module, own: Sequence[Tensor], seen: Seen) -> list[tuple[str, list[tuple[int, ...]]]]:
-    """For each level of task gates, the name of its level and the experts that each gate sees.
+def _seen_experts(trunk: nn.Module, task_gates: Sequence[Tensor], seen: Seen) -> list[tuple[str, list[tuple[int, ...]]]]:
+    """List, for each level of task gates, the module name of the level and the experts that each gate sees.
 
-    Gates that a scheme gives for its tasks are found again among what its :class:`Gates` gave; a scheme whose gates are of another
-    kind is taken to see the experts to which it gives weight.
+    The function looks for the :class:`Gates` module with the same outputs as the task gates of the scheme. If there is none, the
+    gates are of another kind, and a gate is assumed to see the experts to which it gives weight.
     """
-    found = []
-    for index, gate_BTE in enumerate(own):
+    levels = []
+    for index, gate_BTE in enumerate(task_gates):
         tasks = gate_BTE.shape[1]
         alike = [
             (name, module)
@@ -103,52 +106,52 @@ def _seen_experts(trunk: nn.Module, own: Sequence[Tensor], seen: Seen) -> list[t
         ]
         if alike:
             name, module = alike[-1]
-            found.append((name.rpartition(".")[0], [module.sees[t if len(module.sees) > 1 else 0] for t in range(tasks)]))
+            levels.append((name.rpartition(".")[0], [module.sees[t if len(module.sees) > 1 else 0] for t in range(tasks)]))
             continue
         used_TE = (gate_BTE > 0).any(dim=0).tolist()
-        found.append((f"level {index + 1}", [tuple(e for e, used in enumerate(row) if used) for row in used_TE]))
-    return found
+        levels.append((f"level {index + 1}", [tuple(e for e, used in enumerate(row) if used) for row in used_TE]))
+    return levels
 
 
-def _same(all_BGE: Tensor, own_BTE: Tensor) -> bool:
-    if all_BGE.shape[2] != own_BTE.shape[2]:
+def _same(all_BGE: Tensor, task_BTE: Tensor) -> bool:
+    if all_BGE.shape[2] != task_BTE.shape[2]:
         return False
-    part_BTE = all_BGE.expand_as(own_BTE) if all_BGE.shape[1] == 1 else all_BGE[:, : own_BTE.shape[1]]
-    return part_BTE.shape == own_BTE.shape and torch.equal(part_BTE, own_BTE)
+    part_BTE = all_BGE.expand_as(task_BTE) if all_BGE.shape[1] == 1 else all_BGE[:, : task_BTE.shape[1]]
+    return part_BTE.shape == task_BTE.shape and torch.equal(part_BTE, task_BTE)
 
 
 def layer_name(trunk: nn.Module, module: str) -> str:
-    """A module's place in the words of the report: ``level 2``, ``towers``, ``bottom``, or its own path."""
-    places = _places(trunk)
-    found = [prefix for prefix in places if module == prefix or module.startswith(f"{prefix}.")]
-    return places[min(found, key=len)] if found else _plain(module)
+    """Return a module's name in the report: ``level 2``, ``towers``, ``bottom``, or its path."""
+    names = _layer_names(trunk)
+    prefixes = [prefix for prefix in names if module == prefix or module.startswith(f"{prefix}.")]
+    return names[min(prefixes, key=len)] if prefixes else _plain_name(module)
 
 
-def _places(trunk: nn.Module) -> dict[str, str]:
-    """Names for the levels, banks and networks of a trunk."""
+def _layer_names(trunk: nn.Module) -> dict[str, str]:
+    """Name the levels, banks and networks of a trunk."""
     levels = [name for name, module in trunk.named_modules() if isinstance(module, Mixture)]
     names = {name: f"level {index + 1}" if len(levels) > 1 else "experts" for index, name in enumerate(levels)}
     for name, module in trunk.named_modules():
         if isinstance(module, Experts | Units) and not any(name.startswith(f"{outer}.") for outer in names):
-            names[name] = _plain(name)
+            names[name] = _plain_name(name)
     return names
 
 
-def _plain(name: str) -> str:
+def _plain_name(name: str) -> str:
     path = name.removeprefix("architecture.")
     return "towers" if path.startswith("towers") else "shared layers below" if path.split(".")[0] == "lower" else path
 
 
-def layers_report(model: MultiTaskModel, found: Survey) -> list[LayerUnits]:
-    """Zeros of each hidden layer, network by network: {layer, part, networks: [{name, units, dead, mostly_zero, zeros}]}."""
+def layers_report(model: MultiTaskModel, survey_of_member: Survey) -> list[LayerUnits]:
+    """Report the zeros of each hidden layer: {layer, part, networks: [{name, units, dead, mostly_zero, zeros}]}."""
     report: list[LayerUnits] = []
     modules, depth = dict(model.trunk.named_modules()), Counter[str]()
-    for name, zero_EH in found.zeros.items():
+    for name, zero_EH in survey_of_member.zeros.items():
         part, owner = layer_name(model.trunk, name), _owner(name)
         depth[owner] += 1
         first = _first_expert(modules, name)
         if part == "towers":
-            names = [f"tower of {task}" for task in found.tasks]
+            names = [f"tower of {task}" for task in survey_of_member.tasks]
             names += [f"further tower {e + 1}" for e in range(len(zero_EH) - len(names))]
         elif first is not None:
             names = [f"expert {first + e + 1}" for e in range(len(zero_EH))]
@@ -159,35 +162,35 @@ def layers_report(model: MultiTaskModel, found: Survey) -> list[LayerUnits]:
 
 
 def _owner(name: str) -> str:
-    """The network or bank whose layers are counted together."""
+    """Return the name of the network or bank that a layer belongs to."""
     return name.partition(".dropout")[0].removesuffix(".deeper")
 
 
 def _first_expert(modules: dict[str, nn.Module], name: str) -> int | None:
-    """The number, within its level, of the first expert of the bank that a layer belongs to; None outside levels."""
+    """Return the number, within its level, of the first expert of the bank that a layer belongs to; None outside levels."""
     for prefix, module in modules.items():
         if isinstance(module, Mixture) and name.startswith(f"{prefix}.banks."):
-            place = int(name.removeprefix(f"{prefix}.banks.").partition(".")[0])
+            bank_index = int(name.removeprefix(f"{prefix}.banks.").partition(".")[0])
             banks = [bank for bank in module.banks if isinstance(bank, Experts)]
-            return sum(bank.side_by_side * bank.experts for bank in banks[:place])
+            return sum(bank.side_by_side * bank.experts for bank in banks[:bank_index])
     return None
 
 
-def towers_report(found: Survey) -> list[DeadTower]:
-    """Tasks of a member whose tower is dead."""
-    layers = [zero_TH for name, zero_TH in found.zeros.items() if name.startswith("towers.")]
-    return dead_towers(found.logit_NT, layers, found.tasks)
+def towers_report(survey_of_member: Survey) -> list[DeadTower]:
+    """List the tasks of a member with a dead tower."""
+    layers = [zero_TH for name, zero_TH in survey_of_member.zeros.items() if name.startswith("towers.")]
+    return dead_towers(survey_of_member.logit_NT, layers, survey_of_member.tasks)
 
 
-def gates_report(found: Survey, weight_NT: np.ndarray) -> list[tuple[str, LevelGates]]:
-    """The name of every level with its gates; see :func:`manygate.inspection.gates.gate_report`."""
+def gates_report(survey_of_member: Survey, weight_NT: np.ndarray) -> list[tuple[str, LevelGates]]:
+    """Report the gates of every level, with its name; see :func:`manygate.inspection.gates.gate_report`."""
     return [
-        (level.name, gate_report(level.gate_NTE, weight_NT, level.sees, found.tasks))
-        for level in found.levels
+        (level.name, gate_report(level.gate_NTE, weight_NT, level.sees, survey_of_member.tasks))
+        for level in survey_of_member.levels
         if any(len(seen) > 1 for seen in level.sees)
     ]
 
 
-def experts_report(model: MultiTaskModel, found: Survey) -> list[tuple[str, Likeness]]:
-    """The name of each level, and how alike its experts are, or the networks that lie side by side."""
-    return [(layer_name(model.trunk, name), likeness(expert_NEH)) for name, expert_NEH in found.experts.items()]
+def experts_report(model: MultiTaskModel, survey_of_member: Survey) -> list[tuple[str, Likeness]]:
+    """Report how alike the experts of each level are, or the networks that lie side by side, with the level's name."""
+    return [(layer_name(model.trunk, name), likeness(expert_NEH)) for name, expert_NEH in survey_of_member.experts.items()]

@@ -1,4 +1,4 @@
-"""Dead units, dead towers and experts that are alike.
+"""This module detects dead units, dead towers and experts that are alike.
 
 Shape suffixes: B rows of a batch, N rows, E networks side by side, H units, T tasks.
 
@@ -37,8 +37,10 @@ class Zeros:
 
 
 def unit_report(zero_EH: np.ndarray, names: Sequence[str]) -> list[NetworkUnits]:
-    """Each network of a layer: its ``units``, the share that is ``dead`` (zero on every row), the share that is zero on more than
-    90 % of the rows (``mostly_zero``), and the share of all its outputs that are zero (``zeros``).
+    """Report each network of a layer: {name, units, dead, mostly_zero, zeros}.
+
+    ``dead`` is the share of units that are zero on every row, ``mostly_zero`` the share of units that are zero on more than 90 % of
+    the rows, and ``zeros`` the share of all outputs that are zero.
 
     >>> unit_report(np.array([[1.0, 0.5, 0.95, 0.0]]), ["expert 1"])[0].dead
     0.25
@@ -56,30 +58,31 @@ def unit_report(zero_EH: np.ndarray, names: Sequence[str]) -> list[NetworkUnits]
 
 
 def dead_towers(logit_NT: np.ndarray, tower_layers: Sequence[np.ndarray], tasks: Sequence[str]) -> list[DeadTower]:
-    """Tasks whose tower says nothing: every unit of one of its hidden layers is dead, or its logit is the same on every row.
+    """List the tasks with a dead tower: all units of a hidden layer are dead, or the logit is the same on every row.
 
     ``tower_layers`` holds, for each hidden layer, the share of rows on which each unit is zero, (T, H).
     """
-    found = []
+    towers = []
     for t, task in enumerate(tasks):
         logit_N = logit_NT[:, t].astype(np.float64)
         layers = [index + 1 for index, zero_TH in enumerate(tower_layers) if (zero_TH[t] == 1).all()]
         constant = float(np.ptp(logit_N)) <= CONSTANT_LOGIT * (1 + float(np.abs(logit_N).max()))
         if layers or constant:
-            silent = f"every unit of its hidden layer {layers[0]} is zero on every row" if layers else ""
-            why = silent or "its logit is the same on every row"
-            found.append(DeadTower(task=task, logit=float(logit_N.mean()), why=why))
-    return found
+            dead_layer = f"every unit of its hidden layer {layers[0]} is zero on every row" if layers else ""
+            why = dead_layer or "its logit is the same on every row"
+            towers.append(DeadTower(task=task, logit=float(logit_N.mean()), why=why))
+    return towers
 
 
 @torch.no_grad()
 def likeness(expert_NEH: Tensor) -> Likeness:
-    """How alike the outputs of the experts of a level are, for each pair: linear CKA and the cosine of the flattened outputs.
+    """Compare the outputs of each pair of experts of a level, by linear CKA and by the cosine of the flattened outputs.
 
     Kornblith et al., "Similarity of Neural Network Representations Revisited", ICML 2019: CKA(X, Y) = |Y'X|^2 / (|X'X| |Y'Y|) of
-    centred outputs, which a rotation or a scaling does not change. The cosine sums x . y over rows without centring, and is 1
-    only where one expert is a positive multiple of the other. Null where an expert gives nothing but zeros (cosine) or is constant
-    (CKA). ``scale`` is the root mean square of each expert's outputs; HoME found experts of very different scales.
+    centred outputs. A rotation or a scaling does not change it. The cosine sums x . y over rows without centring, and is 1 only if
+    one expert is a positive multiple of the other. A cosine is null if all outputs of an expert are zero; a CKA is null if the
+    outputs of an expert are constant. ``scale`` is the root mean square of each expert's outputs; HoME reports experts of very
+    different scales.
     """
     rows, experts, width = expert_NEH.shape
     scale_E = expert_NEH.double().square().mean(dim=(0, 2)).sqrt()
@@ -89,12 +92,12 @@ def likeness(expert_NEH: Tensor) -> Likeness:
     centred_NEH = x_NEH - x_NEH.mean(dim=0)
     centred_NF = centred_NEH.flatten(1)
     product_EE = torch.stack(
-        [(own_NH.T @ centred_NF).unflatten(1, (experts, width)).square().sum(dim=(0, 2)) for own_NH in centred_NEH.unbind(1)]
+        [(expert_NH.T @ centred_NF).unflatten(1, (experts, width)).square().sum(dim=(0, 2)) for expert_NH in centred_NEH.unbind(1)]
     )
-    own_E = product_EE.diagonal()
-    cka_EE = product_EE / (own_E.unsqueeze(1) * own_E).sqrt().clamp(min=1e-30)
-    silent_E, still_E = scale_E == 0, own_E <= (1e-6 * rows) ** 2
-    return Likeness(cka=_pairs(cka_EE, still_E), cosine=_pairs(cosine_EE, silent_E), scale=scale_E.tolist())
+    norm_E = product_EE.diagonal()
+    cka_EE = product_EE / (norm_E.unsqueeze(1) * norm_E).sqrt().clamp(min=1e-30)
+    zero_E, constant_E = scale_E == 0, norm_E <= (1e-6 * rows) ** 2
+    return Likeness(cka=_pairs(cka_EE, constant_E), cosine=_pairs(cosine_EE, zero_E), scale=scale_E.tolist())
 
 
 def _pairs(value_EE: Tensor, undefined_E: Tensor) -> list[list[float | None]]:
