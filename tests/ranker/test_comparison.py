@@ -88,6 +88,7 @@ def test_a_folder_gives_the_same_comparison_and_models(comparison, table, tmp_pa
     assert list(loaded) == list(comparison)
     for name in loaded:
         assert loaded[name].predict(table).equals(comparison[name].predict(table))
+        assert loaded[name].history_ == comparison[name].history_
     chosen = mg.Ranker.load(tmp_path / "run")
     assert (
         chosen.config.architecture

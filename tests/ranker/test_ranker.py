@@ -162,3 +162,76 @@ def test_the_version_is_the_package_s():
     from importlib.metadata import version
 
     assert mg.__version__ == version("manygate")
+
+
+def test_validation_rows_given_to_fit_are_those_that_calibrate_finds_again(table, tmp_path):
+    """A path is remembered, in a saved run too; a table in memory must be given again, and nothing is split anew."""
+    table.iloc[:400].to_parquet(tmp_path / "train.parquet")
+    table.iloc[400:].to_parquet(tmp_path / "other.parquet")
+    settings = {"task": "click", "ignore": ["like", "stay"], **SETTINGS}
+    by_path = mg.Ranker(**settings).fit(
+        tmp_path / "train.parquet", tmp_path / "other.parquet", out=tmp_path / "run", progress=False
+    )
+    assert by_path.calibrate(method="platt").rows == 200
+    assert mg.Ranker.load(tmp_path / "run").calibrate(method="platt").rows == 200
+    by_frame = mg.Ranker(**settings).fit(tmp_path / "train.parquet", table.iloc[400:], progress=False)
+    with pytest.raises(InputError, match="no log is given"):
+        by_frame.calibrate(method="platt")
+
+
+def test_a_trained_model_keeps_its_schema_when_it_is_fitted_again(table, tmp_path):
+    schema = mg.infer_schema(table, "click", ignore=["like", "stay"])
+    mg.Ranker(schema=schema, **SETTINGS).fit(table, out=tmp_path / "run", progress=False)
+    for ranker in (mg.Ranker.load(tmp_path / "run"), clone(mg.Ranker.load(tmp_path / "run"))):
+        assert ranker.fit(table, progress=False).schema.feature_names == ("item", "age")
+
+
+@pytest.mark.parametrize("name", ["architectures", "weightings", "weight_sweep", "log", "config_version"])
+def test_what_is_no_parameter_of_a_ranker_is_refused_and_not_ignored(name):
+    with pytest.raises(InputError, match=f"{name}: "):
+        mg.Ranker(**{name: 1})
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"), [({"resume": True}, "resume"), ({"overwrite": True}, "overwrite"), ({"on_epoch": [1]}, "on_epoch")]
+)
+def test_arguments_that_would_be_ignored_are_refused(table, more, problem):
+    with pytest.raises(InputError, match=problem):
+        mg.Ranker(task="click").fit(table, **more)
+
+
+def test_parameters_set_after_training_do_not_touch_the_trained_model(ranker, table):
+    before = ranker.score(table)
+    again = mg.Ranker.trained(ranker.predictor, ranker.document)
+    again.set_params(architecture="ple", monitor="click/log_loss", random_state=5)
+    assert again.score(table) == before
+    assert len(again.history_) == 2
+    assert again.config.seed == 5
+
+
+def test_without_a_model_it_has_no_model():
+    assert not hasattr(mg.Ranker(), "model")
+
+
+def test_scikit_learn_sees_whether_it_is_fitted(ranker):
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    check_is_fitted(ranker)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(mg.Ranker())
+
+
+@pytest.mark.parametrize(
+    ("metric", "problem"),
+    [
+        (mg.Metric("m", "binary", "max", "m", lambda y, p, w: 0.0), "better is 'max'"),
+        (mg.Metric("m", "binary", "higher", "m", lambda y, p: 0.0), "must take labels, predictions and weights"),
+        (mg.Metric("m", "binary", "higher", "m", lambda y, p, w: p), "return a number"),
+    ],
+)
+def test_a_metric_that_cannot_be_computed_is_named(ranker, table, metric, problem):
+    with pytest.raises(InputError, match=rf"metric 'mine': .*{problem}"):
+        ranker.evaluate(table, metrics={"mine": metric})
+    with pytest.raises(InputError, match="expected a mapping"):
+        ranker.evaluate(table, metrics=["auc"])

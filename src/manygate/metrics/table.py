@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from manygate.errors import raise_all
+from manygate.errors import InputError, raise_all
 from manygate.metrics import task
 from manygate.metrics.task import BINS, Floats, Kind, Weights, kept_rows
 from manygate.text import count_of
@@ -156,12 +156,14 @@ def task_metrics(
     for name, metric in table.items():
         if metric.kind == kind and (grouped or not metric.by_group):
             rows = (label_N, score_N, group_N, weight_N) if metric.by_group else columns
-            values[name] = float(metric.compute(*rows))
+            values[name] = _computed(name, metric, rows)
     return values, {name: _why_undefined(name, *kept_rows(*columns)) for name, value in values.items() if math.isnan(value)}
 
 
 def own_metrics(more: Mapping[str, Metric] | None) -> dict[str, Metric]:
     """Metrics of the user's own by name. Raises :class:`InputError` for a name that is taken, or a value that is no Metric."""
+    if more is not None and not isinstance(more, Mapping):
+        raise InputError(f"metrics: expected a mapping of names to manygate.Metric, found {type(more).__name__}.")
     taken = [f"metric {name!r}: there is a metric of this name. Choose another name." for name in more or {} if name in METRICS]
     wrong = [
         f"metric {name!r}: expected a manygate.Metric, found {type(value).__name__}. Wrap the function: "
@@ -170,7 +172,25 @@ def own_metrics(more: Mapping[str, Metric] | None) -> dict[str, Metric]:
         if not isinstance(value, Metric)
     ]
     raise_all(taken + wrong)
+    raise_all(
+        f"metric {name!r}: kind is {metric.kind!r} and better is {metric.better!r}; "
+        "expected binary or regression, and higher, lower or one."
+        for name, metric in (more or {}).items()
+        if metric.kind not in ("binary", "regression") or metric.better not in ("higher", "lower", "one")
+    )
     return dict(more or {})
+
+
+def _computed(name: str, metric: Metric, rows: tuple[Any, ...]) -> float:
+    """The value of a metric; what goes wrong in a metric of the user's own is an error that names it."""
+    if name in METRICS:
+        return metric.compute(*rows)
+    try:
+        return float(metric.compute(*rows))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"metric {name!r}: its function must take labels, predictions and weights and return a number ({error})."
+        ) from error
 
 
 def _why_undefined(name: str, label_N: Floats, score_N: Floats, weight_N: Floats) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from manygate.config import RunConfig
-from manygate.errors import InputError
+from manygate.errors import InputError, raise_all
 from manygate.schema import Schema
 from manygate.training.progress import ProgressMode
 
@@ -35,10 +35,12 @@ def progress_mode(progress: ProgressMode | bool | None) -> ProgressMode:
     return progress
 
 
-def build_config(keywords: Mapping[str, Any], log: Any = None) -> RunConfig:
+def build_config(keywords: Mapping[str, Any], log: Any = None, valid: Any = None, test: Any = None) -> RunConfig:
     """The settings that keyword parameters give; ``random_state`` is another name of ``seed``.
 
-    Parameters that have their default count as not given. A path to a log becomes part of the settings.
+    Parameters that have their default count as not given. Paths become part of the settings, so that a later command finds the same
+    validation rows again. Where a part of the log is a table in memory, the settings name no log at all: splitting it anew would
+    take rows that trained the model for validation rows.
     """
     settings = dict(keywords)
     settings.pop("schema", None)
@@ -51,13 +53,23 @@ def build_config(keywords: Mapping[str, Any], log: Any = None) -> RunConfig:
         settings["seed"] = int(state)
     fields = RunConfig.model_fields
     given = {name: value for name, value in settings.items() if name not in fields or not _is_default(value, fields[name].default)}
-    if isinstance(log, str | Path):
-        given["log"] = str(log)
+    parts = {"valid": valid, "test": test}
+    if isinstance(log, str | Path) and all(part is None or isinstance(part, str | Path) for part in parts.values()):
+        given |= {name: str(part) for name, part in {"log": log, **parts}.items() if part is not None}
     return RunConfig.build(given)
 
 
 def _is_default(value: Any, default: Any) -> bool:
     return type(value) is type(default) and bool(value == default)
+
+
+def check_run(out: object, resume: bool, overwrite: bool, on_epoch: object) -> None:
+    """Refuse arguments of a run that would be ignored, and a callback that cannot be called."""
+    problems = [f"{name}=True: there is no out, so there is no run to {name}. Give out=FOLDER." for name, given in
+                (("resume", resume), ("overwrite", overwrite)) if given and out is None]  # fmt: skip
+    if on_epoch is not None and not callable(on_epoch):
+        problems.append(f"on_epoch: expected a function of one EpochEnd, found {type(on_epoch).__name__}.")
+    raise_all(problems)
 
 
 def refuse_arrays(log: Any, second: Any = None) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from manygate.errors import InputError, did_you_mean
-from manygate.ranker.arguments import build_config, progress_mode, read_schema, refuse_arrays
+from manygate.model.device import choose_device
+from manygate.ranker.arguments import build_config, check_run, progress_mode, read_schema, refuse_arrays
 from manygate.ranker.ranker import Ranker
 from manygate.report import headline, html_summary, write_report
 from manygate.results.comparison import ComparisonDocument, Recommendation
@@ -17,6 +18,7 @@ from manygate.results.summary import MetricGain
 from manygate.runs.comparison import compare_run
 from manygate.runs.folder import check_folder, model_folder, open_folder
 from manygate.runs.preflight import prepare
+from manygate.scoring.bundle import load_bundle
 from manygate.training.callback import OnEpoch
 from manygate.training.progress import ProgressMode, open_progress
 
@@ -24,7 +26,7 @@ Models = Mapping[str, Callable[[], Ranker]]
 """Loads or returns each trained model, by name."""
 
 
-class Comparison:
+class Comparison(Mapping[str, Ranker]):
     """The result of :func:`manygate.compare`.
 
     ``document`` has the content of ``comparison.json`` as attributes. ``comparison["mmoe"]`` is the trained model of that name with
@@ -43,10 +45,11 @@ class Comparison:
             raise InputError(f"{path}: no comparison here (no comparison.json). Give the folder of a finished comparison.")
         document = ComparisonDocument.read(folder / "comparison.json")
         names = [name for name in document.results if model_folder(folder, name).is_dir()]
-        return cls(document, {name: partial(Ranker.load, model_folder(folder, name), device) for name in names})
+        return cls(document, {name: partial(_load_model, folder, document, name, device) for name in names})
 
-    def __getitem__(self, name: str) -> Ranker:
-        """The trained model of a name, with all its replicas. Raises :class:`KeyError` for a name that was not compared."""
+    def __getitem__(self, name: str | type[Any]) -> Ranker:
+        """The trained model of a name, or of a scheme's class, with all its replicas. Raises :class:`KeyError` for another name."""
+        name = f"{name.__module__}:{name.__qualname__}" if isinstance(name, type) else name
         if name not in self._models:
             raise KeyError(f"{name!r} was not compared.{did_you_mean(name, self._models)} Compared: {', '.join(self._models)}.")
         ranker = self._models[name]()
@@ -61,6 +64,9 @@ class Comparison:
 
     def __contains__(self, name: object) -> bool:
         return name in self._models
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self._models)
 
     def ranker(self) -> Ranker:
         """The trained model with the best validation score."""
@@ -130,6 +136,11 @@ class Comparison:
         return html_summary(self.document)
 
 
+def _load_model(folder: Path, document: ComparisonDocument, name: str, device: str) -> Ranker:
+    predictor = load_bundle(model_folder(folder, name), str(choose_device(device)))
+    return Ranker.trained(predictor, document, name)
+
+
 def compare_log(
     keywords: Mapping[str, Any],
     log: Any,
@@ -145,7 +156,8 @@ def compare_log(
     refuse_arrays(log, valid)
     if "architecture" in keywords:
         raise InputError(f"architecture={keywords['architecture']!r}: a comparison trains architectures. Give architectures=[...].")
-    config = build_config(keywords, log)
+    check_run(out, resume, overwrite, on_epoch)
+    config = build_config(keywords, log, valid, test)
     folder = Path(out) if out is not None else None
     if folder is not None:
         check_folder(folder, resume, overwrite)

@@ -25,7 +25,7 @@ from manygate.evaluation.task_report import task_report
 from manygate.metrics.table import Metric
 from manygate.model import MultiTaskModel
 from manygate.model.device import choose_device
-from manygate.ranker.arguments import build_config, listed, progress_mode, read_schema, refuse_arrays
+from manygate.ranker.arguments import build_config, check_run, listed, progress_mode, read_schema, refuse_arrays
 from manygate.ranker.ranker_keywords import PARAMETERS, RankerKeywords
 from manygate.report import html_summary, write_report
 from manygate.results.comparison import ComparisonDocument
@@ -46,6 +46,10 @@ from manygate.training.callback import OnEpoch
 from manygate.training.progress import ProgressMode, open_progress
 
 
+class NotFittedError(InputError, AttributeError):
+    """The ranker has no trained model; ``hasattr(ranker, "model")`` is then false."""
+
+
 class Ranker(RankerKeywords):
     """A multi-task ranking model: one network that predicts several labels of the same impression.
 
@@ -63,6 +67,12 @@ class Ranker(RankerKeywords):
     """
 
     def _set_keywords(self, keywords: dict[str, Any]) -> None:
+        raise_all(
+            f"{name}: a parameter of mg.compare, and not of Ranker, which trains one architecture."
+            for name in ("architectures", "weightings", "weight_sweep")
+            if name in keywords
+        )
+        raise_all(f"{name}: no parameter of Ranker. Give the log to fit." for name in ("log", "config_version") if name in keywords)
         self.config = build_config(keywords)
         self._keywords = keywords
         self.document: ComparisonDocument | None = None
@@ -75,7 +85,7 @@ class Ranker(RankerKeywords):
         ranker = cls()
         ranker.config = predictor.model.config
         settings = {key: getattr(ranker.config, key) for key in ranker._keywords if key in RunConfig.model_fields}
-        ranker._keywords = {**ranker._keywords, **settings}
+        ranker._keywords = {**ranker._keywords, **settings, "schema": predictor.schema}
         ranker._predictor, ranker.document, ranker._name = predictor, document, name
         return ranker
 
@@ -88,6 +98,8 @@ class Ranker(RankerKeywords):
         unknown = [name for name in parameters if name not in self._keywords]
         raise_all(f"{name}: no parameter of Ranker.{did_you_mean(name, self._keywords)}" for name in unknown)
         keywords = {**self._keywords, **parameters}
+        if "random_state" in parameters and "seed" not in parameters:
+            keywords["seed"] = RunConfig.model_fields["seed"].default
         self.config, self._keywords = build_config(keywords), keywords
         return self
 
@@ -111,8 +123,9 @@ class Ranker(RankerKeywords):
         after each epoch (:mod:`manygate.training.callback`). Raises :class:`manygate.InputError`, which lists every problem.
         """
         refuse_arrays(log, valid)
+        check_run(out, resume, overwrite, on_epoch)
         folder = Path(out) if out is not None else None
-        config = build_config(self._keywords, log)
+        config = build_config(self._keywords, log, valid, test)
         if folder is not None:
             check_folder(folder, resume, overwrite)
         show = open_progress(progress_mode(progress))
@@ -150,7 +163,7 @@ class Ranker(RankerKeywords):
         """What validation watches (``monitor``), higher is better, on a labelled log: the mean over the replicas."""
         table = labelled_table(self.encoder, log)
         rows, members = encode_labelled(self.encoder, table), self.model.members
-        monitor = Monitor(self.config.monitor, self.predictor.problem, rows, Split(rows, self.model.device))
+        monitor = Monitor(self.model.config.monitor, self.predictor.problem, rows, Split(rows, self.model.device))
         _, score_M = monitor(self.predictor.logits(rows), members)
         return float(np.mean(monitor.by_replica(score_M, members)))
 
@@ -233,9 +246,12 @@ class Ranker(RankerKeywords):
         """Labelled rows to fit on: those given, or the validation rows of the run's own log."""
         if log is not None:
             return labelled_table(self.encoder, log, "valid")
-        if self.config.log is None:
+        config = self.model.config
+        if config.log is None:
             raise InputError("no log is given. This model was trained on a dataframe; give labelled rows that trained nothing.")
-        return validation_rows(self.config, self.config.log, self.schema)
+        if config.valid is not None:
+            return labelled_table(self.encoder, config.valid, "valid")
+        return validation_rows(config, config.log, self.schema)
 
     def gates(self, frame: Any) -> Any:
         """Mean and standard deviation of each gate weight: a frame with columns replica, level, task, expert, mean, sd.
@@ -270,7 +286,7 @@ class Ranker(RankerKeywords):
     def predictor(self) -> Predictor:
         """The model with its encoder, calibration and fusion. Raises :class:`manygate.InputError` before :meth:`fit`."""
         if self._predictor is None:
-            raise InputError("this ranker is not fitted yet. Call fit(log) or Ranker.load(path) first.")
+            raise NotFittedError("this ranker is not fitted yet. Call fit(log) or Ranker.load(path) first.")
         return self._predictor
 
     @property
@@ -306,10 +322,15 @@ class Ranker(RankerKeywords):
         """One entry per epoch: training loss and validation metric of each task and replica."""
         if self.document is None:
             raise InputError("this ranker has no history: it was loaded from a bundle alone, or not fitted.")
-        return self.document.results[self._name or self.config.architecture].history
+        return self.document.results[self._name or self.model.config.architecture].history
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._predictor is not None
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import Tags, TargetTags  # type: ignore[import-untyped]
+
+        return Tags(estimator_type=None, target_tags=TargetTags(required=False))
 
     def __repr__(self) -> str:
         fields, given = RunConfig.model_fields, {}
