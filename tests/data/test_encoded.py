@@ -228,17 +228,17 @@ def test_a_fingerprint_of_a_log_with_one_kind_of_feature(encoded, log_table):
 def test_the_summary_counts(encoded, log_table):
     table = log_table(300)
     summary = encoded(table).summary()
-    assert sum(summary["rows"].values()) == 300
-    assert sum(part["rows"] for part in summary["tasks"]["click"].values()) == 300
-    assert sum(part["rows"] for part in summary["tasks"]["like"].values()) == int(table["click"].to_numpy().sum())
-    watched = sum(part["rows"] * part["mean"] for part in encoded(table, None).summary()["tasks"]["watch"].values())
+    assert sum(summary.rows.values()) == 300
+    assert sum(part.rows for part in summary.tasks["click"].values()) == 300
+    assert sum(part.rows for part in summary.tasks["like"].values()) == int(table["click"].to_numpy().sum())
+    watched = sum(part.rows * part.mean for part in encoded(table, None).summary().tasks["watch"].values())
     assert watched > 0
-    assert 15 < summary["tasks"]["watch"]["train"]["mean"] < 35
-    by_name = {feature["name"]: feature for feature in summary["features"]}
-    assert by_name["user"]["rows"] == 27
-    assert by_name["price"]["rows"] is None
-    assert by_name["age"]["null_share"] == pytest.approx(0.1, abs=0.06)
-    assert by_name["user"]["unknown_share"] == 0.0
+    assert 15 < summary.tasks["watch"]["train"].mean < 35
+    by_name = {feature.name: feature for feature in summary.features}
+    assert by_name["user"].rows == 27
+    assert by_name["price"].rows is None
+    assert by_name["age"].null_share == pytest.approx(0.1, abs=0.06)
+    assert by_name["user"].unknown_share == 0.0
 
 
 ARRAYS = ("ids", "numbers", "labels", "weights", "groups", "bag ids", "bag offsets")
@@ -307,7 +307,7 @@ def test_unknown_and_null_shares_by_hand(tmp_path, settings):
     features = (Feature(name="shop", kind="sparse"), Feature(name="city", kind="sparse"), Feature(name="age", kind="dense"))
     schema = Schema(features=features, tasks=(Task(name="click"),))
     log = encode_log(open_sources(write_log_folder(tmp_path, shares_log(), schema), settings()), schema, settings())
-    found = {feature["name"]: (feature["null_share"], feature["unknown_share"]) for feature in log.summary()["features"]}
+    found = {feature.name: (feature.null_share, feature.unknown_share) for feature in log.summary().features}
     assert found == {"shop": (0.25, 0.2), "city": (0.0, 0.4), "age": (0.125, None)}
 
 
