@@ -26,7 +26,7 @@ from manygate.config.names import (
     import_user_module,
 )
 from manygate.errors import InputError
-from manygate.objective.weighting import Given, Weighting, build_weighting, find_weighting
+from manygate.objective.weighting import Weighting, WeightingSetup, build_weighting, find_weighting
 
 SCHEME = '''
 import manygate as mg
@@ -66,8 +66,8 @@ main()
 class Halves(Weighting):
     """Half of each fixed weight."""
 
-    def weigh(self, loss_MT, seen):
-        return self.given.weight_MT / 2
+    def weigh(self, loss_MT, context):
+        return self.setup.weight_MT / 2
 
 
 class Unfinished(Weighting):
@@ -105,7 +105,7 @@ def test_a_weighting_of_the_user_s_own_is_named_by_its_class() -> None:
     config = RunConfig.build({"weighting": Halves})
     assert config.weighting == f"{__name__}:Halves"
     ones = torch.ones(2, 3)
-    weighting = build_weighting(Given(ones, ones, ones > 0, [(0,), (1,)], config))
+    weighting = build_weighting(WeightingSetup(ones, ones, ones > 0, [(0,), (1,)], config))
     assert weighting.weigh(ones, None).tolist() == [[0.5] * 3] * 2  # type: ignore[arg-type]
     assert RunConfig.build({"weightings": ["fixed", Halves]}).weightings == ("fixed", f"{__name__}:Halves")
     with pytest.raises(InputError, match="Unfinished does not define weigh"):

@@ -1,4 +1,4 @@
-"""Funnels: every loss against a reading of its paper row by row, and what reaches which task."""
+"""Compare every funnel loss with its paper's equations row by row, and check which rows train which task."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
 
 
 def rows(count: int = 40, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Labels and weights as the encoder gives them: 0 where the step before did not happen; a few labels unknown."""
+    """Return labels and weights like the encoder's: 0 where the step before did not happen. A few labels are unknown."""
     random = np.random.default_rng(seed)
     click, cart, buy, like = (random.random((4, count)) < [[0.7], [0.6], [0.5], [0.3]]).astype(float)
     row = random.random(count) + 0.5
@@ -57,32 +57,32 @@ def mean(values: list[tuple[float, float]]) -> float:
 
 
 def by_hand(way: str, output: np.ndarray, label: np.ndarray, weight: np.ndarray, config: RunConfig) -> list[float]:
-    """One row after the other, in plain Python."""
+    """Compute the losses row by row, in plain Python."""
     before = {CART: CLICK, BUY: CART}
-    found: list[list[tuple[float, float]]] = [[], [], [], []]
+    weighted_losses: list[list[tuple[float, float]]] = [[], [], [], []]
     extra = {CART: 0.0, BUY: 0.0}
     terms: dict[int, list[tuple[float, float]]] = {CART: [], BUY: []}
     totals = {CART: 0.0, BUY: 0.0}
     for z, y, w in zip(output, label, weight, strict=True):
-        own = [sigmoid(z[t]) for t in range(4)]
-        joint = dict(enumerate(own))
+        p = [sigmoid(z[t]) for t in range(4)]
+        joint = dict(enumerate(p))
         if way != "aitm":
-            joint[CART] = own[CART] * own[CLICK]
-            joint[BUY] = own[BUY] * joint[CART]
+            joint[CART] = p[CART] * p[CLICK]
+            joint[BUY] = p[BUY] * joint[CART]
         happened = {CLICK: y[CLICK] == 1}
         happened[CART] = happened[CLICK] and y[CART] == 1
         unknown_cart = happened[CLICK] and w[CART] == 0
-        of_joint = {CLICK: (y[CLICK], w[CLICK]), LIKE: (y[LIKE], w[LIKE])}
-        of_joint[CART] = (y[CART], w[CART]) if happened[CLICK] else (0.0, w[CLICK])
-        of_joint[BUY] = (y[BUY], w[BUY]) if happened[CART] else (0.0, 0.0 if unknown_cart else of_joint[CART][1])
+        joint_row = {CLICK: (y[CLICK], w[CLICK]), LIKE: (y[LIKE], w[LIKE])}
+        joint_row[CART] = (y[CART], w[CART]) if happened[CLICK] else (0.0, w[CLICK])
+        joint_row[BUY] = (y[BUY], w[BUY]) if happened[CART] else (0.0, 0.0 if unknown_cart else joint_row[CART][1])
         for t in range(4):
             if way == "conditional" or t in (CLICK, LIKE):
                 if w[t] > 0:
-                    found[t].append((entropy(own[t], y[t]), w[t]))
+                    weighted_losses[t].append((entropy(p[t], y[t]), w[t]))
                 continue
-            y_joint, w_joint = of_joint[t]
-            found[t].append((entropy(joint[t], y_joint), w_joint))
-            w_before = of_joint[before[t]][1]
+            y_joint, w_joint = joint_row[t]
+            weighted_losses[t].append((entropy(joint[t], y_joint), w_joint))
+            w_before = joint_row[before[t]][1]
             totals[t] += w_joint
             if way == "aitm":
                 terms[t].append((max(joint[t] - joint[before[t]], 0.0), w_before))
@@ -90,11 +90,11 @@ def by_hand(way: str, output: np.ndarray, label: np.ndarray, weight: np.ndarray,
                 imputed = z[4 + (0 if t == CART else 1)] if way == "escm2_dr" else 0.0
                 inverse = 1 / max(joint[before[t]], config.propensity_floor)
                 inside = w[t] > 0
-                error = (entropy(own[t], y[t]) - imputed) if inside else 0.0
+                error = (entropy(p[t], y[t]) - imputed) if inside else 0.0
                 value = imputed * w_joint + error * inverse * w[t]
                 value += error**2 * inverse * w[t] if way == "escm2_dr" else 0.0
                 extra[t] += value
-    result = [mean(values) for values in found]
+    result = [mean(values) for values in weighted_losses]
     for t in (CART, BUY):
         if way == "aitm":
             result[t] += config.calibrator_weight * mean(terms[t])
@@ -130,20 +130,20 @@ def test_rows_outside_every_task_change_nothing_bit_for_bit(way):
     assert (more.grad[:, 40:] == 0).all()
 
 
-def test_what_trains_on_which_rows():
-    """In a batch where nothing was clicked ESMM teaches the purchase, and a conditional loss does not."""
+def test_each_method_trains_on_its_rows():
+    """In a batch without a click, ESMM trains the purchase, and a conditional loss does not."""
     label, weight = rows()
     output = draw(1, 40, 6).requires_grad_()
     nothing = torch.zeros_like(label)
     only_clicks = weight.clone()
     only_clicks[..., [BUY, CART]] = 0
-    found = {}
+    weighted_losses = {}
     for way in WAYS:
         loss, present = losses(way)(output, nothing, only_clicks)
         (gradient,) = torch.autograd.grad(loss[0, CART], output)
-        found[way] = (bool(present[0, CART]), bool((gradient[..., CART] != 0).any()))
-    assert found["conditional"] == (False, False)
-    assert all(found[way] == (True, True) for way in WAYS[1:])
+        weighted_losses[way] = (bool(present[0, CART]), bool((gradient[..., CART] != 0).any()))
+    assert weighted_losses["conditional"] == (False, False)
+    assert all(weighted_losses[way] == (True, True) for way in WAYS[1:])
 
 
 def test_the_propensity_has_no_gradient_from_the_counterfactual_loss():
@@ -221,12 +221,12 @@ def test_joint_cross_entropy_is_finite_and_right(p):
 
 
 def test_conditional_logits_undo_the_product():
-    own = 2 * draw(1, 50, 4, seed=3)
-    p = own.sigmoid()
+    logit = 2 * draw(1, 50, 4, seed=3)
+    p = logit.sigmoid()
     joint = p.clone()
     joint[..., CART] = p[..., CART] * p[..., CLICK]
     joint[..., BUY] = p[..., BUY] * joint[..., CART]
-    torch.testing.assert_close(conditional_logits(torch.logit(joint), TARGETS), own, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(conditional_logits(torch.logit(joint), TARGETS), logit, rtol=1e-3, atol=1e-4)
     above = conditional_logits(torch.tensor([[[9.0, -9.0, 9.0, 0.0]]]), TARGETS)
     assert torch.isfinite(above).all(), "a later step likelier than an earlier one is capped"
 

@@ -1,4 +1,4 @@
-"""Runs with funnels and other losses, whole: replicas, bundles, packs, resuming, predictions, results."""
+"""Tests of whole runs with funnels and other losses: replicas, bundles, packs, resuming, predictions and results."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def test_replicas_equal_their_own_runs(log, trainer, settings, way, architecture
 
 @pytest.mark.parametrize("way", WAYS[1:])
 def test_the_way_changes_what_is_learned(log, trainer, settings, way):
-    found = []
-    for chosen in ("conditional", way):
-        run = trainer(log, settings(funnel=chosen, architecture="mmoe", epochs=2))
+    logits = []
+    for funnel in ("conditional", way):
+        run = trainer(log, settings(funnel=funnel, architecture="mmoe", epochs=2))
         run.fit()
-        found.append(predict(run.model, run.monitor.split))
-    assert np.abs(found[0] - found[1]).max() > 1e-3
+        logits.append(predict(run.model, run.monitor.split))
+    assert np.abs(logits[0] - logits[1]).max() > 1e-3
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -89,12 +89,12 @@ def test_a_run_with_imputation_towers_resumes_to_the_same_bytes(log, trainer, se
 
 def test_without_steps_the_funnel_setting_changes_nothing(encoded, trainer, settings):
     log = encoded()
-    found = []
+    logits = []
     for way in ("conditional", "escm2_dr"):
         run = trainer(log, settings(funnel=way, epochs=1))
         run.fit()
-        found.append(predict(run.model, run.monitor.split))
-    assert np.array_equal(*found)
+        logits.append(predict(run.model, run.monitor.split))
+    assert np.array_equal(*logits)
 
 
 @pytest.mark.parametrize("loss", ["huber", "log", "quantile", "ordinal"])
@@ -107,7 +107,7 @@ def test_watch_time_is_learned_by_every_loss(encoded, log_schema, trainer, setti
     assert state.history[-1]["valid"]["watch"][0] > 0.5, "R2 in the label's unit"
 
 
-def test_pairs_of_one_group_teach_its_order(encoded, log_schema, trainer, settings):
+def test_the_pairwise_loss_learns_the_order_of_a_group(encoded, log_schema, trainer, settings):
     tasks = (Task(name="click", loss="pairwise"), Task(name="like", where="click == 1"))
     log = encoded(schema=log_schema().model_copy(update={"tasks": tasks}))
     run = trainer(log, settings(epochs=8, patience=8, replicas=2, learning_rate=0.02))
@@ -118,7 +118,7 @@ def test_pairs_of_one_group_teach_its_order(encoded, log_schema, trainer, settin
     assert min(state.history[-1]["valid"]["click"]) > 0.6
 
 
-def test_labels_that_no_logarithm_takes(encoded, log_table, log_schema):
+def test_negative_labels_of_a_logarithmic_loss_are_an_error(encoded, log_table, log_schema):
     tasks = (Task(name="watch", kind="regression", loss="log"),)
     table = log_table()
     negative = pa.array([-2.0, *np.ones(len(table) - 1)])
@@ -143,7 +143,7 @@ def test_labels_that_come_too_early_are_counted(encoded, log_table, log_schema):
     table = table.set_column(table.column_names.index("like"), "like", pa.array(like, mask=np.isnan(like)))
     log = encoded(table, log_schema().model_copy(update={"tasks": STEPS}))
     (warning,) = [text for text in log.warnings if "has not happened" in text]
-    found = int(warning.split(" training rows")[0].rsplit(" ", 1)[1])
-    assert 1 <= found <= 7
-    assert warning.startswith(f"label 'like' of task 'like' is 1 in {found} training rows where 'click' has not happened")
+    count = int(warning.split(" training rows")[0].rsplit(" ", 1)[1])
+    assert 1 <= count <= 7
+    assert warning.startswith(f"label 'like' of task 'like' is 1 in {count} training rows where 'click' has not happened")
     assert not [text for text in encoded(schema=log_schema().model_copy(update={"tasks": STEPS})).warnings if "happened" in text]

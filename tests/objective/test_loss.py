@@ -1,4 +1,4 @@
-"""Losses by hand; what is masked counts for nothing, bit for bit."""
+"""Compare losses with values by hand. Masked rows change nothing, bit for bit."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_by_hand():
 
 @quick
 @given(st.integers(0, 10**6))
-def test_agrees_with_torch_s_own_losses(seed):
+def test_agrees_with_the_losses_of_torch(seed):
     logit, label, weight = problem(31, seed)
     loss = task_losses(logit, label, weight, BOTH)[0].double()
     z, y, w = logit[0].double(), label[0].double(), weight[0].double()
@@ -85,7 +85,7 @@ def test_a_batch_without_a_task_s_rows_adds_exactly_zero():
     torch.testing.assert_close(gradient[..., :1], alone)
 
 
-def test_what_masked_rows_hold_does_not_matter_bit_for_bit():
+def test_the_values_of_masked_rows_do_not_matter_bit_for_bit():
     logit, label, weight = problem(64)
     masked = weight == 0
     loss, gradient = loss_and_gradient(logit, label, weight)
@@ -97,17 +97,17 @@ def test_what_masked_rows_hold_does_not_matter_bit_for_bit():
 
 
 def test_adding_rows_outside_the_sample_space_changes_nothing():
-    """To the bit, wherever the rows come; ``problem`` has weights of many sizes."""
+    """The results are equal to the bit, in any order of the rows. ``problem`` has weights of many sizes."""
     for seed in range(50):
         logit, label, weight = problem(64, seed)
-        place = torch.randperm(104, generator=torch.Generator().manual_seed(seed)).argsort()
+        order = torch.randperm(104, generator=torch.Generator().manual_seed(seed)).argsort()
         mixed = [
-            torch.cat([value, other], dim=1)[:, place]
+            torch.cat([value, other], dim=1)[:, order]
             for value, other in ((logit, draw(1, 40, 2, seed=3)), (label, torch.ones(1, 40, 2)), (weight, torch.zeros(1, 40, 2)))
         ]
         loss, gradient = loss_and_gradient(logit, label, weight)
         more_loss, more_gradient = loss_and_gradient(*mixed)
-        back = place.argsort()
+        back = order.argsort()
         assert torch.equal(more_loss, loss)
         assert torch.equal(more_gradient[:, back[:64]], gradient)
         assert (more_gradient[:, back[64:]] == 0).all()
@@ -141,14 +141,14 @@ def test_members_do_not_mix():
         torch.testing.assert_close(together[m : m + 1], alone)
 
 
-def test_bf16_logits_are_judged_in_float32():
+def test_the_loss_of_bf16_logits_is_computed_in_float32():
     logit, label, weight = problem(16)
     loss = task_losses(logit.bfloat16(), label, weight, BOTH)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, task_losses(logit.bfloat16().float(), label, weight, BOTH))
 
 
-def one_loss(task: Task, logit: list[float], label: list[float]) -> list[float]:
+def row_losses_of(task: Task, logit: list[float], label: list[float]) -> list[float]:
     columns = (torch.tensor(values).view(1, -1, 1) for values in (logit, label))
     return Losses([task], torch.tensor([[0]])).rows(*columns).flatten().tolist()
 
@@ -157,10 +157,10 @@ def test_regression_losses_by_hand():
     def task(**settings):
         return Task(name="watch", kind="regression", **settings)
 
-    assert one_loss(task(loss="huber"), [0.5, 3.0, -3.0], [0.0, 0.0, 0.0]) == pytest.approx([0.25, 5.0, 5.0])
-    assert one_loss(task(loss="quantile"), [2.0, -2.0], [0.0, 0.0]) == pytest.approx([1.0, 1.0])
-    assert one_loss(task(loss="quantile", quantile=0.9), [2.0, -2.0], [0.0, 0.0]) == pytest.approx([0.2, 1.8])
-    assert one_loss(task(loss="log"), [2.0], [0.5]) == pytest.approx([2.25]), "the encoder takes the logarithm"
+    assert row_losses_of(task(loss="huber"), [0.5, 3.0, -3.0], [0.0, 0.0, 0.0]) == pytest.approx([0.25, 5.0, 5.0])
+    assert row_losses_of(task(loss="quantile"), [2.0, -2.0], [0.0, 0.0]) == pytest.approx([1.0, 1.0])
+    assert row_losses_of(task(loss="quantile", quantile=0.9), [2.0, -2.0], [0.0, 0.0]) == pytest.approx([0.2, 1.8])
+    assert row_losses_of(task(loss="log"), [2.0], [0.5]) == pytest.approx([2.25]), "the encoder takes the logarithm"
 
 
 @pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])
@@ -168,12 +168,12 @@ def test_the_quantile_loss_is_least_at_the_quantile(quantile):
     label = np.random.default_rng(0).lognormal(size=2001)
     task = Task(name="watch", kind="regression", loss="quantile", quantile=quantile)
     around = np.quantile(label, quantile) + np.array([-0.1, 0.0, 0.1])
-    mean = [np.mean(one_loss(task, [value] * len(label), label.tolist())) for value in around]
+    mean = [np.mean(row_losses_of(task, [value] * len(label), label.tolist())) for value in around]
     assert mean[1] < min(mean[0], mean[2])
 
 
 def test_pairwise_by_hand():
-    """Groups 1 and 2; of group 1 the pairs (a, b) and (c, b); group 2 has one class, group 3 one row."""
+    """Group 1 has the pairs (a, b) and (c, b). Group 2 has one class and group 3 one row, so they have no pair."""
     logit, label, weight = [1.0, 0.5, 0.0, 4.0, 5.0, 9.0], [1.0, 0.0, 1.0, 1.0, 1.0, 0.0], [1.0, 2.0, 3.0, 1.0, 1.0, 1.0]
     columns = [torch.tensor(values).view(1, -1, 1) for values in (logit, label, weight)]
     group = torch.tensor([[1, 1, 1, 2, 2, 3]])

@@ -1,23 +1,23 @@
-"""Funnels: a task that is defined only after another has happened, and how both are trained.
+"""The losses of a funnel: tasks that are defined only where an earlier task happened.
 
-Shape suffixes: M members, B rows of a batch, T tasks, J tasks that come after another. ``o`` is whether the earlier step happened.
+Shape suffixes: M members, B rows of a batch, T tasks, J tasks that come after another. ``o`` is 1 where the earlier step happened.
 
-    p_t           P(t | the step before happened), what a task predicts in all of these
-    joint p_t     p_t times the joint probability of the step before: P(t) on any impression
+    p_t           P(t | the step before happened). Every method predicts it.
+    joint p_t     p_t times the joint probability of the step before. It is P(t) on any impression.
 
-A task after another may be trained (setting ``funnel``) by
+The setting ``funnel`` chooses how a task after another is trained:
 
-- ``conditional``: its own loss on the rows where the step before happened, as any task with a sample space;
-- ``esmm`` (Ma et al., "Entire Space Multi-Task Model", SIGIR 2018, equation 3): the cross-entropy of the joint probability, on all
-  rows;
-- ``aitm`` (Xi et al., "Modeling the Sequential Dependence among Audience Multi-step Conversions", KDD 2021): towers hand on what
-  they know (:class:`manygate.layers.tower.Transfer`), each logit is that of the joint probability, and a calibrator asks that a
-  later step
-  is not likelier than an earlier (equations 7 and 9);
-- ``escm2_ipw``, ``escm2_dr`` (Wang et al., "ESCM2: Entire Space Counterfactual Multi-Task Model", SIGIR 2022): the conditional
-  loss weighted by the inverse of the propensity, or doubly robust with a tower that imputes the loss, beside ESMM's.
+- ``conditional``: The task has its own loss on the rows where the step before happened, like any task with a sample space.
+- ``esmm`` (Ma et al., "Entire Space Multi-Task Model", SIGIR 2018, equation 3): The loss is the cross-entropy of the joint
+  probability on all rows.
+- ``aitm`` (Xi et al., "Modeling the Sequential Dependence among Audience Multi-step Conversions", KDD 2021): The tower of a step
+  passes its representation to the tower of the next step (:class:`manygate.layers.tower.Transfer`). Each logit is the logit of the
+  joint probability. A calibrator penalises a later step that is more probable than an earlier step (equations 7 and 9).
+- ``escm2_ipw``, ``escm2_dr`` (Wang et al., "ESCM2: Entire Space Counterfactual Multi-Task Model", SIGIR 2022): The conditional
+  loss is weighted by the inverse propensity (``ipw``), or it is doubly robust with a tower that imputes the loss (``dr``). The loss
+  of ESMM is added.
 
-A regression has no joint probability: ``esmm`` and ``aitm`` train it by its conditional loss.
+A regression has no joint probability. ``esmm`` and ``aitm`` train it by its conditional loss.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ from manygate.objective.loss import Losses, weighted_mean
 
 
 def joint_labels(label_MBT: Tensor, weight_MBT: Tensor, steps: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
-    """Labels and weights of the joint event: 0 where the step before did not happen, unknown where that or the label is.
+    """Return the labels and weights of the joint events, both of the shape of ``label_MBT``.
+
+    ``steps`` holds pairs (task, the task before it), the first steps of a funnel first. The joint label is 0 where the step before
+    did not happen. It is unknown (weight 0) where the step before is unknown, or where the step happened and the label is unknown.
 
     >>> label, weight = torch.tensor([[[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]]]), torch.tensor([[[1.0, 1.0], [1.0, 0.0], [1.0, 0.0]]])
     >>> joint, known = joint_labels(label, weight, [(1, 0)])
@@ -50,7 +53,7 @@ def joint_labels(label_MBT: Tensor, weight_MBT: Tensor, steps: Sequence[tuple[in
 
 
 def joint_cross_entropy(log_p: Tensor, label: Tensor) -> Tensor:
-    """-y log p - (1 - y) log(1 - p) of a probability given as its logarithm, which is below 0.
+    """Return -y log p - (1 - y) log(1 - p) for each element. ``log_p`` is the logarithm of the probability, and is below 0.
 
     >>> joint_cross_entropy(torch.tensor([0.25]).log(), torch.tensor([0.0]))
     tensor([0.2877])
@@ -61,9 +64,10 @@ def joint_cross_entropy(log_p: Tensor, label: Tensor) -> Tensor:
 
 
 class FunnelLosses:
-    """Each task's loss in a funnel, loss_MT, and whether it has rows, present_MT: ``losses`` for the tasks that come after none.
+    """Computes each task's loss in a funnel, loss_MT, and whether the batch has rows of the task, present_MT.
 
-    The model's outputs beyond the T-th are the imputed losses of ``escm2_dr``, one per task that comes after another.
+    ``losses`` computes the loss of a task that comes after none. With ``escm2_dr`` the model's outputs beyond the T-th are the
+    imputed losses, one for each task that comes after another, in the order of ``targets.steps``.
     """
 
     def __init__(self, losses: Losses, targets: Targets, config: RunConfig):
@@ -100,7 +104,7 @@ class FunnelLosses:
         return torch.stack(losses, dim=-1), torch.stack(present, dim=-1)
 
     def _joint_log_probabilities(self, logit_MBT: Tensor) -> list[Tensor]:
-        """log joint p_t, (M, B) each; AITM's logits are joint already."""
+        """Return log joint p_t of each task, (M, B). AITM's logits are those of the joint probability already."""
         log_p = list(F.logsigmoid(logit_MBT).unbind(-1))
         if self.config.funnel != "aitm":
             for t, after in self.steps:
@@ -108,7 +112,7 @@ class FunnelLosses:
         return log_p
 
     def _calibrator(self, log_p: Tensor, log_before: Tensor, weight: Tensor) -> Tensor | float:
-        """AITM equation 9: alpha times the mean of max(p_t - p_before, 0)."""
+        """Return the calibrator of AITM, equation 9: alpha times the mean of max(p_t - p_before, 0)."""
         if self.config.funnel != "aitm":
             return 0.0
         return self.config.calibrator_weight * _mean((log_p.exp() - log_before.exp()).clamp(min=0), weight)
@@ -116,33 +120,35 @@ class FunnelLosses:
     def _counterfactual(
         self, row_MB: Tensor, weight_MB: Tensor, log_before: Tensor, all_MB: Tensor, imputed_MB: Tensor | None
     ) -> Tensor:
-        """The risk of task t on all rows whose label is known, from the rows where the step before happened.
+        """Estimate the risk of task t on all rows whose label is known, from the rows where the step before happened.
 
-        IPW (equation 6): the mean over all rows of o loss / p. Doubly robust (equations 9 to 11): that of
-        imputed + o (loss - imputed) / p, and beside it that of o (loss - imputed)^2 / p. Departures: the first trains the task
-        alone and the second the imputation alone. With gradients in both, the square pulls the task's loss up to what is imputed,
-        and where the propensity p is below ``propensity_floor`` the imputation runs away to minus infinity. So the task's own
-        gradient is that of IPW, and the imputation acts through what both share. p has no gradient and is at least the floor.
+        IPW (equation 6) is the mean over all rows of o loss / p. The doubly robust estimate (equations 9 to 11) is the mean of
+        imputed + o (loss - imputed) / p. The mean of o (loss - imputed)^2 / p is added to it.
+
+        Departures: The first term trains the task alone, and the second term trains the imputation alone. If both terms had both
+        gradients, the square would pull the task's loss up to the imputed loss. Where the propensity p is below
+        ``propensity_floor``, the imputation would then fall to minus infinity. So the task's gradient is the gradient of IPW, and
+        the imputation acts through the layers that both share. p has no gradient and is at least the floor.
         """
         inverse_MB = 1 / log_before.detach().exp().clamp(min=self.config.propensity_floor)
         happened_MB = weight_MB > 0
         total_M1 = all_MB.sum(dim=1, dtype=torch.float64)
         total = total_M1.where(total_M1 > 0, 1.0)
 
-        def over_all(value_MB: Tensor, by_MB: Tensor) -> Tensor:
-            return ((value_MB * by_MB).sum(dim=1, dtype=torch.float64) / total).float()
+        def mean_over_all(value_MB: Tensor, factor_MB: Tensor) -> Tensor:
+            return ((value_MB * factor_MB).sum(dim=1, dtype=torch.float64) / total).float()
 
         if imputed_MB is None:
-            return over_all(row_MB * inverse_MB, weight_MB)
-        fixed_MB = imputed_MB.detach()
-        error_MB = (row_MB - fixed_MB).where(happened_MB, 0.0)
-        miss_MB = (row_MB.detach() - imputed_MB).where(happened_MB, 0.0)
-        corrected = over_all(fixed_MB, all_MB) + over_all(error_MB * inverse_MB, weight_MB)
-        return corrected + over_all(miss_MB.square() * inverse_MB, weight_MB)
+            return mean_over_all(row_MB * inverse_MB, weight_MB)
+        constant_MB = imputed_MB.detach()
+        task_error_MB = (row_MB - constant_MB).where(happened_MB, 0.0)
+        imputation_error_MB = (row_MB.detach() - imputed_MB).where(happened_MB, 0.0)
+        corrected = mean_over_all(constant_MB, all_MB) + mean_over_all(task_error_MB * inverse_MB, weight_MB)
+        return corrected + mean_over_all(imputation_error_MB.square() * inverse_MB, weight_MB)
 
 
 class _Joint:
-    """A joint event: its log probability, label and weight on each row, (M or 1, B)."""
+    """Holds the log probability, label and weight of a joint event on each row, (M or 1, B)."""
 
     def __init__(self, log_p_MB: Tensor, label_MB: Tensor, weight_MB: Tensor):
         self.log_p_MB, self.label_MB, self.weight_MB = log_p_MB, label_MB, weight_MB

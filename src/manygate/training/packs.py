@@ -152,7 +152,7 @@ def replica_bytes(problem: Problem, config: RunConfig) -> int:
         listen = trunk.shared_layer() is not None
         with torch.autograd.graph.saved_tensors_hooks(count, lambda value: value):
             values: tuple[Tensor, ...] = functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC, False, listen))
-    passes = len(problem.tasks) if find_weighting(config.weighting).reads_gradients else 0
+    passes = len(problem.tasks) if find_weighting(config.weighting).needs_gradients else 0
     shared = (values[2] if listen else x_BD).numel() * passes
     rows = sum(kept) + sum(value.numel() for value in values[:2]) + x_BD.numel() + shared
     return 4 * (COPIES * model.parameter_count() + 2 * len(model.members) * rows)

@@ -29,7 +29,7 @@ from manygate.model.member import mean_gates
 from manygate.model.replicas import member_axis
 from manygate.objective.funnel import FunnelLosses
 from manygate.objective.loss import Losses
-from manygate.objective.weighting import Given, Seen, build_weighting, shared_gramian
+from manygate.objective.weighting import StepContext, WeightingSetup, build_weighting, shared_gramian
 from manygate.text import count_of
 from manygate.training.callback import EpochEnd, OnEpoch
 from manygate.training.checkpoint import load_checkpoint, save_checkpoint
@@ -115,7 +115,7 @@ class Trainer:
         binary = torch.tensor([task.kind == "binary" or task.trained_by == "ordinal" for task in self.tasks])
         weight_MT, decay_MT, binary_MT = (value.to(device) for value in (weight[chosen] * factor_MT, decay[chosen], binary[chosen]))
         keys = [(member.seed, *member.tasks) for member in self.model.members]
-        self.weighting = build_weighting(Given(weight_MT, decay_MT, binary_MT, keys, self.config))
+        self.weighting = build_weighting(WeightingSetup(weight_MT, decay_MT, binary_MT, keys, self.config))
         self.loss_sum_MT = torch.zeros(chosen.shape, dtype=torch.float64, device=device)
         self.loss_count_MT, self.weight_sum_MT = torch.zeros_like(self.loss_sum_MT), torch.zeros_like(self.loss_sum_MT)
 
@@ -161,10 +161,10 @@ class Trainer:
         model, config = self.model, self.config
         drawn = model.draw(len(batch), self.state.step)
         batch = model.hide_bias(batch, self.state.step)
-        reads = self.weighting.reads(self.state.step)
+        reads = self.weighting.needs_gradients_at(self.state.step)
         loss_MT, present_MT, penalty_M, gramian_MTT = self._losses(batch, drawn, reads)
-        counts_MT = present_MT & (self.weighting.given.weight_MT > 0)
-        seen = Seen(self.state.step, self.state.epoch, counts_MT, self._active(), gramian_MTT)
+        counts_MT = present_MT & (self.weighting.setup.weight_MT > 0)
+        seen = StepContext(self.state.step, self.state.epoch, counts_MT, self._active(), gramian_MTT)
         objective_M = self.weighting.objective(loss_MT, seen) + penalty_M
         objective = self._objective(objective_M)
         lost: list[int] = []
@@ -176,9 +176,9 @@ class Trainer:
             clip_gradients(model.parameters, config.clip_norm)
         self.optimizer.step(learning_rate(config, self.state.step, self.total))
         self._freeze(lost)
-        if self.weighting.looks_again:
+        if self.weighting.needs_losses_after_update:
             with torch.no_grad():
-                self.weighting.look(self._losses(batch, drawn)[0], seen)
+                self.weighting.after_update(self._losses(batch, drawn)[0], seen)
         self.loss_sum_MT += loss_MT.detach() * present_MT
         self.weight_sum_MT += self.weighting.weight_MT * present_MT
         self.loss_count_MT += present_MT
@@ -257,7 +257,7 @@ class Trainer:
         for name, value in self.model.parameters.items():
             for m in lost:
                 value.select(member_axis(name), m).copy_(self.best[name].select(member_axis(name), m))
-        self.weighting.forget(lost)
+        self.weighting.reset_members(lost)
         self.optimizer.forget(lost)
 
     def _targets(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:

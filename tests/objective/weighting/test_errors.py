@@ -1,4 +1,4 @@
-"""What cannot be weighed: one clear error each, before anything is trained."""
+"""Tests of errors: A weighting that cannot be used gives one clear error before the training."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_weights_that_are_all_zero_are_named(log_table, log_schema, settings):
 
 
 @pytest.mark.parametrize("missing", ["torchjd", "quadprog"])
-def test_without_torchjd_the_line_that_installs_it(log_table, log_schema, settings, monkeypatch, missing):
+def test_without_torchjd_the_error_gives_the_command_that_installs_it(log_table, log_schema, settings, monkeypatch, missing):
     real = builtins.__import__
 
     def refuse(name: str, *rest: Any, **more: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What every weighting must do in a run, whatever its equation."""
+"""Tests that every weighting must pass in a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from manygate.config import RunConfig
 from manygate.config.names import WEIGHTINGS
 from manygate.data.encoded import EncodedLog
 from manygate.model.replicas import member_axis
-from manygate.objective.weighting import Given, Seen, Weighting, build_weighting, find_weighting, shared_gramian
+from manygate.objective.weighting import StepContext, Weighting, WeightingSetup, build_weighting, find_weighting, shared_gramian
 from manygate.runs.run import finish, train_one
 from manygate.schema import Feature, Schema, Task
 from manygate.training.interrupt import Interrupted
@@ -24,7 +24,7 @@ from manygate.training.trainer import Trainer
 from stopper import Stopper
 
 ALL = tuple(WEIGHTINGS)
-BALANCING = tuple(name for name in WEIGHTINGS if find_weighting(name).reads_gradients)
+BALANCING = tuple(name for name in WEIGHTINGS if find_weighting(name).needs_gradients)
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +32,20 @@ def log(encoded) -> EncodedLog:
     return encoded()
 
 
-def given(name: str, members: int = 2, tasks: int = 3, weight: Any = None, **settings: Any) -> Given:
+def setup(name: str, members: int = 2, tasks: int = 3, weight: Any = None, **settings: Any) -> WeightingSetup:
     weight_MT = torch.ones(members, tasks) if weight is None else torch.tensor(weight, dtype=torch.float32).expand(members, tasks)
     binary_MT = torch.arange(tasks).expand(members, tasks) != 1
     keys = [(seed, *range(tasks)) for seed in range(members)]
     config = RunConfig(weighting=name, **settings)
-    return Given(weight_MT, torch.full((members, tasks), 0.5), binary_MT, keys, config)
+    return WeightingSetup(weight_MT, torch.full((members, tasks), 0.5), binary_MT, keys, config)
 
 
-def seen(gramian_TT: Any = None, step: int = 0, present: Any = True, members: int = 2, tasks: int = 3, epoch: int = 0) -> Seen:
+def step_context(
+    gramian_TT: Any = None, step: int = 0, present: Any = True, members: int = 2, tasks: int = 3, epoch: int = 0
+) -> StepContext:
     gramian = None if gramian_TT is None else torch.tensor(gramian_TT, dtype=torch.float32).expand(members, tasks, tasks)
     present_MT = torch.as_tensor(present).expand(members, tasks)
-    return Seen(step, epoch, present_MT, torch.ones(members, dtype=torch.bool), gramian)
+    return StepContext(step, epoch, present_MT, torch.ones(members, dtype=torch.bool), gramian)
 
 
 def test_the_names_of_the_settings_are_those_of_the_classes():
@@ -56,48 +58,48 @@ def test_the_names_of_the_settings_are_those_of_the_classes():
 @pytest.mark.parametrize("name", BALANCING)
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e6])
 def test_orthogonal_gradients_of_equal_length_get_the_fixed_weights(name, scale):
-    """Whatever their length: a learning rate means the same as with fixed weights."""
-    weighting = build_weighting(given(name, weight=[1.0, 2.0, 0.5]))
-    equal = weighting if getattr(weighting, "equalises", True) else build_weighting(given(name))
+    """The length of the gradients does not matter. A learning rate means the same as with fixed weights."""
+    weighting = build_weighting(setup(name, weight=[1.0, 2.0, 0.5]))
+    equal = weighting if getattr(weighting, "equalises", True) else build_weighting(setup(name))
     loss_MT = torch.ones(2, 3)
-    weight_MT = equal.weigh(loss_MT, seen(np.eye(3) * scale))
-    torch.testing.assert_close(weight_MT, equal.given.weight_MT, rtol=2e-3, atol=2e-3)
+    weight_MT = equal.weigh(loss_MT, step_context(np.eye(3) * scale))
+    torch.testing.assert_close(weight_MT, equal.setup.weight_MT, rtol=2e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("name", BALANCING)
 def test_a_task_without_rows_or_without_a_gradient_is_left_out(name):
-    """The others get what they would get alone, and no solver sees a zero row."""
+    """The other tasks get the weights that they get without this task. No solver gets a zero row."""
     pair = np.array([[1.0, -0.6], [-0.6, 2.0]])
     whole = np.zeros((3, 3))
     whole[np.ix_([0, 2], [0, 2])] = pair
-    alone = build_weighting(given(name, tasks=2)).weigh(torch.ones(2, 2), seen(pair, tasks=2))
+    alone = build_weighting(setup(name, tasks=2)).weigh(torch.ones(2, 2), step_context(pair, tasks=2))
     for present in ([True, False, True], [True, True, True]):
-        weighting = build_weighting(given(name))
+        weighting = build_weighting(setup(name))
         loss_MT = torch.tensor([1.0, 0.0, 1.0]).expand(2, 3)
-        found = weighting.weigh(loss_MT, seen(whole, present=present))
-        assert torch.isfinite(found).all()
-        torch.testing.assert_close(found[:, [0, 2]], alone, rtol=1e-5, atol=1e-6)
+        weight_MT = weighting.weigh(loss_MT, step_context(whole, present=present))
+        assert torch.isfinite(weight_MT).all()
+        torch.testing.assert_close(weight_MT[:, [0, 2]], alone, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", BALANCING)
 def test_a_weight_of_zero_takes_a_task_out(name):
     random = np.random.default_rng(0)
     rows = random.normal(size=(3, 5))
-    weighting = build_weighting(given(name, weight=[1.0, 0.0, 2.0]))
-    found = weighting.weigh(torch.ones(2, 3), seen(rows @ rows.T))
-    assert (found[:, 1] == 0).all()
-    assert (found[:, [0, 2]] != 0).all()
+    weighting = build_weighting(setup(name, weight=[1.0, 0.0, 2.0]))
+    weight_MT = weighting.weigh(torch.ones(2, 3), step_context(rows @ rows.T))
+    assert (weight_MT[:, 1] == 0).all()
+    assert (weight_MT[:, [0, 2]] != 0).all()
 
 
 @pytest.mark.parametrize("name", BALANCING)
-def test_members_whose_gramian_is_not_finite_or_that_no_longer_train_do_not_reach_a_solver(name):
+def test_a_solver_gets_no_member_that_has_stopped_or_whose_gramian_is_not_finite(name):
     gramian_MTT = torch.eye(3).repeat(3, 1, 1)
     gramian_MTT[0] = float("nan")
     gramian_MTT[1, 0, 0] = float("inf")
-    weighting = build_weighting(given(name, members=3))
+    weighting = build_weighting(setup(name, members=3))
     active_M = torch.tensor([True, True, False])
-    found = weighting.weigh(torch.ones(3, 3), Seen(0, 0, torch.ones(3, 3, dtype=torch.bool), active_M, gramian_MTT))
-    torch.testing.assert_close(found, torch.ones(3, 3))
+    weight_MT = weighting.weigh(torch.ones(3, 3), StepContext(0, 0, torch.ones(3, 3, dtype=torch.bool), active_M, gramian_MTT))
+    torch.testing.assert_close(weight_MT, torch.ones(3, 3))
 
 
 @pytest.mark.parametrize("name", BALANCING)
@@ -110,16 +112,16 @@ def test_degenerate_gradients_give_finite_weights(name, case):
         "one direction": [[1.0, 0.0], [2.0, 0.0], [-3.0, 0.0]],
     }[case]
     gramian_TT = np.array(rows) @ np.array(rows).T
-    weighting = build_weighting(given(name))
+    weighting = build_weighting(setup(name))
     for step in range(3):
-        found = weighting.weigh(torch.ones(2, 3), seen(gramian_TT, step=step))
-        assert torch.isfinite(found).all()
-        assert found.abs().max() <= 100
+        weight_MT = weighting.weigh(torch.ones(2, 3), step_context(gramian_TT, step=step))
+        assert torch.isfinite(weight_MT).all()
+        assert weight_MT.abs().max() <= 100
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_one_task_is_fixed(name):
-    weighting = build_weighting(given(name, tasks=1))
+    weighting = build_weighting(setup(name, tasks=1))
     assert type(weighting).__name__ == "Fixed"
 
 
@@ -167,10 +169,10 @@ def test_replicas_equal_their_own_runs(log, trainer, settings, name, mode):
     state = together.fit()
     for r in range(3):
         alone = trainer(log, config.of_replicas(r, 1))
-        own = alone.fit()
+        alone_state = alone.fit()
         for task in log.schema.task_names:
-            mine = [entry["weights"][task][r] for entry in state.history]
-            assert mine == pytest.approx([entry["weights"][task][0] for entry in own.history], rel=1e-3, abs=1e-4)
+            weight = [entry["weights"][task][r] for entry in state.history]
+            assert weight == pytest.approx([entry["weights"][task][0] for entry in alone_state.history], rel=1e-3, abs=1e-4)
         for parameter, value in together.model.parameters.items():
             part = value.narrow(member_axis(parameter), r, 1)
             torch.testing.assert_close(part, alone.model.parameters[parameter], rtol=1e-3, atol=1e-4)
@@ -220,8 +222,8 @@ def test_members_that_stopped_are_left_out(log, trainer, settings, name):
     alone = trainer(log, config.replace(replicas=1))
     alone.fit()
     for parameter, value in training.model.parameters.items():
-        own = value.narrow(member_axis(parameter), 0, 1)
-        torch.testing.assert_close(own, alone.model.parameters[parameter], rtol=1e-3, atol=1e-4)
+        alone_state = value.narrow(member_axis(parameter), 0, 1)
+        torch.testing.assert_close(alone_state, alone.model.parameters[parameter], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -251,14 +253,14 @@ def test_every_kind_of_scheme_trains(log, trainer, settings, name, architecture)
 
 @pytest.mark.parametrize("name", BALANCING)
 def test_weights_are_kept_between_readings_and_by_a_resumed_run(log, trainer, settings, tmp_path, monkeypatch, name):
-    """With one reading in three, steps 1 and 2 weigh as step 0 found, and the passes for the gradients are spared."""
+    """With ``balance_every=3``, steps 1 and 2 keep the weights of step 0 and compute no gradients for the weighting."""
     config = settings(weighting=name, balance_every=3, epochs=2, replicas=2)
     calls: list[int] = []
     monkeypatch.setattr(
         "manygate.training.trainer.shared_gramian", lambda *arguments: (calls.append(1), shared_gramian(*arguments))[1]
     )
     straight = trainer(log, config)
-    straight.records = False  # a recording would not call the spy
+    straight.records = False  # a recording would not call the replaced function
     straight.fit()
     assert len(calls) == 6, "18 steps"
     with pytest.raises(Interrupted):
@@ -275,7 +277,7 @@ def test_weights_are_kept_between_readings_and_by_a_resumed_run(log, trainer, se
 def test_reading_gradients_leaves_those_of_training_as_they_are(
     log, trainer, settings, monkeypatch, architecture, sparse, bias, encoded, log_schema
 ):
-    """A method that reads gradients and gives the fixed weights trains as fixed weights do."""
+    """A method that uses gradients and returns the fixed weights trains the same model as ``fixed``."""
     from manygate.objective.weighting import mgda
 
     rows = log if bias else encoded(schema=log_schema(bias=False))
@@ -302,7 +304,7 @@ def test_a_log_of_numbers_alone_has_no_tables(trainer, settings, encoded, log_ta
         assert math.isfinite(state.best[0])
 
 
-def test_what_a_weighting_learns_is_not_decayed(log, trainer, settings):
+def test_the_parameters_of_a_weighting_are_not_decayed(log, trainer, settings):
     """Weight decay would pull uncertainty's s towards 0, and so every weight towards 1."""
     training = trainer(log, settings(weighting="uncertainty", optimizer="adamw", weight_decay=0.5))
     s_MT = training.weighting.parameters["weighting.s"]

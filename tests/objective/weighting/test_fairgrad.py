@@ -1,4 +1,4 @@
-"""FairGrad and the solver that it shares with Nash-MTL meet their equations."""
+"""Tests of FairGrad and of the solver that it shares with Nash-MTL: The weights solve their equations."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def test_nash_and_fairgrad_meet_their_equations_and_torchjd_s(tasks):
         np.testing.assert_allclose(gramian[m] @ fair[m], fair[m] ** -0.5, rtol=2e-3)
         np.testing.assert_allclose(fair[m], FairGradWeighting(2.0)(torch.tensor(gramian[m])).numpy(), rtol=1e-2)
         reference = NashMTL(n_tasks=tasks, max_norm=0.0)
-        theirs = reference.weighting(torch.tensor(gradients[m]))
-        theirs = theirs.numpy()
-        if (theirs == theirs[0]).all():  # TorchJD's solver gave up, and left the weights at 1
+        expected = reference.weighting(torch.tensor(gradients[m]))
+        expected = expected.numpy()
+        if (expected == expected[0]).all():  # TorchJD's solver gave up, and left the weights at 1
             continue
         agreed += 1
-        np.testing.assert_allclose(nash[m] / nash[m].sum(), theirs / theirs.sum(), rtol=2e-2)  # it scales them otherwise
+        np.testing.assert_allclose(nash[m] / nash[m].sum(), expected / expected.sum(), rtol=2e-2)  # TorchJD uses another scale
     assert agreed >= 4

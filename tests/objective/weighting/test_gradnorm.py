@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from weightings import losses, make, seen_step
+from weightings import losses, make, step_context
 
 
 def test_gradnorm_by_hand():
@@ -15,7 +15,7 @@ def test_gradnorm_by_hand():
     weighting = make("gradnorm", weight=(1.0, 2.0), gradnorm_alpha=alpha)
     v, first, norm = np.ones(2), np.array([0.8, 2.0]), np.array([5.0, 1.0])
     for step, loss in enumerate(([0.8, 2.0], [0.4, 1.8])):
-        weights = weighting.weigh(losses(*loss), seen_step(step=step, gradients=gradients))
+        weights = weighting.weigh(losses(*loss), step_context(step=step, gradients=gradients))
         torch.testing.assert_close(weights, losses(*(v * [1.0, 2.0])), rtol=1e-5, atol=1e-6)
         ratio = np.array(loss) / first
         target = (v * norm).mean() * (ratio / ratio.mean()) ** alpha
@@ -33,11 +33,11 @@ def test_gradnorm_by_hand():
 def test_gradnorm_with_a_task_absent_at_the_first_step():
     weighting = make("gradnorm")
     gradients = np.array([[1.0, 0.0], [0.0, 0.0]])
-    weights = weighting.weigh(losses(0.8, 0.0), seen_step(present=[True, False], gradients=gradients))
+    weights = weighting.weigh(losses(0.8, 0.0), step_context(present=[True, False], gradients=gradients))
     torch.testing.assert_close(weights, losses(1.0, 1.0))
     torch.testing.assert_close(weighting.state["v"], losses(1.0, 1.0))
     assert weighting.state["first"][:, 1].isnan().all()
-    weighting.weigh(losses(0.7, 3.0), seen_step(gradients=[[1.0, 0.0], [0.0, 5.0]]))
+    weighting.weigh(losses(0.7, 3.0), step_context(gradients=[[1.0, 0.0], [0.0, 5.0]]))
     torch.testing.assert_close(weighting.state["first"], losses(0.8, 3.0))
     assert torch.isfinite(weighting.state["v"]).all()
     assert (weighting.state["v"][:, 0] > 1).all()

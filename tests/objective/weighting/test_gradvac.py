@@ -7,18 +7,18 @@ import math
 import numpy as np
 import torch
 
-from weightings import MEMBERS, drawn_weights, losses, make, seen_step
+from weightings import MEMBERS, drawn_weights, losses, make, step_context
 
 
 def test_gradvac_moves_the_cosine_to_its_running_mean():
     """One pair: when the cosine falls below the mean of those seen, task 1 gets the multiple of g_2 that restores it."""
     weighting = make("gradvac", binary=(True, True))
     alike = np.array([[1.0, 0.0], [0.8, 0.6]])
-    weighting.weigh(losses(1, 1), seen_step(gradients=alike))
+    weighting.weigh(losses(1, 1), step_context(gradients=alike))
     target = 0.5 * 0.8
     torch.testing.assert_close(weighting.state["target"][:, 0, 1], torch.full((MEMBERS,), target).double(), rtol=1e-4, atol=1e-5)
     apart = np.array([[1.0, 0.0], [-0.6, 0.8]])
-    weights = weighting.weigh(losses(1, 1), seen_step(step=1, gradients=apart))[0].numpy()
+    weights = weighting.weigh(losses(1, 1), step_context(step=1, gradients=apart))[0].numpy()
     extra = (target * math.sqrt(1 - 0.6**2) + 0.6 * math.sqrt(1 - target**2)) / math.sqrt(1 - target**2)
     np.testing.assert_allclose(weights, [1 + extra, 1 + extra], rtol=1e-4)
 

@@ -4,19 +4,22 @@ from typing import final
 
 import numpy as np
 
-from manygate.objective.weighting.base import Given
-from manygate.objective.weighting.gramian import GramianWeighting, each, torchjd
+from manygate.objective.weighting.base import WeightingSetup
+from manygate.objective.weighting.gramian import GramianWeighting, solve_each, torchjd
 
 
 @final
 class AlignedMTL(GramianWeighting):
-    """The mean of the gradients after their principal components are made orthogonal and of equal, the least, length; times T."""
+    """Makes the gradients' principal components orthogonal and of equal length, and takes the mean of the gradients times T.
+
+    The common length is the least length of a principal component.
+    """
 
     equalises = True
 
-    def __init__(self, given: Given):
-        super().__init__(given)
+    def __init__(self, setup: WeightingSetup):
+        super().__init__(setup)
         self.method = torchjd("AlignedMTLWeighting")
 
     def solve(self, gramian_mTT: np.ndarray, members: np.ndarray, tasks: np.ndarray, step: int) -> np.ndarray:
-        return len(tasks) * each(self.method, gramian_mTT)
+        return len(tasks) * solve_each(self.method, gramian_mTT)

@@ -1,97 +1,133 @@
-"""The contract of a weighting: how a batch's losses, one a task, become what each member minimises."""
+"""The base class of weightings. A weighting combines the tasks' losses of a batch into the objective of each member."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from manygate.config import TrainConfig
+from manygate.errors import InputError
 
 
 @dataclass(frozen=True)
-class Given:
-    """What a run's tasks and settings say.
-
-    Fixed weights, decays and whether the loss is a cross-entropy, (M, T) each, and a stream's key for each member.
-    """
+class WeightingSetup:
+    """Holds the constants of a run that a weighting may use."""
 
     weight_MT: Tensor
+    """The fixed weight of each task: ``weight`` of the schema times ``replica_weights``."""
     decay_MT: Tensor
+    """The ``decay`` of each task in the schema."""
     binary_MT: Tensor
+    """True where the task's loss is a cross-entropy."""
     keys: Sequence[tuple[int, ...]]
+    """A key for each member, for its own stream of random numbers (:func:`manygate.randomness.stream_seed`)."""
     config: TrainConfig
+    """The settings of the run."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a weighting may look at in one step, beside the losses.
-
-    ``present_MT`` is true where the batch has rows of the task and its fixed weight is not 0, ``active_M`` where the member still
-    trains. ``gramian_MTT`` holds
-    the inner products of the tasks' gradients at the shared representation, where :meth:`Weighting.reads` asked for them.
-    """
+class StepContext:
+    """Holds the values of one training step that a weighting may use beside the losses."""
 
     step: int
+    """The number of the step in the run, from 0."""
     epoch: int
+    """The number of the epoch, from 0."""
     present_MT: Tensor
+    """True where the batch has rows of the task and the task's fixed weight is not 0."""
     active_M: Tensor
+    """True where the member still trains."""
     gramian_MTT: Tensor | None = None
+    """Inner products of the tasks' gradients at the shared representation. None unless
+    :meth:`Weighting.needs_gradients_at` returned true for this step."""
+
+
+_RENAMED = {
+    "look": "after_update",
+    "looks_again": "needs_losses_after_update",
+    "reads": "needs_gradients_at",
+    "reads_gradients": "needs_gradients",
+    "forget": "reset_members",
+}
 
 
 class Weighting(ABC):
-    """loss_MT -> objective_M, for all members at once; a class is abstract or final.
+    """Combines loss_MT into objective_M, for all members at once. A class is abstract or final.
 
-    ``state`` and ``parameters`` hold named tensors whose first axis is the members'; both go into checkpoints, and ``parameters``
-    are trained by the run's own optimizer, without weight decay. ``weight_MT`` is the last step's effective weight of each loss.
+    A weighting of your own is a class with one method, :meth:`weigh`:
+
+    >>> class HalfWeights(Weighting):
+    ...     def weigh(self, loss_MT, context):
+    ...         return self.setup.weight_MT / 2
+    >>> ones = torch.ones(1, 2)
+    >>> weighting = HalfWeights(WeightingSetup(ones, ones, ones > 0, [(0, 0, 1)], TrainConfig()))
+    >>> weighting.objective(torch.tensor([[2.0, 4.0]]), StepContext(0, 0, ones > 0, ones[:, 0] > 0))
+    tensor([3.])
+
+    ``state`` and ``parameters`` hold named tensors whose first axis is the members' axis. Checkpoints contain both. The run's
+    optimizer trains ``parameters``, without weight decay. ``weight_MT`` is the effective weight of each loss in the last step.
     """
 
-    reads_gradients: ClassVar[bool] = False
-    """True when each task's gradient at the shared representation is needed: a pass from the losses to there for each task."""
+    needs_gradients: ClassVar[bool] = False
+    """True if :meth:`weigh` needs the Gramian of the tasks' gradients. Each task then takes one more backward pass, from its loss
+    to the shared representation."""
 
-    looks_again: ClassVar[bool] = False
-    """True when :meth:`look` is to be given the same batch's losses after the update: one more forward pass."""
+    needs_losses_after_update: ClassVar[bool] = False
+    """True if :meth:`after_update` is to be called. It takes one more forward pass for each step."""
 
-    def __init__(self, given: Given):
-        self.given, self.weight_MT = given, given.weight_MT
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, new_name in _RENAMED.items():
+            if name in vars(cls):
+                raise InputError(f"weighting {cls.__name__!r}: {name} is now called {new_name}. Rename it in the class.")
+
+    def __init__(self, setup: WeightingSetup):
+        self.setup, self.weight_MT = setup, setup.weight_MT
         self.state: dict[str, Tensor] = {}
         self.parameters: dict[str, Tensor] = {}
 
     @abstractmethod
-    def weigh(self, loss_MT: Tensor, seen: Seen) -> Tensor:
-        """Each loss's weight, weight_MT, without a gradient; called once a step. A task without rows has loss 0."""
+    def weigh(self, loss_MT: Tensor, context: StepContext) -> Tensor:
+        """Return the weight of each loss, weight_MT, without a gradient.
 
-    def reads(self, step: int) -> bool:
-        """Whether this step's weights need the tasks' gradients; with ``balance_every`` above 1 they are kept in between."""
-        return self.reads_gradients and step % self.given.config.balance_every == 0
+        The trainer calls it once for each step. ``loss_MT`` has no gradient. The loss of a task without rows in the batch is 0.
+        """
 
-    def objective(self, loss_MT: Tensor, seen: Seen) -> Tensor:
-        """objective_M, the sum of the weighted losses."""
-        self.weight_MT = self.weigh(loss_MT.detach(), seen)
+    def needs_gradients_at(self, step: int) -> bool:
+        """Return true if the weights of this step need the tasks' gradients.
+
+        With ``balance_every`` K above 1, they are needed in every K-th step. The steps in between keep the last weights.
+        """
+        return self.needs_gradients and step % self.setup.config.balance_every == 0
+
+    def objective(self, loss_MT: Tensor, context: StepContext) -> Tensor:
+        """Return objective_M, the sum of each member's weighted losses."""
+        self.weight_MT = self.weigh(loss_MT.detach(), context)
         return (loss_MT * self.weight_MT).sum(dim=1)
 
-    def look(self, loss_MT: Tensor, seen: Seen) -> None:  # noqa: B027 - most do not
-        """The same batch's losses after the update, where ``looks_again``."""
+    def after_update(self, loss_MT: Tensor, context: StepContext) -> None:  # noqa: B027 - optional
+        """Receive the losses of the same batch after the update. Called only if ``needs_losses_after_update`` is true."""
 
-    def close_epoch(self, mean_MT: Tensor) -> None:  # noqa: B027 - most need not know
-        """The epoch's mean losses; NaN for a task of which no row was seen."""
+    def close_epoch(self, mean_MT: Tensor) -> None:  # noqa: B027 - optional
+        """Receive the mean losses of the epoch. A task without a row in the epoch has NaN."""
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that a resumed run needs, by name."""
+        """Return every tensor that a resumed run needs, by name."""
         return {**self.state, **self.parameters}
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Put back what :meth:`tensors` gave."""
+        """Copy the values of ``tensors``, as :meth:`tensors` returned them, into this weighting."""
         for name, value in self.tensors().items():
             value.copy_(tensors[name])
 
     @torch.no_grad()
-    def forget(self, members: Sequence[int]) -> None:
-        """Take what some members learnt back to zero, since they diverged."""
+    def reset_members(self, members: Sequence[int]) -> None:
+        """Set the learned parameters of members that diverged to zero."""
         for value in self.parameters.values():
             value[list(members)] = 0.0

@@ -8,14 +8,15 @@ from manygate.objective.weighting.gramian import GramianWeighting
 
 FAIRNESS = 2.0
 RIDGE = 1e-4
-"""Added to the diagonal, which is about 1: of opposed gradients there is no solution otherwise. It bounds a weight by about 100."""
+"""This number is added to the Gramian's diagonal, which is about 1. Without it, opposed gradients would have no solution. It bounds
+a weight by about 100."""
 
 
 @final
 class FairGrad(GramianWeighting):
-    """The weights with (G w)_k = w_k^(-1/2): the gain of each task, (G w)_k, weighs in as alpha-fairness with alpha 2 says.
+    """Finds the weights with (G w)_k = w_k^(-1/2). They are alpha-fair with alpha 2, where (G w)_k is the gain of task k.
 
-    Departure: solved to rounding by Newton's method, for all members at once; the paper calls a solver for least squares.
+    Departure: Newton's method solves the equation to rounding, for all members at once. The paper uses a least-squares solver.
     """
 
     equalises = True
@@ -25,10 +26,10 @@ class FairGrad(GramianWeighting):
 
 
 def fair_weights(gramian_mTT: np.ndarray, alpha: float, steps: int = 50) -> np.ndarray:
-    """The positive w with G w = w^(-1 / alpha), one row a Gramian, by Newton's method in log w.
+    """Return the positive w with G w = w^(-1 / alpha), (m, T), by Newton's method in log w.
 
-    It is the minimum of w' G w / 2 + sum_k phi(w_k) with phi' = -w^(-1 / alpha), which is convex, and has one solution. Steps are
-    held to a factor of e.
+    w minimises w' G w / 2 + sum_k phi(w_k) with phi' = -w^(-1 / alpha). This function is convex and has one minimum. A step changes
+    a weight by a factor of at most e.
 
     >>> fair_weights(np.array([[[4.0, 0.0], [0.0, 1.0]]]), 1.0).round(3).tolist()
     [[0.5, 1.0]]

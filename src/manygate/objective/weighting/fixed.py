@@ -1,19 +1,19 @@
-"""Fixed weights: the sum of the losses, each times its task's weight (unitary scalarisation where all are 1)."""
+"""Fixed weights: The objective is the weighted sum of the losses. If all weights are 1, it is unitary scalarisation."""
 
 from typing import final
 
 from torch import Tensor
 
-from manygate.objective.weighting.base import Seen, Weighting
+from manygate.objective.weighting.base import StepContext, Weighting
 
 
 @final
 class Fixed(Weighting):
-    """objective = sum_k w_k L_k, with ``weight`` of the schema times ``replica_weights``.
+    """Computes objective = sum_k w_k L_k, where w_k is ``weight`` of the schema times ``replica_weights``.
 
-    Kurin et al., "In Defense of the Unitary Scalarization for Deep Multi-Task Learning", NeurIPS 2022: with the usual
-    regularisation it matches or beats the methods below, which cost more.
+    Kurin et al., "In Defense of the Unitary Scalarization for Deep Multi-Task Learning", NeurIPS 2022: With the usual
+    regularisation, fixed weights match or beat methods that adapt the weights, and they cost less.
     """
 
-    def weigh(self, loss_MT: Tensor, seen: Seen) -> Tensor:
-        return self.given.weight_MT
+    def weigh(self, loss_MT: Tensor, context: StepContext) -> Tensor:
+        return self.setup.weight_MT

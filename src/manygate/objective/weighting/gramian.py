@@ -1,4 +1,5 @@
-"""What the methods that balance gradients share: they read the tasks' Gramian at the shared representation alone."""
+"""The base class of weightings that balance gradients. They use only the Gramian of the tasks' gradients at the shared
+representation."""
 
 from __future__ import annotations
 
@@ -10,69 +11,74 @@ import torch
 from torch import Tensor
 
 from manygate.errors import InputError
-from manygate.objective.weighting.base import Given, Seen, Weighting
+from manygate.objective.weighting.base import StepContext, Weighting, WeightingSetup
 
 INSTALL = "pip install 'manygate[balance]'"
 LARGEST = 100.0
-"""Bound of a weight: what balances a vanishing gradient there would be too much for the task's own tower."""
+"""The largest absolute weight. A larger weight would balance a vanishing shared gradient, but would be too much for the task's
+tower."""
 
 
 class GramianWeighting(Weighting):
-    """Weights from the inner products of the tasks' gradients, of one member after the other or of all at once.
+    """Computes weights from the inner products of the tasks' gradients (the Gramian).
 
-    A method sees the tasks of which the batch has rows, whose weight is not 0 and whose gradient is not 0: where there is one
-    alone, it keeps its fixed weight. It sees their Gramian scaled to a mean diagonal of 1, and its result is scaled so that
-    orthogonal gradients of equal length get 1 each: there it is ``fixed``, and a learning rate keeps its meaning. A weight is held
-    to 100, and is 1 where a solver finds none.
+    :meth:`solve` gets the tasks that have rows in the batch, a weight that is not 0 and a gradient that is not 0. If there is only
+    one such task, it keeps its fixed weight. The Gramian is scaled to a mean diagonal of 1. The result of :meth:`solve` is scaled
+    so that orthogonal gradients of equal length get a weight of 1 each. For them the method equals ``fixed``, and a learning rate
+    means the same. A weight is limited to -100 to 100. It is 1 where the solver does not give a finite number.
     """
 
-    reads_gradients = True
+    needs_gradients = True
 
     equalises: ClassVar[bool] = False
-    """False where the losses' scales matter: the method then sees the losses times their fixed weights. True for methods that
-    undo the scales, where fixed weights would be undone too, or turned round: there they multiply the result."""
+    """True for methods that undo the scales of the losses. They would undo or invert the fixed weights too, so the fixed weights
+    multiply their result. False for other methods: They get the gradients of the losses times their fixed weights."""
 
-    def __init__(self, given: Given):
-        super().__init__(given)
-        self.state = {"factor": torch.ones_like(given.weight_MT)}
+    def __init__(self, setup: WeightingSetup):
+        super().__init__(setup)
+        self.state = {"factor": torch.ones_like(setup.weight_MT)}
 
-    def weigh(self, loss_MT: Tensor, seen: Seen) -> Tensor:
-        if seen.gramian_MTT is None:
-            return self.given.weight_MT * self.state["factor"]
-        fixed_MT = self.given.weight_MT.cpu().numpy().astype(np.float64)
-        gramian_MTT = seen.gramian_MTT.cpu().numpy().astype(np.float64)
+    def weigh(self, loss_MT: Tensor, context: StepContext) -> Tensor:
+        if context.gramian_MTT is None:
+            return self.setup.weight_MT * self.state["factor"]
+        fixed_MT = self.setup.weight_MT.cpu().numpy().astype(np.float64)
+        gramian_MTT = context.gramian_MTT.cpu().numpy().astype(np.float64)
         if not self.equalises:
             gramian_MTT *= fixed_MT[:, :, None] * fixed_MT[:, None, :]
-        usable_M = seen.active_M.cpu().numpy() & np.isfinite(gramian_MTT).all(axis=(1, 2))
+        usable_M = context.active_M.cpu().numpy() & np.isfinite(gramian_MTT).all(axis=(1, 2))
         length_MT = np.diagonal(gramian_MTT, axis1=1, axis2=2)
-        chosen_MT = seen.present_MT.cpu().numpy() & (fixed_MT > 0) & (length_MT > 0) & usable_M[:, None]
+        selected_MT = context.present_MT.cpu().numpy() & (fixed_MT > 0) & (length_MT > 0) & usable_M[:, None]
         factor_MT = np.ones_like(fixed_MT)
-        for chosen_T in np.unique(chosen_MT, axis=0) if len(chosen_MT) > 1 else chosen_MT:
-            if chosen_T.sum() > 1:
-                members, tasks = np.flatnonzero((chosen_MT == chosen_T).all(axis=1)), np.flatnonzero(chosen_T)
+        for selected_T in np.unique(selected_MT, axis=0) if len(selected_MT) > 1 else selected_MT:
+            if selected_T.sum() > 1:
+                members, tasks = np.flatnonzero((selected_MT == selected_T).all(axis=1)), np.flatnonzero(selected_T)
                 part_mTT = gramian_MTT[np.ix_(members, tasks, tasks)]
                 part_mTT /= np.trace(part_mTT, axis1=1, axis2=2)[:, None, None] / len(tasks)
-                found_mT = self.solve(part_mTT, members, tasks, seen.step)
-                factor_MT[np.ix_(members, tasks)] = np.where(np.isfinite(found_mT), found_mT, 1.0).clip(-LARGEST, LARGEST)
+                solved_mT = self.solve(part_mTT, members, tasks, context.step)
+                factor_MT[np.ix_(members, tasks)] = np.where(np.isfinite(solved_mT), solved_mT, 1.0).clip(-LARGEST, LARGEST)
         self.state["factor"].copy_(torch.from_numpy(factor_MT))
-        return self.given.weight_MT * self.state["factor"]
+        return self.setup.weight_MT * self.state["factor"]
 
     @abstractmethod
     def solve(self, gramian_mTT: np.ndarray, members: np.ndarray, tasks: np.ndarray, step: int) -> np.ndarray:
-        """Weights (m, T) of some members, from float64 Gramians of the same tasks with a mean diagonal of 1."""
+        """Return the weights (m, T) of some members.
+
+        ``gramian_mTT`` holds float64 Gramians with a mean diagonal of 1. ``members`` and ``tasks`` are the indices of its first
+        axis and of its last two axes in the run. ``step`` is the step of the run.
+        """
 
 
 def torchjd(name: str, **settings: Any) -> Any:
-    """An object of TorchJD's, which is imported when first needed, and some of its solvers when they are."""
+    """Return an object of a TorchJD class. TorchJD and its solvers are imported when they are first needed."""
     try:
         import torchjd.aggregation
 
         return getattr(torchjd.aggregation, name)(**settings)
     except ImportError as error:
         cause = str(error).partition(". Install")[0]
-        raise InputError(f"this weighting comes from TorchJD, which is not installed whole ({cause}). Run: {INSTALL}") from None
+        raise InputError(f"this weighting needs TorchJD with all its solvers ({cause}). Run: {INSTALL}") from None
 
 
-def each(method: Any, gramian_mTT: np.ndarray) -> np.ndarray:
-    """A method of TorchJD's, which knows one Gramian, on several."""
+def solve_each(method: Any, gramian_mTT: np.ndarray) -> np.ndarray:
+    """Return the weights of several Gramians, (m, T). ``method`` is a TorchJD method, which takes one Gramian."""
     return np.stack([method(gramian_TT).numpy() for gramian_TT in torch.from_numpy(gramian_mTT)])

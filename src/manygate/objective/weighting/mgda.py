@@ -5,19 +5,19 @@ from typing import final
 
 import numpy as np
 
-from manygate.objective.weighting.base import Given
-from manygate.objective.weighting.gramian import GramianWeighting, each, torchjd
+from manygate.objective.weighting.base import WeightingSetup
+from manygate.objective.weighting.gramian import GramianWeighting, solve_each, torchjd
 
 
 @final
 class MGDA(GramianWeighting):
-    """The shortest convex combination of the gradients, times T: a direction in which no loss rises."""
+    """Finds the shortest convex combination of the gradients and multiplies it by T. No loss rises in this direction."""
 
     equalises = True
 
-    def __init__(self, given: Given):
-        super().__init__(given)
+    def __init__(self, setup: WeightingSetup):
+        super().__init__(setup)
         self.method = torchjd("MGDAWeighting")
 
     def solve(self, gramian_mTT: np.ndarray, members: np.ndarray, tasks: np.ndarray, step: int) -> np.ndarray:
-        return len(tasks) * each(self.method, gramian_mTT)
+        return len(tasks) * solve_each(self.method, gramian_mTT)

@@ -10,9 +10,10 @@ from manygate.objective.weighting.gramian import GramianWeighting
 
 @final
 class NashMTL(GramianWeighting):
-    """The bargaining solution, G w = 1 / w: alpha-fairness with alpha 1.
+    """Finds the bargaining solution G w = 1 / w. It is alpha-fair with alpha 1.
 
-    Departure: solved to rounding in every step; the paper, and TorchJD, go some steps of a sequence of convex programs.
+    Departure: The equation is solved to rounding in every step. The paper and TorchJD take a few steps of a sequence of convex
+    programs.
     """
 
     equalises = True

@@ -4,12 +4,15 @@ from typing import final
 
 from torch import Tensor
 
-from manygate.objective.weighting.base import Seen, Weighting
+from manygate.objective.weighting.base import StepContext, Weighting
 
 
 @final
 class Schedule(Weighting):
-    """w_k(t) = w_k gamma_k^t: t is the epoch from 0, gamma_k the ``decay`` of the schema. With 1 everywhere it is ``fixed``."""
+    """Uses the weight w_k gamma_k^t in epoch t, where t counts from 0 and gamma_k is the ``decay`` of the schema.
 
-    def weigh(self, loss_MT: Tensor, seen: Seen) -> Tensor:
-        return self.given.weight_MT * self.given.decay_MT**seen.epoch
+    If every ``decay`` is 1, it equals ``fixed``.
+    """
+
+    def weigh(self, loss_MT: Tensor, context: StepContext) -> Tensor:
+        return self.setup.weight_MT * self.setup.decay_MT**context.epoch

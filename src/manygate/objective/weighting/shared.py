@@ -12,12 +12,13 @@ from torch import Tensor
 
 
 def shared_gramian(loss_MT: Tensor, shared: Tensor, units: Sequence[int] | None = None) -> Tensor:
-    """gramian_MTT of the losses' gradients at a representation ``shared``, (M, B, ...) or, for M = 1, (B, ...).
+    """Return the Gramian of the losses' gradients at a shared representation, gramian_MTT.
 
-    ``units`` are those that count of its last axis but one; None for all.
+    ``shared`` has the shape (M, B, ...) or, for M = 1, (B, ...). ``units`` are the indices of its last axis but one whose gradients
+    count. None means all.
 
-    A task's gradient there takes one pass through what the task alone has above it; the graph stays for the pass that trains.
-    Members are independent, so the sum of their losses gives each its own gradient.
+    Each task takes one backward pass through the layers above the shared representation. The graph is kept for the pass that
+    trains. Members are independent, so the gradient of the sum of their losses holds the gradient of each member.
 
     >>> z = torch.tensor([[1.0, 2.0]], requires_grad=True)
     >>> shared_gramian(torch.stack([z.sum(dim=1), (z * z).sum(dim=1)], dim=1), z)
@@ -31,7 +32,7 @@ def shared_gramian(loss_MT: Tensor, shared: Tensor, units: Sequence[int] | None 
 
 
 def _gradient(loss_M: Tensor, shared: Tensor, units: Sequence[int] | None) -> Tensor:
-    (found,) = torch.autograd.grad(loss_M.sum(), shared, retain_graph=True, allow_unused=True)
-    found = torch.zeros_like(shared) if found is None else found
-    found = found if units is None else found.index_select(-2, torch.tensor(units, device=found.device))
-    return found.reshape(len(loss_M), -1).float()
+    (gradient,) = torch.autograd.grad(loss_M.sum(), shared, retain_graph=True, allow_unused=True)
+    gradient = torch.zeros_like(shared) if gradient is None else gradient
+    gradient = gradient if units is None else gradient.index_select(-2, torch.tensor(units, device=gradient.device))
+    return gradient.reshape(len(loss_M), -1).float()

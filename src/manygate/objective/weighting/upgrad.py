@@ -4,17 +4,17 @@ from typing import final
 
 import numpy as np
 
-from manygate.objective.weighting.base import Given
-from manygate.objective.weighting.gramian import GramianWeighting, each, torchjd
+from manygate.objective.weighting.base import WeightingSetup
+from manygate.objective.weighting.gramian import GramianWeighting, solve_each, torchjd
 
 
 @final
 class UPGrad(GramianWeighting):
-    """Each gradient projected onto the directions in which no loss rises, and the mean of these, times T."""
+    """Projects each gradient onto the directions in which no loss rises, and takes the mean of the projections times T."""
 
-    def __init__(self, given: Given):
-        super().__init__(given)
+    def __init__(self, setup: WeightingSetup):
+        super().__init__(setup)
         self.method = torchjd("UPGradWeighting")
 
     def solve(self, gramian_mTT: np.ndarray, members: np.ndarray, tasks: np.ndarray, step: int) -> np.ndarray:
-        return len(tasks) * each(self.method, gramian_mTT)
+        return len(tasks) * solve_each(self.method, gramian_mTT)
