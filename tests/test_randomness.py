@@ -1,4 +1,4 @@
-"""Private streams: named by their key, alike on every run, and no trace in the global random states."""
+"""Tests of private streams: A key gives the same numbers in every run. The global random states do not change."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Randomness for training: every draw comes from a private stream named by its purpose, a seed and a step.
+"""Random numbers for training. Every draw comes from its own stream, with a key of a purpose, a seed and a step.
 
-There is no state to save: a resumed run draws what it would have drawn, and a replica draws the same alone or among others.
+There is no state to save. A resumed run draws the same numbers as an uninterrupted run. A replica draws the same numbers alone and
+among others.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ import torch
 from torch import Tensor
 
 INITIAL, ORDER, DRAWN, HIDDEN_BIAS, SAMPLE, SYNTHETIC, WEIGHTING = 1, 2, 3, 4, 5, 6, 7
-"""Purposes, the first number of every stream's key: initial weights, order of batches, dropout and noise, hidden bias features,
-a replica's own sample of the rows, synthetic rows, weights of the tasks."""
+"""Purposes. A purpose is the first number of a stream's key: initial weights, order of batches, dropout and noise, hidden bias
+features, a replica's own sample of the rows, synthetic rows, weights of the tasks."""
 
 _LEVELS = 2**16
 
 
 def stream_seed(*key: int) -> int:
-    """A 63-bit seed from a key of small integers."""
+    """Return a 63-bit seed for a key of small integers.
+
+    >>> stream_seed(INITIAL, 0) == stream_seed(INITIAL, 0), stream_seed(INITIAL, 0) == stream_seed(INITIAL, 1)
+    (True, False)
+    """
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
 
 
 def keep_mask(rate: float, shape: Sequence[int], key: tuple[int, ...], device: torch.device) -> Tensor:
-    """0 with probability ``rate`` (to the nearest 1/65536), else 1 / (1 - rate); float32.
+    """Draw a mask, float32: 0 with probability ``rate`` (rounded to a multiple of 1/65536), and 1 / (1 - rate) otherwise.
 
     >>> mask = keep_mask(0.5, (1000,), (0, 1), torch.device("cpu"))
     >>> sorted(set(mask.tolist())), bool(400 < (mask > 0).sum() < 600)
@@ -42,7 +47,7 @@ def keep_mask(rate: float, shape: Sequence[int], key: tuple[int, ...], device: t
 
 
 def normal_noise(shape: Sequence[int], key: tuple[int, ...], device: torch.device) -> Tensor:
-    """Standard normal values; float32."""
+    """Draw standard normal values, float32."""
     if device.type == "cpu":
         generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(key)))
         return torch.from_numpy(generator.standard_normal(tuple(shape), dtype=np.float32))

@@ -1,4 +1,4 @@
-"""The embedding against a plain loop over rows and features."""
+"""Compare the embedding with a plain loop over rows and features."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def tables_of(embedding: Embedding, replicas: int) -> dict[int, torch.Tensor]:
 
 
 def by_hand(inputs: tuple[Input, ...], chosen: list[Input], tables: dict[int, Any], batch: Batch, replica: int) -> np.ndarray:
-    """Row by row: sparse features, then bags, of each width; then dense numbers, then null flags."""
-    place = {feature.name: [i.name for i in inputs if i.kind == feature.kind].index(feature.name) for feature in inputs}
+    """Compute x row by row: for each width sparse features and then bags; after that dense numbers, and then null flags."""
+    column = {feature.name: [i.name for i in inputs if i.kind == feature.kind].index(feature.name) for feature in inputs}
     result = []
     for b in range(len(batch)):
         row: list[float] = []
@@ -32,9 +32,9 @@ def by_hand(inputs: tuple[Input, ...], chosen: list[Input], tables: dict[int, An
                     start += feature.rows
             table = tables[dim][:, replica].numpy()
             for feature in (i for i in chosen if i.dim == dim and i.kind == "sparse"):
-                row += table[starts[feature.name] + int(batch.id_BS[b, place[feature.name]])].tolist()
+                row += table[starts[feature.name] + int(batch.id_BS[b, column[feature.name]])].tolist()
             for feature in (i for i in chosen if i.dim == dim and i.kind == "bag"):
-                value, offset = batch.bags[place[feature.name]]
+                value, offset = batch.bags[column[feature.name]]
                 ids = value[offset[b] : offset[b + 1]].tolist()
                 total = np.zeros(dim)
                 for i in ids:
@@ -42,10 +42,10 @@ def by_hand(inputs: tuple[Input, ...], chosen: list[Input], tables: dict[int, An
                 row += (total / max(len(ids), 1) if feature.pooling == "mean" else total).tolist()
         dense = [i for i in chosen if i.kind == "dense"]
         for feature in dense:
-            number = float(batch.number_BM[b, place[feature.name]])
+            number = float(batch.number_BM[b, column[feature.name]])
             number = 0.0 if np.isnan(number) else number
             row += [min(max(number - j, 0.0), 1.0) if feature.unfold else number for j in range(feature.units)]
-        row += [float(batch.number_BM[b, place[feature.name]].isnan()) for feature in dense if feature.flag]
+        row += [float(batch.number_BM[b, column[feature.name]].isnan()) for feature in dense if feature.flag]
         result.append(row)
     return np.array(result)
 
@@ -88,7 +88,7 @@ def test_null_and_unknown_rows_start_at_zero_in_every_feature(toy_inputs):
     assert {dim: len(table) for dim, table in tables.items()} == start
 
 
-def test_places_unfold_into_steps():
+def test_numbers_of_an_unfolding_scale_become_steps():
     inputs = (Input("u", "dense", False, units=3, unfold=True), Input("v", "dense", False, units=1, flag=True))
     embedding = Embedding(inputs, list(inputs))
     numbers = torch.tensor([[0.0, -4.0], [1.5, 9.0], [3.0, float("nan")], [float("nan"), 0.5]])
@@ -111,7 +111,7 @@ def test_hide_makes_bias_features_null_on_the_chosen_rows_alone(toy_inputs, toy_
     before = batch.id_BS.clone(), batch.number_BM.clone()
     hidden = torch.arange(12) % 3 == 0
     shown = Embedding(inputs, [i for i in inputs if i.bias]).hide(batch, hidden)
-    p, q = 3, 2  # the places of bias features p and q among the sparse and the dense features
+    p, q = 3, 2  # the columns of bias features p and q among the sparse and the dense features
     assert (shown.id_BS[hidden, p] == NULL_ROW).all()
     assert shown.number_BM[hidden, q].isnan().all()
     assert torch.equal(shown.id_BS[~hidden], before[0][~hidden])
@@ -142,14 +142,14 @@ def test_copies_are_inputs_of_their_own_one_after_the_other(toy_inputs, toy_batc
     inputs = toy_inputs()
     batch = toy_batch(inputs, 9, 2)
     chosen = [i for i in inputs if not i.bias]
-    one, several = Embedding(inputs, chosen), Embedding(inputs, chosen, copies=copies)
-    assert several.width == one.width
+    single, several = Embedding(inputs, chosen), Embedding(inputs, chosen, copies=copies)
+    assert several.width == single.width
     tables = {dim: torch.randn(rows, 2, copies * dim) for dim, rows in several.rows.items()}
     x_RBD = several(tables, batch, 2)
-    assert x_RBD.shape == (2, 9, copies * one.width)
+    assert x_RBD.shape == (2, 9, copies * single.width)
     for k, x_RBW in enumerate(x_RBD.chunk(copies, dim=-1)):
-        own = {dim: table[..., k * dim : (k + 1) * dim] for dim, table in tables.items()}
-        assert torch.equal(x_RBW, one(own, batch, 2))
+        part_tables = {dim: table[..., k * dim : (k + 1) * dim] for dim, table in tables.items()}
+        assert torch.equal(x_RBW, single(part_tables, batch, 2))
 
 
 def test_columns_of_a_feature_are_those_that_it_changes(toy_inputs, toy_batch):

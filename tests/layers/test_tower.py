@@ -1,4 +1,4 @@
-"""Each tower reads the representation of its own task."""
+"""Test that each tower reads the representation of its task."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_towers_of_any_depth_and_none(hidden):
 @pytest.mark.parametrize("hidden", [(), (3,), (4, 3)])
 @pytest.mark.parametrize("more", [{}, {"heads": (1,)}, {"heads": (0,), "steps": [(1, 0)]}], ids=["plain", "heads", "steps"])
 def test_towers_that_all_read_one_representation(hidden, more):
-    """As if each had it to itself: outputs, and the gradients of what is read and of every weight."""
+    """Outputs and all gradients are the same as if each tower had its own copy of the representation."""
     towers = shaken(Towers(2, 6, hidden, **more))
-    found = []
+    results = []
     for copies in (1, 2):
         h_B1H = rows(5, 6).view(5, 1, 6).requires_grad_()
         output_BO = towers(h_B1H.expand(-1, copies, -1).clone())
         (output_BO * rows(5, output_BO.shape[1], seed=2)).sum().backward()
-        found.append([output_BO, h_B1H.grad, *(value.grad for value in towers.parameters())])
+        results.append([output_BO, h_B1H.grad, *(value.grad for value in towers.parameters())])
         towers.zero_grad()
-    for one, two in zip(*found, strict=True):
-        torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-10)
+    for actual, expected in zip(*results, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)

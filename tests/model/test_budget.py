@@ -1,4 +1,4 @@
-"""Budgets are met within 2 % by every scheme, or refused; sizes are those of the model that is trained."""
+"""Tests of budgets: Every scheme meets a budget within 2 %, or gives an error. Sizes are those of the trained model."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_every_scheme_meets_a_budget(name, setting, budget, hidden, toy_inputs):
     assert config.match_parameters is None
     assert config.match_flops is None
     size = measure(Problem.binary(SECTION_5, 2), config)
-    found = size.network_parameters if setting == "match_parameters" else size.flops
-    assert abs(found / budget - 1) <= TOLERANCE
+    sized = size.network_parameters if setting == "match_parameters" else size.flops
+    assert abs(sized / budget - 1) <= TOLERANCE
     built = MultiTaskModel(Problem.binary(SECTION_5, 2), config)
     assert built.parameter_count() == size.parameters
 
@@ -76,10 +76,10 @@ def test_levels_and_tasks_keep_their_proportions():
     with pytest.raises(InputError, match="end in the same width"):
         matched(Problem.binary(SECTION_5, 2), config)
     config = config.replace(level_hidden=((64, 32), (64, 32)))
-    found = matched(Problem.binary(SECTION_5, 2), config)
-    assert found.level_hidden is not None
-    assert found.level_hidden[0] == found.level_hidden[1]
-    wide, narrow = found.level_hidden[0]
+    sized = matched(Problem.binary(SECTION_5, 2), config)
+    assert sized.level_hidden is not None
+    assert sized.level_hidden[0] == sized.level_hidden[1]
+    wide, narrow = sized.level_hidden[0]
     assert abs(wide / narrow - 2) < 0.2
 
 
@@ -95,7 +95,7 @@ def test_a_budget_that_cannot_be_met_is_refused(setting, budget):
         matched(Problem.binary(SECTION_5, 2), PAPER.replace(**{setting: budget}))
 
 
-def test_a_budget_too_large_says_so():
+def test_the_error_of_a_budget_that_is_too_large_gives_advice():
     with pytest.raises(InputError, match=r"within 2%; nearest is [\d,]+.*Choose a smaller budget"):
         matched(Problem.binary(SECTION_5, 2), PAPER.replace(match_parameters=10**12))
 
@@ -109,7 +109,7 @@ def test_listed_widths_are_those_that_are_built():
     assert [row["hidden"] for row in rows] == [str(bottom.shape[-1]), "16/8"]
 
 
-def test_two_budgets_are_one_too_many():
+def test_two_budgets_are_an_error():
     with pytest.raises(InputError, match="a model has one budget"):
         PAPER.replace(match_parameters=1000, match_flops=1000)
 
@@ -126,7 +126,7 @@ def test_flops_of_a_trunk_are_what_torch_counts(toy_inputs):
     assert measure(Problem.binary(inputs, 2), PAPER).flops == counter.get_total_flops() // 10
 
 
-def test_listing_names_what_cannot_be_had():
+def test_the_listing_gives_the_problem_of_a_scheme_that_cannot_be_built():
     rows, title = listing(PAPER.replace(architectures=["mmoe", "pepnet"], match_flops=10_000), 100, 2)
     assert title == "100 numbers, 2 tasks"
     assert [row["problem"] is None for row in rows] == [True, False]
@@ -136,7 +136,7 @@ def test_listing_names_what_cannot_be_had():
         listing(PAPER, 0, 2)
 
 
-def test_every_scheme_says_where_it_comes_from():
+def test_every_scheme_has_a_source():
     rows, _ = listing(PAPER.replace(architectures="all"), 20, 2)
     assert [row["name"] for row in rows] == list(ARCHITECTURES)
     for row in rows:
@@ -146,7 +146,7 @@ def test_every_scheme_says_where_it_comes_from():
 
 @pytest.mark.parametrize("tasks", [1, 2, 5])
 def test_flops_of_a_model_per_task_are_those_of_all_tasks_and_of_a_shared_bottom_are_not(tasks):
-    """By hand: a network of 100 x 16, a tower of 16 x 8 and 8 x 1; a product and a sum count as two."""
+    """Count by hand a network of 100 x 16, and a tower of 16 x 8 and 8 x 1. A product and a sum count as two."""
     config = PAPER.replace(bottom_hidden=(16,))
     bottom, tower = 100 * 16, 16 * 8 + 8
     assert measure(Problem.binary(SECTION_5, tasks), config.replace(architecture="single_task")).flops == 2 * tasks * (

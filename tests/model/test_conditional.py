@@ -1,4 +1,4 @@
-"""Conditional logits of AITM, row by row with plain numbers."""
+"""Compare the conditional logits of AITM with values by hand, row by row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHAIN = Targets(steps=((1, 0), (2, 1)), binary=(True, True, True))
 
 
 def test_each_step_is_the_ratio_of_its_joint_probability_to_that_before():
-    """P(2 | 1) is p_2 / p_1 of the joint outputs, not of what the first division gave."""
+    """P(2 | 1) is p_2 / p_1 of the joint outputs, and not of the result of the first division."""
     joint = np.array([[[0.8, 0.4, 0.1], [0.5, 0.25, 0.2]], [[0.9, 0.09, 0.01], [0.3, 0.1, 0.05]]])
     logit_MBT = torch.tensor(np.log(joint / (1 - joint)))
     conditional = conditional_logits(logit_MBT, CHAIN).sigmoid().numpy()

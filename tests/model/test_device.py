@@ -1,4 +1,4 @@
-"""The device of a run: what auto chooses, and names that lead nowhere."""
+"""Tests of the device of a run: the choice of auto, and the errors of unknown names."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from manygate.errors import InputError
 from manygate.model.device import choose_device
 
 
-@pytest.mark.parametrize(("there", "kind"), [(True, "cuda"), (False, "cpu")])
-def test_auto_is_the_gpu_where_there_is_one(monkeypatch, there: bool, kind: str):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+@pytest.mark.parametrize(("available", "kind"), [(True, "cuda"), (False, "cpu")])
+def test_auto_is_the_gpu_where_there_is_one(monkeypatch, available: bool, kind: str):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
     assert choose_device("auto") == torch.device(kind)
 
 

@@ -1,4 +1,4 @@
-"""Logits of many rows: in slices they are those of the whole."""
+"""Test that logits computed in slices equal the logits of all rows at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from manygate.model.logits import predict
 
 @pytest.mark.parametrize("rows_at_once", [1, 10_000])
 def test_slices_give_every_row_in_order(encoded, trainer, settings, monkeypatch, rows_at_once: int):
-    """Never fewer than 256 rows at once: 300 training rows are two slices."""
+    """A slice has at least 256 rows, so 300 training rows are two slices."""
     log = encoded()
     model, split = trainer(log, settings(replicas=2)).model, Split(log.parts["train"])
     assert len(split) > 256

@@ -1,4 +1,4 @@
-"""Ordinal tasks: their thresholds, loss and expected label, and training with them."""
+"""Tests of ordinal tasks: their thresholds, loss and expected label, and training with them."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ def sigmoid(z: float) -> float:
 
 
 def by_hand(output: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """The losses of (click, watch, stars) of one row, whose outputs are their logits and those of two more cuts of watch."""
+    """Compute the losses of (click, watch, stars) of one row. The outputs are their logits and those of two more cuts of watch."""
     click = -math.log(sigmoid(output[0]) if label[0] else 1 - sigmoid(output[0]))
-    found = [click]
+    losses = [click]
     for logits, levels, y in (([output[1], output[3], output[4]], LEVELS[1], label[1]), ([output[2]], LEVELS[2], label[2])):
         terms = []
         for z, cut in zip(logits, levels.cuts, strict=True):
             p = sigmoid(z)
             terms.append(-math.log(p) if y > cut else -math.log(1 - p))
-        found.append(sum(terms) / len(terms))
-    return np.array(found)
+        losses.append(sum(terms) / len(terms))
+    return np.array(losses)
 
 
-def test_losses_equal_a_row_by_row_reading():
+def test_losses_equal_those_computed_row_by_row():
     rng = np.random.default_rng(0)
     output, label = (
         rng.normal(size=(2, 20, 5)),
         np.stack([rng.integers(0, 2, 20), rng.normal(1, 2, 20), rng.normal(0, 1, 20)], axis=1),
     )
-    label[:3, 1] = [0.0, 1.0, 2.5]  # on a cut: not above it
+    label[:3, 1] = [0.0, 1.0, 2.5]  # a label that equals a cut is not above it
     losses = Losses(TASKS, torch.tensor([[0, 1, 2]] * 2), Ordinals(LEVELS, own_tasks=3, first=3))
     rows = losses.rows(torch.tensor(output).float(), torch.tensor(label).float().unsqueeze(0))
     expected = [[by_hand(output[m, b], label[b]) for b in range(20)] for m in range(2)]
@@ -65,7 +65,7 @@ def test_losses_equal_a_row_by_row_reading():
 
 
 def test_a_model_per_task_finds_its_own_cuts():
-    """Members (click, watch, stars) have a logit and two further ones each, of which stars uses none."""
+    """Each of the members (click, watch, stars) has a logit and two further logits. stars uses no further logit."""
     rng = np.random.default_rng(1)
     output, label = rng.normal(size=(3, 10, 3)), rng.normal(size=(3, 10, 1))
     label[0] = label[0] > 0
@@ -92,7 +92,7 @@ def test_thresholds_begin_at_levels_of_equal_mass_and_stay_ordered():
     with torch.no_grad():
         thresholds.gap.normal_(0, 5)
         above = thresholds(torch.zeros(1, 3))[0, :3]
-    assert bool((above.diff() <= 0).all()), "a higher cut is never the likelier one"
+    assert bool((above.diff() <= 0).all()), "a higher cut never has a higher probability"
 
 
 def test_an_expected_label_lies_between_the_lowest_and_the_highest_level():
@@ -103,7 +103,7 @@ def test_an_expected_label_lies_between_the_lowest_and_the_highest_level():
 
 
 def graded(rows: int = 8000) -> pa.Table:
-    """Seconds watched of sixty and stars from one to five, both of one latent number with odds that depend on the item."""
+    """Build a log with 0 to 60 seconds watched and 1 to 5 stars. Both depend on one hidden number and on the item."""
     rng = np.random.default_rng(0)
     item = rng.integers(0, 6, rows)
     latent = item / 2 - 1 + rng.logistic(size=rows)
@@ -112,13 +112,13 @@ def graded(rows: int = 8000) -> pa.Table:
 
 
 @pytest.mark.parametrize("architecture", ["mmoe", "single_task"])
-def test_what_is_predicted_is_the_mean(architecture):
+def test_the_prediction_is_the_mean(architecture):
     tasks = ["click", "watch:kind=regression,loss=ordinal,levels=20", "stars:loss=ordinal"]
     log = graded()
     ranker = Ranker(task=tasks, architecture=architecture, epochs=20, learning_rate=0.02, replicas=2).fit(log, progress="none")
-    found = ranker.predict(log)
+    losses = ranker.predict(log)
     for name in ("watch", "stars"):
-        value, label, item = found[name].to_numpy(), log[name].to_numpy(), log["item"].to_numpy()
+        value, label, item = losses[name].to_numpy(), log[name].to_numpy(), log["item"].to_numpy()
         for i in range(6):
             assert value[item == i].mean() == pytest.approx(label[item == i].mean(), rel=0.05), (name, i)
 
@@ -151,7 +151,7 @@ def test_replicas_equal_serial_runs(encoded, log_schema, trainer, settings, arch
 
 @pytest.mark.parametrize("architecture", ["mmoe", "single_task"])
 def test_before_training_all_levels_are_equally_likely(architecture):
-    """Of each task its own, however many another has."""
+    """This holds for each task, even if another task has more levels."""
     inputs = [Input("x", "dense", False, units=3)]
     tens = Levels(tuple(np.arange(9.0)), tuple(np.arange(10.0)))
     tasks = (Task(name="a"), Task(name="b", kind="regression"), Task(name="c", kind="regression"))
@@ -187,10 +187,10 @@ def test_rare_labels_are_all_in_the_sample_and_count_by_weight(monkeypatch):
     weight = np.array([3.0 if i // 100 >= 15 else 1.0 for i in range(2000)])
     table = pa.table({"click": np.arange(2000) % 2, "watch": watch, "x": np.arange(2000.0), "w": weight})
     scale = fit_encoder(schema, DataConfig(), [("log", batch) for batch in table.to_batches(300)]).labels["watch"]
-    own = np.where(label >= 15, 3.0, 1.0)
-    cut = label[np.searchsorted(np.cumsum(own), own.sum() / 2)]
+    weight = np.where(label >= 15, 3.0, 1.0)
+    cut = label[np.searchsorted(np.cumsum(weight), weight.sum() / 2)]
     assert scale.decode(np.array(scale.levels.cuts)) == pytest.approx([cut])
-    low, high = (np.average(label[inside], weights=own[inside]) for inside in (label <= cut, label > cut))
+    low, high = (np.average(label[inside], weights=weight[inside]) for inside in (label <= cut, label > cut))
     assert scale.decode(np.array(scale.levels.means)) == pytest.approx([low, high])
 
 

@@ -1,4 +1,4 @@
-"""A problem holds inputs, tasks and scales, and reads labels in their unit."""
+"""Tests of a problem: It holds inputs, tasks and scales, and returns labels in their unit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_targets_follow_from_the_tasks():
 
 
 def test_labels_come_back_in_their_unit_with_their_weights():
-    """A label of 1.5 on a scale of mean 10 and deviation 4 is 16."""
+    """A label of 1.5 on a scale with mean 10 and standard deviation 4 is 16 in the unit of the data."""
     problem = Problem(
         (), (Task(name="click"), Task(name="stay", kind="regression")), {"click": LabelScale(), "stay": LabelScale(10, 4)}
     )

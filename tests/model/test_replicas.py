@@ -1,4 +1,4 @@
-"""One batched program for all members gives what each member alone would give."""
+"""Test that one batched program for all members gives the same results as each member alone."""
 
 from __future__ import annotations
 
@@ -66,7 +66,10 @@ OWN = {
 
 @pytest.fixture(scope="module")
 def long_log(encoded, log_table, settings) -> EncodedLog:
-    """Exactly one hundred batches of eight training rows; bias features, bags, two widths, three tasks with masks."""
+    """Build a log of exactly one hundred batches of eight training rows.
+
+    It has bias features, bags, two embedding widths, and three tasks with masks.
+    """
     log = encoded(log_table(1500, seed=3), config=settings(fractions=(0.8, 0.1, 0.1)))
     log.parts["train"] = log.parts["train"].where(np.arange(len(log.parts["train"])) < 800)
     assert len(log.parts["train"]) == 800
@@ -74,7 +77,7 @@ def long_log(encoded, log_table, settings) -> EncodedLog:
 
 
 def hundred_steps(trainer, log, config) -> MultiTaskModel:
-    """One epoch of a hundred steps, so that the best weights are those after the last step."""
+    """Return settings for one epoch of a hundred steps. The best weights are then those after the last step."""
     training = trainer(log, config)
     state = training.fit()
     assert state.step == 100
@@ -102,8 +105,8 @@ def test_replicas_equal_serial_runs_after_a_hundred_steps(long_log, trainer, set
     for r in range(REPLICAS):
         alone = hundred_steps(trainer, long_log, config.of_replicas(r, 1))
         for name, value in together.parameters.items():
-            found = value.unflatten(member_axis(name), (REPLICAS, per_replica)).select(member_axis(name), r)
-            torch.testing.assert_close(found, alone.parameters[name], rtol=1e-3, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
+            part = value.unflatten(member_axis(name), (REPLICAS, per_replica)).select(member_axis(name), r)
+            torch.testing.assert_close(part, alone.parameters[name], rtol=1e-3, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
     weights = together.parameters["trunk.towers.weight"]
     assert not torch.allclose(weights[0], weights[per_replica]), "replicas must differ from one another"
 
@@ -143,7 +146,7 @@ def with_labels(log: EncodedLog, change: int) -> EncodedLog:
 def test_single_task_models_do_not_touch_each_other(encoded, trainer, settings, clip_norm):
     log = encoded()
     config = settings(architecture="single_task", replicas=2, clip_norm=clip_norm, dropout=0.2)
-    before, after = (trainer(one, config) for one in (log, with_labels(log, 1)))
+    before, after = (trainer(training_log, config) for training_log in (log, with_labels(log, 1)))
     before.fit(), after.fit()
     members = before.model.members
     assert [member.tasks for member in members] == [(0,), (1,), (2,)] * 2
@@ -156,7 +159,7 @@ def test_single_task_models_do_not_touch_each_other(encoded, trainer, settings, 
 
 def test_shared_models_do_touch_each_other(encoded, trainer, settings):
     log, config = encoded(), settings(architecture="mmoe")
-    before, after = (trainer(one, config) for one in (log, with_labels(log, 1)))
+    before, after = (trainer(training_log, config) for training_log in (log, with_labels(log, 1)))
     before.fit(), after.fit()
     weight = "trunk.architecture.level.banks.0.weight"
     assert not torch.equal(before.model.parameters[weight], after.model.parameters[weight])
@@ -200,7 +203,7 @@ def test_dropout_works_while_training_alone_and_by_its_rate(toy_inputs, toy_batc
     assert not torch.equal(dropped[0], dropped[2])
     assert not torch.equal(dropped[0], plain)
     for mask in masks[0].values():
-        assert not torch.equal(mask[0], mask[1]), "each replica has a stream of its own"
+        assert not torch.equal(mask[0], mask[1]), "each replica has its own stream"
     without = MultiTaskModel(Problem.binary(inputs, 2), settings(replicas=2, dropout=0.0))
     assert without.draw(6, 0) == {}
 
@@ -208,12 +211,13 @@ def test_dropout_works_while_training_alone_and_by_its_rate(toy_inputs, toy_batc
 def test_each_layer_draws_a_mask_of_its_own(toy_inputs, settings):
     model = MultiTaskModel(Problem.binary(toy_inputs(), 2), settings(replicas=2, dropout=0.5, expert_hidden=(32, 32), experts=2))
     masks = [mask.flatten() for mask in model.draw(6, 0).values()]
-    alike = [(a, b) for a, one in enumerate(masks) for b, two in enumerate(masks[:a]) if torch.equal(one, two)]
-    assert sum(one.shape == two.shape for one, two in zip(masks, masks[1:], strict=False)) > 0, "layers of the same shape"
+    alike = [(a, b) for a, mask in enumerate(masks) for b, earlier in enumerate(masks[:a]) if torch.equal(mask, earlier)]
+    same_shape = [mask.shape == following.shape for mask, following in zip(masks, masks[1:], strict=False)]
+    assert any(same_shape), "the test needs layers of the same shape"
     assert alike == []
 
 
-def test_the_main_network_never_sees_bias_features(toy_inputs, toy_batch, settings):
+def test_the_main_network_does_not_read_bias_features(toy_inputs, toy_batch, settings):
     inputs = toy_inputs()
     model = MultiTaskModel(Problem.binary(inputs, 2), settings())
     batch = toy_batch(inputs, 20, 2)
@@ -252,7 +256,7 @@ def test_sparse_gradients_are_chosen_by_the_size_of_the_tables(toy_inputs, setti
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_inputs_without_any_column_still_give_logits(settings, toy_batch, toy_inputs, architecture):
-    """Every feature is constant: nothing to read, but a base rate to learn."""
+    """If every feature is constant, there is no input, but the model can learn a base rate."""
     from manygate.data.rows import Input
 
     model = MultiTaskModel(

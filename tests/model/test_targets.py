@@ -1,4 +1,4 @@
-"""Targets: the order of a funnel, and what each way of modelling it needs."""
+"""Tests of targets: the order of a funnel, and the towers and transfers that each method needs."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def test_a_model_for_each_task_has_no_funnel():
 
 
 @pytest.mark.parametrize(
-    ("way", "heads", "transfers"),
+    ("funnel", "heads", "transfers"),
     [("escm2_dr", True, False), ("aitm", False, True), ("esmm", False, False), ("none", False, False)],
 )
-def test_towers_and_transfers_that_a_funnel_needs(way: str, heads: bool, transfers: bool):
+def test_towers_and_transfers_that_a_funnel_needs(funnel: str, heads: bool, transfers: bool):
     targets = Targets.of(TASKS)
-    assert targets.heads(way) == (tuple(t for t, _ in targets.steps) if heads else ())
-    assert targets.transfers(way) == (targets.steps if transfers else ())
+    assert targets.heads(funnel) == (tuple(t for t, _ in targets.steps) if heads else ())
+    assert targets.transfers(funnel) == (targets.steps if transfers else ())

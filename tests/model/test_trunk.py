@@ -1,4 +1,4 @@
-"""A trunk is its lower layers, its scheme, its towers and what bias features add, one after the other."""
+"""Tests of the trunk: its lower layers, its scheme, its towers and its bias tower run one after the other."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_gates_read_what_the_lower_layers_give():
     torch.testing.assert_close(gate_BTE, expected_BTE)
 
 
-def test_what_the_shared_layer_gave_comes_third():
+def test_the_output_of_the_shared_layer_comes_third():
     model = trunk()
     x_BD, bias_BC = rows(6, 5), rows(6, 2, seed=3)
     output_BT, _, shared = model(x_BD, bias_BC, shared=True)
@@ -66,7 +66,7 @@ def test_without_a_shared_layer_the_lower_layers_are_it():
 
 
 class Pretending(SharedBottom):
-    """A scheme whose shared layer is set by a test."""
+    """A scheme with a shared layer that a test can set."""
 
     layer: nn.Module | None = None
 

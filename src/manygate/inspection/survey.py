@@ -21,7 +21,7 @@ from manygate.layers.gate import Gates
 from manygate.layers.mixture import Mixture
 from manygate.layers.units import Units
 from manygate.model import MultiTaskModel
-from manygate.model.member import Seen, member_values, read_inputs, run_trunk, watching
+from manygate.model.member import Activations, member_values, read_inputs, record_activations, run_trunk
 from manygate.results.inspection import DeadTower, LayerUnits, LevelGates, Likeness
 
 ROWS_AT_ONCE = 2_048
@@ -63,7 +63,7 @@ def survey(model: MultiTaskModel, m: int, split: Split) -> Survey:
     zeros: dict[str, Zeros] = {}
     experts: dict[str, list[Tensor]] = {}
     sees: list[tuple[str, list[tuple[int, ...]]]] = []
-    with watching(model.trunk) as take:
+    with record_activations(model.trunk) as take:
         for batch in split.slices(ROWS_AT_ONCE):
             x_BD, bias_BC = read_inputs(model, values, batch)
             logits.append(model.read(run_trunk(model, values, x_BD, bias_BC)[0].unsqueeze(0), [member.tasks]).squeeze(0))
@@ -74,7 +74,7 @@ def survey(model: MultiTaskModel, m: int, split: Split) -> Survey:
             for name, expert_BEH in seen.expert.items():
                 experts.setdefault(name, []).append(expert_BEH[::stride].clone())
             task_gates = run_trunk(model, values, x_BD, bias_BC, gates=True)
-            sees = sees or _seen_experts(model.trunk, task_gates, take() if task_gates else Seen())
+            sees = sees or _seen_experts(model.trunk, task_gates, take() if task_gates else Activations())
             gates = gates or [[] for _ in task_gates]
             for level, gate_BTE in zip(gates, task_gates, strict=True):
                 level.append(gate_BTE)
@@ -90,7 +90,7 @@ def survey(model: MultiTaskModel, m: int, split: Split) -> Survey:
     )
 
 
-def _seen_experts(trunk: nn.Module, task_gates: Sequence[Tensor], seen: Seen) -> list[tuple[str, list[tuple[int, ...]]]]:
+def _seen_experts(trunk: nn.Module, task_gates: Sequence[Tensor], seen: Activations) -> list[tuple[str, list[tuple[int, ...]]]]:
     """List, for each level of task gates, the module name of the level and the experts that each gate sees.
 
     The function looks for the :class:`Gates` module with the same outputs as the task gates of the scheme. If there is none, the

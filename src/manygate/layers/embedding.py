@@ -1,8 +1,9 @@
-"""Ids and numbers to a model's input, for many replicas at once.
+"""Turns ids and numbers into a model's input, for many replicas at once.
 
-Shape suffixes: B batch, V rows of a table, R replicas, C columns of one part, K copies, D width of the whole input.
+Shape suffixes: B batch, V rows of a table, R replicas, C columns of one part, K copies, D width of the whole input, n looked-up
+rows, d width of a row.
 
-All features of one width share one table, kept as (V, R, dim), so that one gather serves every feature and every replica.
+All features of one width share one table, (V, R, dim). So one gather is enough for all features and all replicas.
 """
 
 from __future__ import annotations
@@ -21,39 +22,40 @@ INITIAL_SD = 0.1
 
 
 class Embedding(nn.Module):
-    """Where each feature's ids and numbers go in x_BD; the tables themselves are passed in.
+    """Computes x from a batch: the embeddings of ids, dense numbers and null flags. The caller passes the embedding tables.
 
-    ``inputs`` lists every feature of the encoder, ``chosen`` those that this embedding reads (all but the bias features, say).
+    ``inputs`` lists every feature of the encoder. ``chosen`` lists the features that this embedding reads, for example all but the
+    bias features.
 
-    With ``copies`` K every id has K vectors, side by side in its row, and x is K inputs one after the other, each of ``width``;
-    dense numbers are the same in all of them.
+    With ``copies`` K, every id has K vectors side by side in its row. x then has K parts one after the other, each of ``width``
+    columns. The dense numbers are the same in all parts.
 
-    **Shape**: tables {dim: (V, R, K dim)}, batch of B rows -> x_RBD with D = K width; the rows are the same for all replicas, or
-    each one's own (see :class:`manygate.data.batches.Batch`). The order in each of the K: sparse features and bags by width of
-    their embedding, then dense numbers, then null flags.
+    **Shape**: tables {dim: (V, R, K dim)}, batch of B rows -> x_RBD with D = K width. The rows are the same for all replicas, or
+    each replica has its own (see :class:`manygate.data.batches.Batch`). The order of the columns in a part is: sparse features and
+    bags by the width of their embedding, then dense numbers, then null flags.
     """
 
     def __init__(self, inputs: Sequence[Input], chosen: Sequence[Input], copies: int = 1):
         super().__init__()
         self.inputs, self.chosen, self.copies = tuple(inputs), tuple(chosen), copies
-        position = {kind: [i.name for i in inputs if i.kind == kind] for kind in ("sparse", "bag", "dense")}
+        names = {kind: [i.name for i in inputs if i.kind == kind] for kind in ("sparse", "bag", "dense")}
         self.dims = tuple(sorted({i.dim for i in chosen if i.dim}))
         self.rows: dict[int, int] = {}
         self.bags: dict[int, list[tuple[int, int, str]]] = {}
         for dim in self.dims:
             offset, columns, offsets, bags = 0, [], [], []
             for feature in (i for i in chosen if i.dim == dim):
-                place = position[feature.kind].index(feature.name)
+                column = names[feature.kind].index(feature.name)
                 if feature.kind == "sparse":
-                    columns.append(place)
+                    columns.append(column)
                     offsets.append(offset)
                 else:
-                    bags.append((place, offset, feature.pooling))
+                    bags.append((column, offset, feature.pooling))
                 offset += feature.rows
             self.rows[dim], self.bags[dim] = offset, bags
             self.register_buffer(f"columns_{dim}", torch.tensor(columns, dtype=torch.long), persistent=False)
             self.register_buffer(f"offsets_{dim}", torch.tensor(offsets, dtype=torch.long), persistent=False)
-        self._dense([i for i in chosen if i.kind == "dense"], position["dense"])
+        self._dense([i for i in chosen if i.kind == "dense"], names["dense"])
         self.width = (
             sum(dim * (len(getattr(self, f"columns_{dim}")) + len(self.bags[dim])) for dim in self.dims)
             + len(self.source)
@@ -66,23 +68,30 @@ class Embedding(nn.Module):
     high: Tensor
     flags: Tensor
 
-    def _dense(self, dense: list[Input], position: list[str]) -> None:
-        """Column j of a dense feature's place u is clamp(u - j, 0, 1) where its scale unfolds, and u itself where not."""
-        columns = [(position.index(i.name), j, i.unfold) for i in dense for j in range(i.units)]
+    def _dense(self, dense: list[Input], names: list[str]) -> None:
+        """Set the buffers for dense numbers.
+
+        A feature whose scale unfolds has several columns. Column j of its encoded number u is clamp(u - j, 0, 1). The column of
+        another feature is u itself.
+        """
+        columns = [(names.index(i.name), j, i.unfold) for i in dense for j in range(i.units)]
         infinite = float("inf")
         buffers = {
-            "source": torch.tensor([place for place, _, _ in columns], dtype=torch.long),
+            "source": torch.tensor([source for source, _, _ in columns], dtype=torch.long),
             "shift": torch.tensor([float(j) for _, j, _ in columns]),
             "low": torch.tensor([0.0 if unfold else -infinite for _, _, unfold in columns]),
             "high": torch.tensor([1.0 if unfold else infinite for _, _, unfold in columns]),
-            "flags": torch.tensor([position.index(i.name) for i in dense if i.flag], dtype=torch.long),
+            "flags": torch.tensor([names.index(i.name) for i in dense if i.flag], dtype=torch.long),
         }
         for name, tensor in buffers.items():
             self.register_buffer(name, tensor, persistent=False)
-        self.as_they_are = not any(i.unfold for i in dense) and [place for place, _, _ in columns] == list(range(len(position)))
+        self.copies_numbers = not any(i.unfold for i in dense) and [c for c, _, _ in columns] == list(range(len(names)))
 
     def initial_tables(self) -> dict[int, Tensor]:
-        """One replica's tables {dim: (V, K dim)}: normal, but zero in the null and out-of-vocabulary rows of every feature."""
+        """Draw one replica's tables {dim: (V, K dim)} from a normal distribution with a standard deviation of 0.1.
+
+        The null row and the unseen-id row of every feature are zero.
+        """
         tables = {dim: torch.empty(self.rows[dim], self.copies * dim).normal_(0.0, INITIAL_SD) for dim in self.dims}
         for dim in self.dims:
             offset = 0
@@ -102,25 +111,25 @@ class Embedding(nn.Module):
         return (torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]).flatten(2)
 
     def columns_of(self, names: Sequence[str]) -> tuple[int, ...]:
-        """The columns of x (of one copy) in which some features lie, null flags included."""
-        owner = []
+        """Return the columns of x (of its first part) that hold the named features, with their null flags."""
+        feature_D: list[str] = []
         for dim in self.dims:
             alike = [i for i in self.chosen if i.dim == dim]
-            owner += [i.name for kind in ("sparse", "bag") for i in alike if i.kind == kind for _ in range(dim)]
+            feature_D += [i.name for kind in ("sparse", "bag") for i in alike if i.kind == kind for _ in range(dim)]
         dense = [i for i in self.chosen if i.kind == "dense"]
-        owner += [i.name for i in dense for _ in range(i.units)] + [i.name for i in dense if i.flag]
-        assert len(owner) == self.width
-        return tuple(column for column, name in enumerate(owner) if name in names)
+        feature_D += [i.name for i in dense for _ in range(i.units)] + [i.name for i in dense if i.flag]
+        assert len(feature_D) == self.width
+        return tuple(column for column, name in enumerate(feature_D) if name in names)
 
     def hide(self, batch: Batch, hidden_B: Tensor) -> Batch:
-        """A copy of the batch with the chosen sparse and dense features null on the rows where ``hidden_B`` is true."""
+        """Copy the batch with the chosen sparse and dense features null on the rows where ``hidden_B`` is true."""
         id_BS, number_BM = batch.id_BS.clone(), batch.number_BM.clone()
         for feature in self.chosen:
-            place = [i.name for i in self.inputs if i.kind == feature.kind].index(feature.name)
+            column = [i.name for i in self.inputs if i.kind == feature.kind].index(feature.name)
             if feature.kind == "sparse":
-                id_BS[..., hidden_B, place] = 0
+                id_BS[..., hidden_B, column] = 0
             elif feature.kind == "dense":
-                number_BM[..., hidden_B, place] = float("nan")
+                number_BM[..., hidden_B, column] = float("nan")
         return replace(batch, id_BS=id_BS, number_BM=number_BM)
 
     def _embedded(self, table_VRd: Tensor, dim: int, batch: Batch, sparse: bool) -> list[Tensor]:
@@ -134,10 +143,10 @@ class Embedding(nn.Module):
                 vector_BCRKd = look_up(table_VRd, row_BC.flatten(), sparse).view(size, -1, replicas, self.copies, dim)
                 parts.append(vector_BCRKd.permute(2, 0, 3, 1, 4).reshape(replicas, size, self.copies, -1))
             else:
-                vector_RBCKd = look_up_own(table_VRd, row_BC.flatten(1), sparse).view(replicas, size, -1, self.copies, dim)
+                vector_RBCKd = look_up_by_replica(table_VRd, row_BC.flatten(1), sparse).view(replicas, size, -1, self.copies, dim)
                 parts.append(vector_RBCKd.transpose(2, 3).flatten(3))
-        for place, offset, pooling in self.bags[dim]:
-            value_n, start = batch.bags[place]
+        for column, offset, pooling in self.bags[dim]:
+            value_n, start = batch.bags[column]
             length_B = start.diff()
             bag_n = torch.repeat_interleave(torch.arange(len(length_B), device=start.device), length_B)
             row_n = value_n.long() + offset
@@ -154,18 +163,19 @@ class Embedding(nn.Module):
         return parts
 
     def _numbers(self, number_BM: Tensor) -> Tensor:
-        place_BC = number_BM.nan_to_num(nan=0.0) if len(self.flags) else number_BM  # nothing without a flag is ever null
-        if not self.as_they_are:
-            place_BC = torch.clamp(place_BC.index_select(-1, self.source) - self.shift, self.low, self.high)
+        number_BC = number_BM.nan_to_num(nan=0.0) if len(self.flags) else number_BM  # a feature without a flag is never null
+        if not self.copies_numbers:
+            number_BC = torch.clamp(number_BC.index_select(-1, self.source) - self.shift, self.low, self.high)
         if not len(self.flags):
-            return place_BC
-        return torch.cat([place_BC, number_BM.index_select(-1, self.flags).isnan().to(number_BM.dtype)], dim=-1)
+            return number_BC
+        return torch.cat([number_BC, number_BM.index_select(-1, self.flags).isnan().to(number_BM.dtype)], dim=-1)
 
 
 def look_up(table_VRd: Tensor, row_n: Tensor, sparse: bool) -> Tensor:
-    """Rows of a table, (n, R, dim). The gradient is sparse if asked: then only these rows are updated.
+    """Return rows of a table, (n, R, d). With ``sparse`` the gradient is sparse, and only these rows are updated.
 
-    ``index_select`` and not ``embedding`` for the dense gradient: its backward is an ``index_add``, tens of times faster on CPU.
+    For the dense gradient it calls ``index_select`` and not ``embedding``. The backward pass of ``index_select`` is an
+    ``index_add``, which is tens of times faster on a CPU.
     """
     if not sparse:
         return table_VRd.index_select(0, row_n)
@@ -173,14 +183,14 @@ def look_up(table_VRd: Tensor, row_n: Tensor, sparse: bool) -> Tensor:
     return vector_nRd
 
 
-def look_up_own(table_VRd: Tensor, row_Rn: Tensor, sparse: bool) -> Tensor:
-    """Each replica's own rows of its own table, (R n, d)."""
+def look_up_by_replica(table_VRd: Tensor, row_Rn: Tensor, sparse: bool) -> Tensor:
+    """Return for each replica its own rows of its own table, (R n, d)."""
     replica_Rn = torch.arange(len(row_Rn), device=row_Rn.device).unsqueeze(1).expand_as(row_Rn)
     return look_up_pairs(table_VRd, row_Rn.flatten(), replica_Rn.flatten(), sparse)
 
 
 def look_up_pairs(table_VRd: Tensor, row_n: Tensor, replica_n: Tensor, sparse: bool) -> Tensor:
-    """Rows of some replicas' tables, (n, d). The gradient is sparse if asked, in rows and replicas."""
+    """Return the rows ``row_n`` of the tables of replicas ``replica_n``, (n, d). ``sparse`` makes the gradient sparse in both."""
     if sparse:
         vector_nd: Tensor = _SparsePairs.apply(table_VRd, row_n, replica_n)
         return vector_nd
@@ -188,7 +198,7 @@ def look_up_pairs(table_VRd: Tensor, row_n: Tensor, replica_n: Tensor, sparse: b
 
 
 class _SparsePairs(torch.autograd.Function):
-    """Rows by row and replica, with a sparse gradient of these two dimensions."""
+    """Selects by row and replica. Its gradient is sparse in these two dimensions."""
 
     @staticmethod
     def forward(ctx: Any, table_VRd: Tensor, row_n: Tensor, replica_n: Tensor) -> Tensor:
@@ -198,12 +208,12 @@ class _SparsePairs(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient_nd: Tensor) -> tuple[Tensor, None, None]:
-        place_2n = torch.stack(ctx.saved_tensors)
-        return torch.sparse_coo_tensor(place_2n, gradient_nd, ctx.shape, check_invariants=False), None, None
+        index_2n = torch.stack(ctx.saved_tensors)
+        return torch.sparse_coo_tensor(index_2n, gradient_nd, ctx.shape, check_invariants=False), None, None
 
 
 class _SparseLookUp(torch.autograd.Function):
-    """``index_select`` whose gradient is a sparse tensor; ``embedding(sparse=True)`` knows only tables of two dimensions."""
+    """An ``index_select`` with a sparse gradient. ``embedding(sparse=True)`` supports only tables of two dimensions."""
 
     @staticmethod
     def forward(ctx: Any, table_VRd: Tensor, row_n: Tensor) -> Tensor:

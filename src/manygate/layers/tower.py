@@ -10,15 +10,17 @@ from torch import Tensor, nn
 from manygate.layers.units import Units, glorot
 
 Steps = Sequence[tuple[int, int]]
-"""(task, the task it comes after), the first steps of a funnel first."""
+"""Pairs (task, the task that it comes after). The first steps of a funnel come first."""
 
 
 class Towers(nn.Module):
-    """T towers, the h_k of MMoE equation 6: each an MLP with ReLU and a linear head, all T as one batched product per layer.
+    """Runs T towers, the h_k of MMoE equation 6. Each is an MLP with ReLU and a linear head. A layer is one product for all towers.
 
-    Further towers may read the representations of some tasks (``heads``), and towers may hand on what they know (``steps``).
+    ``heads`` adds a further tower for each task in it, which reads the representation of that task. ``steps`` adds transfers from
+    the tower of a task to the tower of the task after it (:class:`Transfer`).
 
-    **Shape**: h_BTH, or h_B1H that all towers read -> output_BO: the tasks' logits, then the further towers' outputs.
+    **Shape**: h_BTH, or h_B1H that all towers read -> output_BO. The outputs are the tasks' logits, then the outputs of the further
+    towers.
 
     >>> towers = Towers(tasks=2, inputs=16, hidden=(8,))
     >>> towers(torch.zeros(4, 2, 16)).shape, sum(p.numel() for p in towers.parameters())
@@ -58,15 +60,15 @@ class Towers(nn.Module):
 
 
 class Transfer(nn.Module):
-    """AITM's adaptive information transfer: what an earlier step of a funnel knows goes into the tower of the next.
+    """Passes the representation of an earlier step of a funnel to the tower of the next step (adaptive information transfer, AITM).
 
     Xi et al., "Modeling the Sequential Dependence among Audience Multi-step Conversions with Multi-task Learning in Targeted
-    Display Advertising", KDD 2021, equations 3 to 6: for a task t after s,
+    Display Advertising", KDD 2021, equations 3 to 6: For a task t after s,
 
-        p_s = g(z_s),   z_t = sum over u in {p_s, q_t} of w_u v(u),   w_u = softmax over u of <k(u), r(u)> / sqrt(K)
+        p_s = g(z_s),   z_t = sum over u in {p_s, q_t} of w_u v(u),   w_u = softmax over u of <k(u), r(u)> / sqrt(K).
 
-    with linear g, v, k and r of the transition's own and z_t = q_t of a task that comes after none. v, k and r have no
-    biases, since the paper names none.
+    Each step has its own linear g, v, k and r. A task that comes after none has z_t = q_t. v, k and r have no biases, because the
+    paper names none.
 
     **Shape**: q_BTK -> z_BTK.
     """
@@ -90,11 +92,11 @@ class Transfer(nn.Module):
 
 
 class BiasTower(nn.Module):
-    """A shallow tower that reads the bias features (a position, say) and adds to the logits.
+    """A shallow tower that reads the bias features (for example a position) and adds its output to the logits.
 
-    Zhao et al., "Recommending What Video to Watch Next", RecSys 2019: the main network never sees the bias features, and at serving
-    they are absent, which the null row and feature dropout have prepared it for. Departures: it is linear, it adds to every task's
-    logit, and its embedding tables start at zero, so that it adds nothing at first.
+    Zhao et al., "Recommending What Video to Watch Next", RecSys 2019: The main network does not read the bias features. They are
+    absent at serving. The null row and feature dropout train the tower for this case. Departures: The tower is linear. It adds to
+    every task's logit. Its embedding tables start at zero, so that it adds nothing at first.
 
     **Shape**: x_BC -> logit_BT.
     """

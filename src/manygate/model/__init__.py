@@ -1,4 +1,4 @@
-"""The network: trunk, replicas, and what they predict."""
+"""The network: its trunk, its replicas and their predictions."""
 
 from manygate.model.replicas import MultiTaskModel
 

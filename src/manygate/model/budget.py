@@ -1,8 +1,8 @@
-"""What a scheme costs, and widths that give every scheme the same budget.
+"""The cost of a scheme, and widths that give every scheme the same budget.
 
-Parameters are counted without embedding tables, which are the same whatever the widths. FLOPs are those of the matrix products of
-one row's forward pass, a multiplication and an addition counting as two; the optimizer's cost and elementwise work are not in them.
-Experts that a sparse gate may leave out at inference are counted in full.
+Parameters are counted without embedding tables, because their size does not depend on the widths. FLOPs count the matrix products
+of one row's forward pass. A multiplication and an addition count as two. The cost of the optimizer and of elementwise operations
+is not counted. Experts that a sparse gate may skip at inference count in full.
 """
 
 from __future__ import annotations
@@ -40,21 +40,24 @@ _WIDER_TOWERS = 4
 
 @dataclass(frozen=True)
 class Size:
-    """What one replica costs: all its numbers, those outside the embedding tables, and FLOPs of a row's forward pass."""
+    """The cost of one replica."""
 
     parameters: int
+    """All trainable numbers."""
     network_parameters: int
+    """The trainable numbers outside the embedding tables."""
     flops: int
+    """The FLOPs of one row's forward pass."""
 
 
 def measure(problem: Problem, config: RunConfig) -> Size:
-    """The size of a run's model, without making it: tensors that have a shape and no memory.
+    """Return the size of a run's model. The tensors have a shape and no memory, so the model is not built.
 
     >>> problem = Problem.binary([Input("x", "dense", False, units=100)], tasks=2)
     >>> measure(problem, RunConfig(expert_hidden=16, tower_hidden=8))
     Size(parameters=14818, network_parameters=14818, flops=29856)
     """
-    with torch.device("meta"), own_faults(config.architecture):
+    with torch.device("meta"), scheme_errors(config.architecture):
         model = MultiTaskModel(problem, config.replace(replicas=1, **_UNMATCHED), "meta", False)
         network = sum(value.numel() for name, value in model.parameters.items() if member_axis(name) == 0)
         flops = len(model.members) * _flops(model)
@@ -62,8 +65,11 @@ def measure(problem: Problem, config: RunConfig) -> Size:
 
 
 @contextmanager
-def own_faults(name: str) -> Iterator[None]:
-    """What a scheme of the user's own raises is said to be the scheme's."""
+def scheme_errors(name: str) -> Iterator[None]:
+    """Turn an exception of a user's own scheme into an :class:`InputError` that names the scheme.
+
+    Exceptions of the built-in schemes and :class:`InputError` pass unchanged.
+    """
     try:
         yield
     except InputError:
@@ -81,7 +87,7 @@ _UNMATCHED = {"match_parameters": None, "match_flops": None}
 
 
 def _flops(model: MultiTaskModel) -> int:
-    """FLOPs of a row's forward pass through the trunk of one member."""
+    """Return the FLOPs of one row's forward pass through the trunk of one member."""
     from torch.utils.flop_counter import FlopCounterMode
 
     logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)
@@ -94,10 +100,10 @@ def _flops(model: MultiTaskModel) -> int:
 
 
 def matched(problem: Problem, config: RunConfig) -> RunConfig:
-    """The settings with widths that meet ``match_parameters`` or ``match_flops`` within 2 %; unchanged where neither is set.
+    """Return the settings with widths that meet ``match_parameters`` or ``match_flops`` within 2 %.
 
-    The hidden widths of the experts (or bottoms) are scaled together. Where one unit more is too coarse a step, the towers' widths
-    are scaled too. Raises :class:`InputError` where no widths will do.
+    The settings are returned unchanged if neither is set. The hidden widths of the experts (or bottoms) are scaled together. Where
+    one more unit is too coarse a step, the towers' widths are scaled too. Raises :class:`InputError` if no widths meet the budget.
     """
     name, budget = ("match_parameters", config.match_parameters) if config.match_parameters else ("match_flops", config.match_flops)
     if budget is None:
@@ -113,25 +119,25 @@ def matched(problem: Problem, config: RunConfig) -> RunConfig:
     width = _largest(lambda w: cost(_scaled(base, w)) <= budget)
     best, error = base, math.inf
     for candidate in _candidates(base, width, lambda c: cost(c) <= budget):
-        found = abs(cost(candidate) / budget - 1)
-        if found < error:
-            best, error = candidate, found
+        distance = abs(cost(candidate) / budget - 1)
+        if distance < error:
+            best, error = candidate, distance
         if error <= TOLERANCE / 4 or (error <= TOLERANCE and candidate.tower_hidden == base.tower_hidden):
             break
     if error > TOLERANCE:
         nearest = cost(best)
         advice = "Choose a larger budget" if nearest > budget else "Choose a smaller budget"
         if nearest == smallest and cost(_scaled(base, 2, 1)) == smallest:
-            advice = "Its size does not follow the settings' widths; leave it out"
+            advice = "Its size does not depend on the widths in the settings, so leave it out"
         raise InputError(
-            f"{name}: {config.architecture} cannot be given {budget:,} within {TOLERANCE:.0%}; nearest is {nearest:,}, and its "
-            f"least is {smallest:,} (widths of 1 to {WIDEST:,} are tried). {advice}, or other numbers of experts, levels or layers."
+            f"{name}: {config.architecture} cannot have {budget:,} within {TOLERANCE:.0%}. The nearest is {nearest:,} and the "
+            f"least is {smallest:,} (for widths of 1 to {WIDEST:,}). {advice}, or set other numbers of experts, levels or layers."
         )
     return best
 
 
 def _candidates(base: RunConfig, width: int, fits: Callable[[RunConfig], bool]) -> Iterator[RunConfig]:
-    """Widths near the budget, those with the towers as they were first."""
+    """Yield settings with widths near the budget. Settings with unchanged towers come first."""
     near = [w for w in (width, width + 1) if w >= 1]
     yield from (_scaled(base, w) for w in near)
     if not base.tower_hidden:
@@ -144,7 +150,7 @@ def _candidates(base: RunConfig, width: int, fits: Callable[[RunConfig], bool]) 
 
 
 def _largest(fits: Callable[[int], bool], most: int = WIDEST) -> int:
-    """The largest width that fits, by bisection; 0 where none does."""
+    """Return the largest width that fits, found by bisection. Return 0 if none fits."""
     low, high = 0, 1
     while high <= most and fits(high):
         low, high = high, 2 * high
@@ -156,14 +162,14 @@ def _largest(fits: Callable[[int], bool], most: int = WIDEST) -> int:
 
 
 def _with_widths(config: RunConfig) -> RunConfig:
-    """The settings with every width that the scheme has written out, so that it can be scaled."""
+    """Return the settings with ``bottom_hidden`` set if the scheme uses it, so that it can be scaled."""
     if find_architecture(config.architecture).widths == "expert_hidden" or config.bottom_hidden:
         return config
     return config.replace(bottom_hidden=config.expert_hidden)
 
 
 def _scaled(config: RunConfig, width: int, tower: int | None = None) -> RunConfig:
-    """The first hidden width set to ``width`` and all others of its kind in proportion; the same for the towers'."""
+    """Set the first hidden width to ``width`` and scale the others in proportion. ``tower`` does the same for the towers."""
     changes: dict[str, object] = {}
     field = find_architecture(config.architecture).widths
     rows = [config.bottom_hidden or ()] if field == "bottom_hidden" else list(config.level_hidden or [config.expert_hidden])
@@ -187,13 +193,17 @@ def _times(widths: Sequence[int], factor: float) -> tuple[int, ...]:
 
 
 def listing(config: RunConfig, columns: int, labels: int) -> tuple[list[dict[str, Any]], str]:
-    """Each of ``config.architectures`` with its size, its widths, its source, or why it cannot be had; and what they read."""
+    """Return a row for each of ``config.architectures``, and a title that describes the inputs.
+
+    A row holds the name, the source, the size and the widths. If the architecture cannot be built or cannot meet the budget, it
+    holds the problem instead. ``columns`` and ``labels`` are the numbers of inputs and tasks if ``config.log`` is None.
+    """
     for name in config.architectures:
         if ":" in name:
             import_user_module(name)
     if config.log is None:
         if columns < 1 or labels < 1:
-            raise InputError(f"{setting('columns')} and {setting('labels')}: at least 1 of each; found {columns} and {labels}.")
+            raise InputError(f"{setting('columns')} and {setting('labels')}: need at least 1 each; found {columns} and {labels}.")
         problem = Problem.binary([Input("x", "dense", False, units=columns)], labels)
         title = f"{count_of(columns, 'number')}, {count_of(labels, 'task')}"
     else:
@@ -209,16 +219,16 @@ def _listed(problem: Problem, config: RunConfig) -> dict[str, Any]:
     source = " ".join((sys.modules[scheme.__module__].__doc__ or "").partition("\n\n")[0].split())
     row: dict[str, Any] = {"name": config.architecture, "source": source, "problem": None}
     try:
-        own = matched(problem, config)
-        row |= asdict(measure(problem, own))
+        sized = matched(problem, config)
+        row |= asdict(measure(problem, sized))
     except InputError as error:
-        own_problems = [text if config.architecture in text else f"{config.architecture}: {text}" for text in error.marked]
-        return {**row, "problem": " ".join(own_problems)}
-    width = own.lower_hidden[-1] if own.lower_hidden else _width(problem.inputs)
-    bottom = own.bottom_hidden or bottom_widths(Inputs(width), len(problem.tasks), own)
-    rows = [bottom] if scheme.widths == "bottom_hidden" else own.level_hidden or [own.expert_hidden]
+        problems = [text if config.architecture in text else f"{config.architecture}: {text}" for text in error.marked]
+        return {**row, "problem": " ".join(problems)}
+    width = sized.lower_hidden[-1] if sized.lower_hidden else _width(problem.inputs)
+    bottom = sized.bottom_hidden or bottom_widths(Inputs(width), len(problem.tasks), sized)
+    rows = [bottom] if scheme.widths == "bottom_hidden" else sized.level_hidden or [sized.expert_hidden]
     hidden = "/".join("-".join(map(str, widths)) for widths in rows)
-    return {**row, "hidden": hidden, "towers": "-".join(map(str, own.tower_hidden))}
+    return {**row, "hidden": hidden, "towers": "-".join(map(str, sized.tower_hidden))}
 
 
 def _width(inputs: Sequence[Input]) -> int:

@@ -12,7 +12,7 @@ LARGEST_CONDITIONAL = 1 - 1e-6
 
 
 def conditional_logits(logit_MBT: Tensor, targets: Targets) -> Tensor:
-    """AITM's joint logits as the conditional ones: of p_t / p_after, which is capped a little below 1.
+    """Turn AITM's joint logits into conditional logits: the logit of p_t / p_after, which is capped a little below 1.
 
     >>> conditional_logits(torch.logit(torch.tensor([[[0.5, 0.1]]])), Targets(((1, 0),), (True, True))).sigmoid()
     tensor([[[0.5000, 0.2000]]])

@@ -8,7 +8,7 @@ from manygate.errors import InputError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name; ``auto`` is the GPU when there is one."""
+    """Return the device of a name. ``auto`` is the GPU if the machine has one. Raises :class:`InputError` for other devices."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

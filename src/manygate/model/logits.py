@@ -14,7 +14,7 @@ ROWS_AT_ONCE = 8_192
 
 
 def predict(model: MultiTaskModel, split: Sliced) -> np.ndarray:
-    """Logits of every row, logit_RNT float32."""
+    """Return the logits of every row, logit_RNT float32."""
     size = max(ROWS_AT_ONCE // len(model.members), 256)
     return np.concatenate([model.logits(batch).float().cpu().numpy() for batch in split.slices(size)], axis=1)
 
@@ -23,4 +23,4 @@ class Sliced(Protocol):
     """Rows to predict."""
 
     def slices(self, size: int) -> Iterator[Batch]:
-        """All of them in order, ``size`` at a time."""
+        """Yield all rows in order, ``size`` at a time."""

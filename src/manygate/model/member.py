@@ -1,11 +1,11 @@
-"""One member of a model at a time, with every layer's activations: forward hooks on the few classes that schemes are made of.
+"""Runs one member of a model and records the activations of its layers.
 
-Shape suffixes: B rows, N units side by side (experts, tasks), H hidden, E experts of a level, G gates, T tasks, D input, C bias
+Shape suffixes: B rows, N networks side by side (experts, tasks), H hidden, E experts of a level, G gates, T tasks, D input, C bias
 inputs.
 
-A model's trunk has no values of its own and runs for all members at once (see :mod:`manygate.model.replicas`). Here it
-runs for one, so
-that hooks see plain tensors. A scheme of the user's own is seen as far as it is made of these layers, or of ``nn.ReLU``.
+A model's trunk holds no parameters and runs for all members at once (see :mod:`manygate.model.replicas`). Here it runs for one
+member, so that forward hooks get plain tensors. The hooks are on the layers of this package and on ``nn.ReLU``. In a user's own
+scheme, other layers are not recorded.
 """
 
 from __future__ import annotations
@@ -33,20 +33,19 @@ Values = dict[str, Tensor]
 
 
 @dataclass
-class Seen:
-    """What one forward pass showed, by the names of the trunk's modules.
-
-    ``hidden`` holds each hidden layer's units (B, N, H), after ReLU; ``expert`` what the experts of a level, or networks side by
-    side, give (B, E, H); ``gate`` the weights of all gates of a level (B, G, E).
-    """
+class Activations:
+    """The activations of one forward pass, by the names of the trunk's modules."""
 
     hidden: dict[str, Tensor] = field(default_factory=dict)
+    """The units of each hidden layer after ReLU, (B, N, H)."""
     expert: dict[str, Tensor] = field(default_factory=dict)
+    """The outputs of the experts of a level, or of networks side by side, (B, E, H)."""
     gate: dict[str, Tensor] = field(default_factory=dict)
+    """The weights of all gates of a level, (B, G, E)."""
 
 
 def member_values(model: MultiTaskModel, m: int) -> Values:
-    """Member m's parameters: tables as (V, 1, dim), everything else without an axis of members."""
+    """Return member m's parameters. Tables are (V, 1, dim). Other parameters have no axis of members."""
     return {
         name: value.detach().select(0, m) if member_axis(name) == 0 else value.detach()[:, m : m + 1]
         for name, value in model.parameters.items()
@@ -54,17 +53,20 @@ def member_values(model: MultiTaskModel, m: int) -> Values:
 
 
 def first_replicas(model: MultiTaskModel, count: int) -> MultiTaskModel:
-    """A model of the first replicas alone, which shares their parameters; the model itself where it has no more."""
+    """Return a model of the first ``count`` replicas, which shares their parameters.
+
+    If the model has no more replicas than that, the model itself is returned.
+    """
     if count >= model.replicas:
         return model
-    few, kept = copy(model), sum(member.replica < count for member in model.members)
-    few.config, few.members = model.config.of_replicas(0, count), model.members[:kept]
-    few.parameters = {name: value.detach().narrow(member_axis(name), 0, kept) for name, value in model.parameters.items()}
-    return few
+    part, kept = copy(model), sum(member.replica < count for member in model.members)
+    part.config, part.members = model.config.of_replicas(0, count), model.members[:kept]
+    part.parameters = {name: value.detach().narrow(member_axis(name), 0, kept) for name, value in model.parameters.items()}
+    return part
 
 
 def read_inputs(model: MultiTaskModel, values: Values, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The trunk's input x_BD of a batch, and the bias inputs bias_BC."""
+    """Return the trunk's input x_BD of a batch and the bias inputs bias_BC."""
     x_1BD = model.embedding(_tables(values, "embedding"), batch, 1, model.sparse)
     bias_1BC = model.bias_embedding(_tables(values, "bias_embedding"), batch, 1, model.sparse)
     return x_1BD.squeeze(0), bias_1BC.squeeze(0)
@@ -75,19 +77,22 @@ def _tables(values: Values, owner: str) -> dict[int, Tensor]:
 
 
 def run_trunk(model: MultiTaskModel, values: Values, x_BD: Tensor, bias_BC: Tensor, gates: bool = False) -> tuple[Tensor, ...]:
-    """Logits logit_BT of one member's tasks, without dropout; with ``gates`` the weights of its tasks' gates, level by level."""
+    """Return the logits of one member's tasks, logit_BT, as a tuple of one tensor. Dropout is off.
+
+    With ``gates`` the result is the gate weights (B, T, E) of each level instead.
+    """
     model.trunk.eval()
-    own = {name.removeprefix("trunk."): value for name, value in values.items() if name.startswith("trunk.")}
-    result: tuple[Tensor, ...] = functional_call(model.trunk, own, (x_BD, bias_BC, gates), tie_weights=False)
+    state = {name.removeprefix("trunk."): value for name, value in values.items() if name.startswith("trunk.")}
+    result: tuple[Tensor, ...] = functional_call(model.trunk, state, (x_BD, bias_BC, gates), tie_weights=False)
     return result if gates else result[:1]
 
 
 @torch.no_grad()
 def mean_gates(model: MultiTaskModel, batch: Batch, m: int = 0) -> list[list[list[float]]]:
-    """Member m's mean weight of each expert, by level and task, over the task's own rows; empty without gates, where
-    the member has diverged, and where each replica has rows of its own.
+    """Return member m's mean weight of each expert, by level and task, over the rows of the task's sample space.
 
-    A task without a row in the batch, or whose gate sees nothing, has zeros.
+    The result is empty if the scheme has no gates, if the member has diverged, or if each replica has its own rows in the batch.
+    The weights are zeros if the task has no row in the batch, or if its gate has no experts.
     """
     if batch.replicas is not None:
         return []
@@ -101,30 +106,33 @@ def mean_gates(model: MultiTaskModel, batch: Batch, m: int = 0) -> list[list[lis
 
 
 @contextmanager
-def watching(trunk: nn.Module) -> Iterator[Callable[[], Seen]]:
-    """While it lasts, every forward pass of the trunk is noted; the function given takes the notes of the last one."""
-    notes, handles = Seen(), []
+def record_activations(trunk: nn.Module) -> Iterator[Callable[[], Activations]]:
+    """Record the activations of every forward pass of the trunk inside the ``with`` block.
+
+    The context manager gives a function. It returns the activations of the last pass and clears them.
+    """
+    current, handles = Activations(), []
     levels = {name: module for name, module in trunk.named_modules() if isinstance(module, Mixture)}
 
-    def note(where: Callable[[], dict[str, Tensor]], name: str, pick: Callable[[Any], Tensor]) -> Callable[..., None]:
+    def hook_of(target: Callable[[], dict[str, Tensor]], name: str, pick: Callable[[Any], Tensor]) -> Callable[..., None]:
         def hook(_: nn.Module, __: Any, output: Any) -> None:
-            where()[name] = pick(output).detach()
+            target()[name] = pick(output).detach()
 
         return hook
 
-    def take() -> Seen:
-        nonlocal notes
-        taken, notes = notes, Seen()
+    def take() -> Activations:
+        nonlocal current
+        taken, current = current, Activations()
         return taken
 
     for name, module in trunk.named_modules():
         if isinstance(module, Dropout | nn.ReLU):
-            handles.append(module.register_forward_hook(note(lambda: notes.hidden, name, side_by_side)))
+            handles.append(module.register_forward_hook(hook_of(lambda: current.hidden, name, side_by_side)))
         if isinstance(module, Gates):
-            handles.append(module.register_forward_hook(note(lambda: notes.gate, name, lambda output: output)))
+            handles.append(module.register_forward_hook(hook_of(lambda: current.gate, name, lambda output: output)))
         within = any(name.startswith(f"{level}.") for level in levels)
         if isinstance(module, Mixture) or (isinstance(module, Experts) and not within):
-            handles.append(module.register_forward_hook(note(lambda: notes.expert, name, lambda output: output[0])))
+            handles.append(module.register_forward_hook(hook_of(lambda: current.expert, name, lambda output: output[0])))
     for level in levels.values():
         level.watched = True
     try:
@@ -137,5 +145,5 @@ def watching(trunk: nn.Module) -> Iterator[Callable[[], Seen]]:
 
 
 def side_by_side(hidden: Tensor) -> Tensor:
-    """A layer's units as (B, N, H); one network alone is N = 1."""
+    """Return a layer's units as (B, N, H). A single network, (B, H), gets N = 1."""
     return hidden if hidden.ndim == 3 else hidden.flatten(1).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Problem: what the data ask of a model."""
+"""Problem: the inputs and the tasks of a model."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from manygate.schema import Task
 
 @dataclass(frozen=True)
 class Problem:
-    """The inputs that a model reads, the tasks that it predicts, and the scale of each task's label.
+    """Holds the inputs that a model reads, the tasks that it predicts, and the scale of each task's label.
 
-    :meth:`of` builds it once from a fitted encoder. Functions take it whole, instead of inputs, tasks and scales one by one.
+    :meth:`of` builds it once from a fitted encoder. Functions take a problem instead of inputs, tasks and scales one by one.
 
     >>> problem = Problem.binary([Input("age", "dense", False, units=1)], tasks=2)
     >>> [task.name for task in problem.tasks], problem.targets.binary
@@ -33,17 +33,17 @@ class Problem:
 
     @classmethod
     def of(cls, encoder: Encoder, config: ModelConfig) -> Problem:
-        """The problem that a fitted encoder poses; ``config.dim`` is the embedding width where the schema gives none."""
+        """Build the problem of a fitted encoder. ``config.dim`` is the embedding width of features without a width of their own."""
         return cls(encoder.inputs(config.dim), encoder.schema.tasks, encoder.labels)
 
     @classmethod
     def unscaled(cls, inputs: Sequence[Input], tasks: Sequence[Task]) -> Problem:
-        """A problem whose labels are in the unit that models see."""
+        """Build a problem whose labels are on the scale of the model's outputs already."""
         return cls(tuple(inputs), tuple(tasks), {task.name: LabelScale() for task in tasks})
 
     @classmethod
     def binary(cls, inputs: Sequence[Input], tasks: int) -> Problem:
-        """A problem of ``tasks`` binary tasks named y1, y2 and so on, for sizes and examples."""
+        """Build a problem of ``tasks`` binary tasks named y1, y2 and so on, for sizes and examples."""
         return cls.unscaled(inputs, [Task(name=f"y{t + 1}") for t in range(tasks)])
 
     @cached_property
@@ -56,6 +56,6 @@ class Problem:
         return tuple(task.name for task in self.tasks)
 
     def labelled(self, rows: Rows, t: int) -> tuple[np.ndarray, np.ndarray]:
-        """The labels of task ``t`` in their unit, and their weights; (N,) float64 each."""
+        """Return the labels of task ``t`` in the unit of the data, and their weights. Both are (N,) float64."""
         label_N = self.labels[self.tasks[t].name].decode(rows.label_BT[:, t].astype(np.float64))
         return label_N, rows.weight_BT[:, t].astype(np.float64)

@@ -1,10 +1,11 @@
 """MultiTaskModel = embedding -> architecture -> towers, for R replicas as one batched program.
 
-Shape suffixes: R replicas, M members, B batch, T tasks, D input, C bias inputs.
+Shape suffixes: R replicas, M members, B batch, T tasks, D input, C bias inputs, O outputs.
 
-A replica is a model with a seed of its own. A *member* is what trains on its own: a replica, or, for a scheme that is a model per
-task, one replica's model of one task. All members of a run have the same shapes; their parameters are stacked, tables as
-(V, M, dim) and everything else as (M, ...), and ``torch.vmap`` runs the scheme, written for one model, for all of them.
+A replica is a model with its own seed. A *member* is a network that trains independently of the others. It is a replica or, if the
+scheme has one model per task, one replica's model of one task. All members of a run have the same shapes. Their parameters are
+stacked: tables are (V, M, dim), and other parameters are (M, ...). A scheme is written for one model, and ``torch.vmap`` runs it
+for all members.
 """
 
 from __future__ import annotations
@@ -35,22 +36,26 @@ from manygate.randomness import DRAWN, HIDDEN_BIAS, INITIAL, keep_mask, stream_s
 
 @dataclass(frozen=True)
 class Member:
-    """One model that trains on its own: its replica, its seed and the indices of its tasks."""
+    """One network that trains independently of the others."""
 
     replica: int
+    """The number of its replica."""
     seed: int
+    """The seed of its replica."""
     tasks: tuple[int, ...]
+    """The indices of its tasks."""
 
 
-Trunks = Callable[[dict[str, Tensor], Tensor, Tensor], tuple[Tensor, ...]]
-"""One member's parameters, x_BD and bias_BC -> what its trunk gives."""
+TrunkFunction = Callable[[dict[str, Tensor], Tensor, Tensor], tuple[Tensor, ...]]
+"""Computes the outputs of the trunk from one member's parameters, x_BD and bias_BC."""
 
 
 class MultiTaskModel:
-    """R replicas of one model; R = 1 is the ordinary case.
+    """Holds R replicas of one model. R = 1 is the ordinary case.
 
-    ``parameters`` maps names to stacked tensors; ``member_axis(name)`` tells which axis is the members'. Returns logits: only
-    evaluation and serving turn them into probabilities.
+    ``parameters`` maps names to stacked tensors. ``member_axis(name)`` is the members' axis of a parameter. The model returns
+    logits. Only evaluation and serving turn logits into probabilities. With ``initialise=False`` the parameters of the first member
+    alone are drawn, for callers that load all values afterwards.
     """
 
     def __init__(
@@ -64,17 +69,17 @@ class MultiTaskModel:
         self.scheme = scheme = find_architecture(config.architecture)
         tasks = len(problem.tasks)
         self.targets = problem.targets.alone() if scheme.one_model_per_task else problem.targets
-        own_tasks, heads = 1 if scheme.one_model_per_task else tasks, self.targets.heads(config.funnel)
-        self.ordinals = Ordinals(self.targets.levels, own_tasks, own_tasks + len(heads))
-        own = [(t,) for t in range(tasks)] if scheme.one_model_per_task else [tuple(range(tasks))]
-        self.members = tuple(Member(r, config.seed_of(r), t) for r in range(config.replicas) for t in own)
+        member_tasks, heads = 1 if scheme.one_model_per_task else tasks, self.targets.heads(config.funnel)
+        self.ordinals = Ordinals(self.targets.levels, member_tasks, member_tasks + len(heads))
+        task_sets = [(t,) for t in range(tasks)] if scheme.one_model_per_task else [tuple(range(tasks))]
+        self.members = tuple(Member(r, config.seed_of(r), t) for r in range(config.replicas) for t in task_sets)
         self.embedding = Embedding(
             problem.inputs, [i for i in problem.inputs if not i.bias], copies=tasks + 1 if scheme.own_embeddings else 1
         ).to(self.device)
         self.bias_embedding = Embedding(problem.inputs, [i for i in problem.inputs if i.bias]).to(self.device)
         rows = sum(self.embedding.rows.values()) + sum(self.bias_embedding.rows.values())
         self.sparse = rows > 100_000 if config.sparse_gradients is None else config.sparse_gradients
-        with torch.device("meta"):  # shapes alone: drawing values here would move the global random state
+        with torch.device("meta"):  # only shapes, because drawing values would change the global random state
             self.trunk = self._new_trunk()
         self.drawn = [(name, module) for name, module in self.trunk.named_modules() if isinstance(module, Drawn)]
         self.scheme_selects = any(isinstance(module, Gates) and module.selects for module in self.trunk.modules())
@@ -85,36 +90,36 @@ class MultiTaskModel:
 
     def _new_trunk(self) -> Trunk:
         config = self.config
-        own_tasks = 1 if self.scheme.one_model_per_task else len(self.problem.tasks)
+        member_tasks = 1 if self.scheme.one_model_per_task else len(self.problem.tasks)
         width, lower = self.embedding.width, None
         if config.lower_hidden:
             if self.scheme.own_embeddings or config.gate_features:
-                what = "gate_features" if config.gate_features else config.architecture
+                other = "gate_features" if config.gate_features else config.architecture
                 raise InputError(
-                    f"{setting('lower_hidden')}: not together with {what}, which needs the input itself. Leave one out."
+                    f"{setting('lower_hidden')}: not together with {other}, which needs the input itself. Leave one out."
                 )
             lower = Experts(width, 1, config.lower_hidden, dropout=config.dropout)
             width = config.lower_hidden[-1]
         architecture = self.scheme.build(Inputs(width, self._gate_columns()), len(self.problem.tasks), config)
         heads, steps = self.targets.heads(config.funnel), self.targets.transfers(config.funnel)
-        towers = Towers(own_tasks, architecture.output_width, config.tower_hidden, config.dropout, heads, steps)
+        towers = Towers(member_tasks, architecture.output_width, config.tower_hidden, config.dropout, heads, steps)
         thresholds = Thresholds(self.ordinals.cuts) if self.ordinals.cuts else None
-        return Trunk(architecture, towers, BiasTower(own_tasks + len(heads), self.bias_embedding.width), lower, thresholds)
+        return Trunk(architecture, towers, BiasTower(member_tasks + len(heads), self.bias_embedding.width), lower, thresholds)
 
     def _gate_columns(self) -> tuple[int, ...]:
-        """Where the features lie that the gates read; empty where they read what the experts read."""
+        """Return the columns of x that the gates read. The result is empty if the gates read the input of the experts."""
         known = [i.name for i in self.embedding.chosen]
         unknown = [name for name in self.config.gate_features if name not in known]
         if unknown:
             raise InputError(
-                f"{setting('gate_features')}: {name!r} is no feature of the model (bias "
-                f"features are not).{did_you_mean(name, known)}"
+                f"{setting('gate_features')}: {name!r} is no feature that gates can read. They cannot read bias "
+                f"features.{did_you_mean(name, known)}"
                 for name in unknown
             )
         return self.embedding.columns_of(self.config.gate_features)
 
     def _stacked(self, initialise: bool) -> dict[str, Tensor]:
-        """Every member's initial parameters, drawn under its own seed; the global random state is put back."""
+        """Draw the initial parameters of each member with its own seed. The global random state is restored."""
         stacked: dict[str, Tensor] = {}
         for m, member in enumerate(self.members):
             for name, value in self._initial(member).items():
@@ -137,7 +142,7 @@ class MultiTaskModel:
             }
             values |= {f"trunk.{name}": value.detach() for name, value in self._new_trunk().named_parameters()}
             if self.ordinals.levels:
-                self.ordinals.begin(values["trunk.thresholds.gap"], values["trunk.towers.bias"], member.tasks)
+                self.ordinals.initialise(values["trunk.thresholds.gap"], values["trunk.towers.bias"], member.tasks)
         return values
 
     @property
@@ -145,11 +150,14 @@ class MultiTaskModel:
         return self.config.replicas
 
     def parameter_count(self) -> int:
-        """Trainable numbers of one replica (for a model per task, of all its tasks' models)."""
+        """Return the number of trainable numbers of one replica. With one model per task, all its models count."""
         return sum(value.numel() for value in self.parameters.values()) // self.replicas
 
     def draw(self, size: int, step: int) -> dict[str, Tensor]:
-        """What dropout and noise draw in one step for every member, (M, B, ...); each member's from a stream of its own."""
+        """Draw the random numbers of dropout and noise for one step, (M, B, ...). Each member has its own stream.
+
+        ``size`` is the number of rows. The result maps names of the trunk's buffers to values.
+        """
         numbers = {}
         for index, (name, module) in enumerate(self.drawn):
             if module.active:
@@ -159,7 +167,10 @@ class MultiTaskModel:
         return numbers
 
     def hide_bias(self, batch: Batch, step: int) -> Batch:
-        """Hide the bias features of some rows, the same for every replica: null is what serving will give (Zhao et al. 2019)."""
+        """Set the bias features of some rows to null, because they are null at serving (Zhao et al. 2019).
+
+        ``bias_dropout`` is the share of the rows. The rows are the same for every replica.
+        """
         rate = self.config.bias_dropout
         if not rate or not self.bias_embedding.chosen:
             return batch
@@ -174,25 +185,29 @@ class MultiTaskModel:
         stopped: Sequence[bool] = (),
         shared: bool = False,
     ) -> tuple[Tensor, ...]:
-        """Outputs (M, B, O) and penalties (M,); ``drawn`` given (see :meth:`draw`) means training.
+        """Return outputs (M, B, O) and penalties (M,).
 
-        Outputs are logits of a member's tasks, then those of further towers (see :class:`manygate.layers.tower.Towers`). Members
-        that have
-        ``stopped`` are left out; their results are zeros. With ``shared`` the shared representation comes third, as a part of the
-        graph: that of the members which are not left out, (M, B, ...), or (B, ...) of one member.
+        The outputs are the logits of a member's tasks, then the outputs of further towers (see
+        :class:`manygate.layers.tower.Towers`), then the further logits of ordinal tasks.
+
+        - ``drawn``: the random numbers of :meth:`draw`. They switch to training mode. None means prediction.
+        - ``gates``: return the gate weights of each level instead.
+        - ``stopped``: true for each member to skip. The results of a skipped member are zeros.
+        - ``shared``: return the shared representation third, as a part of the graph. It is (M, B, ...) without the skipped members,
+          or (B, ...) if the model has one member.
         """
         x_MBD, bias_MBC = self.embed(batch)
         return self.run(self.trunk_values(drawn), x_MBD, bias_MBC, drawn is not None, gates, stopped, shared)
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Inputs (M, B, D) and bias inputs (M, B, C) of every member."""
+        """Return the inputs (M, B, D) and the bias inputs (M, B, C) of every member."""
         count = len(self.members)
         batch = batch.for_members(count)
         x_MBD = self.embedding(self._tables("embedding"), batch, count, self.sparse)
         return x_MBD, self.bias_embedding(self._tables("bias_embedding"), batch, count, self.sparse)
 
     def trunk_values(self, drawn: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """All members' parameters of the trunk, and what was drawn for them."""
+        """Return the trunk's parameters of all members, and the random numbers of :meth:`draw` if given."""
         values = {name.removeprefix("trunk."): v for name, v in self.parameters.items() if name.startswith("trunk.")}
         return values | (drawn or {})
 
@@ -206,74 +221,87 @@ class MultiTaskModel:
         stopped: Sequence[bool] = (),
         shared: bool = False,
     ) -> tuple[Tensor, ...]:
-        """What :meth:`forward` gives, of inputs: all tensors that it depends on are arguments."""
+        """Do the same as :meth:`forward` from embedded inputs. All tensors that the result depends on are arguments."""
         if self.trunk.training != training:
             self.trunk.train(training)
         count = len(self.members)
-        listen = shared and self.trunk.shared_layer() is not None
-        if shared and not listen and not x_MBD.requires_grad:
+        from_layer = shared and self.trunk.shared_layer() is not None  # otherwise x is the shared representation
+        if shared and not from_layer and not x_MBD.requires_grad:
             x_MBD = x_MBD.requires_grad_()
 
-        def one(values: dict[str, Tensor], x_BD: Tensor, bias_BC: Tensor) -> tuple[Tensor, ...]:
-            result: tuple[Tensor, ...] = functional_call(self.trunk, values, (x_BD, bias_BC, gates, listen), tie_weights=False)
+        def run_member(values: dict[str, Tensor], x_BD: Tensor, bias_BC: Tensor) -> tuple[Tensor, ...]:
+            inputs = (x_BD, bias_BC, gates, from_layer)
+            result: tuple[Tensor, ...] = functional_call(self.trunk, values, inputs, tie_weights=False)
             return result
 
-        if self.scheme_selects and not training and count > 1:  # how many rows an expert gets depends on the data
-            members = [one({n: v[m] for n, v in state.items()}, x_MBD[m], bias_MBC[m]) for m in range(count)]
+        if self.scheme_selects and not training and count > 1:  # vmap cannot run it: an expert's number of rows varies
+            members = [run_member({n: v[m] for n, v in state.items()}, x_MBD[m], bias_MBC[m]) for m in range(count)]
             return tuple(torch.stack(values) for values in zip(*members, strict=True))
-        values, heard = self._for_members(one, (state, x_MBD, bias_MBC), stopped, listen)
-        return *values, *(heard if listen or not shared else (x_MBD,))
+        values, representation = self._for_members(run_member, (state, x_MBD, bias_MBC), stopped, from_layer)
+        return *values, *(representation if from_layer or not shared else (x_MBD,))
 
     def _for_members(
-        self, one: Trunks, inputs: tuple[dict[str, Tensor], Tensor, Tensor], stopped: Sequence[bool], listen: bool
+        self,
+        run_member: TrunkFunction,
+        inputs: tuple[dict[str, Tensor], Tensor, Tensor],
+        stopped: Sequence[bool],
+        from_layer: bool,
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """What ``one`` gives for every member, zeros for those left out; apart, as it is, the representation it ends with."""
+        """Run every member that has not stopped. Return the results, with zeros for stopped members, and the representation.
+
+        The representation is the last result of ``run_member`` if ``from_layer`` is true. It is returned unchanged, in a tuple of
+        one. Otherwise that tuple is empty.
+        """
         state, x_MBD, bias_MBC = inputs
         if (count := len(self.members)) == 1:
             single = {name: value.squeeze(0) for name, value in state.items()}
-            values, heard = split_off(one(single, x_MBD.squeeze(0), bias_MBC.squeeze(0)), listen)
-            return tuple(value.unsqueeze(0) for value in values), heard
+            values, representation = split_last(run_member(single, x_MBD.squeeze(0), bias_MBC.squeeze(0)), from_layer)
+            return tuple(value.unsqueeze(0) for value in values), representation
         if not any(stopped) or all(stopped):
-            return split_off(torch.vmap(one)(*inputs), listen)
-        going = torch.tensor([m for m in range(count) if not stopped[m]], device=self.device)
-        state = {name: value.index_select(0, going) for name, value in state.items()}
-        found = torch.vmap(one)(state, x_MBD.index_select(0, going), bias_MBC.index_select(0, going))
-        values, heard = split_off(found, listen)
-        return tuple(value.new_zeros(count, *value.shape[1:]).index_copy(0, going, value) for value in values), heard
+            return split_last(torch.vmap(run_member)(*inputs), from_layer)
+        active = torch.tensor([m for m in range(count) if not stopped[m]], device=self.device)
+        state = {name: value.index_select(0, active) for name, value in state.items()}
+        results = torch.vmap(run_member)(state, x_MBD.index_select(0, active), bias_MBC.index_select(0, active))
+        values, representation = split_last(results, from_layer)
+        return tuple(value.new_zeros(count, *value.shape[1:]).index_copy(0, active, value) for value in values), representation
 
     def _tables(self, owner: str) -> dict[int, Tensor]:
         return {int(n.rpartition(".")[2]): v for n, v in self.parameters.items() if n.startswith(f"{owner}.")}
 
     @torch.no_grad()
     def logits(self, batch: Batch) -> Tensor:
-        """Logits as (R, B, T), without dropout; of a task after another, given that this has happened."""
+        """Return logits (R, B, T), without dropout. The logit of a task after another is conditional on the task before.
+
+        An ordinal task has its expected label instead.
+        """
         return self.by_replica(self.read(self.forward(batch)[0]))
 
     def read(self, output_MBO: Tensor, tasks_M: Sequence[Sequence[int]] = ()) -> Tensor:
-        """The tasks' logits, given that the task before has happened, from a trunk's outputs; of ordinal tasks the expected label.
+        """Turn the trunk's outputs into the tasks' logits (M, B, T), conditional on the task before.
 
-        ``tasks_M`` are the tasks of the members whose outputs these are; all members' unless given.
+        An ordinal task gets its expected label. ``tasks_M`` holds the tasks of the members of ``output_MBO``. By default these are
+        all members of the model.
         """
         if self.targets.transfers(self.config.funnel):
             output_MBO = conditional_logits(output_MBO, self.targets)
         return self.ordinals.read(output_MBO, tasks_M or [member.tasks for member in self.members])
 
     def by_replica(self, value_MBT: Tensor) -> Tensor:
-        """(M, B, tasks of a member) -> (R, B, T)."""
+        """Reshape (M, B, tasks of a member) to (R, B, T)."""
         per_replica = len(self.members) // self.replicas
         return value_MBT if per_replica == 1 else value_MBT.squeeze(-1).unflatten(0, (-1, per_replica)).transpose(1, 2)
 
     @torch.no_grad()
     def gates(self, batch: Batch) -> tuple[Tensor, ...]:
-        """Gate weights (R, B, T, E) of each level; empty for a scheme without gates."""
+        """Return the gate weights (R, B, T, E) of each level. The result is empty for a scheme without gates."""
         return self.forward(batch, gates=True)
 
 
-def split_off(values: tuple[Tensor, ...], last: bool) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """All values and none, or all but the last and that one."""
+def split_last(values: tuple[Tensor, ...], last: bool) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Split off the last value if ``last`` is true. Otherwise return all values and an empty tuple."""
     return (values[:-1], values[-1:]) if last else (values, ())
 
 
 def member_axis(name: str) -> int:
-    """The members' axis of a parameter: tables are (V, M, dim), everything else (M, ...)."""
+    """Return the members' axis of a parameter. Tables are (V, M, dim), and other parameters are (M, ...)."""
     return 1 if name.startswith(("embedding.", "bias_embedding.")) else 0

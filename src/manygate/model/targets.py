@@ -1,4 +1,4 @@
-"""What a model is asked for: its tasks' order in a funnel, and the levels of those that have some."""
+"""Targets: the order of the tasks in a funnel, and the levels of ordinal tasks."""
 
 from __future__ import annotations
 
@@ -12,33 +12,35 @@ from manygate.schema.task import funnel_order
 
 @dataclass(frozen=True)
 class Targets:
-    """Which tasks come after which, which are binary, and the levels of ordinal ones.
+    """Holds the steps of the funnel, which tasks are binary, and the levels of ordinal tasks.
 
     >>> Targets.of([Task(name="buy", after="click"), Task(name="click")])
     Targets(steps=((0, 1),), binary=(True, True), levels=(None, None))
     """
 
     steps: tuple[tuple[int, int], ...] = ()
-    """(task, the task it comes after), the first steps first."""
+    """Pairs (task, the task that it comes after). The first steps of a funnel come first."""
     binary: tuple[bool, ...] = ()
+    """True for each binary task."""
     levels: tuple[Levels | None, ...] = ()
+    """The levels of each ordinal task. None for the other tasks."""
 
     @classmethod
     def of(cls, tasks: Sequence[Task], labels: Mapping[str, LabelScale] | None = None) -> Targets:
-        """What the tasks declare; ``labels`` are needed where one is ordinal."""
+        """Build the targets from the tasks. ``labels`` holds the scale of each label; ordinal tasks need it."""
         names = [task.name for task in tasks]
         parents = [names.index(task.after) if task.after is not None else None for task in tasks]
         levels = tuple(labels[name].levels if labels else None for name in names)
         return cls(tuple(funnel_order(parents)), tuple(task.kind == "binary" for task in tasks), levels)
 
     def alone(self) -> Targets:
-        """Of a model per task: without a funnel between them."""
+        """Return the same targets without the funnel. A scheme with one model per task uses them."""
         return Targets(binary=self.binary, levels=self.levels)
 
-    def heads(self, way: str) -> tuple[int, ...]:
-        """The tasks whose loss a further tower imputes."""
-        return tuple(t for t, _ in self.steps) if way == "escm2_dr" else ()
+    def heads(self, funnel: str) -> tuple[int, ...]:
+        """Return the tasks with a further tower that imputes their loss. ``funnel`` is the setting of that name."""
+        return tuple(t for t, _ in self.steps) if funnel == "escm2_dr" else ()
 
-    def transfers(self, way: str) -> tuple[tuple[int, int], ...]:
-        """The steps over which towers hand on what they know."""
-        return self.steps if way == "aitm" else ()
+    def transfers(self, funnel: str) -> tuple[tuple[int, int], ...]:
+        """Return the steps in which a tower passes its representation to the next tower. ``funnel`` is the setting of that name."""
+        return self.steps if funnel == "aitm" else ()

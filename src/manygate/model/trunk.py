@@ -1,4 +1,4 @@
-"""Trunk: lower layers, architecture and towers of one model."""
+"""Trunk: the lower layers, the architecture and the towers of one model."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from manygate.model.ordinal import Thresholds
 
 
 class Trunk(nn.Module):
-    """Lower layers that all tasks share (if any), architecture and towers of one model.
+    """Runs the lower layers that all tasks share (if any), the architecture and the towers of one model.
 
-    **Shape**: x_BD, bias_BC -> output_BO and the scheme's penalty, and with ``shared=True`` what the shared layer gave; with
-    ``gates=True`` the gate weights instead. Outputs are the tasks' logits, then those of further towers (see
-    :class:`manygate.layers.tower.Towers`), then the further logits of ordinal tasks.
+    **Shape**: x_BD, bias_BC -> output_BO and the scheme's penalty. With ``shared=True`` the output of the shared layer comes third.
+    With ``gates=True`` the result is the gate weights instead. The outputs are the tasks' logits, then the outputs of further
+    towers (see :class:`manygate.layers.tower.Towers`), then the further logits of ordinal tasks.
     """
 
     def __init__(
@@ -49,31 +49,39 @@ class Trunk(nn.Module):
         return output_BO, self.architecture.penalty(self.towers)
 
     def shared_layer(self) -> nn.Module | None:
-        """The last module whose output every task reads; None where that is x itself."""
+        """Return the last module whose output every task reads. Return None if every task reads x itself."""
         layer: Any = self.architecture.shared_layer()
         if layer is not None and not any(layer is module for module in self.architecture.modules()):
-            raise InputError(f"{self._name}.shared_layer gives {layer!r}, which is no module of the scheme. Return one, or None.")
+            raise InputError(
+                f"{self._name}.shared_layer returns {layer!r}, which is not a module of the scheme. Return a module of it or None."
+            )
         return self.lower if layer is None else layer
 
     def shared_units(self) -> tuple[int, ...] | None:
-        """Of its networks side by side, those that more than one task trains; None for all."""
+        """Return the indices of the shared layer's networks that more than one task trains. None means all."""
         return self.architecture.shared_units() if self.architecture.shared_layer() is not None else None
 
     def _with_shared(self, x_BD: Tensor, bias_BC: Tensor) -> tuple[Tensor, ...]:
         layer = self.shared_layer()
-        heard: list[Any] = []
+        outputs: list[Any] = []
         assert layer is not None
 
-        def hear(_: nn.Module, __: Any, output: Tensor | tuple[Tensor, ...]) -> None:
-            heard.append(output if isinstance(output, Tensor) else output[0])
+        def record(_: nn.Module, __: Any, output: Tensor | tuple[Tensor, ...]) -> None:
+            outputs.append(output if isinstance(output, Tensor) else output[0])
 
-        with layer.register_forward_hook(hear):
+        with layer.register_forward_hook(record):
             result = self(x_BD, bias_BC)
-        if len(heard) != 1:
-            raise InputError(f"{self._name}.shared_layer names a module that a pass calls {len(heard)} times, not once.")
-        if not isinstance(heard[0], Tensor):
-            raise InputError(f"{self._name}.shared_layer names a module that gives {type(heard[0]).__name__}, not a tensor.")
-        return *result, heard[0]
+        if len(outputs) != 1:
+            raise InputError(
+                f"{self._name}.shared_layer returns a module that a forward pass calls {len(outputs)} times. "
+                "Return a module that is called once."
+            )
+        if not isinstance(outputs[0], Tensor):
+            raise InputError(
+                f"{self._name}.shared_layer returns a module whose output is {type(outputs[0]).__name__}. "
+                "Return a module whose output is a tensor."
+            )
+        return *result, outputs[0]
 
     @property
     def _name(self) -> str:

@@ -17,7 +17,7 @@ from manygate.data.sources import find_schema, open_sources
 from manygate.errors import InputError, raise_all, setting
 from manygate.evaluation.monitor import check_monitor, parse_monitor
 from manygate.model import MultiTaskModel
-from manygate.model.budget import matched, measure, own_faults
+from manygate.model.budget import matched, measure, scheme_errors
 from manygate.model.device import choose_device
 from manygate.model.problem import Problem
 from manygate.objective.weighting import check_weighting
@@ -113,7 +113,7 @@ def _problems(log: EncodedLog, config: RunConfig) -> list[str]:
     """Why an architecture cannot be trained with these settings, if it cannot."""
     asked = Problem.of(log.encoder, config)
     try:
-        with own_faults(config.architecture):
+        with scheme_errors(config.architecture):
             sized = matched(asked, config)
             check_memory(asked, sized)
             measure(asked, sized)
