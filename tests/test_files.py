@@ -1,4 +1,4 @@
-"""One file of a bundle is put in, replaced and taken out so that a crash at any moment leaves a whole folder."""
+"""Tests of writing files: A crash at any moment leaves a valid folder with the old or the new file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from manygate.files import check_manifest, put_file, sha256, write_manifest
 
 
 class Crash(BaseException):
-    """What a power cut would be: nothing is tidied up."""
+    """Stands for a power failure: nothing is cleaned up."""
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_file_is_added_replaced_and_removed(folder: Path) -> None:
 
 
 def crashes(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str | None) -> Iterator[Path]:
-    """The folder after a crash before the first, second, third ... step on the disk, and at last without one."""
+    """Yield the folder after a crash before the first, second, third ... step on the disk, and finally without a crash."""
     steps = [(os, "fsync"), (Path, "replace"), (Path, "unlink")]
     for crash_at in range(100):
         copy = Path(shutil.copytree(folder, folder.parent / f"{content}-{crash_at}"))
@@ -71,7 +71,7 @@ def crashes(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str | None) 
             return
 
 
-class _no_tidying:  # noqa: N801 - a power cut leaves drafts where they are
+class _no_tidying:  # noqa: N801 - after a power failure the drafts remain
     def __enter__(self) -> None: ...
 
     def __exit__(self, *error: object) -> None: ...
@@ -87,36 +87,36 @@ def test_a_crash_anywhere_leaves_the_old_or_the_new(
         check_manifest(copy)
         path = copy / "fusion.json"
         seen.append(path.read_text() if path.exists() else None)
-        # And the next changes go through, and the last leaves nothing behind.
+        # The next changes succeed, and no draft remains after the last change.
         for content in (None, "next"):
             put_file(copy, "fusion.json", content)
             check_manifest(copy)
         assert {file.name for file in copy.iterdir()} == {"manifest.json", "weights.bin", "fusion.json"}
     assert len(seen) > 6
     assert set(seen) == {old, new}
-    assert seen == sorted(seen, key=[old, new].index), "the old up to some step, the new from there on"
+    assert seen == sorted(seen, key=[old, new].index), "the old content up to some step, and then the new content"
 
 
-def test_tampering_is_found_in_every_state(folder: Path) -> None:
+def test_a_changed_file_is_an_error_in_every_state(folder: Path) -> None:
     put_file(folder, "fusion.json", "mine")
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "fusion.json").write_text("evil")
-    with pytest.raises(InputError, match="sha256 is not the manifest's"):
+    with pytest.raises(InputError, match="sha256 is not that of the manifest"):
         check_manifest(folder)
     with pytest.raises(InputError, match="sha256"):
         put_file(folder, "fusion.json", "next")
-    one, two = manifest["files"]["fusion.json"], {"bytes": 5, "sha256": "0"}
-    for states in ([one, two], [None, one], [two, one], [], [None]):
+    right, wrong = manifest["files"]["fusion.json"], {"bytes": 5, "sha256": "0"}
+    for states in ([right, wrong], [None, right], [wrong, right], [], [None]):
         (folder / "manifest.json").write_text(json.dumps({**manifest, "files": {**manifest["files"], "fusion.json": states}}))
         with pytest.raises(InputError, match=r"fusion\.json"):
             check_manifest(folder)
     (folder / "fusion.json").unlink()
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "files": {"fusion.json": [one, two]}}))
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "files": {"fusion.json": [right, wrong]}}))
     with pytest.raises(InputError, match="missing"):
         check_manifest(folder)
 
 
-def test_drafts_of_known_files_alone_are_passed_over(folder: Path) -> None:
+def test_only_drafts_of_known_files_are_ignored(folder: Path) -> None:
     (folder / ".manifest.json.tmp").write_text("{")
     (folder / ".weights.bin.tmp").write_text("half")
     check_manifest(folder)
@@ -143,10 +143,10 @@ def test_a_write_that_fails_midway_leaves_the_old_file_or_none(
     assert [file.name for file in tmp_path.iterdir()] == ([] if old is None else ["result.json"])
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_folder_that_fails_midway_leaves_the_old_folder_or_none(tmp_path: Path, there: bool) -> None:
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_folder_that_fails_midway_leaves_the_old_folder_or_none(tmp_path: Path, exists: bool) -> None:
     path = tmp_path / "bundle"
-    if there:
+    if exists:
         files.write_folder(path, lambda folder: files.write_text(folder / "a", "old"))
 
     def fill(folder: Path) -> None:
@@ -155,12 +155,12 @@ def test_a_folder_that_fails_midway_leaves_the_old_folder_or_none(tmp_path: Path
 
     with pytest.raises(InputError, match="No space left"):
         files.write_folder(path, fill)
-    assert [file.name for file in tmp_path.iterdir()] == (["bundle"] if there else [])
-    assert not there or (path / "a").read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == (["bundle"] if exists else [])
+    assert not exists or (path / "a").read_text() == "old"
 
 
-def test_a_byte_changed_in_place_is_found_and_named(folder: Path) -> None:
-    """The size stays, so that the checksum alone can tell."""
+def test_the_error_of_a_changed_byte_names_the_file(folder: Path) -> None:
+    """The size is the same, so only the checksum shows the change."""
     (folder / "weights.bin").write_bytes(b"weightz")
-    with pytest.raises(InputError, match=r"weights\.bin: its sha256 is not the manifest's"):
+    with pytest.raises(InputError, match=r"weights\.bin: its sha256 is not that of the manifest"):
         check_manifest(folder)

@@ -1,4 +1,4 @@
-"""Writing that survives a crash: to a temporary name, synced, renamed."""
+"""Writes files so that a crash leaves the old or the new content: under a temporary name, then synced, then renamed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from manygate.text import count_of
 
 @contextmanager
 def writing(path: Path, *drafts: Path) -> Iterator[None]:
-    """Turn what a disk says into an :class:`InputError` that names the file; on any error, ``drafts`` are removed."""
+    """Turn an error of the disk into an :class:`InputError` that names the file. On any error, ``drafts`` are removed."""
     try:
         yield
     except BaseException as error:
@@ -28,12 +28,12 @@ def writing(path: Path, *drafts: Path) -> Iterator[None]:
                 shutil.rmtree(draft) if draft.is_dir() else draft.unlink(missing_ok=True)
         if isinstance(error, OSError | SafetensorError):
             reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{path}: cannot be written ({reason}). Free space there, or choose another place.") from None
+            raise InputError(f"{path}: cannot be written ({reason}). Free space on this disk, or choose another path.") from None
         raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all. Missing folders are made."""
     temporary = path.with_name(f".{path.name}.tmp")
     with writing(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,17 +46,17 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file whole or not at all."""
+    """Write a UTF-8 file completely or not at all."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def to_json(tree: Any) -> str:
-    """JSON with a stable layout; NaN and infinity are refused."""
+    """Return JSON with a stable layout. NaN and infinity raise :class:`ValueError`."""
     return json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's content, or an error that names the file."""
+    """Return the content of a JSON file. Raises an :class:`InputError` that names the file."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -66,7 +66,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
-    """Make a folder whole or not at all: ``fill`` writes into a hidden sibling, which is synced and renamed."""
+    """Make a folder completely or not at all. ``fill`` writes into a hidden sibling, which is synced and renamed."""
     temporary = path.with_name(f".{path.name}.tmp")
     with writing(path, temporary):
         shutil.rmtree(temporary, ignore_errors=True)
@@ -89,7 +89,7 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
 
 
 def sync(path: Path) -> None:
-    """Make a file's content, or a folder's entries, durable."""
+    """Sync the content of a file, or the entries of a folder, to the disk, so that they survive a power failure."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -98,13 +98,13 @@ def sync(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """A file's sha256, in hexadecimal."""
+    """Return the sha256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_manifest(folder: Path, about: dict[str, Any]) -> None:
-    """Write ``manifest.json``: size and sha256 of every other file of the folder."""
+    """Write ``manifest.json`` with the entries of ``about``, and the size and sha256 of every other file of the folder."""
     files = {
         file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)}
         for file in sorted(folder.iterdir())
@@ -114,30 +114,33 @@ def write_manifest(folder: Path, about: dict[str, Any]) -> None:
 
 
 def check_manifest(folder: Path) -> dict[str, Any]:
-    """Verify a folder against its manifest; one error lists every file that is missing, foreign, truncated or changed."""
+    """Verify a folder against its manifest and return the manifest.
+
+    Raises one :class:`InputError` that lists every file that is missing, unknown, truncated or changed.
+    """
     manifest = read_json(folder / "manifest.json")
     files = manifest.get("files") if isinstance(manifest, dict) else None
     if not isinstance(files, dict):
-        raise InputError(f"{folder / 'manifest.json'}: it lists no files; it is not a manifest. Restore it from a good copy.")
+        raise InputError(f"{folder / 'manifest.json'}: it lists no files, so it is not a manifest. Restore it from a good copy.")
     problems = []
     for name, entry in files.items():
         if Path(name).name != name or name in (".", ".."):
             problems.append(f"{folder}: the manifest names {name!r}, which is not a plain file name.")
         else:
             problems += _file_problems(folder / name, entry)
-    drafts = {f".{name}.tmp" for name in (*files, "manifest.json")}  # of a write that a crash cut short; never read
-    foreign = {file.name for file in folder.iterdir()} - set(files) - {"manifest.json"} - drafts
-    problems += [f"{folder / name}: not in the manifest. Remove it, or restore the manifest." for name in sorted(foreign)]
+    drafts = {f".{name}.tmp" for name in (*files, "manifest.json")}  # left by a crash during a write; never read
+    unknown = {file.name for file in folder.iterdir()} - set(files) - {"manifest.json"} - drafts
+    problems += [f"{folder / name}: not in the manifest. Remove it, or restore the manifest." for name in sorted(unknown)]
     if problems:
         raise InputError(problems)
     return dict(manifest)
 
 
 def put_file(folder: Path, name: str, content: str | None) -> None:
-    """Add, replace or (None) remove one file of a folder with a manifest, so that a crash at any moment leaves a whole folder.
+    """Add, replace or (``content`` None) remove one file of a folder with a manifest.
 
-    While it goes on the manifest lists both states of the file, the old and the new (null where there is none), either of
-    which :func:`check_manifest` takes. So a crash leaves the one or the other.
+    A crash at any moment leaves a valid folder with the old or the new file. During the change, the manifest lists both states of
+    the file, the old and the new. A state without the file is null. :func:`check_manifest` accepts both states.
     """
     manifest, path = check_manifest(folder), folder / name
     data = None if content is None else content.encode("utf-8")
@@ -163,7 +166,7 @@ def put_file(folder: Path, name: str, content: str | None) -> None:
 
 
 def _file_problems(path: Path, entry: Any) -> list[str]:
-    if isinstance(entry, list):  # a file on its way from one state to another
+    if isinstance(entry, list):  # both states of a file during a change
         if None in entry and not path.exists():
             return []
         problems = [_file_problems(path, state) for state in entry if state is not None]
@@ -173,8 +176,9 @@ def _file_problems(path: Path, entry: Any) -> list[str]:
     expected = entry if isinstance(entry, dict) else {}
     if path.stat().st_size != expected.get("bytes"):
         return [
-            f"{path}: {count_of(path.stat().st_size, 'byte')}, expected {expected.get('bytes')}: truncated or changed. Restore it."
+            f"{path}: {count_of(path.stat().st_size, 'byte')}, expected {expected.get('bytes')}: truncated or changed. "
+            "Restore it from a good copy."
         ]
     if sha256(path) != expected.get("sha256"):
-        return [f"{path}: its sha256 is not the manifest's: damaged or tampered with. Restore it from a good copy."]
+        return [f"{path}: its sha256 is not that of the manifest: damaged or changed. Restore it from a good copy."]
     return []

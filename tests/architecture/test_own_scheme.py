@@ -223,7 +223,7 @@ def test_names_that_lead_nowhere(folder: Path, log, name: str, problem: str) -> 
 @pytest.mark.parametrize(
     ("scheme", "problem"),
     [
-        (Named, "gives 'bottom', which is no module of the scheme"),
+        (Named, "returns 'bottom', which is not a module of the scheme"),
         (Never, "calls 0 times, not once"),
         (Twice, "calls 2 times, not once"),
         (Detached, "has no gradient"),

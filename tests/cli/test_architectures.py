@@ -29,4 +29,4 @@ def test_a_scheme_that_cannot_be_had_is_listed_with_its_reason_as_a_flag(run: Ru
     assert rows["omoe"]["problem"] is None
     assert "--tucker-ranks: " in rows["tensor_factorization"]["problem"]
     refused(run(command.replace("omoe,", "")), "tensor_factorization", "--tucker-ranks: ")
-    refused(run("architectures --columns 0"), "--columns and --labels: at least 1 of each; found 0 and 2")
+    refused(run("architectures --columns 0"), "--columns and --labels: need at least 1 each; found 0 and 2")

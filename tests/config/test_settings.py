@@ -94,7 +94,7 @@ def test_values_out_of_range_are_named(settings, problem):
         ({"architecture": "sluice_network", "bottom_hidden": "8,4"}, "they have one width; found (8, 4)"),
         ({"architecture": "sluice_network", "bottom_hidden": "9"}, "a width of 9 cannot be split in 2 subspaces"),
         ({"architecture": "asymmetric_sharing", "fusion": "concat"}, "takes sum or mean"),
-        ({"gate_features": "z"}, "gate_features: 'z' is no feature of the model"),
+        ({"gate_features": "z"}, "gate_features: 'z' is no feature that gates can read"),
         ({"gate_features": "y", "lower_hidden": 8}, "lower_hidden: not together with gate_features"),
         ({"architecture": "stem", "lower_hidden": 8}, "lower_hidden: not together with stem"),
     ],

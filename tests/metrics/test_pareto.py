@@ -1,4 +1,4 @@
-"""Fronts, hypervolumes and weight vectors, by hand and against slow readings."""
+"""Compare fronts, hypervolumes and weight vectors with values by hand and with slow loops."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_front_is_what_a_loop_finds(point_PT):
     def beats(a, b):
         return all(a >= b) and any(a > b)
 
-    expected = [not any(beats(other, one) for other in point_PT) for one in point_PT]
+    expected = [not any(beats(other, point) for other in point_PT) for point in point_PT]
     assert non_dominated(point_PT).tolist() == expected
 
 
@@ -84,7 +84,7 @@ def test_two_tasks_are_a_geometric_grid_of_ratios():
 
 
 def test_three_tasks_are_spread_evenly():
-    """Every third of every task's logarithm holds about a third of the vectors."""
+    """For every task, each third of the logarithm's range has about a third of the vectors."""
     weight_PT = weight_vectors(3, 300)
     log_PT = np.log(weight_PT / np.exp(np.log(weight_PT).mean(axis=1, keepdims=True)))
     assert (abs(log_PT.mean(axis=0)) < 0.03).all()

@@ -1,4 +1,4 @@
-"""The logistic function: against the formula, at both ends, and without a warning."""
+"""Compare the sigmoid with its formula, also at both ends, and check that there is no warning."""
 
 from __future__ import annotations
 

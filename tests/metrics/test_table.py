@@ -1,4 +1,4 @@
-"""The table of metrics, and a metric that is planted into it."""
+"""Tests of the table of metrics, and of a metric that a test adds to it."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def best(metric: Metric) -> float:
 
 
 def brier(label_N, probability_N, weight_N=None):
-    """Mean squared distance between label and probability."""
+    """Compute the mean squared distance between label and probability."""
     return float(np.average((np.asarray(label_N) - np.asarray(probability_N)) ** 2, weights=weight_N))
 
 
-def test_a_planted_metric_is_computed_watched_and_shown(monkeypatch):
-    """A function and an entry: no other line of the package has to change."""
+def test_an_added_metric_is_computed_monitored_and_shown(monkeypatch):
+    """A new metric needs a function and an entry. No other line of the package has to change."""
     entry = Metric("Brier score", "binary", "lower", "Mean squared error of the probabilities; 0 is perfect.", brier, highest=1.0)
     monkeypatch.setitem(METRICS, "brier", entry)
     values, _ = metrics.task_metrics("binary", [0, 1], [0.5, 0.9])

@@ -90,7 +90,7 @@ def test_unmatched_settings_are_left_alone():
 @pytest.mark.parametrize(("setting", "budget"), [("match_parameters", 10), ("match_flops", 500)])
 def test_a_budget_that_cannot_be_met_is_refused(setting, budget):
     with pytest.raises(
-        InputError, match=rf"{setting}: mmoe cannot be given {budget} within 2%; nearest is [\d,]+, and its least is"
+        InputError, match=rf"{setting}: mmoe cannot have {budget} within 2%\. The nearest is [\d,]+ and the least is"
     ):
         matched(Problem.binary(SECTION_5, 2), PAPER.replace(**{setting: budget}))
 

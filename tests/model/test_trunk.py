@@ -77,7 +77,7 @@ class Pretending(SharedBottom):
 def test_a_shared_layer_of_another_module_is_named():
     scheme = Pretending(5, (6,))
     scheme.__dict__["layer"] = nn.ReLU()
-    with pytest.raises(InputError, match=r"Pretending\.shared_layer gives ReLU\(\), which is no module of the scheme"):
+    with pytest.raises(InputError, match=r"Pretending\.shared_layer returns ReLU\(\), which is not a module of the scheme"):
         trunk(scheme=scheme).shared_layer()
 
 
@@ -85,5 +85,5 @@ def test_a_shared_layer_that_no_pass_calls_is_named():
     scheme = Pretending(5, (6,))
     scheme.unused = nn.Linear(5, 5)
     scheme.__dict__["layer"] = scheme.unused
-    with pytest.raises(InputError, match=r"Pretending\.shared_layer names a module that a pass calls 0 times, not once"):
+    with pytest.raises(InputError, match=r"Pretending\.shared_layer returns a module that a forward pass calls 0 times"):
         trunk(scheme=scheme)(rows(6, 5), rows(6, 2), shared=True)

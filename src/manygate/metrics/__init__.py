@@ -1,4 +1,4 @@
-"""Metrics of tasks, their standard errors, and comparisons of models. NumPy alone, float64."""
+"""Metrics of tasks, their standard errors, and comparisons of models. All values are float64, computed with NumPy."""
 
 from manygate.metrics.table import MAIN_METRIC, METRICS, Metric, metric_label, metric_names, own_metrics, task_metrics
 from manygate.metrics.task import (

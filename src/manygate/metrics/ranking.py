@@ -1,9 +1,12 @@
-"""How well a score orders the rows of each visit: NDCG, gain in the first K, GAUC. Pure NumPy, float64, exact, one sort a score.
+"""Ranking metrics: NDCG, mean gain of the first K rows, and GAUC. They measure how well a score orders the rows of each visit.
+
+All values are exact and float64, computed with NumPy. A score is sorted once.
 
 Shapes: N rows, G groups (visits: the rows of one user, query or page), B blocks of tied scores within a group.
 
-Tied scores are in no order. So the rows of a block count as in an order at random among themselves: each has the block's mean gain
-(McSherry & Najork, "Computing Information Retrieval Performance Measures Efficiently in the Presence of Tied Scores", ECIR 2008).
+Tied scores have no order. The metrics count the rows of a block as in a random order. Each row of a block gets the block's mean
+gain (McSherry & Najork, "Computing Information Retrieval Performance Measures Efficiently in the Presence of Tied Scores", ECIR
+2008).
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ Ints: TypeAlias = NDArray[np.intp]
 
 
 class Visits:
-    """The groups of some rows, found once; :meth:`ranked` then orders the rows of each by a score.
+    """Finds the groups of rows once. :meth:`ranked` then orders the rows of each group by a score.
 
     >>> visits = Visits([7, 7, 7, 8])
     >>> ranked = visits.ranked([0.1, 0.3, 0.2, 0.5])
@@ -32,43 +35,43 @@ class Visits:
     def __init__(self, group_N: ArrayLike):
         group = np.asarray(group_N)
         if group.ndim != 1:
-            raise InputError(f"groups: expected one number a row; found an array of shape {group.shape}.")
+            raise InputError(f"groups: expected one number for each row; found an array of shape {group.shape}.")
         self.group_N = np.unique(group, return_inverse=True)[1].astype(np.int32)
         self.size_G = np.bincount(self.group_N)
         self.start_G = np.cumsum(self.size_G) - self.size_G
-        self.place_N = np.arange(group.size) - np.repeat(self.start_G, self.size_G)  # 0, 1, ... from the top of each group
-        self.discount_N = 1 / np.log2(self.place_N + 2)
+        self.position_N = np.arange(group.size) - np.repeat(self.start_G, self.size_G)  # 0, 1, ... in each group
+        self.discount_N = 1 / np.log2(self.position_N + 2)
 
     def __len__(self) -> int:
         return self.size_G.size
 
     def ranked(self, score_N: ArrayLike) -> Ranked:
-        """The rows of each group from the highest score down."""
+        """Order the rows of each group from the highest score to the lowest. Tied rows count as in a random order."""
         score = np.asarray(score_N, dtype=np.float64)
         if score.shape != self.group_N.shape:
-            raise InputError(f"a score for each of {self.group_N.size:,} rows is needed; found shape {score.shape}.")
+            raise InputError(f"scores: expected one for each of {self.group_N.size:,} rows; found shape {score.shape}.")
         if not np.isfinite(score).all():
-            raise InputError("a score is not finite, so it orders nothing.")
+            raise InputError("scores: a score is not finite, so the rows have no order. Remove this row, or correct its score.")
         return Ranked(self, score)
 
     def first(self, k: int | None) -> NDArray[np.bool_]:
-        """Whether a place is among its group's first ``k``; all are where k is None."""
-        return self.place_N < (k if k is not None else self.place_N.size + 1)
+        """Return true for each of the first ``k`` positions of a group, (N,). If k is None, all are true."""
+        return self.position_N < (k if k is not None else self.position_N.size + 1)
 
     def best_gain(self, gain_N: ArrayLike, k: int | None = None) -> Floats:
-        """Discounted gain (G,) of each visit's best order, its rows from the highest gain down."""
+        """Return the discounted gain (G,) of each visit's best order, from the highest gain to the lowest."""
         gain = _checked(gain_N, self.group_N.size)
         if (gain < 0).any():
             raise InputError(f"ndcg needs gains of at least 0; found {gain.min():g}.")
         return self.sums(gain[np.lexsort((-gain, self.group_N))] * self.discount_N * self.first(k))
 
     def sums(self, value_N: Floats) -> Floats:
-        """Sum over each group of values in the order of the places."""
+        """Sum values over each group, (G,). The values are in the order of the positions."""
         return np.add.reduceat(value_N, self.start_G) if value_N.size else np.zeros(0)
 
 
 class Ranked:
-    """An order of the rows of each visit. Metrics take gains or labels in the rows' own order."""
+    """An order of the rows of each visit. Its metrics take gains or labels in the original order of the rows."""
 
     def __init__(self, visits: Visits, score_N: Floats):
         self.visits = visits
@@ -79,27 +82,33 @@ class Ranked:
         self.size_B = np.diff(self.block_B, append=score_N.size)
 
     def gain(self, gain_N: ArrayLike, k: int | None = None) -> float:
-        """Mean gain of a visit's first ``k`` rows (of all it has where these are fewer), averaged over visits. NaN without rows."""
+        """Return the mean gain of a visit's first ``k`` rows, averaged over visits.
+
+        All rows of a visit count if it has fewer than ``k``. The result is NaN without rows.
+        """
         visits, first_N = self.visits, self.visits.first(k)
         count_G = np.minimum(visits.size_G, k if k is not None else visits.size_G)
         total_G = visits.sums(self._ordered(gain_N) * first_N)
         return float(np.mean(total_G / count_G)) if len(visits) else math.nan
 
     def ndcg(self, gain_N: ArrayLike, k: int | None = None, best_G: Floats | None = None) -> float:
-        """Normalised discounted cumulative gain of the first ``k`` places, averaged over visits.
+        """Return the normalised discounted cumulative gain of the first ``k`` positions, averaged over visits.
 
-        Gains are linear, the discount of place i (from 1) is 1 / log2(i + 1) (Järvelin & Kekäläinen, TOIS 2002). Visits of one row
-        or without a gain above 0 are left out: there is nothing to order. NaN where all are. ``best_G`` is
-        :meth:`Visits.best_gain`, where it is known already.
+        Gains are linear. The discount of position i (from 1) is 1 / log2(i + 1) (Järvelin & Kekäläinen, TOIS 2002). Visits with one
+        row or without a gain above 0 do not count, because they have no order. The result is NaN if no visit counts. ``best_G`` is
+        the result of :meth:`Visits.best_gain`, if the caller has it.
         """
         visits = self.visits
         best_G = visits.best_gain(gain_N, k) if best_G is None else best_G
-        found_G = visits.sums(self._ordered(gain_N) * visits.discount_N * visits.first(k))
-        some_G = (best_G > 0) & (visits.size_G > 1)
-        return float(np.mean(found_G[some_G] / best_G[some_G])) if some_G.any() else math.nan
+        gain_G = visits.sums(self._ordered(gain_N) * visits.discount_N * visits.first(k))
+        counts_G = (best_G > 0) & (visits.size_G > 1)
+        return float(np.mean(gain_G[counts_G] / best_G[counts_G])) if counts_G.any() else math.nan
 
     def gauc(self, label_N: ArrayLike, weight_N: ArrayLike) -> float:
-        """AUC within visits, averaged by their weight: :func:`manygate.metrics.gauc` from this order. NaN without both classes."""
+        """Return the AUC within visits, averaged by their weight. It equals :func:`manygate.metrics.gauc`.
+
+        The result is NaN if no visit has both classes.
+        """
         label, weight = self._checked(label_N)[self.order_N], self._checked(weight_N)[self.order_N]
         positive_B, negative_B = self._blocks(weight * (label == 1)), self._blocks(weight * (label != 1))
         first_G = np.searchsorted(self.block_B, self.visits.start_G)  # first block of each group
@@ -118,7 +127,7 @@ class Ranked:
         return np.add.reduceat(value_N, self.block_B) if value_N.size else np.zeros(0)
 
     def _ordered(self, gain_N: ArrayLike) -> Floats:
-        """Gains from the top of each visit down, those of tied rows averaged."""
+        """Return the gains in the order of the scores. Tied rows get their mean gain."""
         gain = self._checked(gain_N)[self.order_N]
         if self.block_B.size == gain.size:
             return gain
@@ -131,5 +140,7 @@ class Ranked:
 def _checked(value_N: ArrayLike, rows: int) -> Floats:
     value = np.asarray(value_N, dtype=np.float64)
     if value.shape != (rows,) or not np.isfinite(value).all():
-        raise InputError(f"a finite number for each of {rows:,} rows is needed.")
+        raise InputError(
+            f"gains, labels and weights: expected a finite number for each of {rows:,} rows; found shape {value.shape}."
+        )
     return value

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def sigmoid(logit: Any) -> Any:
-    """1 / (1 + exp(-logit)) without overflow, of a number or of an array.
+    """Return 1 / (1 + exp(-logit)) of a number or an array, without overflow.
 
     >>> float(sigmoid(0.0)), sigmoid(np.array([-1000.0, 1000.0])).tolist()
     (0.5, [0.0, 1.0])

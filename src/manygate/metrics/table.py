@@ -1,4 +1,4 @@
-"""The table of all metrics: an entry here, and the function in ``metrics/task.py``, are all that a metric needs."""
+"""The table of all metrics. A new metric needs an entry here and a function in ``metrics/task.py``, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from manygate.text import count_of
 class Metric(NamedTuple):
     """One metric of a task.
 
-    ``compute`` takes labels, scores and weights; with ``by_group`` the groups come before the weights. ``lowest`` and ``highest``
-    bound what it can be. ``better`` is where the best value lies: ``higher``, ``lower``, or ``one`` for a ratio. Verdicts and
-    validation use the ``main`` metric of a task's kind.
+    ``compute`` takes labels, scores and weights. With ``by_group`` it takes the groups before the weights. ``lowest`` and
+    ``highest`` are the ends of the metric's range. ``better`` is the direction of better values: ``higher``, ``lower``, or ``one``
+    for a ratio. Verdicts and validation use the ``main`` metric of a task's kind.
     """
 
     label: str
@@ -39,7 +39,7 @@ class Metric(NamedTuple):
         return {"higher": "↑", "lower": "↓", "one": "→ 1"}[self.better]
 
     def oriented(self, value: float) -> float:
-        """The value, turned so that higher is better.
+        """Transform a value so that higher is better.
 
         >>> METRICS["auc"].oriented(0.75), METRICS["log_loss"].oriented(0.5), METRICS["calibration"].oriented(1.25)
         (0.75, -0.5, -0.25)
@@ -61,7 +61,7 @@ METRICS: dict[str, Metric] = {
         "GAUC",
         "binary",
         "higher",
-        "AUC within each group (a user, say), averaged over groups by their weight; 0.5 is guessing, 1 is perfect.",
+        "AUC within each group (for example a user), averaged over groups by their weight; 0.5 is guessing, 1 is perfect.",
         task.gauc,
         highest=1.0,
         by_group=True,
@@ -116,7 +116,7 @@ MAIN_METRIC: dict[str, str] = {metric.kind: name for name, metric in METRICS.ite
 
 
 def metric_label(name: str) -> str:
-    """A metric's name for people.
+    """Return the name of a metric for reports.
 
     >>> metric_label("auc"), metric_label("ndcg_10")
     ('AUC', 'ndcg 10')
@@ -125,7 +125,7 @@ def metric_label(name: str) -> str:
 
 
 def metric_names(kind: str, grouped: bool = True) -> list[str]:
-    """The metrics of a kind of task; those by group only where there are groups.
+    """Return the names of the metrics of a kind of task. Metrics by group are included only if ``grouped`` is true.
 
     >>> metric_names("regression")
     ['rmse', 'mae', 'r2']
@@ -141,10 +141,10 @@ def task_metrics(
     group_N: ArrayLike | None = None,
     more: Mapping[str, Metric] | None = None,
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Every metric of a task (``gauc`` only with ``group_N``), and for each that is undefined the reason in plain words.
+    """Return the values of all metrics of a task, and the reason for each value that is undefined.
 
-    ``score_N`` holds probabilities (binary) or predictions in the label's unit (regression). ``more`` are metrics of the user's
-    own, by name; those of another kind are left out.
+    ``score_N`` holds probabilities (binary) or predictions in the label's unit (regression). ``gauc`` needs ``group_N``. ``more``
+    holds metrics of the user by name. Those of another kind of task are left out.
 
     >>> values, reasons = task_metrics("binary", [0, 0], [0.1, 0.3])
     >>> round(values["log_loss"], 4), values["auc"], reasons["auc"]
