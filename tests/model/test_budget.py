@@ -96,7 +96,7 @@ def test_a_budget_that_cannot_be_met_is_refused(setting, budget):
 
 
 def test_the_error_of_a_budget_that_is_too_large_gives_advice():
-    with pytest.raises(InputError, match=r"within 2%; nearest is [\d,]+.*Choose a smaller budget"):
+    with pytest.raises(InputError, match=r"within 2%\. The nearest is [\d,]+.*Choose a smaller budget"):
         matched(Problem.binary(SECTION_5, 2), PAPER.replace(match_parameters=10**12))
 
 

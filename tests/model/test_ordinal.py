@@ -58,7 +58,7 @@ def test_losses_equal_those_computed_row_by_row():
         np.stack([rng.integers(0, 2, 20), rng.normal(1, 2, 20), rng.normal(0, 1, 20)], axis=1),
     )
     label[:3, 1] = [0.0, 1.0, 2.5]  # a label that equals a cut is not above it
-    losses = Losses(TASKS, torch.tensor([[0, 1, 2]] * 2), Ordinals(LEVELS, own_tasks=3, first=3))
+    losses = Losses(TASKS, torch.tensor([[0, 1, 2]] * 2), Ordinals(LEVELS, member_tasks=3, first=3))
     rows = losses.rows(torch.tensor(output).float(), torch.tensor(label).float().unsqueeze(0))
     expected = [[by_hand(output[m, b], label[b]) for b in range(20)] for m in range(2)]
     np.testing.assert_allclose(rows, expected, rtol=1e-5)
@@ -69,7 +69,7 @@ def test_a_model_per_task_finds_its_own_cuts():
     rng = np.random.default_rng(1)
     output, label = rng.normal(size=(3, 10, 3)), rng.normal(size=(3, 10, 1))
     label[0] = label[0] > 0
-    ordinals = Ordinals(LEVELS, own_tasks=1, first=1)
+    ordinals = Ordinals(LEVELS, member_tasks=1, first=1)
     assert ordinals.cuts == [(0, 3)]
     rows = Losses(TASKS, torch.tensor([[0], [1], [2]]), ordinals).rows(torch.tensor(output).float(), torch.tensor(label).float())
     for b in range(10):
@@ -116,9 +116,9 @@ def test_the_prediction_is_the_mean(architecture):
     tasks = ["click", "watch:kind=regression,loss=ordinal,levels=20", "stars:loss=ordinal"]
     log = graded()
     ranker = Ranker(task=tasks, architecture=architecture, epochs=20, learning_rate=0.02, replicas=2).fit(log, progress="none")
-    losses = ranker.predict(log)
+    predictions = ranker.predict(log)
     for name in ("watch", "stars"):
-        value, label, item = losses[name].to_numpy(), log[name].to_numpy(), log["item"].to_numpy()
+        value, label, item = predictions[name].to_numpy(), log[name].to_numpy(), log["item"].to_numpy()
         for i in range(6):
             assert value[item == i].mean() == pytest.approx(label[item == i].mean(), rel=0.05), (name, i)
 
@@ -170,7 +170,7 @@ def test_members_of_the_same_task_are_read_together():
     rng = np.random.default_rng(2)
     tasks_M = [(0,), (1,), (2,), (0,), (1,), (2,)]
     output = torch.tensor(rng.normal(size=(6, 4, 3))).float()
-    ordinals = Ordinals(LEVELS, own_tasks=1, first=1)
+    ordinals = Ordinals(LEVELS, member_tasks=1, first=1)
     one_by_one = torch.cat([ordinals.read(output[m : m + 1], [tasks_M[m]]) for m in range(6)])
     assert torch.equal(ordinals.read(output, tasks_M), one_by_one)
 

@@ -54,6 +54,6 @@ def test_a_damaged_one_is_passed_over_and_two_are_named(tmp_path, name):
     flip(tmp_path / "step-0000000002" / name)
     assert load_checkpoint(tmp_path)[1]["step"] == 1
     flip(tmp_path / "step-0000000001" / name)
-    with pytest.raises(InputError, match=r"no checkpoint is whole\. Remove the run's folder") as error:
+    with pytest.raises(InputError, match=r"every checkpoint is damaged\. Remove the run's folder") as error:
         load_checkpoint(tmp_path)
     assert all(str(tmp_path / f"step-000000000{step}" / name) in str(error.value) for step in (1, 2))

@@ -286,7 +286,7 @@ def test_a_member_that_is_forgotten_goes_on_as_a_new_one_and_the_others_as_they_
         backward(parameters, step, sparse)
         optimizer.step(0.05)
     before = {key: value.clone() for key, value in optimizer.tensors().items()}
-    optimizer.forget([1])
+    optimizer.reset_members([1])
     for key, value in optimizer.tensors().items():
         parameter = key.rpartition("|")[0]
         if value.shape != parameters[parameter].shape:

@@ -13,11 +13,12 @@ from manygate.errors import InputError
 from manygate.model.problem import Problem
 from manygate.runs.run import train_one, train_run
 from manygate.scoring.bundle import load_bundle
+from manygate.training.divergence import DivergedError
 from manygate.training.interrupt import Interrupted
 from manygate.training.packs import merge_states, pack_size, replica_bytes, train_packs
 from manygate.training.progress import Progress
 from manygate.training.state import State
-from manygate.training.trainer import DivergedError, Trainer
+from manygate.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +141,7 @@ def test_a_run_of_which_every_replica_diverged_ends_with_an_error(log, settings,
 def test_a_damaged_size_of_packs_is_named(log, settings, tmp_path, content):
     (tmp_path / "packs").mkdir()
     (tmp_path / "packs" / "size.json").write_text(content)
-    with pytest.raises(InputError, match=r"size\.json: not the size of a pack of this run"):
+    with pytest.raises(InputError, match=r"size\.json: it does not hold a pack size from 1 to"):
         train_one(log, settings(replicas=2, epochs=1, pack=1), tmp_path, Progress())
 
 

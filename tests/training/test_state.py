@@ -30,7 +30,7 @@ def test_a_state_goes_through_json_unchanged():
 
 def test_another_fingerprint_is_refused_with_what_to_do(tmp_path):
     check_fingerprint(tmp_path, "a", "a")
-    with pytest.raises(InputError, match=r"the log or the settings have changed .* Start a new one with another --out") as error:
+    with pytest.raises(InputError, match=r"the log or the settings have changed .* Start a new run with another out") as error:
         check_fingerprint(tmp_path, "a", "b")
     assert str(tmp_path) in str(error.value)
 
@@ -54,3 +54,29 @@ def test_numbers_that_are_not_finite_become_null():
     values = plain(np.array([0.5, np.nan, np.inf, -np.inf, 3], dtype=np.float32))
     assert values == [0.5, None, None, None, 3.0]
     assert all(value is None or type(value) is float for value in values)
+
+
+def test_a_member_stops_after_patience_epochs_without_a_better_score():
+    """The scores are 0.5, 0.5 (a tie is not better), NaN and 0.7. The member stops after the third, so 0.7 does not count."""
+    state = State(2)
+    kept = []
+    for state.epoch, score in enumerate((0.5, 0.5, float("nan"), 0.7), start=1):
+        kept.append(state.update_best(1, score, patience=2))
+    assert kept == [True, False, False, False]
+    assert (state.best, state.best_epoch, state.waited) == ([None, 0.5], [0, 1], [0, 2])
+    assert state.stopped == [False, True], "only that member"
+
+
+def test_a_better_score_renews_the_patience():
+    state = State(1)
+    for state.epoch, score in enumerate((0.5, 0.4, 0.6, 0.5), start=1):
+        state.update_best(0, score, patience=2)
+    assert (state.best, state.best_epoch, state.waited, state.stopped) == ([0.6], [3], [1], [False])
+
+
+def test_the_last_weights_are_kept_without_early_stopping():
+    state = State(1)
+    for state.epoch, score in enumerate((0.5, 0.4, float("nan")), start=1):
+        assert state.update_best(0, score, patience=1, keep_last=True)
+        assert state.best == [None if np.isnan(score) else score]
+    assert (state.best_epoch, state.stopped) == ([3], [False])

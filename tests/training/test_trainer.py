@@ -26,9 +26,10 @@ from manygate.runs.preflight import prepare
 from manygate.runs.run import finish, train_one, train_run
 from manygate.scoring.bundle import save_bundle
 from manygate.scoring.predictor import Predictor
+from manygate.training.divergence import DivergedError
 from manygate.training.interrupt import Interrupted
 from manygate.training.progress import Progress
-from manygate.training.trainer import DivergedError, Trainer
+from manygate.training.trainer import Trainer
 from stopper import Stopper
 
 
@@ -381,7 +382,7 @@ def test_when_every_checkpoint_is_damaged_each_is_named(log, trainer, settings, 
         trainer(log, settings(epochs=3), tmp_path, None, "f").fit()
     for path in paths:
         assert str(path / "state.safetensors") in str(error.value)
-    assert "no checkpoint is whole" in str(error.value)
+    assert "every checkpoint is damaged" in str(error.value)
 
 
 def test_another_log_or_other_settings_cannot_continue_a_run(log, trainer, settings, tmp_path):

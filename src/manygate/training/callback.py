@@ -1,10 +1,9 @@
-"""What a training run calls after each epoch: a function of your own.
+"""Callbacks: functions of your own that a training run calls after each epoch.
 
-A callback takes one :class:`EpochEnd`. It may print, log or decide: where it returns True, training stops after this epoch, as if
-the budget had ended, and the best weights so far are kept. An exception that it raises ends the run; what was trained stays in
-the checkpoints of the run's folder. Replicas that do not fit in memory together train in packs, one after the other, and the
-callback is called after each epoch of each pack. A callback must not change the model: training steps are recorded and would not
-see the change.
+A callback takes one :class:`EpochEnd`. It may print or log. If it returns True, training stops after this epoch and keeps the best
+weights so far. If it raises an exception, the run ends. The checkpoints in the run's folder remain. Replicas that do not fit in
+memory together train in packs, one after the other. The callback is then called after each epoch of each pack. A callback must not
+change the model. Training steps are recorded, so a change would have no effect on them.
 
 >>> def stop_when_good_enough(end: EpochEnd) -> bool:
 ...     return min(value or 0.0 for value in end.valid["click"]) > 0.8
@@ -22,16 +21,19 @@ from dataclasses import dataclass
 class EpochEnd:
     """The state of a run at the end of an epoch.
 
-    ``run`` is its title (the architecture, and the replicas where a pack has only some), ``epoch`` counts from 1, ``step`` is the
-    number of optimizer steps. ``train_loss`` and ``valid`` have a list over replicas for each task: the mean training loss and the
-    main validation metric (AUC or R2); None where it is undefined.
+    ``train_loss`` and ``valid`` map each task to a list over replicas. An undefined value is None.
     """
 
     run: str
+    """The title of the run: the architecture, and the numbers of the replicas if they are a pack."""
     epoch: int
+    """The number of the epoch, from 1."""
     step: int
+    """The number of optimizer steps so far."""
     train_loss: dict[str, list[float | None]]
+    """The mean training loss of the epoch."""
     valid: dict[str, list[float | None]]
+    """The main validation metric: AUC or R2."""
 
 
 OnEpoch = Callable[[EpochEnd], "bool | None"]

@@ -1,4 +1,7 @@
-"""Checkpoints of a training run: tensors in safetensors, the rest in JSON, checksums beside them; complete or not there."""
+"""Checkpoints of a training run: tensors in safetensors, other values in JSON, and a manifest with checksums.
+
+A checkpoint is written completely or not at all.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ KEPT = 2
 
 
 def save_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Write ``folder/step-N`` and drop all but the two newest."""
+    """Write ``folder/step-N`` and remove all but the two newest checkpoints."""
 
     def fill(path: Path) -> None:
         save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path / "state.safetensors")
@@ -30,9 +33,9 @@ def save_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], state: 
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """The newest checkpoint that passes its checksums, or None when there is none at all.
+    """Return the tensors and the state of the newest undamaged checkpoint. Return None if the folder has no checkpoint.
 
-    Raises :class:`InputError` when checkpoints exist and every one is damaged.
+    Raises :class:`InputError` if every checkpoint is damaged.
     """
     problems: list[str] = []
     for path in sorted(folder.glob("step-*"), reverse=True):
@@ -43,5 +46,5 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | 
             continue
         return load_file(path / "state.safetensors"), read_json(path / "state.json")
     if problems:
-        raise InputError([*problems, f"{folder}: no checkpoint is whole. Remove the run's folder and train again."])
+        raise InputError([*problems, f"{folder}: every checkpoint is damaged. Remove the run's folder and train again."])
     return None

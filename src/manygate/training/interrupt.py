@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: finish the step, save, say how to resume."""
+"""Handles Ctrl-C and SIGTERM: The run finishes its step, saves a checkpoint and prints how to resume."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Self
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop; a KeyboardInterrupt, so that no ``except Exception`` takes it for a fault.
+    """Raised after a signal stopped the run. It is a KeyboardInterrupt, so that no ``except Exception`` catches it.
 
-    ``signal`` is the signal's number, ``resume`` what to do next.
+    ``signal`` is the number of the signal. ``resume`` is a text that explains how to resume.
     """
 
     def __init__(self, number: int, resume: str = ""):
@@ -20,12 +20,12 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """128 + the signal's number: 130 for Ctrl-C, 143 for SIGTERM."""
+        """The exit code of the process, 128 + the signal's number: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + self.signal
 
 
 class Interrupt:
-    """While in force, the first SIGINT or SIGTERM raises a flag for the loop to see; a second one stops at once."""
+    """Inside its ``with`` block, the first SIGINT or SIGTERM sets ``number``. A second signal stops the run at once."""
 
     def __init__(self) -> None:
         self.number: int | None = None

@@ -1,6 +1,6 @@
-"""Optimizers over stacked replicas, learning-rate schedules, gradient clipping per replica.
+"""Optimizers over stacked replicas, learning-rate schedules, and gradient clipping for each replica.
 
-Everything here acts on each number by itself (or on each replica's gradient by itself), so replicas never touch each other.
+All operations are elementwise or on the gradient of one replica. So replicas do not influence each other.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from manygate.model.replicas import member_axis
 
 
 class Optimizer:
-    """The run's optimizer; big tables with sparse gradients get the lazy variant, which updates only a batch's rows.
+    """The optimizer of a run. Tables with sparse gradients get the lazy variant, which updates only the rows of a batch.
 
-    Weight decay spares the parameters named in ``undecayed`` (see :mod:`manygate.layers.decay`) and embedding tables: it would pull
-    the rows of rare ids to zero and, with sparse gradients, cost a pass over the whole table.
+    Weight decay does not apply to the parameters in ``undecayed`` (see :mod:`manygate.layers.decay`) and to embedding tables. In
+    tables it would pull the rows of rare ids to zero. With sparse gradients it would also take a pass over the whole table.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Optimizer:
         members: Sequence[float] = (),
         undecayed: Collection[str] = (),
     ):
-        """``rates``: what the learning rate is multiplied by of some parameters, ``members`` the same of each member."""
+        """``rates`` holds factors of the learning rate by parameter, and ``members`` a factor for each member."""
         self.config, self.parameters, self.rates = config, parameters, rates or {}
         self.largest = max(members, default=1.0)
         device = next(iter(parameters.values())).device
@@ -73,12 +73,12 @@ class Optimizer:
         self.parts.append(part)
 
     def step(self, rate: float) -> None:
-        """One update with the gradients at hand, which are then dropped."""
+        """Update the parameters with their gradients, and then drop the gradients."""
         before = {} if self.share_M is None else {name: value.detach().clone() for name, value in self.parameters.items()}
         for part in self.parts:
             for group in part.param_groups:
                 group["lr"] = rate * self.largest * group["rate_scale"]
-            with torch.sparse.check_sparse_tensor_invariants(False):  # torch's sparse optimizers warn unless told
+            with torch.sparse.check_sparse_tensor_invariants(False):  # torch's sparse optimizers warn otherwise
                 part.step()
         for name, value in self.parameters.items():
             value.grad = None
@@ -87,15 +87,15 @@ class Optimizer:
 
     @torch.no_grad()
     def _shorten(self, name: str, after: Tensor, before: Tensor) -> None:
-        """Each member goes its share of the way: updates are proportional to the learning rate, and no state depends on it."""
+        """Shorten each member's update by its factor. Updates are proportional to the learning rate, and no state depends on it."""
         assert self.share_M is not None
         shape = [1] * after.ndim
         shape[member_axis(name)] = -1
         torch.lerp(before, after, self.share_M.view(shape), out=after)
 
     @torch.no_grad()
-    def forget(self, members: Sequence[int]) -> None:
-        """Zero the state of some members."""
+    def reset_members(self, members: Sequence[int]) -> None:
+        """Set the state of some members to zero."""
         for part, names in zip(self.parts, self.names, strict=True):
             for name in names:
                 for slot in part.state[self.parameters[name]].values():
@@ -103,7 +103,7 @@ class Optimizer:
                         slot.index_fill_(member_axis(name), torch.tensor(members, device=slot.device), 0.0)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The optimizer's state as named tensors, for a checkpoint."""
+        """Return the optimizer's state as named tensors, for a checkpoint."""
         return {
             f"{name}|{slot}": value
             for part, names in zip(self.parts, self.names, strict=True)
@@ -119,7 +119,7 @@ class Optimizer:
         }
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Put back what :meth:`tensors` gave."""
+        """Restore the state from tensors that :meth:`tensors` returned."""
         for part, names in zip(self.parts, self.names, strict=True):
             state: dict[int, dict[str, Any]] = {}
             for key, value in tensors.items():
@@ -131,7 +131,9 @@ class Optimizer:
 
 
 def learning_rate(config: TrainConfig, step: int, total: int) -> float:
-    """The rate of step ``step`` (from 0) of ``total``: a linear warm-up, then constant, linear or cosine to zero.
+    """Return the learning rate of step ``step`` (from 0) of ``total``.
+
+    It rises linearly in the warm-up. After that it is constant, or falls to zero linearly or by a cosine.
 
     >>> config = TrainConfig(learning_rate=1.0, schedule="linear", warmup=0.5)
     >>> [learning_rate(config, step, 4) for step in range(4)]
@@ -147,7 +149,7 @@ def learning_rate(config: TrainConfig, step: int, total: int) -> float:
 
 @torch.no_grad()
 def clip_gradients(parameters: dict[str, Tensor], norm: float) -> None:
-    """Scale each member's whole gradient down to ``norm`` where it is longer (Pascanu et al., ICML 2013)."""
+    """Scale each member's gradient down to the length ``norm`` if it is longer (Pascanu et al., ICML 2013)."""
     squares, gradients, pairs = [], [], []
     for name, parameter in parameters.items():
         if parameter.grad is None:

@@ -1,7 +1,7 @@
-"""Many replicas in packs: as many at once as fit in memory, the rest one pack after the other.
+"""Trains many replicas in packs. A pack has as many replicas as fit in memory. The packs train one after the other.
 
-A replica trains the same in any pack, since everything that it draws comes from streams of its own. A pack trains in a folder of
-its own, so that a run that was stopped loads the packs that are done and goes on inside the one that is not.
+A replica trains the same in any pack, because its random numbers come from its own streams. Each pack has its own folder. A resumed
+run loads the finished packs and continues inside the unfinished pack.
 """
 
 from __future__ import annotations
@@ -21,27 +21,29 @@ from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
 from manygate.model.replicas import member_axis
 from manygate.objective.weighting import find_weighting
+from manygate.training.divergence import DivergedError
 from manygate.training.memory import free_memory
 from manygate.training.state import State, write_history
-from manygate.training.trainer import DivergedError, Trainer
+from manygate.training.trainer import Trainer
 
 SHARE = 0.6
-"""Of the free memory, what a pack may take."""
+"""The share of the free memory that a pack may use."""
 PARTS = ("train_loss", "valid", "weights")
-"""Of an epoch's entry, what has a value for each replica."""
+"""The parts of a history entry that have a value for each replica."""
 COPIES = 7
-"""Of the parameters while training: themselves, gradients, two moments, best weights, the merged model, a checkpoint on its way."""
+"""The number of copies of the parameters during training: the parameters, their gradients, two moments, the best weights, the
+merged model, and a checkpoint that is being written."""
 
 
 def train_packs(
     train: Callable[[RunConfig, Path | None, str, int], Trainer], config: RunConfig, size: int, folder: Path | None
 ) -> tuple[MultiTaskModel, State]:
-    """Train all replicas, at most ``size`` at once; returns the model of all of them and their state.
+    """Train all replicas, at most ``size`` at once. Return the model of all replicas and their state.
 
-    ``train`` makes the trainer of some of the replicas from their settings, their folder, their title and the number of the first.
-    Raises :class:`DivergedError` where every replica of every pack diverged.
+    ``train`` makes the trainer of a pack from its settings, its folder, its title and the number of its first replica. Raises
+    :class:`DivergedError` if every replica of every pack diverged.
     """
-    size = _as_before(folder, size, config.replicas)
+    size = _saved_size(folder, size, config.replicas)
     starts = range(0, config.replicas, size)
     if len(starts) == 1:
         trainer = train(config, folder, config.title, 0)
@@ -49,11 +51,11 @@ def train_packs(
     models, states = [], []
     for first in starts:
         count = min(size, config.replicas - first)
-        own = folder / "packs" / f"{first:06d}-{count:06d}" if folder else None
-        if own is not None:
-            own.mkdir(parents=True, exist_ok=True)
-        chosen = f"replica {first}" if count == 1 else f"replicas {first} to {first + count - 1}"
-        trainer = train(config.of_replicas(first, count), own, f"{config.title} {chosen} of {config.replicas}", first)
+        pack_folder = folder / "packs" / f"{first:06d}-{count:06d}" if folder else None
+        if pack_folder is not None:
+            pack_folder.mkdir(parents=True, exist_ok=True)
+        numbers = f"replica {first}" if count == 1 else f"replicas {first} to {first + count - 1}"
+        trainer = train(config.of_replicas(first, count), pack_folder, f"{config.title} {numbers} of {config.replicas}", first)
         states.append(trainer.fit())
         models.append(trainer.model)
     state = merge_states(states)
@@ -65,8 +67,11 @@ def train_packs(
     return merge_models(models, config), state
 
 
-def _as_before(folder: Path | None, size: int, replicas: int) -> int:
-    """The packs of a run that was stopped keep their size, however much memory there is now."""
+def _saved_size(folder: Path | None, size: int, replicas: int) -> int:
+    """Return the size of the packs of a stopped run, and save the size for a new run.
+
+    The packs of a resumed run keep their size, even if the free memory has changed.
+    """
     if folder is None:
         return size
     if (folder / "checkpoints").is_dir():
@@ -80,12 +85,14 @@ def _as_before(folder: Path | None, size: int, replicas: int) -> int:
     saved = read_json(note)
     before = saved.get("size") if isinstance(saved, dict) else None
     if not isinstance(before, int) or isinstance(before, bool) or not 1 <= before <= replicas:
-        raise InputError(f"{note}: not the size of a pack of this run. Restore it, or train again with another {setting('out')}.")
+        raise InputError(
+            f"{note}: it does not hold a pack size from 1 to {replicas}. Restore it, or train again with another {setting('out')}."
+        )
     return before
 
 
 def merge_models(models: Sequence[MultiTaskModel], config: RunConfig) -> MultiTaskModel:
-    """One model of all packs' replicas, in their order."""
+    """Merge the models of all packs into one model, in the order of the packs."""
     first = models[0]
     whole = MultiTaskModel(first.problem, config, first.device, False)
     with torch.no_grad():
@@ -95,7 +102,7 @@ def merge_models(models: Sequence[MultiTaskModel], config: RunConfig) -> MultiTa
 
 
 def merge_states(states: Sequence[State]) -> State:
-    """One state of all packs' members; where a pack ended earlier than others, its members' later epochs are empty."""
+    """Merge the states of all packs. If a pack ended before others, its members have None in the later epochs."""
     whole = State(sum(state.members for state in states))
     for name in ("best", "best_epoch", "waited", "stopped", "diverged"):
         setattr(whole, name, [value for state in states for value in getattr(state, name)])
@@ -107,7 +114,7 @@ def merge_states(states: Sequence[State]) -> State:
 
 
 def _entry(state: State, index: int) -> dict[str, Any]:
-    """An epoch of a pack, or one of nothing, where it was no longer trained."""
+    """Return the history entry of an epoch of a pack. If the pack ended before, all values are None."""
     if index < len(state.history):
         return state.history[index]
     last = state.history[-1]
@@ -124,7 +131,10 @@ def _merged(entries: Sequence[dict[str, Any]], longest: dict[str, Any]) -> dict[
 
 
 def pack_size(problem: Problem, config: RunConfig, device: torch.device) -> int:
-    """How many replicas to train at once: ``pack``, else as many as fit in memory, in packs of about the same size."""
+    """Return the number of replicas to train at once.
+
+    At most ``pack`` replicas train at once or, without that setting, as many as fit in memory. The packs have about the same size.
+    """
     free = float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else free_memory()
     most = config.pack or int(max(min(SHARE * free / replica_bytes(problem, config), config.replicas), 1))
     packs = -(-config.replicas // most)
@@ -132,14 +142,14 @@ def pack_size(problem: Problem, config: RunConfig, device: torch.device) -> int:
 
 
 def replica_bytes(problem: Problem, config: RunConfig) -> int:
-    """About what a replica takes while it trains: its parameters' copies, and what a step keeps for its gradients, twice.
+    """Estimate the bytes of a replica during training: the copies of its parameters, and twice the tensors saved for the gradients.
 
-    Found on tensors that have a shape and no memory.
+    The estimate uses tensors that have a shape and no memory.
     """
-    alone = {"replica_seeds": (), "replica_rates": (), "replica_weights": ()}
-    one = config.replace(replicas=1, match_parameters=None, match_flops=None, **alone)
+    unset = {"replica_seeds": (), "replica_rates": (), "replica_weights": ()}
+    single = config.replace(replicas=1, match_parameters=None, match_flops=None, **unset)
     with torch.device("meta"):
-        model = MultiTaskModel(problem, one, "meta", False)
+        model = MultiTaskModel(problem, single, "meta", False)
         trunk = model.trunk.eval()
         x_BD = torch.empty(config.batch_size, model.embedding.copies * model.embedding.width, requires_grad=True)
         bias_BC = torch.empty(config.batch_size, model.bias_embedding.width)
@@ -149,10 +159,10 @@ def replica_bytes(problem: Problem, config: RunConfig) -> int:
             kept.append(value.numel())
             return value
 
-        listen = trunk.shared_layer() is not None
+        from_layer = trunk.shared_layer() is not None
         with torch.autograd.graph.saved_tensors_hooks(count, lambda value: value):
-            values: tuple[Tensor, ...] = functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC, False, listen))
+            values: tuple[Tensor, ...] = functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC, False, from_layer))
     passes = len(problem.tasks) if find_weighting(config.weighting).needs_gradients else 0
-    shared = (values[2] if listen else x_BD).numel() * passes
+    shared = (values[2] if from_layer else x_BD).numel() * passes
     rows = sum(kept) + sum(value.numel() for value in values[:2]) + x_BD.numel() + shared
     return 4 * (COPIES * model.parameter_count() + 2 * len(model.members) * rows)

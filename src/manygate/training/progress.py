@@ -1,4 +1,4 @@
-"""What a long run says while it runs: bars in a terminal, plain lines elsewhere, nothing when asked; always on stderr."""
+"""Shows the progress of a long run on stderr: a bar in a terminal, plain lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ ProgressMode = Literal["auto", "rich", "plain", "none"]
 
 
 class Progress:
-    """Silent progress, and the interface of the others."""
+    """The base class. It shows nothing."""
 
     def start(self, title: str, total: int, done: int = 0) -> None:
-        """Begin a stage of ``total`` rows, of which ``done`` were done before."""
+        """Begin a stage of ``total`` rows. ``done`` of them were processed before."""
 
     def advance(self, rows: int) -> None:
-        """Some more rows are done."""
+        """Count ``rows`` further rows as processed."""
 
     def say(self, text: str) -> None:
-        """One line for the user."""
+        """Show one line of text."""
 
     def finish(self) -> None:
-        """The stage is over."""
+        """End the stage."""
 
 
 class PlainProgress(Progress):
-    """Plain lines for logs: what is said, and at most one line of rate and time left every ten seconds."""
+    """Prints plain lines for logs. Every ten seconds at most it prints the rate and the time left."""
 
     def start(self, title: str, total: int, done: int = 0) -> None:
         self.title, self.total, self.done = title, total, done
@@ -48,7 +48,7 @@ class PlainProgress(Progress):
 
 
 class RichProgress(Progress):
-    """A bar with rate and time left."""
+    """Shows a bar with the rate and the time left."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -90,7 +90,7 @@ class RichProgress(Progress):
 
 
 def open_progress(mode: ProgressMode = "auto") -> Progress:
-    """The progress to show: ``auto`` is a bar in a terminal and plain lines elsewhere, in CI, or when NO_COLOR is set."""
+    """Return the progress of a mode. ``auto`` is a bar in a terminal. In CI, with NO_COLOR and elsewhere it is plain lines."""
     if mode not in get_args(ProgressMode):
         raise ValueError(f"progress {mode!r} is unknown. Choose {', '.join(get_args(ProgressMode))}.")
     if mode == "auto":

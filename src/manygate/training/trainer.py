@@ -1,9 +1,9 @@
-"""The only training loop, over replicas.
+"""The training loop. It trains all replicas of a model at once.
 
-Shape suffixes: M members (see :mod:`manygate.model.replicas`), B batch, T tasks of a member.
+Shape suffixes: M members (see :mod:`manygate.model.replicas`), B batch, R replicas, N rows, T tasks of a member.
 
-A run is a function of its configuration and data alone: the order of batches, dropout and initialisation come from streams named by
-seed, epoch and step, so a run that was killed and resumed ends with the same bytes as one that was not.
+The result depends on the configuration and the data alone. The order of batches, dropout and initial weights come from streams with
+keys of seed, epoch and step. So a run that was stopped and resumed ends with the same bytes as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from manygate.data.batches import Batch, Resampled, Source, Split
-from manygate.errors import InputError, setting
 from manygate.evaluation.monitor import Watch
 from manygate.kernels.recording import Recorder
 from manygate.model import MultiTaskModel
@@ -33,6 +32,7 @@ from manygate.objective.weighting import StepContext, WeightingSetup, build_weig
 from manygate.text import count_of
 from manygate.training.callback import EpochEnd, OnEpoch
 from manygate.training.checkpoint import load_checkpoint, save_checkpoint
+from manygate.training.divergence import DivergedError, DivergenceErrors
 from manygate.training.interrupt import Interrupt, Interrupted
 from manygate.training.memory import keep_freed_memory
 from manygate.training.optimizer import Optimizer, clip_gradients, learning_rate
@@ -40,22 +40,18 @@ from manygate.training.progress import Progress
 from manygate.training.state import State, check_fingerprint, plain, write_history
 
 GATE_ROWS = 512
-"""Validation rows over which each epoch's mean gate weights are noted, of the first replica alone: under 1 % of an epoch."""
-
-
-class DivergedError(InputError):
-    """The loss became NaN or infinite; the message names task, replica, step and batch."""
+"""The number of validation rows for the mean gate weights in each epoch's history. They take under 1 % of an epoch."""
 
 
 class Trainer:
-    """Trains a model's replicas on a split, watching another.
+    """Trains a model's replicas on a split, with early stopping on a validation split.
 
-    ``fit`` leaves each member's best weights in the model. With a ``folder`` it writes ``metrics.jsonl`` (a line an epoch) and
-    ``checkpoints/``, and continues from them.
+    ``fit`` leaves each member's best weights in the model. With a ``folder`` it writes ``metrics.jsonl`` (one line for each epoch)
+    and ``checkpoints/``, and continues from them.
 
-    A replica that diverges when others do not is frozen: it keeps its best weights, is counted in ``state.diverged``, and the
-    others train on, to the bit as if it had not. Where it has no best weights yet, the run ends with :class:`DivergedError`,
-    unless ``count_losses`` is true; it then keeps its initial weights.
+    If a replica diverges and others do not, it is frozen. It keeps its best weights, and ``state.diverged`` holds its step. The
+    others train to the same bits as without it. If it has no best weights yet, the run ends with
+    :class:`manygate.training.divergence.DivergedError`. With ``count_losses`` it keeps its initial weights instead.
     """
 
     def __init__(
@@ -72,13 +68,16 @@ class Trainer:
         whole: bool = True,
         on_epoch: OnEpoch | None = None,
     ):
-        """``first_replica`` is the number of its first replica in the run, ``whole`` whether there are no others."""
+        """``first_replica`` is the number of the model's first replica in the run.
+
+        ``whole`` is true if the model has all replicas of the run. ``fingerprint`` identifies the data and settings: a checkpoint
+        with another fingerprint is an error.
+        """
         config = model.config
         self.model, self.tasks, self.monitor, self.config = model, model.problem.tasks, monitor, config
         self.train = self._rows(train)
         self.folder, self.progress, self.fingerprint = folder, progress or Progress(), fingerprint
-        self.title, self.count_losses = title or config.title, count_losses
-        self.first_replica, self.whole, self.on_epoch = first_replica, whole, on_epoch
+        self.title, self.count_losses, self.whole, self.on_epoch = title or config.title, count_losses, whole, on_epoch
         rates = config.replica_rates or (1.0,)
         members = [rates[member.replica % len(rates)] for member in model.members]
         self.state = State(len(model.members))
@@ -89,11 +88,13 @@ class Trainer:
         trained = {**model.parameters, **self.weighting.parameters}
         undecayed = model.undecayed | self.weighting.parameters.keys()
         self.optimizer = Optimizer(trained, config, model.sparse, model.learning_rates, members, undecayed)
+        names = [task.name for task in self.tasks]
+        self.errors = DivergenceErrors(self.title, config, model.members, names, self.batches, folder, first_replica)
         self.recorder = Recorder(self._pass, list(model.trunk_values()))
         self.records = model.device.type == "cpu"
 
     def _rows(self, train: Source) -> Source:
-        """What the replicas see: all the same rows in the same order, or each its own."""
+        """Return the training rows: the same for all replicas in the same order, or each replica's own sample or order."""
         mode = self.config.replica_data
         if mode == "shared" or not isinstance(train, Split):
             return train
@@ -106,7 +107,7 @@ class Trainer:
         chosen = torch.tensor([member.tasks for member in self.model.members])
         self.task_MT = chosen.to(device)
         self.replica_M = torch.tensor([member.replica for member in self.model.members], device=device)
-        if chosen.shape[1] == 1:  # a model of one task has no other to be weighed against
+        if chosen.shape[1] == 1:  # with one model per task, a weight would only change the learning rate
             weight = torch.ones_like(weight)
         rows = self.config.replica_weights or ((1.0,) * len(self.tasks),)
         factor_MT = torch.tensor([[rows[m.replica % len(rows)][t] for t in m.tasks] for m in self.model.members])
@@ -120,7 +121,10 @@ class Trainer:
         self.loss_count_MT, self.weight_sum_MT = torch.zeros_like(self.loss_sum_MT), torch.zeros_like(self.loss_sum_MT)
 
     def fit(self) -> State:
-        """Train to the end; returns the final state. Raises :class:`Interrupted` and :class:`DivergedError`."""
+        """Train to the end and return the final state.
+
+        Raises :class:`Interrupted` after a signal, and :class:`manygate.training.divergence.DivergedError`.
+        """
         keep_freed_memory()
         self._resume()
         with Interrupt() as interrupt:
@@ -132,7 +136,7 @@ class Trainer:
         with torch.no_grad():
             for name, value in self.model.parameters.items():
                 value.copy_(self.best[name])
-        self.progress.say(f"{self.title}: {self.state.reason}; {self.config.keep} weights kept ({self._best_epochs()})")
+        self.progress.say(f"{self.title}: {self.state.reason}; {self.config.keep} weights kept ({self.state.best_epochs()})")
         return self.state
 
     def _epoch(self, interrupt: Interrupt) -> None:
@@ -161,107 +165,112 @@ class Trainer:
         model, config = self.model, self.config
         drawn = model.draw(len(batch), self.state.step)
         batch = model.hide_bias(batch, self.state.step)
-        reads = self.weighting.needs_gradients_at(self.state.step)
-        loss_MT, present_MT, penalty_M, gramian_MTT = self._losses(batch, drawn, reads)
+        needs_gradients = self.weighting.needs_gradients_at(self.state.step)
+        loss_MT, present_MT, penalty_M, gramian_MTT = self._losses(batch, drawn, needs_gradients)
         counts_MT = present_MT & (self.weighting.setup.weight_MT > 0)
-        seen = StepContext(self.state.step, self.state.epoch, counts_MT, self._active(), gramian_MTT)
-        objective_M = self.weighting.objective(loss_MT, seen) + penalty_M
+        context = StepContext(self.state.step, self.state.epoch, counts_MT, self._active(), gramian_MTT)
+        objective_M = self.weighting.objective(loss_MT, context) + penalty_M
         objective = self._objective(objective_M)
-        lost: list[int] = []
+        diverged: list[int] = []
         if not torch.isfinite(objective):
-            lost = self._lose(objective_M, loss_MT)
+            diverged = self._stop_diverged(objective_M, loss_MT)
             objective = self._objective(objective_M)
         objective.backward()
         if config.clip_norm is not None:
             clip_gradients(model.parameters, config.clip_norm)
         self.optimizer.step(learning_rate(config, self.state.step, self.total))
-        self._freeze(lost)
+        self._freeze(diverged)
         if self.weighting.needs_losses_after_update:
             with torch.no_grad():
-                self.weighting.after_update(self._losses(batch, drawn)[0], seen)
+                self.weighting.after_update(self._losses(batch, drawn)[0], context)
         self.loss_sum_MT += loss_MT.detach() * present_MT
         self.weight_sum_MT += self.weighting.weight_MT * present_MT
         self.loss_count_MT += present_MT
 
-    def _losses(self, batch: Batch, drawn: dict[str, Tensor], reads: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """loss_MT, which of the tasks have rows in the batch, penalty_M, and gramian_MTT where a weighting reads it."""
+    def _losses(
+        self, batch: Batch, drawn: dict[str, Tensor], needs_gradients: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Return loss_MT, present_MT (true if the batch has rows of the task), penalty_M, and gramian_MTT if it is needed."""
         x_MBD, bias_MBC = self.model.embed(batch)
         label_MBT, weight_MBT, group_MB = self._targets(batch)
         values = self.model.trunk_values(drawn) | {"x": x_MBD, "bias": bias_MBC, "label": label_MBT, "weight": weight_MBT}
         if group_MB is not None:
             values["group"] = group_MB
         call = self.recorder if self.records else self._pass
-        loss_MT, present_MT, penalty_M, *found = call(values, tuple(self._left_out()), reads)
-        return loss_MT, present_MT, penalty_M, found[0] if found else None
+        loss_MT, present_MT, penalty_M, *gramian = call(values, tuple(self._left_out()), needs_gradients)
+        return loss_MT, present_MT, penalty_M, gramian[0] if gramian else None
 
-    def _pass(self, values: dict[str, Tensor], left_out: tuple[bool, ...], reads: bool) -> tuple[Tensor, ...]:
-        """The trunk, the losses and what a weighting reads of their gradients: a function of its arguments alone."""
+    def _pass(self, values: dict[str, Tensor], left_out: tuple[bool, ...], needs_gradients: bool) -> tuple[Tensor, ...]:
+        """Compute the trunk, the losses and, if needed, the Gramian. The result depends on the arguments alone."""
         state = dict(values)
         x_MBD, bias_MBC, label_MBT, weight_MBT = (state.pop(name) for name in ("x", "bias", "label", "weight"))
         group_MB = state.pop("group", None)
         with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            output_MBO, penalty_M, *found = self.model.run(state, x_MBD, bias_MBC, True, stopped=left_out, shared=reads)
+            output_MBO, penalty_M, *shared = self.model.run(state, x_MBD, bias_MBC, True, stopped=left_out, shared=needs_gradients)
         loss_MT, present_MT = self.losses(output_MBO, label_MBT, weight_MBT, group_MB)
-        gramians = (self._gramian(loss_MT, shared, left_out) for shared in found)
-        return loss_MT, present_MT, penalty_M, *gramians
+        gramian = (self._gramian(loss_MT, representation, left_out) for representation in shared)
+        return loss_MT, present_MT, penalty_M, *gramian
 
     def _gramian(self, loss_MT: Tensor, shared: Tensor, left_out: tuple[bool, ...]) -> Tensor:
-        """gramian_MTT; zeros of members that are left out."""
+        """Return gramian_MTT. Members that are left out have zeros."""
         units = self.model.trunk.shared_units()
         if len(shared) == len(loss_MT) or not any(left_out) or all(left_out):
             return shared_gramian(loss_MT, shared, units)
-        going = torch.tensor([m for m, out in enumerate(left_out) if not out], device=loss_MT.device)
-        found_mTT = shared_gramian(loss_MT.index_select(0, going), shared, units)
-        return found_mTT.new_zeros(len(loss_MT), *found_mTT.shape[1:]).index_copy(0, going, found_mTT)
+        active = torch.tensor([m for m, out in enumerate(left_out) if not out], device=loss_MT.device)
+        gramian_mTT = shared_gramian(loss_MT.index_select(0, active), shared, units)
+        return gramian_mTT.new_zeros(len(loss_MT), *gramian_mTT.shape[1:]).index_copy(0, active, gramian_mTT)
 
     def _active(self) -> Tensor:
-        """Members that still train; what becomes of one that has stopped must not end the run."""
+        """Return true for each member that still trains. The loss of a member that has stopped does not matter."""
         return ~torch.tensor(self.state.stopped, device=self.model.device)
 
     def _objective(self, objective_M: Tensor) -> Tensor:
-        """The sum over the members that train. Each has gradients of its own, so that none is moved by another."""
+        """Sum the objectives of the members that train. Members share no parameters, so each gets its own gradients."""
         return (objective_M[self._active()] if any(self.state.stopped) else objective_M).sum()
 
     def _left_out(self) -> list[bool]:
-        """Members that need not be computed; one that diverged stays in its place, so that the others' arithmetic is the same."""
+        """Return true for each member to skip. A diverged member is not skipped, to keep the arithmetic of the others the same."""
         state = self.state
         return [stopped and step is None for stopped, step in zip(state.stopped, state.diverged, strict=True)]
 
-    def _lose(self, objective_M: Tensor, loss_MT: Tensor) -> list[int]:
-        """Count the members whose loss is not finite as diverged; raises where that leaves nothing to show."""
-        bad_M = self._active() & ~torch.isfinite(objective_M.detach())
-        lost: list[int] = torch.nonzero(bad_M).flatten().tolist()
-        self._count(lost, self.state.step + 1, lambda: self._diverged(loss_MT))
-        return lost
+    def _stop_diverged(self, objective_M: Tensor, loss_MT: Tensor) -> list[int]:
+        """Stop the members whose objective is not finite, and return them. Raises where :meth:`_stop` does."""
+        not_finite_M = self._active() & ~torch.isfinite(objective_M.detach())
+        diverged: list[int] = torch.nonzero(not_finite_M).flatten().tolist()
+        self._stop(diverged, self.state.step + 1, lambda: self.errors.of_loss(loss_MT, self._active(), self.state))
+        return diverged
 
-    def _count(self, lost: list[int], step: int, error: Callable[[], DivergedError]) -> None:
+    def _stop(self, diverged: list[int], step: int, error: Callable[[], DivergedError]) -> None:
+        """Record that members diverged at a step.
+
+        Raises ``error`` if such a member has no best weights, or if no other member is left. With ``count_losses`` neither raises.
+        """
         state = self.state
-        nothing = any(state.best[m] is None for m in lost) and not self.count_losses
-        alone = self.whole and all(step is not None or m in lost for m, step in enumerate(state.diverged))
-        if nothing or (alone and not self.count_losses):
+        without_weights = any(state.best[m] is None for m in diverged)
+        all_diverged = self.whole and all(earlier is not None or m in diverged for m, earlier in enumerate(state.diverged))
+        if (without_weights or all_diverged) and not self.count_losses:
             raise error()
-        for m in lost:
+        for m in diverged:
             state.stopped[m], state.diverged[m] = True, step
-            replica = self._replica(m)
-            self.progress.say(f"{self.title}: replica {replica} diverged at step {step:,} and is frozen; the others go on")
-
-    def _replica(self, m: int) -> int:
-        """A member's replica, as the run counts them."""
-        return self.first_replica + self.model.members[m].replica
+            replica = self.errors.replica(m)
+            self.progress.say(f"{self.title}: replica {replica} diverged at step {step:,} and is frozen; the others continue")
 
     @torch.no_grad()
-    def _freeze(self, lost: list[int]) -> None:
-        """Give members that diverged their best weights back, and an optimizer without a memory."""
-        if not lost:
+    def _freeze(self, diverged: list[int]) -> None:
+        """Restore the best weights of members that diverged, and reset their weighting and optimizer."""
+        if not diverged:
             return
         for name, value in self.model.parameters.items():
-            for m in lost:
+            for m in diverged:
                 value.select(member_axis(name), m).copy_(self.best[name].select(member_axis(name), m))
-        self.weighting.reset_members(lost)
-        self.optimizer.forget(lost)
+        self.weighting.reset_members(diverged)
+        self.optimizer.reset_members(diverged)
 
     def _targets(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Labels and weights as (M or 1, B, T), groups as (M or 1, B): a model per task reads only its own labels."""
+        """Return labels and weights (M or 1, B, T), and groups (M or 1, B).
+
+        With one model per task, each member has only its own labels.
+        """
         both = (batch.label_BT, batch.weight_BT)
         label_RBT, weight_RBT = both if batch.replicas else (value.unsqueeze(0) for value in both)
         group_RB = batch.group_B if batch.group_B is None or batch.replicas else batch.group_B.unsqueeze(0)
@@ -281,7 +290,8 @@ class Trainer:
         self._check_finite(logit_RNT)
         metric_RT, score_M = self.monitor(logit_RNT, self.model.members)
         state.epoch, state.batch = state.epoch + 1, 0
-        improved = [self._judge(m, float(score)) for m, score in enumerate(score_M)]
+        keep_last = config.keep == "last"
+        improved = [state.update_best(m, float(score), config.patience, keep_last) for m, score in enumerate(score_M)]
         self._keep_best(improved)
         train_loss = {task.name: plain(loss_TR[t]) for t, task in enumerate(self.tasks)}
         valid = {task.name: plain(metric_RT[:, t]) for t, task in enumerate(self.tasks)}
@@ -310,24 +320,8 @@ class Trainer:
         self._checkpoint()
 
     def _by_task(self, value_MT: Tensor) -> list[np.ndarray]:
-        """(M, tasks of a member) -> T arrays over replicas."""
+        """Turn values (M, tasks of a member) into one array (R,) for each task of the run."""
         return list(value_MT.cpu().numpy().reshape(self.model.replicas, len(self.tasks)).T)
-
-    def _judge(self, m: int, score: float) -> bool:
-        """Whether to keep member m's weights: better than ever, or the last if asked; one that has stopped is judged no more."""
-        state = self.state
-        if state.stopped[m]:
-            return False
-        best = state.best[m]
-        if self.config.keep == "last":
-            state.best[m], state.best_epoch[m] = None if math.isnan(score) else score, state.epoch
-            return True
-        if not math.isnan(score) and (best is None or score > best):
-            state.best[m], state.best_epoch[m], state.waited[m] = score, state.epoch, 0
-            return True
-        state.waited[m] += 1
-        state.stopped[m] = state.waited[m] >= self.config.patience
-        return False
 
     @torch.no_grad()
     def _keep_best(self, improved: list[bool]) -> None:
@@ -337,7 +331,7 @@ class Trainer:
                 self.best[name].select(axis, m).copy_(value.select(axis, m))
 
     def _report(self, metric_RT: np.ndarray, improved: bool) -> None:
-        known_RT = metric_RT[np.isfinite(metric_RT).any(axis=1)]  # but for the replicas that diverged
+        known_RT = metric_RT[np.isfinite(metric_RT).any(axis=1)]  # without the replicas that diverged
         if not len(known_RT):
             return
         parts = [f"{task.name} {self.monitor.name(task)} {known_RT[:, t].mean():.4f}" for t, task in enumerate(self.tasks)]
@@ -345,50 +339,18 @@ class Trainer:
         mark = " *" if improved else ""
         self.progress.say(f"{self.title} epoch {self.state.epoch}: validation {', '.join(parts)}{spread}{mark}")
 
-    def _best_epochs(self) -> str:
-        low, high = min(self.state.best_epoch), max(self.state.best_epoch)
-        return f"epoch {low}" if low == high else f"epochs {low} to {high}"
-
     def _check_finite(self, logit_RNT: np.ndarray) -> None:
-        """The last update of an epoch may break weights without a loss to show it."""
+        """Stop members with logits that are not finite. No loss shows this after the last update of an epoch."""
         for m, member in enumerate(self.model.members):
             for t in member.tasks:
                 if not self.state.stopped[m] and not np.isfinite(logit_RNT[member.replica, :, t]).all():
-                    what = f"the validation logits of task {self.tasks[t].name!r} became NaN or infinite"
-                    self._count([m], self.state.step, partial(self._error, what, m, 0))
+                    error = partial(self.errors.of_logits, self.tasks[t].name, m, self.state)
+                    self._stop([m], self.state.step, error)
                     self._freeze([m])
-
-    def _diverged(self, loss_MT: Tensor) -> DivergedError:
-        bad = torch.nonzero(~torch.isfinite(loss_MT.detach()) & self._active().unsqueeze(1))
-        if not len(bad):
-            return self._error("the penalty became NaN or infinite", 0, 1)
-        m, t = int(bad[0][0]), int(bad[0][1])
-        task = self.tasks[int(self.task_MT[m, t])].name
-        return self._error(f"the loss of task {task!r} became {loss_MT[m, t].item():g}", m, 1)
-
-    def _error(self, what: str, m: int, ahead: int) -> DivergedError:
-        """``ahead`` is 1 within a step, which is not counted yet, and 0 after it."""
-        state = self.state
-        safe = f"The best weights, of {self._best_epochs()}, are safe" if state.epoch else "No epoch was finished yet"
-        place = f" in {self.folder / 'checkpoints'}" if self.folder and state.epoch else ""
-        return DivergedError(
-            f"{self.title}: {what} in epoch {state.epoch + 1}, batch {state.batch + ahead} of {self.batches} "
-            f"(step {state.step + ahead}), replica {self._replica(m)}. {safe}{place}. "
-            f"Try a smaller {setting('learning_rate')} (now {self.config.learning_rate:g}{self._factor(m)}), "
-            f"or {setting('clip_norm', 1)}."
-        )
-
-    def _factor(self, m: int) -> str:
-        """What ``replica_rates`` makes of a member's learning rate, in words."""
-        rates = self.config.replica_rates
-        if not rates:
-            return ""
-        factor = rates[self.model.members[m].replica % len(rates)]
-        return f", times {factor:g} by {setting('replica_rates')} for this replica"
 
     def _how_to_resume(self) -> str:
         if self.folder is None:
-            return f"Stopped after step {self.state.step:,}; nothing was saved, since the run has no output folder."
+            return f"Stopped after step {self.state.step:,}; nothing was saved, because the run has no output folder."
         return f"Saved after step {self.state.step:,}."
 
     def _checkpoint(self) -> None:
@@ -405,10 +367,10 @@ class Trainer:
 
     @torch.no_grad()
     def _resume(self) -> None:
-        found = load_checkpoint(self.folder / "checkpoints") if self.folder else None
-        if found is None:
+        checkpoint = load_checkpoint(self.folder / "checkpoints") if self.folder else None
+        if checkpoint is None:
             return
-        tensors, state = found
+        tensors, state = checkpoint
         check_fingerprint(self.folder, state.pop("fingerprint"), self.fingerprint)
         self.state = State(**state)
         for name, value in self.model.parameters.items():
