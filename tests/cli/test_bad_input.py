@@ -642,7 +642,7 @@ def test_output_that_cannot_be_written(refuses: Any, tmp_path: Path, trained: Pa
     quick = ("--task", "click", *FAST)
     refuses("train", log, *quick, "--out", "/proc/run", words=("--out /proc/run: cannot be written", "Choose another --out"))
     refuses("train", log, *quick, "--out", tmp_path / ("x" * 300), words=("cannot be written (File name too long)",))
-    refuses("predict", trained, log, "--out", "/proc/s.csv", words=("/proc/s.csv: cannot be written", "another place"))
+    refuses("predict", trained, log, "--out", "/proc/s.csv", words=("/proc/s.csv: cannot be written", "another path"))
     refuses("schema", log, "--task", "click", "--out", "/proc/s.yaml", words=("/proc/s.yaml: cannot be written",))
     refuses("report", trained, "--out", "/proc/r.html", words=("/proc/r.html: cannot be written",))
 

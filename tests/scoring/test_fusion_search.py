@@ -174,11 +174,11 @@ def test_every_problem_of_a_plan_is_listed() -> None:
         "objective='buy/ndcg': given twice",
         "8 given; a search takes 4 at most",
         "no prediction 'clik'. Did you mean 'click'",
-        "'buy' is to be weighed twice",
+        "'buy' is given twice as a factor",
         "unknown transform 'lgo'",
         "feature='age' has no transform",
-        "'age' is to be weighed twice",
-        "a search finds the weight itself. Write gap:log.",
+        "'age' is given twice as a factor",
+        "the search determines the weight. Write gap:log.",
         "trials=2",
         "sampler='random'",
         "seed=-1",
@@ -196,7 +196,7 @@ def test_rows_that_cannot_be_searched() -> None:
     negative = Judged(ROWS.columns, {**ROWS.labels, "watch": -ROWS.labels["watch"]}, ROWS.weights, ROWS.group_N, {})
     with pytest.raises(InputError, match="ndcg needs labels of at least 0"):
         search(negative, plan("watch/ndcg"))
-    with pytest.raises(InputError, match="cannot be a unit"):
+    with pytest.raises(InputError, match="divides by it"):
         search(negative, plan("watch/gain@2"))
 
 

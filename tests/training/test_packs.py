@@ -191,7 +191,7 @@ def test_each_replica_has_its_own_seed_rate_and_weights_in_whatever_pack_it_is(
     for one in made:
         members = one.model.members
         seeds += [member.seed for member in members]
-        weights += one.weighting.given.weight_MT.tolist()
+        weights += one.weighting.setup.weight_MT.tolist()
         before = one.model.parameters["trunk.towers.bias"].detach().clone()
         for value in one.model.parameters.values():
             value.grad = torch.ones_like(value)

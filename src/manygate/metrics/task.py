@@ -1,8 +1,9 @@
-"""Metrics of one task, a function each. Pure NumPy, float64.
+"""Metrics of one task. Each is a function of 1-D NumPy arrays, and all values are float64.
 
-Shapes: ``N`` rows, ``B`` blocks of tied scores, ``G`` groups, ``R`` replicas. Metrics take 1-D arrays. Rows of weight 0 are
-masked, which is the same, bit for bit, as dropping them. An undefined result is ``math.nan``, and so is every result when a
-label or a score that counts is not finite.
+Shapes: ``N`` rows, ``B`` blocks of tied scores, ``G`` groups, ``R`` replicas.
+
+Rows of weight 0 are masked. The result is the same, bit for bit, as without these rows. An undefined result is ``math.nan``. A
+result is also NaN if a label or a score of a row that is not masked is not finite.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ BINS = 15
 
 
 def kept_rows(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights, *more: ArrayLike) -> tuple[NDArray[Any], ...]:
-    """Label, score, weight (float64) and the further columns, without the rows of weight 0."""
+    """Return labels, scores, weights (float64) and the further columns, without the rows of weight 0."""
     label, score = np.asarray(label_N, dtype=np.float64), np.asarray(score_N, dtype=np.float64)
     weight = np.ones(label.shape) if weight_N is None else np.asarray(weight_N, dtype=np.float64)
     columns = (label, score, weight, *map(np.asarray, more))
@@ -35,7 +36,11 @@ def kept_rows(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights, *more: 
 
 
 def valid_rows(kind: Kind, label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights, *more: ArrayLike) -> tuple[NDArray[Any], ...]:
-    """:func:`kept_rows`; one label or score that is not finite turns them all into NaN, and with them any metric."""
+    """Do the same as :func:`kept_rows`, and check the values.
+
+    If a label or score is not finite, all labels and scores become NaN, and so does any metric. Raises :class:`InputError` if a
+    label of a binary task is not 0 or 1.
+    """
     label, score, *rest = kept_rows(label_N, score_N, weight_N, *more)
     if not (np.isfinite(label).all() and np.isfinite(score).all()):
         label, score = np.full_like(label, np.nan), np.full_like(score, np.nan)
@@ -53,13 +58,16 @@ def weighted_mean(value_N: Floats, weight_N: Floats) -> float:
 
 
 def blocks(label_N: Floats, score_N: Floats, weight_N: Floats) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.intp]]:
-    """Blocks of tied scores, ascending: weight of the positives and of the negatives in each, and each row's block."""
+    """Return the weight of the positives and of the negatives in each block of tied scores (B,), and each row's block (N,).
+
+    The blocks are in ascending order of the score.
+    """
     block_N = np.unique(score_N, return_inverse=True)[1]
     return np.bincount(block_N, weight_N * label_N), np.bincount(block_N, weight_N * (1 - label_N)), block_N
 
 
 def auc(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> float:
-    """Area under the ROC curve, exact; ties count half (Hanley & McNeil 1982). NaN with one class.
+    """Return the exact area under the ROC curve. Ties count half (Hanley & McNeil 1982). It is NaN with one class.
 
     >>> auc([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.8])
     0.875
@@ -70,7 +78,9 @@ def auc(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> flo
 
 
 def gauc(label_N: ArrayLike, score_N: ArrayLike, group_N: ArrayLike, weight_N: Weights = None) -> float:
-    """AUC within groups (integers), averaged by their total weight (Zhou et al. 2018, DIN). Groups with one class are left out.
+    """Return the AUC within groups, averaged by their total weight (Zhou et al. 2018, DIN). Groups with one class do not count.
+
+    ``group_N`` holds integers.
 
     >>> gauc([0, 1, 0, 1, 1], [0.1, 0.2, 0.9, 0.8, 0.5], [7, 7, 8, 8, 9])
     0.5
@@ -82,7 +92,7 @@ def gauc(label_N: ArrayLike, score_N: ArrayLike, group_N: ArrayLike, weight_N: W
 def group_aucs(
     label_N: ArrayLike, score_N: ArrayLike, group_N: ArrayLike, weight_N: Weights = None
 ) -> tuple[NDArray[Any], Floats, Floats]:
-    """The groups that have both classes, ascending: their number, AUC and total weight; NaN as elsewhere.
+    """Return the groups that have both classes, in ascending order: their numbers, AUCs and total weights, (G,) each.
 
     >>> [part.tolist() for part in group_aucs([0, 1, 0, 1, 1], [0.1, 0.2, 0.9, 0.8, 0.5], [7, 7, 8, 8, 9])]
     [[7, 8], [1.0, 0.0], [2.0, 2.0]]
@@ -106,7 +116,7 @@ def group_aucs(
 
 
 def gauc_groups(label_N: ArrayLike, group_N: ArrayLike, weight_N: Weights = None) -> tuple[int, int]:
-    """Groups that count in :func:`gauc` (both classes), and all groups that have a row of weight above 0.
+    """Return the number of groups that count in :func:`gauc` (with both classes), and the number of groups with unmasked rows.
 
     >>> gauc_groups([0, 1, 0, 1, 1], [7, 7, 8, 8, 9])
     (2, 3)
@@ -117,7 +127,7 @@ def gauc_groups(label_N: ArrayLike, group_N: ArrayLike, weight_N: Weights = None
 
 
 def log_loss(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights = None) -> float:
-    """Mean negative log-likelihood in nats; probabilities are clipped at float64's epsilon (36 nats a row at most).
+    """Return the mean negative log-likelihood in nats. Probabilities are clipped at float64's epsilon (36 nats a row at most).
 
     >>> round(log_loss([0, 1], [0.5, 0.25]), 4)  # (ln 2 + ln 4) / 2
     1.0397
@@ -129,7 +139,7 @@ def log_loss(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights = N
 
 
 def log_losses(label_N: Floats, probability_N: Floats) -> Floats:
-    """The negative log-likelihood of each row, clipped as in :func:`log_loss`.
+    """Return the negative log-likelihood of each row, (N,), clipped as in :func:`log_loss`.
 
     >>> log_losses(np.array([0.0, 1.0]), np.array([0.5, 0.25])).round(4).tolist()
     [0.6931, 1.3863]
@@ -140,7 +150,7 @@ def log_losses(label_N: Floats, probability_N: Floats) -> Floats:
 
 
 def normalised_entropy(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights = None) -> float:
-    """Log loss over the entropy of the base rate of the same rows (He et al. 2014). NaN with one class.
+    """Return the log loss divided by the entropy of the base rate of the same rows (He et al. 2014). It is NaN with one class.
 
     >>> normalised_entropy([0, 1], [0.5, 0.5])
     1.0
@@ -152,7 +162,7 @@ def normalised_entropy(label_N: ArrayLike, probability_N: ArrayLike, weight_N: W
 
 
 def calibration(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights = None) -> float:
-    """Observed over expected positives, ``sum(w * y) / sum(w * p)``. NaN when every p is 0.
+    """Return observed over expected positives, ``sum(w * y) / sum(w * p)``. It is NaN if every p is 0.
 
     >>> calibration([0, 1, 0, 1], [0.25, 0.25, 0.25, 0.25])
     2.0
@@ -162,9 +172,9 @@ def calibration(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights 
 
 
 def _bins(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights, bins: int) -> tuple[NDArray[Any], ...]:
-    """Predicted and observed rate, mass and rows of each bin of equal mass; none where undefined.
+    """Return the predicted and observed rate, the mass and the number of rows of each bin. All are empty if they are undefined.
 
-    Ties are never split: they go, together, to the bin that holds the middle of their mass.
+    The bins have equal mass. Ties stay together: they are in the bin that contains the middle of their mass.
     """
     columns = valid_rows("binary", label_N, probability_N, weight_N)
     label, probability, weight = (column[np.isfinite(columns[0])] for column in columns)
@@ -174,7 +184,7 @@ def _bins(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights, bins:
 
 
 def bin_of(probability_N: Floats, weight_N: Floats, bins: int = BINS) -> NDArray[np.intp]:
-    """Each row's bin of equal mass, by :func:`ece`'s rule; rows of weight 0 must be left out before.
+    """Return each row's bin of equal mass, (N,), as in :func:`ece`. The rows must not include rows of weight 0.
 
     >>> bin_of(np.array([0.7, 0.1, 0.1, 0.2]), np.ones(4), bins=2).tolist()
     [1, 0, 0, 1]
@@ -186,7 +196,7 @@ def bin_of(probability_N: Floats, weight_N: Floats, bins: int = BINS) -> NDArray
 
 
 def ece(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights = None) -> float:
-    """Expected calibration error over 15 bins of equal mass (Naeini et al. 2015; equal mass as in Nixon et al. 2019).
+    """Return the expected calibration error over 15 bins of equal mass (Naeini et al. 2015; equal mass as in Nixon et al. 2019).
 
     >>> round(ece([0, 1, 0, 1], [0.2, 0.2, 0.6, 0.6]), 4)  # |0.5 - 0.2| / 2 + |0.5 - 0.6| / 2
     0.2
@@ -198,7 +208,7 @@ def ece(label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights = None) 
 def calibration_curve(
     label_N: ArrayLike, probability_N: ArrayLike, weight_N: Weights = None, bins: int = BINS
 ) -> list[CalibrationBin]:
-    """The points of a reliability diagram, in :func:`ece`'s bins; empty bins are left out.
+    """Return the points of a reliability diagram, one for each bin of :func:`ece` that is not empty.
 
     >>> calibration_curve([0, 1, 0, 1], [0.25, 0.25, 0.75, 0.75], bins=2)[1]
     CalibrationBin(predicted=0.75, observed=0.5, rows=2)
@@ -208,7 +218,7 @@ def calibration_curve(
 
 
 def average_precision(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> float:
-    """Precision at each threshold, weighted by the recall it adds (scikit-learn's definition). NaN without positives.
+    """Return the precision at each threshold, weighted by its added recall (scikit-learn's definition). NaN without positives.
 
     >>> round(average_precision([0, 1, 0, 1], [0.1, 0.4, 0.35, 0.3]), 4)  # 1/2 * 1 + 1/2 * 2/3
     0.8333
@@ -220,7 +230,7 @@ def average_precision(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights 
 
 
 def rmse(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> float:
-    """Root mean squared error, in the label's unit.
+    """Return the root mean squared error, in the label's unit.
 
     >>> rmse([0, 0], [1, 7])
     5.0
@@ -230,7 +240,7 @@ def rmse(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> fl
 
 
 def mae(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> float:
-    """Mean absolute error, in the label's unit.
+    """Return the mean absolute error, in the label's unit.
 
     >>> mae([0, 0], [1, -7])
     4.0
@@ -240,7 +250,7 @@ def mae(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> flo
 
 
 def r2(label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> float:
-    """Share of the label's variance that is explained, ``1 - MSE / variance``. NaN when the labels are all equal.
+    """Return the share of the label's variance that is explained, ``1 - MSE / variance``. It is NaN if all labels are equal.
 
     >>> r2([1, 2, 3], [1, 2, 2])
     0.5

@@ -13,18 +13,20 @@ from manygate.metrics.task import Floats, Kind, Weights, blocks, valid_rows, wei
 from manygate.results.base import Interval
 from manygate.results.summary import Gain, MetricSummary, Verdict
 
-MANY = 10_000  # from as many clusters on, t is as good as normal
+MANY = 10_000
+"""With this many clusters or more, Student's t is close enough to the normal distribution."""
 FEWEST_REPLICAS = 3
-"""The fewest replicas over which an interval is given."""
+"""The smallest number of replicas with an interval."""
 
 
 def influence(kind: Kind, label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None) -> Floats:
-    """How far each row moves the main metric (AUC or R2), already divided by the number of rows; shape ``(N,)``, sum 0.
+    """Return the influence of each row on the main metric (AUC or R2), divided by the number of rows; ``(N,)`` with a sum of 0.
 
-    ``sqrt(sum(influence ** 2))`` is the metric's sampling standard error; of two models, subtract the influences first. AUC:
-    the structural components of DeLong, DeLong & Clarke-Pearson (1988), in O(N log N) as in Sun & Xu (2014), with weights and
-    ties, without their factor n / (n - 1) per class (it matters below some 30 rows of a class). R2: the influence function of
-    ``1 - MSE / variance``. Masked rows get 0; the others NaN when the metric is undefined or a class has one row only.
+    ``sqrt(sum(influence ** 2))`` is the metric's sampling standard error. For the difference of two models, subtract their
+    influences first. AUC: the structural components of DeLong, DeLong & Clarke-Pearson (1988), in O(N log N) as in Sun & Xu (2014),
+    with weights and ties. Their factor n / (n - 1) of each class is left out; it matters below some 30 rows of a class. R2: the
+    influence function of ``1 - MSE / variance``. Masked rows have 0. Other rows have NaN if the metric is undefined or a class has
+    only one row.
 
     >>> influence("binary", [0, 0, 1, 1], [0.1, 0.6, 0.4, 0.8]).tolist()
     [0.125, -0.125, -0.125, 0.125]
@@ -55,11 +57,12 @@ def _r2_influence(label_N: Floats, score_N: Floats, weight_N: Floats) -> Floats:
 
 
 def standard_error(influence_N: ArrayLike, group_N: ArrayLike | None = None) -> float:
-    """Standard error of a metric, or of a difference of metrics, from its influence values.
+    """Return the standard error of a metric, or of a difference of metrics, from its influence values.
 
-    Rows of one group (a user) move together, so their influences are added before squaring (clusters: Obuchowski 1997); without
-    ``group_N`` every row is its own group. The variance carries the factor ``G / (G - 1)``; ``G`` counts the groups with an
-    influence other than 0, for masked rows have 0. NaN with one group; 0 when every influence is 0 (a model and itself).
+    Rows of one group (a user) depend on each other, so their influences are added before squaring (clusters: Obuchowski 1997).
+    Without ``group_N`` every row is a group. The variance has the factor ``G / (G - 1)``. ``G`` counts the groups with an influence
+    other than 0, because masked rows have 0. The result is NaN with one group. It is 0 if every influence is 0, as for a model
+    compared with itself.
 
     >>> round(standard_error([0.3, -0.3, 0.0]), 4), round(standard_error([0.1, 0.2, -0.1, -0.2], [5, 5, 6, 6]), 4)
     (0.6, 0.6)
@@ -71,7 +74,7 @@ def standard_error(influence_N: ArrayLike, group_N: ArrayLike | None = None) -> 
 
 
 def cluster_count(influence_N: ArrayLike, group_N: ArrayLike | None = None) -> int:
-    """Groups (rows without ``group_N``) whose influence is not 0: what :func:`standard_error` counts as independent.
+    """Return the number of groups (or rows, without ``group_N``) with an influence other than 0: ``G`` in :func:`standard_error`.
 
     >>> cluster_count([0.1, 0.2, -0.3, 0.0], [5, 5, 6, 7])
     2
@@ -89,7 +92,7 @@ def _cluster_sums(influence_N: ArrayLike, group_N: ArrayLike | None) -> Floats:
 
 @cache
 def t_quantile(df: int, level: float = 0.95) -> float:
-    """The t between which and -t a share ``level`` of Student's t with ``df`` degrees of freedom lies.
+    """Return t such that the share ``level`` of Student's t distribution with ``df`` degrees of freedom is between -t and t.
 
     >>> round(t_quantile(4), 6), round(t_quantile(9, 0.99), 6)
     (2.776445, 3.249836)
@@ -100,7 +103,7 @@ def t_quantile(df: int, level: float = 0.95) -> float:
 
 
 def interval_note(replicas: int) -> str | None:
-    """The reason why there is no interval over so few replicas; None where there are enough.
+    """Return the reason why there is no interval over so few replicas. Return None if there are enough.
 
     >>> interval_note(2), interval_note(3)
     ('3 or more replicas are needed for an interval, and there are 2.', None)
@@ -112,7 +115,7 @@ def interval_note(replicas: int) -> str | None:
 
 
 def bounded(low: float, high: float, lowest: float, highest: float) -> Interval:
-    """An interval without the part that lies outside of what is possible.
+    """Return the interval from ``low`` to ``high`` without the part outside the range from ``lowest`` to ``highest``.
 
     >>> bounded(0.9, 1.2, lowest=0.0, highest=1.0)
     (0.9, 1.0)
@@ -121,11 +124,11 @@ def bounded(low: float, high: float, lowest: float, highest: float) -> Interval:
 
 
 def interval(values: Sequence[float], lowest: float = -math.inf, highest: float = math.inf) -> MetricSummary:
-    """Mean, standard deviation (n - 1) and 95 % interval (Student's t) over replicas.
+    """Return the mean, the standard deviation (n - 1) and the 95 % interval (Student's t) over replicas.
 
-    Fewer than 3 values have no interval: with 2 of them t is 12.7, and the interval shows the two values' luck and nothing else.
-    The interval stays within ``lowest`` to ``highest``, the range of the metric; to cut off what is impossible costs no coverage.
-    One value has no sd; a NaN among the values becomes None and leaves mean, sd and interval None.
+    Fewer than 3 values have no interval. With 2 values t is 12.7, and the interval would depend on chance alone. The interval stays
+    within ``lowest`` to ``highest``, the range of the metric. This does not reduce its coverage. One value has no standard
+    deviation. A NaN among the values becomes None, and then mean, standard deviation and interval are None.
 
     >>> interval([1.0, 2.0, 3.0]).mean, interval([1.0, math.nan])
     (2.0, MetricSummary(mean=None, sd=None, ci95=None, values=[1.0, None]))
@@ -144,16 +147,18 @@ def interval(values: Sequence[float], lowest: float = -math.inf, highest: float 
 
 
 def paired_gain(gain_R: Sequence[float], se_test: float, clusters: int = MANY, largest: float = math.inf) -> Gain:
-    """Is one model better than another? Mean paired gain with a 95 % interval in which seeds and test rows both count.
+    """Compare two models: Return the mean paired gain, its 95 % interval over seeds and test rows, and a verdict.
 
-    ``gain_R`` is the gain of each replica (same seed, split and rows for both models), positive when better; ``se_test`` the
-    standard error of the gain over test rows (:func:`standard_error` of the difference of influences), from ``clusters`` rows or
-    groups. The half-width is ``sqrt((t_R-1 * sd / sqrt(R)) ** 2 + (t_clusters-1 * se_test) ** 2)`` (Zou & Donner 2008). Both parts
-    are needed: the replicas share their test rows, so their spread shows the luck of initial weights and dropout and nothing of the
-    luck of the sample; one run's standard error shows the sample alone. Chance that belongs to both is counted twice, which
-    errs towards "cannot tell". With fewer than 3 replicas the first part is unknown: "cannot tell", and ``reason`` gives the
-    reason. No gain is larger than ``largest``, and the interval ends there. Each verdict is at the 95 % level on its own: nothing
-    is corrected for many comparisons.
+    ``gain_R`` is the gain of each replica (same seed, split and rows for both models). It is positive if the model is better.
+    ``se_test`` is the standard error of the gain over test rows (:func:`standard_error` of the difference of influences), from
+    ``clusters`` rows or groups. The half-width is ``sqrt((t_R-1 * sd / sqrt(R)) ** 2 + (t_clusters-1 * se_test) ** 2)`` (Zou &
+    Donner 2008).
+
+    Both parts are needed. The replicas share their test rows, so their spread contains the chance of initial weights and dropout,
+    but not the chance of the sample. The standard error of one run contains the chance of the sample alone. Chance in both parts
+    counts twice, so "cannot tell" is more frequent than necessary. With fewer than 3 replicas the first part is unknown. The
+    verdict is then "cannot tell", and ``reason`` explains it. No gain is larger than ``largest``, and the interval ends there. Each
+    verdict alone has the level 95 %. There is no correction for many comparisons.
 
     >>> paired_gain([0.010, 0.012, 0.011], se_test=0.001).verdict
     'helps'

@@ -1,8 +1,8 @@
-"""Save and load a trained model: safetensors + JSON + Arrow, a checksum for every file, no pickle.
+"""Saves and loads a trained model as safetensors, JSON and Arrow files with checksums, without pickle.
 
 A bundle is a folder: ``model.safetensors`` (stacked parameters), ``config.yaml``, ``schema.json``, ``encoder.json``,
-``vocabulary-N.arrow`` for each sparse or bag feature, ``manifest.json`` with size and sha256 of each. ``calibration.json`` and
-``fusion.json``, which decide what becomes of the predictions, may be beside them, and may be added or replaced later
+``vocabulary-N.arrow`` for each sparse or bag feature, and ``manifest.json`` with the size and sha256 of each file. It may also hold
+``calibration.json`` and ``fusion.json``, which change the predictions. These two can be added or replaced later
 (:func:`manygate.files.put_file`).
 """
 
@@ -50,9 +50,9 @@ def save_bundle(
     path: Path,
     predictor: Predictor,
 ) -> None:
-    """Write a bundle whole or not at all; an existing one is replaced, anything else is refused."""
+    """Write a bundle completely or not at all. An existing bundle is replaced. Any other file or folder is an error."""
     if path.exists() and not (path / "manifest.json").is_file() and not (path.is_dir() and not any(path.iterdir())):
-        raise InputError(f"{path}: exists and is not a bundle, so it is not replaced. Choose another place.")
+        raise InputError(f"{path}: exists and is not a bundle, so it is not replaced. Choose another path.")
 
     model, encoder, calibration, fusion = predictor.model, predictor.encoder, predictor.calibration, predictor.fusion
 
@@ -74,7 +74,7 @@ def save_bundle(
 def load_bundle(path: str | Path, device: str = "cpu") -> Predictor:
     """Read a bundle after checking every file against the manifest.
 
-    Raises :class:`InputError` naming each file that is missing, truncated, changed or foreign.
+    Raises :class:`InputError` that names each file that is missing, truncated, changed or unknown.
     """
     folder = find_bundle(path)
     manifest = check_manifest(folder)
@@ -93,9 +93,9 @@ def load_bundle(path: str | Path, device: str = "cpu") -> Predictor:
     with _reading(folder / "model.safetensors"):
         tensors = load_file(folder / "model.safetensors")
     expected = {name: tuple(value.shape) for name, value in model.parameters.items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    if expected != found:
-        wrong = sorted(set(expected.items()) ^ set(found.items()))
+    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+    if expected != shapes:
+        wrong = sorted(set(expected.items()) ^ set(shapes.items()))
         raise InputError(f"{folder / 'model.safetensors'}: its tensors do not fit config.yaml and the encoder: {wrong[:4]}.")
     for name, value in tensors.items():
         model.parameters[name].detach().copy_(value)
@@ -104,18 +104,21 @@ def load_bundle(path: str | Path, device: str = "cpu") -> Predictor:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """A file may agree with the manifest and still not be what was written: both were tampered with."""
+    """Turn an error of reading into an :class:`InputError`. It occurs if both the file and the manifest were changed."""
     try:
         yield
     except InputError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, OSError, pa.ArrowException, SafetensorError) as error:
-        found = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(f"{path}: not what a bundle holds ({found}). Restore the bundle from a good copy.") from None
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"{path}: not a valid file of a bundle ({reason}). Restore the bundle from a good copy.") from None
 
 
 def find_bundle(path: str | Path) -> Path:
-    """The bundle at a path: the folder itself, ``bundle`` inside a run's folder, or that of the model that a comparison chose."""
+    """Return the folder of the bundle at a path.
+
+    It is the path itself, ``bundle`` inside a run's folder, or the bundle of the model that a comparison chose.
+    """
     folder = Path(path)
     chosen = chosen_model(folder)
     if chosen is not None:
@@ -181,9 +184,9 @@ def _read_encoder(folder: Path, schema: Schema) -> Encoder:
         (scales, dense),
         (labels, schema.task_names),
     )
-    absent = [name for there, names in needed for name in names if name not in there]
-    if absent:
-        raise ValueError(f"nothing about {absent[0]!r}")
+    missing = [name for entries, names in needed for name in names if name not in entries]
+    if missing:
+        raise ValueError(f"no entry for {missing[0]!r}")
     return Encoder(schema, types, vocabularies, scales, labels, tree["null_share"])
 
 

@@ -1,7 +1,7 @@
-"""Predicted probabilities -> probabilities that mean what they say: Platt scaling, temperature, isotonic regression. NumPy alone.
+"""Calibrates predicted probabilities by Platt scaling, temperature or isotonic regression, with NumPy alone.
 
-A calibrator of a task is fitted by log loss, with row weights, on rows that trained nothing (validation rows), from the model's
-mean probability over replicas. It never sees test rows. With z the logit of that probability:
+A calibrator of a task is fitted on validation rows by log loss, with row weights. It reads the model's mean probability over
+replicas. It does not use training or test rows. z is the logit of that probability:
 
     platt        sigmoid(a z + b)   Platt, "Probabilistic Outputs for Support Vector Machines", 1999, section 2.2
     temperature  sigmoid(z / T)     Guo, Pleiss, Sun & Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, 4.2
@@ -35,7 +35,7 @@ TINY = 1e-12
 
 @dataclass(frozen=True)
 class Calibrator:
-    """One task's calibrator: its method and its numbers (``a``, ``b``; ``temperature``; ``x`` and ``y`` of the blocks).
+    """The calibrator of a task: its method and its numbers (``a`` and ``b``, ``temperature``, or ``x`` and ``y`` of the blocks).
 
     >>> calibrator = Calibrator("platt", {"a": 2.0, "b": 0.0})
     >>> calibrator.apply([0.5, 0.75]).round(9).tolist()
@@ -49,7 +49,7 @@ class Calibrator:
         raise_all(_number_problems(self.method, self.numbers))
 
     def apply(self, probability_N: ArrayLike) -> Floats:
-        """Calibrated probabilities (N,), float64, inside (0, 1)."""
+        """Return calibrated probabilities (N,), float64, inside (0, 1)."""
         probability = np.asarray(probability_N, dtype=np.float64)
         if self.method == "isotonic":
             return np.clip(np.interp(probability, self.numbers["x"], self.numbers["y"]), TINY, 1 - TINY)
@@ -60,28 +60,28 @@ class Calibrator:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The calibrators of a model, by task, and on which rows they were fitted (``fitted``: log, rows; for people)."""
+    """The calibrators of a model by task. ``fitted`` describes the rows of the fit for each task: the log and the number of rows."""
 
     tasks: Mapping[str, Calibrator]
     fitted: Mapping[str, Any] = field(default_factory=dict)
 
     def apply(self, columns: Mapping[str, Floats]) -> dict[str, Floats]:
-        """Prediction columns by name, those of calibrated tasks replaced."""
+        """Return the prediction columns by name, with the columns of calibrated tasks replaced."""
         return {name: self.tasks[name].apply(value_N) if name in self.tasks else value_N for name, value_N in columns.items()}
 
     def updated(self, other: Calibration) -> Calibration:
-        """This calibration with the other's tasks put in place of its own."""
+        """Return this calibration with the calibrators of ``other`` added. They replace calibrators of the same tasks."""
         return Calibration({**self.tasks, **other.tasks}, {**self.fitted, **other.fitted})
 
     def to_json(self) -> str:
-        """The content of ``calibration.json``."""
-        tasks = {name: {"method": one.method, **one.numbers} for name, one in self.tasks.items()}
+        """Return the content of ``calibration.json``."""
+        tasks = {name: {"method": calibrator.method, **calibrator.numbers} for name, calibrator in self.tasks.items()}
         fitted = {name: dict(self.fitted[name]) for name in tasks if name in self.fitted}
         return to_json({"calibration_version": CALIBRATION_VERSION, "tasks": tasks, "fitted": fitted})
 
 
 def read_calibration(folder: Path) -> Calibration | None:
-    """The calibration in a bundle's folder, None where there is none. The caller has checked the manifest."""
+    """Return the calibration in a bundle's folder, or None if it has none. The caller has checked the manifest."""
     path = folder / CALIBRATION_FILE
     if not path.is_file():
         return None
@@ -89,8 +89,8 @@ def read_calibration(folder: Path) -> Calibration | None:
     try:
         if tree["calibration_version"] != CALIBRATION_VERSION:
             raise InputError(f"calibration version {tree['calibration_version']!r}, not {CALIBRATION_VERSION}.")
-        found = {name: dict(entry) for name, entry in tree["tasks"].items()}
-        return Calibration({name: Calibrator(entry.pop("method"), entry) for name, entry in found.items()}, dict(tree["fitted"]))
+        entries = {name: dict(entry) for name, entry in tree["tasks"].items()}
+        return Calibration({name: Calibrator(entry.pop("method"), entry) for name, entry in entries.items()}, dict(tree["fitted"]))
     except InputError as error:
         raise InputError(f"{path}: {problem}" for problem in error.marked) from None
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -98,12 +98,12 @@ def read_calibration(folder: Path) -> Calibration | None:
 
 
 def write_calibration(folder: Path, calibration: Calibration | None) -> None:
-    """Put a calibration into a bundle's folder, or take it out where it is None or empty; a crash leaves the old one."""
+    """Write a calibration into a bundle's folder. If it is None or empty, remove the file. A crash leaves the old file."""
     put_file(folder, CALIBRATION_FILE, calibration.to_json() if calibration and calibration.tasks else None)
 
 
 def logit(probability: Floats) -> Floats:
-    """log(p / (1 - p)), finite at 0 and 1.
+    """Return log(p / (1 - p)), which is finite at 0 and 1 too.
 
     >>> logit(np.array([0.5, 0.0])).round(2).tolist()
     [0.0, -27.63]
@@ -113,12 +113,12 @@ def logit(probability: Floats) -> Floats:
 
 
 def bounded_sigmoid(z: Floats) -> Floats:
-    """1 / (1 + exp(-z)) without overflow, kept inside (0, 1)."""
+    """Return 1 / (1 + exp(-z)) without overflow, inside (0, 1)."""
     return np.clip(sigmoid(z), TINY, 1 - TINY)
 
 
 def _number_problems(method: str, numbers: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a calibrator's numbers, which a file may hold."""
+    """Return the problems of a calibrator's method and numbers, which may come from a file."""
     known = {str(name): needed for name, needed in CALIBRATIONS.items()}
     if method not in known:
         return unknown_method(method)
@@ -145,7 +145,7 @@ def unknown_method(method: str) -> list[str]:
 
 
 def calibration_problems(schema: Schema, method: str, tasks: Sequence[str]) -> list[str]:
-    """What is wrong with a wish to calibrate some tasks of a schema."""
+    """Return the problems of calibrating the named tasks of a schema by a method."""
     kinds = {task.name: task.kind for task in schema.tasks}
     problems = [] if method == "none" else unknown_method(method)
     for name in tasks:

@@ -17,15 +17,15 @@ from manygate.scoring.calibration import Calibration, Calibrator, Floats, bounde
 from manygate.scoring.outputs import outputs
 
 COLDEST, HOTTEST = 1e-3, 1e3
-"""Bounds of a temperature: rows that a threshold separates have their optimum at 0."""
+"""The smallest and the largest temperature. If a threshold separates the classes, the optimum would be 0."""
 
 
 def fit_calibrator(method: str, label_N: ArrayLike, probability_N: ArrayLike, weight_N: ArrayLike | None = None) -> Calibrator:
-    """Fit one calibrator. ``label_N`` holds 0 and 1; rows of weight 0 are left out.
+    """Fit one calibrator. ``label_N`` holds 0 and 1. Rows of weight 0 do not count.
 
-    Where isotonic regression has so few blocks that the lines between them lose log loss on the very rows of the fit, Platt's two
-    numbers are fitted instead, or a temperature where these would turn the order round. Raises :class:`InputError` for an unknown
-    method, labels of one class, or numbers not finite.
+    If isotonic regression has so few blocks that the log loss on the rows of the fit rises, Platt scaling is fitted instead. If
+    Platt scaling would reverse the order of the rows, a temperature is fitted. Raises :class:`InputError` for an unknown method,
+    for labels of one class, and for numbers that are not finite.
 
     >>> fit_calibrator("isotonic", [0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4]).apply([0.25]).round(2).tolist()
     [0.5]
@@ -37,8 +37,8 @@ def fit_calibrator(method: str, label_N: ArrayLike, probability_N: ArrayLike, we
     if not all(np.isfinite(column).all() for column in (label, probability, weight)):
         raise InputError("calibration: a label, a prediction or a weight is not finite.")
     if label.size == 0 or label.min() == label.max():
-        found = f"all {label.size:,} labels are {label[0]:g}" if label.size else "there is no labelled row"
-        raise InputError(f"calibration needs rows of both classes; {found}. Give more rows.")
+        reason = f"all {label.size:,} labels are {label[0]:g}" if label.size else "there is no labelled row"
+        raise InputError(f"calibration needs rows of both classes; {reason}. Give more rows.")
     fitted = Calibrator(method, _FITS[method](label, probability, weight / weight.mean()))
     if method == "isotonic" and log_loss(label, fitted.apply(probability), weight) > log_loss(label, probability, weight):
         platt = fit_calibrator("platt", label, probability, weight)  # too few rows for the lines between the blocks
@@ -47,10 +47,10 @@ def fit_calibrator(method: str, label_N: ArrayLike, probability_N: ArrayLike, we
 
 
 def _platt(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str, Any]:
-    """Newton's method with step halving (Lin, Lin & Weng, Machine Learning 68, 2007).
+    """Fit Platt scaling by Newton's method with step halving (Lin, Lin & Weng, Machine Learning 68, 2007).
 
-    The targets are Platt's, (n+ + 1) / (n+ + 2) and 1 / (n- + 2) with n the classes' weight, so that the optimum is finite on rows
-    that a threshold separates.
+    The targets are Platt's: (n+ + 1) / (n+ + 2) and 1 / (n- + 2), where n is the weight of a class. So the optimum is finite even
+    if a threshold separates the classes.
     """
     z_N = logit(probability_N)
     positive, negative = np.sum(weight_N * label_N), np.sum(weight_N * (1 - label_N))
@@ -66,10 +66,8 @@ def _platt(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str
         p_N = bounded_sigmoid(input_N2 @ ab)
         gradient = input_N2.T @ (weight_N * (p_N - target_N))
         curvature = (input_N2 * (weight_N * p_N * (1 - p_N))[:, None]).T @ input_N2
-        step, value = (
-            np.linalg.lstsq(curvature, gradient, rcond=1e-12)[0],
-            loss(ab),
-        )  # the shortest, should all predictions be equal
+        step = np.linalg.lstsq(curvature, gradient, rcond=1e-12)[0]  # the shortest step if all predictions are equal
+        value = loss(ab)
         size = 1.0
         while size > 1e-10 and loss(ab - size * step) > value - 1e-4 * size * float(gradient @ step):
             size /= 2
@@ -80,7 +78,7 @@ def _platt(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str
 
 
 def _temperature(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str, Any]:
-    """The loss is convex in 1 / T: bisection on the sign of its slope, between bounds."""
+    """Fit a temperature T. The loss is convex in 1 / T, so bisection on the sign of its slope finds the optimum."""
     z_N = logit(probability_N)
 
     def slope(cold: float) -> float:
@@ -95,8 +93,8 @@ def _temperature(label_N: Floats, probability_N: Floats, weight_N: Floats) -> di
 def _isotonic(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str, Any]:
     """Blocks of pool adjacent violators: ``x`` mean prediction of each, ``y`` its rate of positives, between (0, 0) and (1, 1).
 
-    Equal predictions are one point. A rate of 0 or 1 becomes that of half a row among all: rows cannot show more. The lines from
-    the first block to (0, 0) and from the last to (1, 1) keep the order of the rows there, which a level line would tie.
+    Equal predictions are one point. A rate of 0 or 1 becomes the rate of half a row among all rows. The lines from (0, 0) to the
+    first block and from the last block to (1, 1) keep the order of the rows there. A horizontal line would make them ties.
     """
     centre_U, index_N = np.unique(probability_N, return_inverse=True)
     mass_U = np.bincount(index_N, weight_N)
@@ -109,14 +107,14 @@ def _isotonic(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[
 
 
 def pool(value_U: Floats, weight_U: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
-    """Pool adjacent violators: the rising sequence nearest to ``value_U`` in weighted squares (and in log loss), as blocks.
+    """Fit the rising sequence nearest to ``value_U`` in weighted squares (and in log loss) by pooling adjacent violators.
 
-    Returns each block's first index, value and weight, (K,) each.
+    Return the first index, the value and the weight of each block, (K,) each.
 
     >>> [column.tolist() for column in pool(np.array([1.0, 3.0, 2.0, 4.0]), np.ones(4))]
     [[0, 1, 3], [1.0, 2.5, 4.0], [1.0, 2.0, 1.0]]
     """
-    from scipy.optimize import isotonic_regression  # slow to import, and needed by this fit alone
+    from scipy.optimize import isotonic_regression  # slow to import, and only this fit needs it
 
     fitted = isotonic_regression(value_U, weights=weight_U)
     start_K = fitted.blocks[:-1].astype(np.intp)
@@ -134,7 +132,10 @@ def fit_calibration(
     names: Sequence[str] | None = None,
     log: str = "",
 ) -> Calibration:
-    """A calibrator for each binary task (of ``names``), fitted on the ensemble's predictions of rows that trained nothing."""
+    """Fit a calibrator for each binary task, on the ensemble's predictions of rows that were not trained on.
+
+    ``names`` restricts the tasks. ``log`` is the name of the rows for :attr:`Calibration.fitted`.
+    """
     output_NT = outputs(logit_RNT, problem).mean(axis=0)
     calibrators, fitted, problems = {}, {}, []
     for t, task in enumerate(problem.tasks):

@@ -1,15 +1,15 @@
-"""Prediction columns + features of the row -> one score to rank by. NumPy alone.
+"""Combines prediction columns and features of a row into one score for ranking, with NumPy alone.
 
 PLE (Tang et al., RecSys 2020) ranks by such a score, pVTR^wVTR x pVCR^wVCR x ... x f(video_len):
 
     score = prod_k p_k ^ w_k  x  prod_j f_j(x_j) ^ v_j
 
-with p_k a task's prediction, w_k its weight, x_j a feature and f_j a transform. It is computed as exp(sum_k w_k log p_k + sum_j v_j
-log f_j), with p and f kept off 0, so that it is finite; where all factors lie above :data:`TINY` it is the product. Multiplying all
-weights by one positive number changes the score, and not the order.
+p_k is a task's prediction, w_k its weight, x_j a feature and f_j a transform. The score is computed as exp(sum_k w_k log p_k +
+sum_j v_j log f_j). p and f are at least :data:`TINY`, so that the score is finite. If all factors are larger, the score is the
+product. Multiplying all weights by one positive number changes the score, but not the order.
 
-Departures: the paper names f "a non-linear transform function such as sigmoid or log" and no others; ``power`` and ``none`` are
-ours, and so is that a feature that is missing has the factor 1.
+Departures: The paper names only "a non-linear transform function such as sigmoid or log" for f. ``power`` and ``none`` are
+additions of this package. A missing feature has the factor 1, which is another addition.
 
 Shapes: N rows.
 """
@@ -36,7 +36,7 @@ FUSION_VERSION = 1
 FUSION_FILE = "fusion.json"
 TINY = 1e-12
 LARGEST_LOG = 700.0
-"""exp of more is no float64."""
+"""The largest logarithm of a score. The exp of a larger number overflows float64."""
 
 TRANSFORMS: dict[str, Callable[[Floats], Floats]] = {
     "log": lambda x: np.log1p(np.maximum(x, 0)),
@@ -44,19 +44,19 @@ TRANSFORMS: dict[str, Callable[[Floats], Floats]] = {
     "power": lambda x: 1 + np.maximum(x, 0),
     "none": lambda x: x,
 }
-"""f of a feature x: log(1 + x), 1 / (1 + exp(-x)), 1 + x (so that the factor is (1 + x)^v, 1 at x = 0), and x itself."""
+"""The transform f of a feature x: log(1 + x), 1 / (1 + exp(-x)), 1 + x (the factor is 1 at x = 0), or x itself."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """One feature's factor, ``transform(feature) ^ weight``."""
+    """The factor of a feature, ``transform(feature) ^ weight``."""
 
     feature: str
     transform: str
     weight: float
 
     def log(self, value_N: ArrayLike) -> Floats:
-        """log f(x) of some rows; 0, the factor 1, where the value is missing (NaN) or not finite."""
+        """Return log f(x) of each row, (N,). It is 0 (the factor 1) if the value is missing (NaN) or not finite."""
         value = np.asarray(value_N, dtype=np.float64)
         known = np.isfinite(value)
         return np.where(known, log_factor(TRANSFORMS[self.transform](np.where(known, value, 1.0))), 0.0)
@@ -64,10 +64,10 @@ class Term:
 
 @dataclass(frozen=True)
 class Fusion:
-    """A formula for the score: weights of prediction columns, terms of features, and what people need to know of it.
+    """A formula for the score: the weights of prediction columns, and the terms of features.
 
-    ``version`` rises with each change; ``name`` is the score's column; ``made`` says when and how the weights were found. One
-    without weights and terms is a fusion that was taken out: there is no score.
+    ``version`` rises with each change. ``name`` is the column of the score. ``note`` is a text of the user. ``made`` describes when
+    and how the weights were made. A fusion without weights and terms means that the fusion was removed. There is then no score.
 
     >>> fusion = Fusion({"click": 1.0, "buy": 0.5}, (Term("duration", "log", 2.0),))
     >>> columns = {"click": np.array([0.5, 0.0]), "buy": np.array([0.25, 0.25])}
@@ -87,26 +87,26 @@ class Fusion:
 
     @property
     def active(self) -> bool:
-        """Whether there is a score."""
+        """True if there is a score."""
         return bool(self.weights or self.terms)
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The features that a row must carry for its score."""
+        """The names of the features in the formula."""
         return tuple(dict.fromkeys(term.feature for term in self.terms))
 
     def log_score(self, columns: Mapping[str, ArrayLike], features: Mapping[str, ArrayLike]) -> Floats:
-        """log of the score (N,): ranks the rows as the score does, and never overflows."""
+        """Return the logarithm of the score (N,). It has the same order as the score and does not overflow."""
         parts = [weight * log_factor(columns[name]) for name, weight in self.weights.items()]
         parts += [term.weight * term.log(features[term.feature]) for term in self.terms]
         return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
 
     def score(self, columns: Mapping[str, ArrayLike], features: Mapping[str, ArrayLike]) -> Floats:
-        """The score (N,), float64, finite and above 0."""
+        """Return the score (N,), float64, finite and above 0."""
         return np.exp(np.clip(self.log_score(columns, features), -LARGEST_LOG, LARGEST_LOG))
 
     def check(self, columns: Sequence[str]) -> None:
-        """Raise an :class:`InputError` for all weights of columns that are not predicted, and a score of a column's name."""
+        """Raise an :class:`InputError` if a weight is of a column that is not predicted, or if the score has a column's name."""
         problems = unknown_predictions(self.weights, columns)
         if self.active and self.name in columns:
             problems.append(
@@ -115,15 +115,15 @@ class Fusion:
         raise_all(problems)
 
     def after(self, before: Fusion | None) -> Fusion:
-        """This fusion with the version that follows that of the one before."""
+        """Return this fusion with the version after that of ``before``."""
         return replace(self, version=before.version + 1 if before else 1)
 
     def to_json(self) -> str:
-        """The content of ``fusion.json``."""
+        """Return the content of ``fusion.json``."""
         return to_json({"fusion_version": FUSION_VERSION, **self.tree()})
 
     def tree(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the fusion as a tree of JSON values."""
         return {
             "version": self.version,
             "name": self.name,
@@ -134,7 +134,7 @@ class Fusion:
         }
 
     def formula(self) -> str:
-        """The formula as people write it.
+        """Return the formula as text.
 
         >>> Fusion({"click": 1.0, "buy": 0.5}, (Term("duration", "log", 0.3),)).formula()
         'score = click^1 x buy^0.5 x log(1 + duration)^0.3'
@@ -155,30 +155,30 @@ class Fusion:
         if factors and all(weight == 0 for weight in factors.values()):
             problems.append("fusion: all weights are zero, so every row would have the same score. Give one more than 0.")
         problems += [problem for term in self.terms for problem in unknown_transform(term.feature, term.transform)]
-        twice = [term.feature for at, term in enumerate(self.terms) if term.feature in {t.feature for t in self.terms[:at]}]
+        twice = [term.feature for i, term in enumerate(self.terms) if term.feature in {t.feature for t in self.terms[:i]}]
         return problems + [f"fusion: feature {name!r} is named twice." for name in dict.fromkeys(twice)]
 
 
 def now() -> str:
-    """The time as ISO 8601, UTC, for ``made``."""
+    """Return the current time as ISO 8601, UTC, for ``made``."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def log_factor(value_N: ArrayLike) -> Floats:
-    """log of a factor, kept off 0: finite for probabilities of 0 and 1, and for predicted values below 0."""
+    """Return the logarithm of a factor, which is at least :data:`TINY`. It is finite for values of 0 and below."""
     return np.log(np.maximum(np.asarray(value_N, dtype=np.float64), TINY))
 
 
 def parse_fusion(
     weights: str | Mapping[str, float], features: Iterable[str] = (), columns: Sequence[str] | None = None, **about: Any
 ) -> Fusion:
-    """A fusion as the command line writes it, of the predictions ``columns``; one error lists all that is wrong with it.
+    """Build a fusion from the form of the command line. ``columns`` are the predictions. One error lists all problems.
 
     >>> parse_fusion("click=1,buy=0.5", ["duration:log=0.3"]).terms
     (Term(feature='duration', transform='log', weight=0.3),)
     """
     problems: list[str] = []
-    found: dict[str, float] = {}
+    weight_of: dict[str, float] = {}
     if isinstance(weights, str):
         for part in filter(str.strip, weights.split(",")):
             name, equals, number = part.rpartition("=")
@@ -186,12 +186,12 @@ def parse_fusion(
                 problems.append(
                     f"{setting('weights')}: {part.strip()!r} has no weight. Write it as NAME=NUMBER, for example click=1,buy=0.5."
                 )
-            elif name.strip() in found:
+            elif name.strip() in weight_of:
                 problems.append(f"{setting('weights')}: {name.strip()!r} is named twice.")
             else:
-                found[name.strip()] = _number(number, f"{setting('weights')}: {part.strip()!r}", problems)
+                weight_of[name.strip()] = _number(number, f"{setting('weights')}: {part.strip()!r}", problems)
     else:
-        found = {name: float(weight) if _is_number(weight) else weight for name, weight in weights.items()}
+        weight_of = {name: float(weight) if _is_number(weight) else weight for name, weight in weights.items()}
     terms = []
     for text in features:
         named, equals, number = text.rpartition("=")
@@ -202,9 +202,9 @@ def parse_fusion(
             continue
         feature, transform = parse_feature(named, problems)
         terms.append(Term(feature, transform, _number(number, setting("feature", text), problems)))
-    problems += unknown_predictions(found, columns) if columns is not None else []
+    problems += unknown_predictions(weight_of, columns) if columns is not None else []
     try:
-        fusion = Fusion(found, tuple(terms), **about)
+        fusion = Fusion(weight_of, tuple(terms), **about)
     except InputError as error:
         raise InputError([*problems, *error.marked]) from None
     raise_all(problems)
@@ -212,7 +212,7 @@ def parse_fusion(
 
 
 def unknown_predictions(names: Iterable[str], columns: Sequence[str]) -> list[str]:
-    """A problem for each name that is not a prediction's."""
+    """Return a problem for each name that is not the name of a prediction."""
     return [
         f"fusion: no prediction {name!r}.{did_you_mean(name, columns)} There are {', '.join(columns)}."
         for name in names
@@ -221,7 +221,7 @@ def unknown_predictions(names: Iterable[str], columns: Sequence[str]) -> list[st
 
 
 def unknown_transform(feature: str, transform: str) -> list[str]:
-    """A problem, where a feature's transform is none of :data:`TRANSFORMS`."""
+    """Return a problem if the transform of a feature is not in :data:`TRANSFORMS`."""
     if transform in TRANSFORMS:
         return []
     hint = did_you_mean(transform, TRANSFORMS)
@@ -229,7 +229,7 @@ def unknown_transform(feature: str, transform: str) -> list[str]:
 
 
 def parse_feature(text: str, problems: list[str]) -> tuple[str, str]:
-    """``NAME:TRANSFORM`` -> (name, transform); what is wrong is added to ``problems``."""
+    """Parse ``NAME:TRANSFORM`` into (name, transform). Problems are added to ``problems``."""
     feature, colon, transform = text.rpartition(":")
     if not colon or not feature.strip():
         problems.append(f"{setting('feature', text)} has no transform. Write NAME:TRANSFORM with one of {', '.join(TRANSFORMS)}.")
@@ -250,7 +250,7 @@ def _number(text: str, where: str, problems: list[str]) -> float:
 
 
 def read_fusion(folder: Path) -> Fusion | None:
-    """The fusion in a bundle's folder, None where there never was one. The caller has checked the manifest."""
+    """Return the fusion in a bundle's folder, or None if it never had one. The caller has checked the manifest."""
     path = folder / FUSION_FILE
     if not path.is_file():
         return None
@@ -267,5 +267,5 @@ def read_fusion(folder: Path) -> Fusion | None:
 
 
 def write_fusion(folder: Path, fusion: Fusion) -> None:
-    """Put a fusion into a bundle's folder; a crash leaves the old one."""
+    """Write a fusion into a bundle's folder. A crash leaves the old file."""
     put_file(folder, FUSION_FILE, fusion.to_json())

@@ -1,8 +1,8 @@
-"""Weights of a fusion that rank the visits of a log well: Optuna proposes, exact ranking metrics judge.
+"""Searches for weights of a fusion that rank the visits of a log well. Optuna proposes weights, and ranking metrics measure them.
 
-What is searched is a direction: weights of predictions from 0 to 1, of features from -1 to 1. Multiplying all by one positive
-number orders no row otherwise, so those kept are scaled to a largest of 1. Each objective is divided by what ranking by its task
-alone reaches, so that objectives in different units can be weighed and 1 means "as good as that task alone".
+The search is over weights of predictions from 0 to 1 and of features from -1 to 1. Multiplying all weights by one positive number
+does not change the order of the rows, so the results are scaled to a largest weight of 1. Each objective is divided by its value
+for ranking by its task alone. So objectives in different units can be added, and 1 means "as good as that task alone".
 
 Shapes: N rows, F factors (predictions, then features), P trials, M objectives.
 """
@@ -35,7 +35,7 @@ _OBJECTIVE = re.compile(r"(?P<task>.+)/(?P<metric>[a-z]+)(@(?P<k>[0-9]+))?$")
 
 @dataclass(frozen=True)
 class Objective:
-    """A task's ranking metric, and how much it counts beside others."""
+    """A ranking metric of a task, and its weight among the objectives."""
 
     task: str
     metric: str
@@ -48,7 +48,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to search for, over what, how long; :func:`plan_search` makes one that makes sense."""
+    """The settings of a search: objectives, factors and budget. :func:`plan_search` makes a checked plan."""
 
     objectives: tuple[Objective, ...]
     factors: tuple[str, ...]
@@ -73,15 +73,15 @@ def plan_search(
     sampler: Sampler = "tpe",
     seed: int = 0,
 ) -> Plan:
-    """Read a search as the command line writes it; one error lists all that is wrong with it, or says how to install Optuna.
+    """Build a plan from the form of the command line. One error lists all problems. Without Optuna it gives the install command.
 
     Args:
         objectives: ``TASK/METRIC`` or ``TASK/METRIC=WEIGHT``, with a metric of :data:`METRICS`.
         kinds: The tasks and their kinds.
-        columns: The predictions there are.
-        factors: Those to weigh; every task's where none is named.
+        columns: The names of all predictions.
+        factors: The predictions in the formula. By default these are all tasks.
         features: More factors, ``NAME:TRANSFORM``.
-        trials: How many weights to try.
+        trials: The number of weight vectors to try.
         sampler: ``tpe``, or ``gp``, which is slower and needs fewer trials.
         seed: The same seed gives the same result.
 
@@ -89,18 +89,18 @@ def plan_search(
     (Objective(task='watch', metric='gain', k=5, weight=0.5),)
     """
     problems: list[str] = []
-    wanted = [_objective(text, kinds, problems) for text in objectives]
-    names = [str(one) for one in wanted]
+    parsed = [_objective(text, kinds, problems) for text in objectives]
+    names = [str(objective) for objective in parsed]
     problems += [f"{setting('objective', name)}: given twice." for name in dict.fromkeys(names) if names.count(name) > 1]
-    if not wanted:
+    if not parsed:
         problems.append(f"no objective is given. Give {setting('objective', 'TASK/METRIC')}, for example click/ndcg.")
-    if len(wanted) > MOST_OBJECTIVES:
-        problems.append(f"{setting('objective')}: {len(wanted)} given; a search takes {MOST_OBJECTIVES} at most.")
+    if len(parsed) > MOST_OBJECTIVES:
+        problems.append(f"{setting('objective')}: {len(parsed)} given; a search takes {MOST_OBJECTIVES} at most.")
     terms = [_term(text, problems) for text in features]
-    weighed = [*(factors or kinds), *(feature for feature, _ in terms)]
-    problems += [f"{name!r} is to be weighed twice." for name in dict.fromkeys(weighed) if weighed.count(name) > 1]
+    named = [*(factors or kinds), *(feature for feature, _ in terms)]
+    problems += [f"{name!r} is given twice as a factor." for name in dict.fromkeys(named) if named.count(name) > 1]
     problems += unknown_predictions(factors, columns)
-    plan = Plan(tuple(wanted), tuple(factors or kinds), tuple(terms), trials, sampler, seed)
+    plan = Plan(tuple(parsed), tuple(factors or kinds), tuple(terms), trials, sampler, seed)
     least = len(plan.factors) + 1
     if not least <= trials <= 100_000:
         problems.append(f"{setting('trials', trials)}: expected {least} (one for each prediction alone, and all alike) to 100,000.")
@@ -116,7 +116,7 @@ def plan_search(
 def _term(text: str, problems: list[str]) -> tuple[str, str]:
     named, equals, _ = text.partition("=")
     if equals:
-        problems.append(f"{setting('feature', text)}: a search finds the weight itself. Write {named}.")
+        problems.append(f"{setting('feature', text)}: the search determines the weight. Write {named}.")
     feature, transform = parse_feature(named, problems)
     problems += unknown_transform(feature, transform)
     return feature, transform
@@ -152,10 +152,10 @@ def _objective(text: str, kinds: Mapping[str, str], problems: list[str]) -> Obje
 
 @dataclass(frozen=True)
 class Judged:
-    """Labelled rows as a search needs them: predictions and features by name, labels and weights by task, a visit for each row.
+    """Labelled rows for a search: predictions and features by name, labels and weights by task, and the visit of each row.
 
-    A weight of 0 says that the label is null or outside the task's sample space: nothing happened there, so its gain is 0 in
-    ``ndcg`` and ``gain``, and ``gauc`` leaves the row out. Other weights count in ``gauc`` alone.
+    A weight of 0 means that the label is null or the row is outside the task's sample space. The gain of such a row is 0 in
+    ``ndcg`` and ``gain``, and ``gauc`` does not use the row. Other weights count in ``gauc`` alone.
     """
 
     columns: Mapping[str, Floats]
@@ -166,7 +166,7 @@ class Judged:
 
 
 class Judge:
-    """Scores in, the value of each objective out."""
+    """Computes the value of each objective for a score. ``random`` holds the values for a random order."""
 
     def __init__(self, rows: Judged, objectives: Sequence[Objective]):
         self.visits, self.objectives = Visits(rows.group_N), tuple(objectives)
@@ -175,13 +175,13 @@ class Judge:
         raise_all(
             f"{setting('objective', str(objective))}: undefined on these "
             f"{rows.group_N.size:,} rows: no visit has several rows and a "
-            f"{objective.task} among them. Give a log with more rows a visit."
+            f"{objective.task} among them. Give a log with more rows in each visit."
             for objective, value in zip(objectives, self.random, strict=True)
             if not math.isfinite(value)
         )
 
     def __call__(self, score_N: Floats) -> list[float]:
-        """Each objective's value for the order of a score; tied rows are in an order at random."""
+        """Return the value of each objective for the order of a score. Tied rows count as in a random order."""
         ranked = self.visits.ranked(score_N)
         return [float(measure(ranked)) for measure in self._measures]
 
@@ -200,11 +200,11 @@ class Judge:
 
 
 def search(rows: Judged, plan: Plan) -> FusionSearch:
-    """Search for weights; the result is the content of ``fusion-search.json`` but for what the log was.
+    """Search for weights. The result is the content of ``fusion-search.json`` without the description of the log.
 
-    The first trials rank by each factor alone and by all alike, so what is found is at least as good as these. ``chosen`` is the
-    trial with the highest sum of weight x value / (value of ranking by that task alone). Raises :class:`InputError` where an
-    objective is undefined on the rows.
+    The first trials rank by each factor alone and by all factors with equal weights. So the result is at least as good as these.
+    ``chosen`` is the trial with the highest sum of weight x value / (value of ranking by that task alone). Raises
+    :class:`InputError` if an objective is undefined on the rows.
     """
     objectives, factors, pairs = plan.objectives, plan.factors, plan.terms
     judge = Judge(rows, objectives)
@@ -213,25 +213,31 @@ def search(rows: Judged, plan: Plan) -> FusionSearch:
     logs += [Term(feature, transform, 1.0).log(rows.features[feature]) for feature, transform in pairs]
     log_NF = np.column_stack(logs)
     alone = {name: judge(log_N) for name, log_N in zip(factors, log_NF.T, strict=False)}
-    own = [_own(judge, rows, m) for m in range(len(objectives))]
+    unit_M = [_unit(judge, rows, m) for m in range(len(objectives))]
 
     def value(weights: Sequence[float]) -> list[float]:
         return judge(log_NF @ np.asarray(weights, dtype=np.float64))
 
-    bounds = [(0.0 if place < len(factors) else -1.0, 1.0) for place in range(len(names))]
-    starts = [[float(place == at) for place in range(len(names))] for at in range(len(factors))]
-    starts += [[float(place < len(factors)) for place in range(len(names))]] if len(factors) > 1 else []
+    bounds = [(0.0 if f < len(factors) else -1.0, 1.0) for f in range(len(names))]
+    starts = [[float(f == only) for f in range(len(names))] for only in range(len(factors))]
+    starts += [[float(f < len(factors)) for f in range(len(names))]] if len(factors) > 1 else []
     tried = _optimise(value, bounds, starts, plan)
     value_PM = np.array([values for _, values in tried])
-    total_P = (value_PM / own) @ [objective.weight for objective in objectives]
+    total_P = (value_PM / unit_M) @ [objective.weight for objective in objectives]
     front_P = non_dominated(value_PM)
     best = int(np.argmax(total_P))
     trials = zip(tried, total_P, front_P, strict=True)
     return FusionSearch(
         search_version=FusionSearch.VERSION,
         objectives=[
-            SearchObjective(objective=str(one), task=one.task, weight=one.weight, own=own[m], random=judge.random[m])
-            for m, one in enumerate(objectives)
+            SearchObjective(
+                objective=str(objective),
+                task=objective.task,
+                weight=objective.weight,
+                own=unit_M[m],
+                random=judge.random[m],
+            )
+            for m, objective in enumerate(objectives)
         ],
         factors=list(factors),
         features=[SearchFeature(feature=feature, transform=transform) for feature, transform in pairs],
@@ -241,28 +247,32 @@ def search(rows: Judged, plan: Plan) -> FusionSearch:
         seed=plan.seed,
         alone=alone,
         trials=[
-            Trial(weights=_scaled(weights), values=values, total=float(total), front=bool(on))
-            for (weights, values), total, on in trials
+            Trial(weights=_scaled(weights), values=values, total=float(total), front=bool(on_front))
+            for (weights, values), total, on_front in trials
         ],
         chosen=best,
-        hypervolume=hypervolume(value_PM / own, np.array(judge.random) / own),
+        hypervolume=hypervolume(value_PM / unit_M, np.array(judge.random) / unit_M),
     )
 
 
 def found_fusion(result: FusionSearch, name: str = "score", note: str = "", **made: Any) -> Fusion:
-    """The fusion that a search chose; ``made`` is what else to say of how it came about."""
+    """Return the fusion that a search chose. ``made`` adds entries to its description."""
     weights = result.trials[result.chosen].weights
     split = len(result.factors)
     terms = (Term(term.feature, term.transform, weight) for term, weight in zip(result.features, weights[split:], strict=True))
-    values = dict(zip((one.objective for one in result.objectives), result.trials[result.chosen].values, strict=True))
+    names = [objective.objective for objective in result.objectives]
+    values = dict(zip(names, result.trials[result.chosen].values, strict=True))
     how = {"sampler": result.sampler, "seed": result.seed, "rows": result.rows, "visits": result.visits}
-    objectives = {one.objective: one.weight for one in result.objectives}
+    objectives = {objective.objective: objective.weight for objective in result.objectives}
     about = {**made, "how": "search", "objectives": objectives, "values": values, "trials": len(result.trials), **how}
     return Fusion(dict(zip(result.factors, weights[:split], strict=True)), tuple(terms), name, note=note, made=about)
 
 
 def judge_fusion(rows: Judged, fusion: Fusion) -> FusionRanking:
-    """How a fusion ranks the visits of some rows, by the objectives that it was found for, or by the NDCG of every task."""
+    """Measure how a fusion ranks the visits of some rows.
+
+    The objectives are those of the search that made the fusion. A fusion without a search has the NDCG of every task.
+    """
     ranked: dict[str, RankedObjective] = {}
     undefined: dict[str, str] = {}
     fused_N = fusion.log_score(rows.columns, rows.features)
@@ -282,19 +292,20 @@ def judge_fusion(rows: Judged, fusion: Fusion) -> FusionRanking:
     return FusionRanking(formula=fusion.formula(), version=fusion.version, visits=visits, objectives=ranked, undefined=undefined)
 
 
-def _own(judge: Judge, rows: Judged, m: int) -> float:
-    """What ranking by an objective's task alone reaches: the unit that the objective is measured in."""
+def _unit(judge: Judge, rows: Judged, m: int) -> float:
+    """Return the value of an objective for ranking by its task alone. It is the unit of the objective."""
     objective = judge.objectives[m]
     value = judge(log_factor(rows.columns[objective.task]))[m]
     if not value > 0:
         raise InputError(
-            f"{setting('objective', str(objective))}: ranking by {objective.task} alone reaches {value:g}, which cannot be a unit."
+            f"{setting('objective', str(objective))}: ranking by {objective.task} alone has the value {value:g}, and the search "
+            "divides by it. Choose another objective."
         )
     return value
 
 
 def _scaled(weights: Sequence[float]) -> list[float]:
-    """Weights with a largest of 1 in size; the order is the same."""
+    """Scale weights to a largest absolute weight of 1. The order of the rows is the same."""
     largest = max(abs(weight) for weight in weights)
     return [float(weight / largest) for weight in weights] if largest else list(weights)
 
@@ -305,7 +316,7 @@ def _optimise(
     starts: Sequence[Sequence[float]],
     plan: Plan,
 ) -> list[tuple[list[float], list[float]]]:
-    """Trials as (weights, values); every objective is maximised."""
+    """Maximise all objectives. Return the trials as (weights, values)."""
     optuna = _optuna()
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -313,13 +324,13 @@ def _optimise(
         sampler = {"tpe": optuna.samplers.TPESampler, "gp": optuna.samplers.GPSampler}[plan.sampler](seed=plan.seed)
         study = optuna.create_study(directions=["maximize"] * len(plan.objectives), sampler=sampler)
         for start in starts:
-            study.enqueue_trial({f"w{place}": weight for place, weight in enumerate(start)})
+            study.enqueue_trial({f"w{f}": weight for f, weight in enumerate(start)})
         tried = []
         for _ in range(plan.trials):
             trial = study.ask()
-            weights = [trial.suggest_float(f"w{place}", low, high) for place, (low, high) in enumerate(bounds)]
+            weights = [trial.suggest_float(f"w{f}", low, high) for f, (low, high) in enumerate(bounds)]
             if not any(weights):
-                weights[0] = 1.0  # all zero is no direction
+                weights[0] = 1.0  # weights of 0 alone would give all rows the same score
             values = value(weights)
             study.tell(trial, values)
             tried.append((weights, values))
@@ -329,7 +340,7 @@ def _optimise(
 
 
 def _optuna() -> Any:
-    """Optuna, or an error with the line that installs it."""
+    """Import Optuna. Without it, raise an :class:`InputError` with the install command."""
     try:
         import optuna
     except ImportError:

@@ -9,24 +9,24 @@ import numpy as np
 
 from manygate.metrics.sigmoid import sigmoid
 
-if TYPE_CHECKING:  # a server has no torch, which the room of the model needs
+if TYPE_CHECKING:  # a server has no torch, and manygate.model imports torch
     from manygate.model.problem import Problem
 
 
 def outputs(logit_RNT: np.ndarray, problem: Problem) -> np.ndarray:
-    """Probabilities of binary tasks and values, in the label's unit, of regression tasks; float64.
+    """Return probabilities of binary tasks, and values of regression tasks in the label's unit; (R, N, T) float64.
 
-    Of a task that comes after another they are those given that it has happened.
+    The output of a task after another is conditional on the task before.
     """
     output_RNT = logit_RNT.astype(np.float64)
     for t, task in enumerate(problem.tasks):
-        of = sigmoid if task.kind == "binary" else problem.labels[task.name].decode
-        output_RNT[..., t] = of(output_RNT[..., t])
+        transform = sigmoid if task.kind == "binary" else problem.labels[task.name].decode
+        output_RNT[..., t] = transform(output_RNT[..., t])
     return output_RNT
 
 
 def joint_outputs(output_RNT: np.ndarray, steps: Sequence[tuple[int, int]]) -> np.ndarray:
-    """What is expected on any row: each step's output times the probability of the steps before it.
+    """Return the expectation on any row: each step's output times the joint probability of the steps before it.
 
     >>> joint_outputs(np.array([[[0.5, 0.2]]]), [(1, 0)]).tolist()
     [[[0.5, 0.1]]]

@@ -1,4 +1,4 @@
-"""Predictor: raw rows in, named predictions out."""
+"""Predictor: turns raw rows into named predictions."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ class Predictor:
         return self.names + ([self.fusion.name] if self.fusion and self.fusion.active else [])
 
     def logits(self, rows: Rows) -> np.ndarray:
-        """logit_RBT float32 of encoded rows."""
+        """Return the logits of encoded rows, logit_RBT float32."""
         return predict(self.model, Split(rows, self.model.device))
 
     def columns(self, logit_RBT: np.ndarray) -> dict[str, np.ndarray]:
-        """Each prediction by name, (B,) float64, from :meth:`logits`: the mean of the replicas, calibrated where it can be.
+        """Turn the result of :meth:`logits` into predictions by name, (B,) float64: the calibrated mean of the replicas.
 
         A joint column is the mean of the replicas' products. With a calibration it is the product of the calibrated columns.
         """
@@ -84,7 +84,10 @@ class Predictor:
         return predicted | {name: joint_RBT[..., t].mean(axis=0) for t, name in enumerate(self.schema.joint_names) if name}
 
     def predict(self, source: Any) -> Any:
-        """Predictions in the kind of frame that was given: pandas (with its index), polars, pyarrow, duckdb; of a path pyarrow."""
+        """Predict a table or a file. The result is a frame of the same kind: pandas (with its index), polars, pyarrow or duckdb.
+
+        The result of a path is a pyarrow table.
+        """
         refuse_parts(source)
         table = open_table(source, types=self.encoder.types)
         batches = [batch for _, batch in self.score(table)]
@@ -92,11 +95,12 @@ class Predictor:
         return like_source(pa.Table.from_batches(batches, None if batches else empty), source)
 
     def score(self, table: Table, keep: Sequence[str] = ()) -> Iterator[tuple[str, pa.RecordBatch]]:
-        """Each batch of a table as (place, predictions): the columns to keep, :attr:`names` and the fused score.
+        """Yield (location in the source, predictions) for each batch of a table.
 
-        Binary tasks give probabilities, regression tasks values in the label's unit. The column of a task after another is its
-        value given that the earlier task happened; the joint column (``click_buy`` for buy after click) holds for every row.
-        Labels, bias features, weights and groups are not read, but for features of the fusion.
+        The predictions have the columns ``keep``, :attr:`names` and the fused score. Binary tasks have probabilities. Regression
+        tasks have values in the label's unit. The column of a task after another is conditional on the task before. The joint
+        column (``click_buy`` for buy after click) is for any row. Labels, bias features, weights and groups are not read, unless
+        they are features of the fusion.
         """
         features = [feature.name for feature in self.schema.served_features]
         fused = self.fusion.features if self.fusion else ()
@@ -119,6 +123,6 @@ class Predictor:
 
 
 def refuse_parts(source: Any) -> None:
-    """Refuse a data set of several parts where one table is wanted."""
+    """Raise an :class:`InputError` if the source is a data set of several parts and not one table."""
     if isinstance(source, str | Path) and (Path(source) / "train.parquet").is_file():
         raise InputError(f"{source}: a data set with several parts. Choose one, for example {Path(source) / 'test.parquet'}.")

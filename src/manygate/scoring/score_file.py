@@ -1,4 +1,4 @@
-"""Scores to a file, streamed: Parquet, CSV or Arrow, whole or not at all."""
+"""Streams scores to a Parquet, CSV or Arrow file. The file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def write_scores(
     keep: Sequence[str] = (),
     overwrite: bool = False,
 ) -> int:
-    """Score a log into a file; returns the number of rows."""
+    """Score a log into the file ``out`` and return the number of rows. ``keep`` names columns of the log to copy."""
     if out.suffix not in ENDINGS:
         raise InputError(f"{setting('out', out)}: unknown kind of file. Choose a name that ends in {', '.join(ENDINGS)}.")
     with writing(out):
-        found = out.exists()
+        exists = out.exists()
     if out.is_dir():
         raise InputError(f"{setting('out', out)}: a folder of this name exists. Choose another.")
-    if found and not overwrite:
+    if exists and not overwrite:
         raise InputError(f"{setting('out', out)} exists. Choose another, or add {setting('overwrite', True)}.")
     taken = [name for name in keep if name in predictor.output_names]
     if taken:
         raise InputError(
-            f"{setting('keep', taken[0])}: a task or the score has this name, and its numbers would take the column's place."
+            f"{setting('keep', taken[0])}: a task or the score has this name already. Rename the column, or do not keep it."
         )
     refuse_parts(log)
     table = open_table(log, types=predictor.encoder.types)
