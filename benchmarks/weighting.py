@@ -93,7 +93,7 @@ def table(title: str, found: dict[str, Any]) -> list[str]:
     ]
     for name in found["ratio"]:
         weighting, _, every = name.partition(":")
-        reads = "" if not find_weighting(weighting).reads_gradients else f"every {every} steps" if every else "yes"
+        reads = "" if not find_weighting(weighting).needs_gradients else f"every {every} steps" if every else "yes"
         lines.append(f"| {name} | {reads} | {shown(found['milliseconds'][name])} | {shown(found['ratio'][name])} |")
     return [*lines, ""]
 

@@ -21,12 +21,12 @@ GUIDE = Path(__file__).parents[2] / "docs" / "questions" / "own-weighting.md"
 class Own(Weighting):
     """Weights that follow the losses of the step before."""
 
-    def __init__(self, given):
-        super().__init__(given)
-        self.state = {"before": torch.ones_like(given.weight_MT)}
+    def __init__(self, setup):
+        super().__init__(setup)
+        self.state = {"before": torch.ones_like(setup.weight_MT)}
 
-    def weigh(self, loss_MT, seen):
-        weight_MT = self.given.weight_MT * self.state["before"]
+    def weigh(self, loss_MT, context):
+        weight_MT = self.setup.weight_MT * self.state["before"]
         self.state["before"].copy_(loss_MT)
         return weight_MT
 
@@ -38,19 +38,19 @@ class Unfinished(Weighting):
 class Divides(Own):
     """Divides by losses that are 0 where a task has no rows."""
 
-    def weigh(self, loss_MT, seen):
-        return self.given.weight_MT / loss_MT
+    def weigh(self, loss_MT, context):
+        return self.setup.weight_MT / loss_MT
 
 
 class Forgetful(Own):
     """Keeps beside ``state`` what a later step reads."""
 
-    def __init__(self, given):
-        super().__init__(given)
-        self.state, self.kept = {}, {"before": torch.ones_like(given.weight_MT)}
+    def __init__(self, setup):
+        super().__init__(setup)
+        self.state, self.kept = {}, {"before": torch.ones_like(setup.weight_MT)}
 
-    def weigh(self, loss_MT, seen):
-        weight_MT = self.given.weight_MT * self.kept["before"]
+    def weigh(self, loss_MT, context):
+        weight_MT = self.setup.weight_MT * self.kept["before"]
         self.kept["before"] = loss_MT
         return weight_MT
 
@@ -58,58 +58,58 @@ class Forgetful(Own):
 class Mixed(Own):
     """Takes a mean over the members."""
 
-    def weigh(self, loss_MT, seen):
-        return self.given.weight_MT * loss_MT.mean(dim=0)
+    def weigh(self, loss_MT, context):
+        return self.setup.weight_MT * loss_MT.mean(dim=0)
 
 
 class Equal(Own):
     """Ignores the fixed weights."""
 
-    def weigh(self, loss_MT, seen):
+    def weigh(self, loss_MT, context):
         return torch.ones_like(loss_MT)
 
 
 class Chance(Own):
     """Draws from torch's own generator."""
 
-    def weigh(self, loss_MT, seen):
-        return self.given.weight_MT * torch.rand(1)
+    def weigh(self, loss_MT, context):
+        return self.setup.weight_MT * torch.rand(1)
 
 
 class Leaky(Own):
     """Gives weights with a gradient."""
 
-    def objective(self, loss_MT, seen):
-        self.weight_MT = self.given.weight_MT * loss_MT
+    def objective(self, loss_MT, context):
+        self.weight_MT = self.setup.weight_MT * loss_MT
         return self.weight_MT.sum(dim=1)
 
 
 class Flat(Own):
     """Keeps one number for all members."""
 
-    def __init__(self, given):
-        super().__init__(given)
+    def __init__(self, setup):
+        super().__init__(setup)
         self.state["one"] = torch.zeros(())
 
 
 class Thorough(Weighting):
-    """Learns a factor, and forgets that of every member at once."""
+    """Learns a factor, and resets the factors of all members at once."""
 
-    def __init__(self, given):
-        super().__init__(given)
-        self.factor_MT = torch.zeros_like(given.weight_MT).requires_grad_()
+    def __init__(self, setup):
+        super().__init__(setup)
+        self.factor_MT = torch.zeros_like(setup.weight_MT).requires_grad_()
         self.parameters = {"weighting.factor": self.factor_MT}
 
     @torch.no_grad()
-    def weigh(self, loss_MT, seen):
-        return self.given.weight_MT * self.factor_MT.exp()
+    def weigh(self, loss_MT, context):
+        return self.setup.weight_MT * self.factor_MT.exp()
 
-    def objective(self, loss_MT, seen):
-        self.weight_MT = self.weigh(loss_MT, seen)
-        return (self.given.weight_MT * (self.factor_MT.exp() * loss_MT - self.factor_MT)).sum(dim=1)
+    def objective(self, loss_MT, context):
+        self.weight_MT = self.weigh(loss_MT, context)
+        return (self.setup.weight_MT * (self.factor_MT.exp() * loss_MT - self.factor_MT)).sum(dim=1)
 
     @torch.no_grad()
-    def forget(self, members):
+    def reset_members(self, members):
         self.factor_MT.zero_()
 
 
@@ -131,7 +131,7 @@ def test_sound_weightings_pass_every_check(weighting) -> None:
         (Chance, "torch's global generator is used"),
         (Leaky, "weights have a gradient"),
         (Flat, "one has no axis for the members"),
-        (Thorough, "forget changes weighting.factor of a member"),
+        (Thorough, "reset_members changes weighting.factor of another member"),
     ],
 )
 def test_faults_are_found(weighting, problem: str) -> None:

@@ -60,7 +60,7 @@ class Calibrator:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The calibrators of a model by task. ``fitted`` describes the rows of the fit for each task: the log and the number of rows."""
+    """The calibrators of a model by task. ``fitted`` holds the log and the number of rows of each task's fit."""
 
     tasks: Mapping[str, Calibrator]
     fitted: Mapping[str, Any] = field(default_factory=dict)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from manygate.config import TrainConfig
-from manygate.objective.weighting import Given, Seen, Weighting
+from manygate.objective.weighting import StepContext, Weighting, WeightingSetup
 
 MEMBERS, TASKS, STEPS = 3, 4, 12
 RATE = 0.05
@@ -31,7 +31,7 @@ class WeightingCase:
         weight_MT = torch.tensor([1.0, 0.5, 2.0, 0.0]).expand(len(members), TASKS).clone()
         binary_MT = torch.tensor([True, False, True, True]).expand(len(members), TASKS).clone()
         keys = [(seed, *range(TASKS)) for seed in members]
-        return self.weighting(Given(weight_MT, torch.full_like(weight_MT, 0.9), binary_MT, keys, self.config))
+        return self.weighting(WeightingSetup(weight_MT, torch.full_like(weight_MT, 0.9), binary_MT, keys, self.config))
 
 
 def check_weighting(weighting: type[Weighting], config: TrainConfig | None = None) -> None:
@@ -49,25 +49,27 @@ def check_weighting(weighting: type[Weighting], config: TrainConfig | None = Non
 
 
 def losses(step: int, members: tuple[int, ...] = tuple(range(MEMBERS))) -> Tensor:
-    """Losses above zero, each member's the same whoever is beside it."""
+    """Draw losses above zero. A member has the same losses alone and among others."""
     rows = [torch.rand(TASKS, generator=torch.Generator().manual_seed(1000 * step + member)) + 0.1 for member in members]
     return torch.stack(rows)
 
 
-def seen(step: int, weighting: Weighting, members: tuple[int, ...] = tuple(range(MEMBERS)), absent: int | None = None) -> Seen:
-    """A step of which all tasks with a weight have rows, but for ``absent``."""
-    present_MT = weighting.given.weight_MT > 0
+def step_context(
+    step: int, weighting: Weighting, members: tuple[int, ...] = tuple(range(MEMBERS)), absent: int | None = None
+) -> StepContext:
+    """Build the context of a step. All tasks with a weight have rows, except the task ``absent``."""
+    present_MT = weighting.setup.weight_MT > 0
     if absent is not None:
         present_MT = present_MT & (torch.arange(TASKS) != absent)
     source = [torch.Generator().manual_seed(77 * step + member) for member in members]
     gradient_MTD = torch.stack([torch.randn(TASKS, 6, generator=s) for s in source]) * present_MT.unsqueeze(-1)
-    gramian_MTT = gradient_MTD @ gradient_MTD.mT if weighting.reads(step) else None
-    return Seen(step, step // 4, present_MT, torch.ones(len(members), dtype=torch.bool), gramian_MTT)
+    gramian_MTT = gradient_MTD @ gradient_MTD.mT if weighting.needs_gradients_at(step) else None
+    return StepContext(step, step // 4, present_MT, torch.ones(len(members), dtype=torch.bool), gramian_MTT)
 
 
 def advance(weighting: Weighting, step: int, members: tuple[int, ...] = tuple(range(MEMBERS)), absent: int | None = None) -> Tensor:
     """One step as training takes it, with plain descent of what the weighting trains; returns objective_M."""
-    view = seen(step, weighting, members, absent)
+    view = step_context(step, weighting, members, absent)
     loss_MT = losses(step, members) * view.present_MT
     leaf_MT = loss_MT.clone().requires_grad_()
     objective_M = weighting.objective(leaf_MT, view)
@@ -77,8 +79,8 @@ def advance(weighting: Weighting, step: int, members: tuple[int, ...] = tuple(ra
         for value in weighting.parameters.values():
             value -= RATE * (torch.zeros_like(value) if value.grad is None else value.grad)
             value.grad = None
-        if weighting.looks_again:
-            weighting.look(losses(step + 500, members) * view.present_MT, view)
+        if weighting.needs_losses_after_update:
+            weighting.after_update(losses(step + 500, members) * view.present_MT, view)
     if step % 4 == 3:
         weighting.close_epoch(losses(step + 900, members).double())
     return objective_M.detach()
@@ -101,7 +103,7 @@ def a_weight_of_zero_takes_a_task_out(case: WeightingCase) -> None:
     objectives = []
     for loss in (0.0, 1e3):
         weighting = case.build()
-        view = seen(0, weighting)
+        view = step_context(0, weighting)
         loss_MT = losses(0)
         loss_MT[:, 3] = loss
         objectives.append(weighting.objective(loss_MT, view).detach())
@@ -161,25 +163,25 @@ def tensors_lie_along_the_members(case: WeightingCase) -> None:
 
 
 def the_global_generator_is_left_alone(case: WeightingCase) -> None:
-    """Random numbers come from the members' own streams (``given.keys``), never from torch's global generator."""
+    """Random numbers come from the members' own streams (``setup.keys``), never from torch's global generator."""
     before = torch.get_rng_state()
     weighting = case.build()
     for step in range(2):
         advance(weighting, step)
-    assert torch.equal(before, torch.get_rng_state()), "torch's global generator is used; draw from the streams of given.keys"
+    assert torch.equal(before, torch.get_rng_state()), "torch's global generator is used; draw from the streams of setup.keys"
 
 
-def what_is_forgotten_is_one_member_s(case: WeightingCase) -> None:
-    """``forget`` changes what the given members learnt and nothing of the others."""
+def reset_members_changes_no_other_member(case: WeightingCase) -> None:
+    """``reset_members`` changes the parameters of the members that it gets, and of no other member."""
     weighting = case.build()
     for step in range(2):
         advance(weighting, step)
     before = {name: value.detach().clone() for name, value in weighting.parameters.items()}
-    weighting.forget([1])
+    weighting.reset_members([1])
     for name, value in weighting.parameters.items():
         for member in (0, 2):
-            assert torch.equal(value[member], before[name][member]), f"forget changes {name} of a member that it was not given"
-        assert torch.isfinite(value).all(), f"{name} is NaN or infinite after forget"
+            assert torch.equal(value[member], before[name][member]), f"reset_members changes {name} of another member"
+        assert torch.isfinite(value).all(), f"{name} is NaN or infinite after reset_members"
 
 
 WEIGHTING_CHECKS: tuple[Callable[[WeightingCase], None], ...] = (
@@ -190,5 +192,5 @@ WEIGHTING_CHECKS: tuple[Callable[[WeightingCase], None], ...] = (
     members_are_independent,
     a_restored_state_goes_on_the_same,
     tensors_lie_along_the_members,
-    what_is_forgotten_is_one_member_s,
+    reset_members_changes_no_other_member,
 )
