@@ -64,7 +64,7 @@ def test_a_funnel_s_run_is_saved_and_predicts_as_before(log_table, log_schema, t
     rows = Split(ranker.encoder.encode(log_table(50, seed=3).to_batches()[0], labels=False, bias=False))
     p_rnt = 1 / (1 + np.exp(-predict(ranker.model, rows).astype(np.float64)))
     np.testing.assert_allclose(joint, (p_rnt[..., 0] * p_rnt[..., 1]).mean(axis=0), rtol=1e-6)
-    tasks = ranker.document["results"]["cgc"]["tasks"]
+    tasks = ranker.document.to_tree()["results"]["cgc"]["tasks"]
     assert tasks["like"]["joint"]["rows"] == tasks["click"]["rows"] > tasks["like"]["rows"]
     assert {"auc", "log_loss", "calibration"} <= set(tasks["like"]["joint"]["metrics"])
     assert tasks["watch"]["joint"]["kind"] == "regression"
