@@ -27,7 +27,7 @@ from manygate.inspection.survey import (
 from manygate.layers.experts import Experts
 from manygate.layers.gate import Gates
 from manygate.layers.mixture import Mixture
-from manygate.model.member import Seen
+from manygate.model.member import Activations
 
 TASKS = ("click", "like", "watch")
 
@@ -105,7 +105,7 @@ class TwoLevels(nn.Module):
 def test_the_experts_that_a_gate_sees_are_those_of_its_level():
     trunk = TwoLevels()
     trunk.first.level.gates.sees = ((0, 1), (1, 2))
-    seen = Seen(gate={"first.level.gates": gates(0), "second.level.gates": gates(1)})
+    seen = Activations(gate={"first.level.gates": gates(0), "second.level.gates": gates(1)})
     assert isinstance(trunk.first.level.gates, Gates)
     assert _seen_experts(trunk, [gates(1), gates(0)], seen) == [
         ("second.level", [(0, 1, 2), (0, 1, 2)]),
@@ -115,7 +115,7 @@ def test_the_experts_that_a_gate_sees_are_those_of_its_level():
 
 def test_gates_of_another_kind_see_the_experts_that_get_weight():
     gate_BTE = torch.tensor([[[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0], [0.0, 0.25, 0.75]]])
-    assert _seen_experts(TwoLevels(), [gate_BTE], Seen()) == [("level 1", [(0, 1), (1, 2)])]
+    assert _seen_experts(TwoLevels(), [gate_BTE], Activations()) == [("level 1", [(0, 1), (1, 2)])]
 
 
 def test_layers_are_named_after_their_level_or_their_path():
