@@ -49,19 +49,19 @@ def test_every_scheme_can_be_surveyed(model, toy_inputs, toy_batch):
     rows = Whole(batch)
     result = survey(model, 0, rows)
     layers = layers_report(model, result)
-    assert {layer["part"] for layer in layers} > {"towers"}, "the networks under the towers are missing"
-    names = [network["name"] for layer in layers if layer["part"] == "towers" for network in layer["networks"]]
+    assert {layer.part for layer in layers} > {"towers"}, "the networks under the towers are missing"
+    names = [network.name for layer in layers if layer.part == "towers" for network in layer.networks]
     assert names == [f"tower of {task}" for task in result.tasks]
     gates = gates_report(result, batch.weight_BT[:, list(model.members[0].tasks)].numpy())
     assert [len(level.gate_NTE) for level in result.levels] == [40] * len(model.gates(batch))
     for level, expected in zip(result.levels, model.gates(batch), strict=True):
         torch.testing.assert_close(torch.from_numpy(level.gate_NTE), expected[0], atol=1e-5, rtol=1e-5)
-    for entry in gates:
-        for use in entry["tasks"]:
-            assert sum(use["mean"]) == pytest.approx(1.0, abs=1e-5)
-            assert all(use["mean"][e] == 0 for e in range(entry["experts"]) if e not in use["sees"])
-    for entry in experts_report(model, result):
-        assert len(entry["cka"]) == len(entry["scale"]) > 1
+    for _, entry in gates:
+        for use in entry.tasks:
+            assert sum(use.mean) == pytest.approx(1.0, abs=1e-5)
+            assert all(use.mean[e] == 0 for e in range(entry.experts) if e not in use.sees)
+    for _, entry in experts_report(model, result):
+        assert len(entry.cka) == len(entry.scale) > 1
     covered = [name for names in shared_layers(model).values() for name in names]
     assert len(covered) == len(set(covered))
     assert set(covered) <= set(model.parameters)
@@ -90,11 +90,11 @@ def test_the_numbers_of_experts_of_ple_are_those_of_its_gates(model, toy_inputs,
     layers = layers_report(model, survey(model, 0, Whole(batch)))
     for level in (0, 1):
         expert_BEH = activations.expert[f"architecture.levels.{level}"]
-        shown = [n for layer in layers if layer["part"] == f"level {level + 1}" and layer["layer"] == 2 for n in layer["networks"]]
-        assert sorted(network["name"] for network in shown) == sorted(f"expert {e + 1}" for e in range(expert_BEH.shape[1]))
+        shown = [n for layer in layers if layer.part == f"level {level + 1}" and layer.layer == 2 for n in layer.networks]
+        assert sorted(network.name for network in shown) == sorted(f"expert {e + 1}" for e in range(expert_BEH.shape[1]))
         for network in shown:
-            e = int(network["name"].split()[1]) - 1
-            assert network["zeros"] == pytest.approx(float((expert_BEH[:, e] == 0).double().mean()))
+            e = int(network.name.split()[1]) - 1
+            assert network.zeros == pytest.approx(float((expert_BEH[:, e] == 0).double().mean()))
 
 
 @pytest.mark.parametrize("model", ["mmoe"], indirect=True)
