@@ -17,12 +17,17 @@ NAN, INF = float("nan"), float("inf")
         (0, "0.0000"),
         (0.81234, "0.8123"),
         (-0.81234, "−0.8123"),
+        (-0.0, "−0.0000"),
         (0.00004, "4.0e−05"),
+        (0.0000499, "5.0e−05"),
+        (-0.00001234, "−1.2e−05"),
         (0.00005, "0.0001"),
         (9.99999, "10.0000"),
         (10, "10.00"),
         (999.994, "999.99"),
+        (1000, "1,000"),
         (1234.5, "1,234"),
+        (1234567.8, "1,234,568"),
         (NAN, "undefined"),
         (INF, "undefined"),
         (None, "undefined"),
@@ -56,6 +61,13 @@ def test_a_mean_with_half_of_its_interval(mean: float | None, bounds: tuple[floa
     assert plus_minus(mean, bounds) == text
 
 
+@pytest.mark.parametrize(
+    ("bounds", "expected"), [((0.5, 0.5), 0.0), ((0.4, 0.7), None), ((0.4, 0.6 + 1e-7), 0.1), ((0.4, 0.6 + 1e-6), None)]
+)
+def test_an_interval_lies_evenly_to_a_millionth_of_its_width(bounds: tuple[float, float], expected: float | None) -> None:
+    assert half_width(0.5, bounds) == (None if expected is None else pytest.approx(expected, abs=1e-6))
+
+
 def test_half_of_an_interval_that_is_cut_off_on_one_side_is_not_known() -> None:
     assert half_width(0.5, (0.25, 0.75)) == 0.25
     assert half_width(0.9, (0.75, 1.0)) is half_width(0.5, None) is half_width(None, (0.0, 1.0)) is None
@@ -67,7 +79,20 @@ def test_an_interval_or_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0 %"), (0.00123, "0.12 %"), (0.0123, "1.23 %"), (0.1234, "12.3 %"), (1, "100.0 %"), (None, "–")]
+    ("value", "text"),
+    [
+        (0, "0 %"),
+        (0.00123, "0.12 %"),
+        (0.0123, "1.23 %"),
+        (0.0999, "9.99 %"),
+        (0.1, "10.0 %"),
+        (0.1234, "12.3 %"),
+        (1, "100.0 %"),
+        (-0.25, "-25.0 %"),
+        (0.0000123, "0.0012 %"),
+        (None, "–"),
+        (NAN, "–"),
+    ],
 )
 def test_shares(value: Any, text: str) -> None:
     assert share(value) == text
@@ -79,9 +104,13 @@ def test_shares(value: Any, text: str) -> None:
         (0.04, "0.0 s"),
         (59.94, "59.9 s"),
         (60, "1 min 0 s"),
+        (119.6, "2 min 0 s"),
         (192, "3 min 12 s"),
+        (3599.4, "59 min 59 s"),
+        (3599.6, "1 h 0 min"),
         (3600, "1 h 0 min"),
         (7320, "2 h 2 min"),
+        (90_000, "25 h 0 min"),
         (NAN, "–"),
     ],
 )
@@ -98,4 +127,5 @@ def test_lists_and_counts() -> None:
 
 def test_flags_are_code_and_the_rest_is_escaped() -> None:
     assert flags("Try --dropout 0.1 & <b>.") == "Try <code>--dropout 0.1</code> &amp; &lt;b&gt;."
+    assert flags("a -- b, --Upper, -x") == "a -- b, --Upper, -x"
     assert flags("Use --seed.") == "Use <code>--seed</code>."

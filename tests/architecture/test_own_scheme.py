@@ -11,148 +11,12 @@ import pytest
 import torch
 
 import manygate as mg
-from manygate.architecture import MMoE, find_architecture
-from manygate.layers.experts import Experts
+from manygate.architecture import find_architecture
 from manygate.testing import check_architecture
+from own_schemes import Broken, Detached, Flat, Named, Never, Own, Twice
 
 GUIDE = Path(__file__).parents[2] / "docs" / "questions" / "own-scheme.md"
 TINY = {"epochs": 1, "replicas": 2, "expert_hidden": 8, "tower_hidden": 4, "threads": 1, "device": "cpu", "task": ["click", "like"]}
-
-
-class Own(mg.Architecture):
-    """Every task reads the same bottom."""
-
-    def __init__(self, inputs: int, tasks: int, hidden: tuple[int, ...]):
-        super().__init__()
-        self.tasks, self.output_width = tasks, hidden[-1]
-        self.bottom = Experts(inputs, 1, hidden)
-
-    @classmethod
-    def build(cls, inputs, tasks, config):
-        return cls(inputs.width, tasks, config.expert_hidden)
-
-    def forward(self, x_BD):
-        return self.bottom(x_BD)[0].expand(-1, self.tasks, -1)
-
-    def shared_parameters(self):
-        return list(self.bottom.parameters())
-
-
-class Unfinished(mg.Architecture):
-    """Has no forward."""
-
-
-class Leaky(Own):
-    """Normalises over the batch."""
-
-    def forward(self, x_BD):
-        return super().forward(x_BD - x_BD.mean(dim=0))
-
-
-class Idle(Own):
-    """Has a parameter that nothing uses."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.spare = self.bottom.bias.new_zeros(3).requires_grad_()
-        self.register_parameter("spare_weight", type(self.bottom.weight)(self.spare.detach()))
-
-
-class Numb(Own):
-    """Has a parameter that is used and changes nothing."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.spare = torch.nn.Parameter(torch.ones(3))
-
-    def forward(self, x_BD):
-        return super().forward(x_BD) + 0 * self.spare.sum()
-
-
-class Signed(Own):
-    """Shows weights that sum to one, one of them below zero."""
-
-    def gates(self, x_BD):
-        return (torch.tensor([1.5, -0.5]).expand(len(x_BD), self.tasks, 2),)
-
-
-class Flat(Own):
-    """Gives one vector for all tasks together."""
-
-    def forward(self, x_BD):
-        return self.bottom(x_BD)[0].squeeze(1)
-
-
-class Broken(Own):
-    """Raises."""
-
-    def forward(self, x_BD):
-        raise KeyError("inside")
-
-
-class Wide(Own):
-    """Says another width than it gives."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.output_width += 1
-
-
-class Apart(Own):
-    """Names a layer that one task alone reads."""
-
-    def __init__(self, inputs: int, tasks: int, hidden: tuple[int, ...]):
-        super().__init__(inputs, tasks, hidden)
-        self.last = Experts(inputs, 1, hidden)
-
-    def forward(self, x_BD):
-        return torch.cat([super().forward(x_BD)[:, 1:], self.last(x_BD)[0]], dim=1)
-
-    def shared_layer(self):
-        return self.bottom
-
-
-class Named(Own):
-    """Names what is no layer of its own."""
-
-    def shared_layer(self):
-        return "bottom"
-
-
-class Never(Own):
-    """Names a layer that no pass calls."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.idle = torch.nn.Identity()
-
-    def shared_layer(self):
-        return self.idle
-
-
-class Twice(Own):
-    """Calls its shared layer twice."""
-
-    def forward(self, x_BD):
-        return super().forward(x_BD) + super().forward(-x_BD)
-
-    def shared_layer(self):
-        return self.bottom
-
-
-class Detached(Own):
-    """Names a layer without a gradient."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.ears = torch.nn.Identity()
-
-    def forward(self, x_BD):
-        self.ears(x_BD.detach())
-        return super().forward(x_BD)
-
-    def shared_layer(self):
-        return self.ears
 
 
 @pytest.fixture
@@ -190,7 +54,7 @@ def test_in_a_comparison_with_replicas_report_and_gates_of_others(folder: Path, 
 
 def test_the_class_itself_is_taken_in_python_and_comes_back_from_a_bundle(folder: Path, log) -> None:
     ranker = mg.Ranker(architecture=Own, **TINY).fit(log, out="run", progress="none")
-    assert ranker.config.architecture == f"{__name__}:Own"
+    assert ranker.config.architecture == "own_schemes:Own"
     again = mg.Ranker.load("run")
     assert again.predict(log).equals(ranker.predict(log))
 
@@ -209,7 +73,7 @@ def test_a_bundle_does_not_import_what_it_names(folder: Path, log) -> None:
         ("no_such_module:Mine", "module 'no_such_module' cannot be imported"),
         ("my_scheme:Missing", "'Missing' in 'my_scheme' is no subclass of manygate.Architecture"),
         ("my_scheme:nn", "'nn' in 'my_scheme' is no subclass"),
-        (f"{__name__}:Unfinished", "Unfinished does not define build, forward, shared_parameters"),
+        ("own_schemes:Unfinished", "Unfinished does not define build, forward, shared_parameters"),
         ("mmoee", "Did you mean 'mmoe'"),
         ("os:", "is unknown"),
         ("a b:C", "is unknown"),
@@ -249,36 +113,6 @@ def test_a_scheme_that_fails_is_named_before_training(scheme: type[mg.Architectu
     with pytest.raises(mg.InputError, match=f"{scheme.__name__}: {problem}.*check_architecture"):
         mg.Ranker(architecture=scheme, **TINY).fit(log, out="run", progress="none")
     assert not (folder / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("given", "problem"),
-    [("mmoe", "give the class itself"), (int, "int is no subclass"), (Unfinished, "Unfinished does not define build, forward")],
-)
-def test_what_is_no_scheme_is_said_so(given, problem: str) -> None:
-    with pytest.raises(AssertionError, match=problem):
-        check_architecture(given)
-
-
-@pytest.mark.parametrize("scheme", [Own, MMoE])
-def test_sound_schemes_pass_every_check(scheme: type[mg.Architecture]) -> None:
-    check_architecture(scheme)
-
-
-@pytest.mark.parametrize(
-    ("scheme", "problem"),
-    [
-        (Leaky, "changes with the other rows"),
-        (Idle, "spare_weight is not used"),
-        (Numb, "spare has no influence on the loss"),
-        (Signed, "gates of level 0 have negative weights"),
-        (Wide, "forward gives"),
-        (Apart, r"the tasks \[2\] do not read"),
-    ],
-)
-def test_faults_are_found(scheme: type[mg.Architecture], problem: str) -> None:
-    with pytest.raises(AssertionError, match=problem):
-        check_architecture(scheme)
 
 
 class Surplus(Own):

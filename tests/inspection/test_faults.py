@@ -59,15 +59,15 @@ def alarms(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_healthy_mmoe_raises_nothing(mmoe: Trained, log: EncodedLog):
-    assert alarms(mmoe.result["inspection"]) == {}
+    assert alarms(mmoe.result.inspection) == {}
     assert alarms(look(mmoe.model, log.parts["test"])) == {}
-    assert [entry["epoch"] for entry in mmoe.result["history"] if entry["gates"]] == [1, 2, 3]
+    assert [entry.epoch for entry in mmoe.result.history if entry.gates] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("architecture", ["ple", "shared_bottom"])
 def test_other_healthy_schemes_raise_nothing(log: EncodedLog, architecture: str):
     found = trained(log, architecture=architecture)
-    assert alarms(found.result["inspection"]) == {}
+    assert alarms(found.result.inspection) == {}
     assert alarms(look(found.model, log.parts["test"])) == {}
 
 
@@ -167,7 +167,7 @@ def test_labels_of_noise_are_raised(log: EncodedLog):
         label_BT[:, 0] = random.permutation(label_BT[:, 0])
         parts[part] = replace(rows, label_BT=label_BT)
     found = trained(replace(log, parts=parts), architecture="mmoe", replicas=1, epochs=2)
-    alarm = alarms(found.result["inspection"])["noise_task"]
+    alarm = alarms(found.result.inspection)["noise_task"]
     assert alarm.severity == "serious"
     assert alarm.title == "click is predicted no better than by chance"
     assert alarm.numbers["value"] == pytest.approx(0.5, abs=0.05)
@@ -176,7 +176,7 @@ def test_labels_of_noise_are_raised(log: EncodedLog):
 
 def test_a_run_looks_at_every_replica_alone(mmoe: Trained, log: EncodedLog):
     found = look_at_run(mmoe.model, log.parts["valid"])
-    assert found == mmoe.result["inspection"]
+    assert found == mmoe.result.inspection
     assert found.parts == ["gates", "dead", "experts", "noise"]
     assert [entry.replica for entry in found.gates] == [0, 1, 2]
     assert found.rows == len(log.parts["valid"])

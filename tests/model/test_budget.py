@@ -106,7 +106,7 @@ def test_listed_widths_are_those_that_are_built():
     bottom = MultiTaskModel(Problem.binary(SECTION_5, 2), config.replace(architecture="shared_bottom")).parameters[
         "trunk.architecture.bottom.weight"
     ]
-    assert [row["hidden"] for row in rows] == [str(bottom.shape[-1]), "16/8"]
+    assert [row.hidden for row in rows] == [str(bottom.shape[-1]), "16/8"]
 
 
 def test_two_budgets_are_an_error():
@@ -129,19 +129,19 @@ def test_flops_of_a_trunk_are_what_torch_counts(toy_inputs):
 def test_the_listing_gives_the_problem_of_a_scheme_that_cannot_be_built():
     rows, title = listing(PAPER.replace(architectures=["mmoe", "pepnet"], match_flops=10_000), 100, 2)
     assert title == "100 numbers, 2 tasks"
-    assert [row["problem"] is None for row in rows] == [True, False]
-    assert "KDD 2018" in rows[0]["source"]
-    assert rows[0]["hidden"]
+    assert [row.problem is None for row in rows] == [True, False]
+    assert "KDD 2018" in rows[0].source
+    assert rows[0].hidden
     with pytest.raises(InputError, match="columns and labels"):
         listing(PAPER, 0, 2)
 
 
 def test_every_scheme_has_a_source():
     rows, _ = listing(PAPER.replace(architectures="all"), 20, 2)
-    assert [row["name"] for row in rows] == list(ARCHITECTURES)
+    assert [row.name for row in rows] == list(ARCHITECTURES)
     for row in rows:
-        assert any(year in row["source"] for year in ("19", "20")) or "PLE" in row["source"] or "MMoE" in row["source"], row
-        assert find_architecture(row["name"]).__doc__
+        assert any(year in row.source for year in ("19", "20")) or "PLE" in row.source or "MMoE" in row.source, row
+        assert find_architecture(row.name).__doc__
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 5])

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from manygate.data.batches import Split
-from manygate.model import logits
+from manygate.model import MultiTaskModel, logits
 from manygate.model.logits import predict
+from manygate.model.problem import Problem
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 10_000])
@@ -26,3 +27,13 @@ def test_slices_give_every_row_in_order(encoded, trainer, settings, monkeypatch,
     whole = model.logits(split.take(torch.arange(len(split)))).detach().numpy()
     assert (logit_RNT.shape, logit_RNT.dtype) == ((2, len(split), 3), np.dtype(np.float32))
     np.testing.assert_allclose(logit_RNT, whole, rtol=1e-4, atol=1e-6)
+
+
+def test_scoring_in_pieces_gives_the_same_scores(encoded, settings, monkeypatch):
+    log = encoded()
+    model = MultiTaskModel(Problem.of(log.encoder, settings()), settings(replicas=2))
+    whole = predict(model, Split(log.parts["train"]))
+    assert whole.shape == (2, len(log.parts["train"]), 3)
+    assert whole.dtype == np.float32
+    monkeypatch.setattr(logits, "ROWS_AT_ONCE", 0)  # the least: 256 rows
+    np.testing.assert_allclose(predict(model, Split(log.parts["train"])), whole, rtol=1e-5, atol=1e-6)

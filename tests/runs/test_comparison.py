@@ -305,7 +305,7 @@ def test_a_comparison_s_influences_are_by_group(log):
 
 def stopped(last: int, **best: list[int]) -> Any:
     """A run whose history has ``last`` epochs, with the epochs kept, by task."""
-    return SimpleNamespace(result={"history": [{}] * last, "stopped": {"best_epoch": best}})
+    return SimpleNamespace(result=SimpleNamespace(history=[None] * last, stopped=SimpleNamespace(best_epoch=best)))
 
 
 def test_a_run_that_most_models_left_improving_is_said_so(settings):

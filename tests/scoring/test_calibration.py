@@ -1,206 +1,114 @@
-"""Calibrators against scikit-learn, brute force and hand values; their file; what they do to predictions of a trained ranker."""
+"""What calibrators do to probabilities, by hand; their file; the wish to calibrate some tasks."""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, get_args
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
-from manygate import metrics
+from calibration_samples import FITTED, LABEL, OFF, N
 from manygate.config import RunConfig
 from manygate.config.names import CALIBRATIONS, CalibrationMethod
 from manygate.errors import InputError
 from manygate.files import check_manifest, write_manifest
-from manygate.scoring.calibration import Calibration, Calibrator, logit, read_calibration, write_calibration
-from manygate.scoring.calibration_fit import fit_calibrator, pool
-
-FITTED = ("platt", "temperature", "isotonic")
-random = np.random.default_rng(0)
-N = 20_000
-TRUE = 1 / (1 + np.exp(-random.normal(-1, 1.2, N)))
-LABEL = (random.random(N) < TRUE).astype(float)
-WEIGHT = random.choice([0.0, 0.5, 2.0], N)
-OFF = 1 / (1 + np.exp(-(1.7 * np.log(TRUE / (1 - TRUE)) + 0.8)))  # the truth, distorted by a = 1.7, b = 0.8
-
-
-def losses(method: str, **numbers: float) -> float:
-    return metrics.log_loss(LABEL, Calibrator(method, numbers).apply(OFF), WEIGHT)
-
-
-def test_platt_undoes_what_platt_can() -> None:
-    found = fit_calibrator("platt", LABEL, OFF, WEIGHT).numbers
-    assert found["a"] == pytest.approx(1 / 1.7, abs=0.04)
-    assert found["b"] == pytest.approx(-0.8 / 1.7, abs=0.05)
-
-
-def test_platt_is_logistic_regression_on_the_logit() -> None:
-    """Platt's targets move the optimum by about one part in the number of rows."""
-    oracle = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logit(OFF)[:, None], LABEL, sample_weight=WEIGHT)
-    found = fit_calibrator("platt", LABEL, OFF, WEIGHT).numbers
-    assert found["a"] == pytest.approx(oracle.coef_[0, 0], rel=2e-3)
-    assert found["b"] == pytest.approx(oracle.intercept_[0], abs=2e-3)
-
-
-def test_platt_minimises_the_log_loss_of_its_targets() -> None:
-    """Against a gradient by differences, with the targets written down anew."""
-    few = slice(0, 40)
-    label, z = LABEL[few], logit(OFF[few])
-    up, down = label.sum(), (1 - label).sum()
-    target = np.where(label == 1, (up + 1) / (up + 2), 1 / (down + 2))
-
-    def loss(a: float, b: float) -> float:
-        p = 1 / (1 + np.exp(-(a * z + b)))
-        return float(-np.sum(target * np.log(p) + (1 - target) * np.log(1 - p)))
-
-    found = fit_calibrator("platt", label, OFF[few]).numbers
-    a, b = found["a"], found["b"]
-    for step in ((1e-4, 0), (-1e-4, 0), (0, 1e-4), (0, -1e-4)):
-        assert loss(a, b) <= loss(a + step[0], b + step[1])
-
-
-def test_temperature_is_the_best_of_a_fine_grid() -> None:
-    found = fit_calibrator("temperature", LABEL, OFF, WEIGHT).numbers["temperature"]
-    grid = np.geomspace(0.2, 5, 300)
-    assert losses("temperature", temperature=found) <= min(losses("temperature", temperature=t) for t in grid) + 1e-12
-
-
-def test_isotonic_blocks_are_scikit_learns() -> None:
-    oracle = IsotonicRegression(increasing=True).fit(OFF, LABEL, sample_weight=WEIGHT)
-    found = fit_calibrator("isotonic", LABEL, OFF, WEIGHT)
-    inside = WEIGHT > 0
-    step = oracle.predict(OFF[inside])
-    least = 0.5 / (inside.sum() + 1)
-    values = np.unique(np.clip(step, least, 1 - least).round(9))
-    np.testing.assert_allclose(np.unique(np.round(found.numbers["y"][1:-1], 9)), values)  # equal rates may differ in the last bit
-
-
-def test_isotonic_by_hand_with_ties_and_weights() -> None:
-    # Predictions 0.1 | 0.2 (twice) | 0.3 | 0.4 with rates 0.5, (0 + 2)/4, 0, 1 and weights 2, 4, 1, 1: three are one block.
-    label = np.array([0, 1, 0, 1, 0, 1.0])
-    predicted = np.array([0.1, 0.1, 0.2, 0.2, 0.3, 0.4])
-    weight = np.array([1, 1, 2, 2, 1, 1.0])
-    found = fit_calibrator("isotonic", label, predicted, weight).numbers
-    centre = (0.2 + 0.8 + 0.3) / 7
-    np.testing.assert_allclose(found["x"], [0, centre, 0.4, 1])
-    np.testing.assert_allclose(found["y"], [0, 3 / 7, 1 - 0.5 / 7, 1])  # weights count relative to their mean: 6 rows
-    # Lines between the centres, and from the outer ones to certainty, which no row is given.
-    calibrator = fit_calibrator("isotonic", label, predicted, weight)
-    np.testing.assert_allclose(calibrator.apply([centre / 3, (centre + 0.4) / 2, 0.7]), [1 / 7, (3 / 7 + 13 / 14) / 2, 27 / 28])
-    assert 0 < calibrator.apply([0.0])[0] < 1e-9 < 1 - 1e-9 < calibrator.apply([1.0])[0] < 1
-
-
-@pytest.mark.parametrize("method", FITTED)
-@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
-def test_equal_predictions_get_the_rate_of_their_rows(method: str, value: float) -> None:
-    found = fit_calibrator(method, [0, 1, 0, 0] * 100, [value] * 400)
-    if method == "temperature":  # which cannot change a side: a 0.3 that is too high stays, a certainty is doubted
-        assert found.apply([value])[0] == pytest.approx({0.0: 0.25, 0.3: 0.25, 1.0: 0.5}[value], abs=0.05)
-    else:
-        assert found.apply([value])[0] == pytest.approx(0.25, abs=0.003)
-    assert abs(found.numbers.get("a", 1)) < 3
-
-
-def test_isotonic_keeps_the_order_of_the_rows() -> None:
-    """Also within its first and last block, which a step function would tie."""
-    after = fit_calibrator("isotonic", LABEL, OFF).apply(np.sort(OFF))
-    assert (np.diff(after) >= 0).all()
-    assert len(np.unique(after)) == N
-    assert metrics.auc(LABEL, fit_calibrator("isotonic", LABEL, OFF).apply(OFF)) == metrics.auc(LABEL, OFF)
-
-
-@given(
-    arrays(np.float64, st.integers(1, 60), elements=st.floats(-5, 5)).flatmap(
-        lambda value: st.tuples(st.just(value), arrays(np.float64, len(value), elements=st.floats(0.1, 10)))
-    )
+from manygate.schema import Feature, Schema, Task
+from manygate.scoring.calibration import (
+    Calibration,
+    Calibrator,
+    bounded_sigmoid,
+    calibration_problems,
+    logit,
+    read_calibration,
+    write_calibration,
 )
-def test_pooling_is_isotonic_regression(case: tuple[np.ndarray, np.ndarray]) -> None:
-    value, weight = case
-    start, found, mass = pool(value, weight)
-    stretched = np.repeat(found, np.diff(start, append=len(value)))
-    np.testing.assert_allclose(
-        stretched, IsotonicRegression().fit(np.arange(len(value)), value, weight).predict(np.arange(len(value))), atol=1e-8
-    )
-    assert mass.sum() == pytest.approx(weight.sum())
-    assert (np.diff(found) > 0).all()
+from manygate.scoring.calibration_fit import fit_calibrator
+
+AGE = (Feature(name="age", kind="dense"),)
 
 
-@pytest.mark.parametrize("method", FITTED)
-def test_calibration_lowers_the_error(method: str) -> None:
-    half = slice(0, N // 2), slice(N // 2, N)
-    after = fit_calibrator(method, LABEL[half[0]], OFF[half[0]]).apply(OFF[half[1]])
-    assert metrics.log_loss(LABEL[half[1]], after) < metrics.log_loss(LABEL[half[1]], OFF[half[1]])
-    gap = [np.abs(p - TRUE[half[1]]).mean() for p in (OFF[half[1]], after)]
-    assert gap[1] < (0.95 if method == "temperature" else 0.35) * gap[0]
-
-
-@pytest.mark.parametrize("method", FITTED)
-def test_separable_rows_do_not_diverge(method: str) -> None:
-    label = np.repeat([0.0, 1.0], 50)
-    predicted = np.linspace(0.01, 0.99, 100)
-    found = fit_calibrator(method, label, predicted)
-    assert all(np.isfinite(value).all() for value in map(np.asarray, found.numbers.values()))
-    after = found.apply([0.0, 0.3, 0.7, 1.0])
-    assert ((after > 0) & (after < 1)).all()
-    assert after[0] < 0.05 < 0.95 < after[-1]
-
-
-def test_what_isotonic_gives_way_to_keeps_the_order() -> None:
-    """Here the line of Platt falls."""
-    label, predicted = np.array([0.0, 1.0, 0.0, 0.0, 1.0]), np.array([0.75, 0.375, 0.375, 0.375, 0.375])
-    assert fit_calibrator("platt", label, predicted).numbers["a"] < 0
-    found = fit_calibrator("isotonic", label, predicted)
-    assert found.method == "temperature"
-    assert (np.diff(found.apply(np.linspace(0, 1, 50))) >= 0).all()
-
-
-@pytest.mark.parametrize("method", FITTED)
-@given(data=st.data())
-def test_any_rows_give_a_sound_calibrator(method: str, data: st.DataObject) -> None:
-    size = data.draw(st.integers(2, 30))
-    label = np.array(data.draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=size, max_size=size)))
-    label[:2] = 0, 1
-    predicted = data.draw(arrays(np.float64, size, elements=st.floats(0, 1)))
-    weight = data.draw(arrays(np.float64, size, elements=st.floats(0.01, 100)))
-    found = fit_calibrator(method, label, predicted, weight)
-    after = found.apply(np.linspace(0, 1, 50))
-    assert ((after > 0) & (after < 1)).all()
-    if method != "platt":
-        assert (np.diff(after) >= 0).all(), "the order stays"
-    # A weight is as good as so many rows, up to the clamp at the ends and the targets of Platt, which count rows.
-    if method == "temperature":
-        twice = fit_calibrator(method, np.tile(label, 2), np.tile(predicted, 2), np.tile(weight, 2))
-        assert twice.numbers["temperature"] == pytest.approx(found.numbers["temperature"], rel=1e-6)
-
-
-def test_masked_rows_do_not_count() -> None:
-    inside = WEIGHT > 0
-    for method in FITTED:
-        one, two = fit_calibrator(method, LABEL, OFF, WEIGHT), fit_calibrator(method, LABEL[inside], OFF[inside], WEIGHT[inside])
-        assert one == two
+def test_each_method_by_hand() -> None:
+    """Odds of 3 to 1: their square is 9 to 1, a third of it 3 to 1, their square root 1.732 to 1; a line from .2 to .6."""
+    platt = Calibrator("platt", {"a": 2.0, "b": -math.log(3)})
+    temperature = Calibrator("temperature", {"temperature": 2.0})
+    isotonic = Calibrator("isotonic", {"x": [0.5, 1.0], "y": [0.2, 0.6]})
+    assert platt.apply([0.75]) == pytest.approx([0.75])
+    assert platt.apply([0.5]) == pytest.approx([0.25])
+    assert temperature.apply([0.75]) == pytest.approx([math.sqrt(3) / (1 + math.sqrt(3))])
+    assert isotonic.apply([0.75, 0.1]) == pytest.approx([0.4, 0.2])
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    "calibrator",
     [
-        (("plat", [0, 1], [0.1, 0.2]), "Did you mean 'platt'"),
-        (("platt", [1, 1], [0.1, 0.2]), "all 2 labels are 1"),
-        (("platt", [], []), "no labelled row"),
-        (("isotonic", [0, 1], [0.1, np.nan]), "not finite"),
+        Calibrator("platt", {"a": 5.0, "b": 0.0}),
+        Calibrator("temperature", {"temperature": 0.01}),
+        Calibrator("isotonic", {"x": [0.0, 1.0], "y": [0.0, 1.0]}),
     ],
 )
-def test_what_cannot_be_fitted(given: Any, message: str) -> None:
+def test_certainties_stay_inside_zero_and_one(calibrator: Calibrator) -> None:
+    low, high = calibrator.apply(np.array([0.0, 1.0], np.float32))
+    assert 0 < low < 1e-11
+    assert 1 - 1e-11 < high < 1
+    assert low == pytest.approx(1e-12)
+
+
+def test_the_logit_undoes_the_sigmoid() -> None:
+    assert bounded_sigmoid(logit(np.array([0.1, 0.5, 0.9]))) == pytest.approx([0.1, 0.5, 0.9])
+    assert logit(np.array([0.75])) == pytest.approx([math.log(3)])
+    assert np.isfinite(logit(np.array([0.0, 1.0]))).all()
+
+
+def test_a_calibration_changes_the_columns_of_its_tasks_alone() -> None:
+    calibration = Calibration({"click": Calibrator("platt", {"a": 0.0, "b": 0.0})})
+    buy = np.array([0.1, 0.9])
+    found = calibration.apply({"buy": buy, "click": np.array([0.2, 0.3])})
+    assert list(found) == ["buy", "click"]
+    assert found["buy"] is buy
+    assert found["click"].tolist() == [0.5, 0.5]
+
+
+def test_an_update_puts_the_other_s_tasks_in_place_of_its_own() -> None:
+    one, two, three = (Calibrator("temperature", {"temperature": float(t)}) for t in (1, 2, 3))
+    old = Calibration({"click": one, "buy": two}, {"click": {"rows": 1}, "buy": {"rows": 2}})
+    new = old.updated(Calibration({"buy": three}, {"buy": {"rows": 3}}))
+    assert new == Calibration({"click": one, "buy": three}, {"click": {"rows": 1}, "buy": {"rows": 3}})
+    assert old.tasks["buy"] is two
+
+
+@pytest.mark.parametrize(
+    ("method", "numbers", "message"),
+    [
+        ("plat", {}, "calibration method 'plat' is unknown. Did you mean 'platt'"),
+        ("platt", {"a": 1.0}, "platt: expected a, b, found a."),
+        ("temperature", {}, "temperature: expected temperature, found nothing."),
+        ("temperature", {"temperature": -1.0}, "expected more than 0, found -1.0"),
+        ("platt", {"a": math.inf, "b": 0.0}, "platt: a number is not finite."),
+        ("isotonic", {"x": [0.1, 0.2], "y": [0.1, math.nan]}, "isotonic: a number is not finite."),
+        ("isotonic", {"x": [0.1, 0.1], "y": [0.1, 0.2]}, "x rising and y not falling"),
+        ("isotonic", {"x": [0.1, 0.2], "y": [0.2, 0.1]}, "x rising and y not falling"),
+        ("isotonic", {"x": [0.1, 0.2], "y": [0.2]}, "lists of one length"),
+        ("isotonic", {"x": [], "y": []}, "lists of one length"),
+        ("isotonic", {"x": [0.1], "y": [-0.1]}, "y must lie between 0 and 1"),
+    ],
+)
+def test_numbers_that_make_no_calibrator(method: str, numbers: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        fit_calibrator(*given)
+        Calibrator(method, numbers)
 
 
-# --- the file --------------------------------------------------------------------------------------------------------------------
+def test_every_problem_with_a_wish_to_calibrate_is_listed() -> None:
+    schema = Schema(features=AGE, tasks=(Task(name="click"), Task(name="watch", kind="regression")))
+    assert calibration_problems(schema, "platt", ["click"]) == []
+    assert calibration_problems(schema, "none", []) == []
+    method, unknown, regression = calibration_problems(schema, "plat", ["clik", "watch"])
+    assert "'plat' is unknown" in method
+    assert unknown == "no task 'clik'. Did you mean 'click'? Choose click, watch."
+    assert regression == "task 'watch' is a regression; only probabilities are calibrated."
+    (alone,) = calibration_problems(Schema(features=AGE, tasks=(Task(name="watch", kind="regression"),)), "platt", [])
+    assert alone == "there is no binary task, and only probabilities are calibrated."
 
 
 def test_the_file_keeps_every_bit(tmp_path: Any) -> None:
@@ -240,16 +148,3 @@ def test_a_file_that_is_none(tmp_path: Any, change: dict[str, Any], message: str
 
 def test_the_setting_names_the_methods() -> None:
     assert get_args(RunConfig.model_fields["calibration"].annotation) == get_args(CalibrationMethod) == ("none", *CALIBRATIONS)
-
-
-def test_isotonic_gives_way_to_platt_where_it_loses_on_the_rows_of_the_fit() -> None:
-    """With 30 rows it has a few wide blocks, and the lines between their centres may be further off than the predictions were."""
-    random, given_up = np.random.default_rng(0), 0
-    for _ in range(200):
-        p = random.uniform(0.02, 0.98, 30)
-        y = (random.random(30) < p).astype(float)
-        if 0 < y.sum() < 30:
-            one = fit_calibrator("isotonic", y, p)
-            given_up += one.method == "platt"
-            assert one.method == "platt" or metrics.log_loss(y, one.apply(p)) <= metrics.log_loss(y, p)
-    assert 0 < given_up < 100

@@ -23,7 +23,7 @@ from manygate.evaluation.monitor import Monitor
 from manygate.model.logits import predict
 from manygate.model.replicas import member_axis
 from manygate.runs.preflight import prepare
-from manygate.runs.run import finish, train_one, train_run
+from manygate.runs.run import finish, train_one
 from manygate.scoring.bundle import save_bundle
 from manygate.scoring.predictor import Predictor
 from manygate.training.divergence import DivergedError
@@ -102,7 +102,8 @@ def test_max_steps_is_exact(log, trainer, settings, steps):
     state = training.fit()
     assert state.step == steps
     assert state.epoch == math.ceil(steps / 9)
-    assert state.reason == f"trained for {state.epoch} epochs and {steps} steps"
+    epochs = "1 epoch" if state.epoch == 1 else "2 epochs"
+    assert state.reason == f"trained for {epochs} and {steps} step{'s' * (steps > 1)}"
 
 
 def test_a_last_batch_of_one_row_and_a_batch_of_all(log, trainer, settings):
@@ -396,44 +397,6 @@ def test_only_the_two_newest_checkpoints_are_kept_and_none_is_half_written(log, 
     assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == ["step-0000000017", "step-0000000018"]
 
 
-def test_a_finished_run_is_loaded_and_not_trained_again(log, settings, tmp_path, monkeypatch):
-    config = settings(replicas=2)
-    first = train_one(log, config, tmp_path, Progress())
-    finish(tmp_path, first)
-    monkeypatch.setattr(Trainer, "fit", lambda self: pytest.fail("trained again"))
-    again = train_one(log, config, tmp_path, Progress())
-    assert again.result == first.result
-    assert again.valid_score_R == first.valid_score_R
-    np.testing.assert_array_equal(again.test_logit_RNT, first.test_logit_RNT)
-
-
-def test_metrics_jsonl_holds_one_whole_line_per_epoch(log, settings, tmp_path):
-    trained, document = train_run(log, settings(epochs=3, patience=9, replicas=2), tmp_path, Progress())
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert lines == trained.result["history"]
-    assert [(line["epoch"], line["step"]) for line in lines] == [(1, 9), (2, 18), (3, 27)]
-    assert all(len(line["valid"][name]) == 2 for line in lines for name in log.schema.task_names)
-    assert json.loads((tmp_path / "evaluation.json").read_text()) == json.loads(json.dumps(document))
-    assert {"metrics.jsonl", "bundle", "evaluation.json", "report.html", "DONE"} <= {path.name for path in tmp_path.iterdir()}
-
-
-def test_done_comes_last(log, settings, tmp_path, monkeypatch):
-    """A run that dies while it writes its report is not done; continued, it is whole."""
-    from manygate.runs import run as run_module
-
-    def fail(*given: Any) -> None:
-        raise OSError("disk full")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(run_module, "write_report", fail)
-        with pytest.raises(OSError, match="disk full"):
-            train_run(log, settings(), tmp_path, Progress())
-    assert not (tmp_path / "DONE").exists()
-    train_run(log, settings(), tmp_path, Progress())
-    assert (tmp_path / "DONE").exists()
-    assert (tmp_path / "report.html").exists()
-
-
 def test_saving_does_not_change_the_model(log, trainer, settings, tmp_path):
     training = trainer(log, settings(epochs=1))
     training.fit()
@@ -665,121 +628,6 @@ def test_a_replica_that_diverged_leaves_nothing_of_itself_behind(log, trainer, s
     assert state.diverged == [None, 12, None]
     assert all(torch.isfinite(value).all() for value in training.weighting.tensors().values())
     assert all(torch.isfinite(value).all() for value in training.optimizer.tensors().values())
-
-
-FREE = {"log": "other.parquet", "threads": 2, "device": "cpu", "checkpoint_seconds": 1.0}
-"""Settings that change nothing in what is trained, so that a run may go on with others."""
-OTHERS: dict[str, Any] = {
-    "valid": "v.parquet",
-    "test": "t.parquet",
-    "schema_file": "s.yaml",
-    "task": ("click",),
-    "group": "user",
-    "time": "age",
-    "weight": "weight",
-    "bias": ("position",),
-    "ignore": ("age",),
-    "split": "group",
-    "fractions": (0.5, 0.3, 0.2),
-    "shuffle_seed": 1,
-    "encoding": "minmax",
-    "bins": 5,
-    "min_count": 2,
-    "architecture": "ple",
-    "dim": 4,
-    "lower_hidden": (6,),
-    "experts": 4,
-    "expert_hidden": (6,),
-    "levels": 3,
-    "level_hidden": ((5,), (5,)),
-    "shared_experts": (2,),
-    "task_experts": ((1,),),
-    "task_expert_hidden": ((5,), (5,), (5,)),
-    "bottom_hidden": (7,),
-    "tower_hidden": (5,),
-    "gate": "topk",
-    "gate_bias": True,
-    "gate_features": ("user",),
-    "temperature": 2.0,
-    "top_k": 3,
-    "gate_dropout": 0.1,
-    "importance_weight": 0.2,
-    "load_weight": 0.2,
-    "entropy_weight": 0.02,
-    "ml_gate_input": "raw",
-    "expert_norm": True,
-    "fusion": "sum",
-    "l2_alpha": 0.1,
-    "stitch_rate": 1.0,
-    "subspaces": 3,
-    "orthogonality": 0.1,
-    "tucker_ranks": (2, 2, 2),
-    "gate_hidden": 16,
-    "match_parameters": 5000,
-    "match_flops": 5000,
-    "funnel": "aitm",
-    "dropout": 0.2,
-    "bias_dropout": 0.2,
-    "replicas": 2,
-    "seed": 1,
-    "pack": 1,
-    "replica_data": "order",
-    "replica_seeds": (1,),
-    "replica_rates": (2.0,),
-    "replica_weights": ((1.0, 2.0, 3.0),),
-    "calibrator_weight": 0.5,
-    "escm2_weight": 2.0,
-    "escm2_joint_weight": 2.0,
-    "propensity_floor": 0.1,
-    "weighting": "dwa",
-    "balance_every": 2,
-    "gradnorm_alpha": 1.0,
-    "cagrad_c": 0.5,
-    "optimizer": "sgd",
-    "learning_rate": 0.02,
-    "weight_decay": 0.01,
-    "schedule": "linear",
-    "warmup": 0.1,
-    "clip_norm": 1.0,
-    "batch_size": 16,
-    "epochs": 3,
-    "max_steps": 5,
-    "keep": "last",
-    "patience": 4,
-    "monitor": "click",
-    "calibration": "platt",
-    "precision": "bf16",
-    "sparse_gradients": True,
-    "architectures": ("mmoe",),
-    "weightings": ("dwa",),
-    "weight_sweep": 3,
-}
-"""Another value of each setting than the tests' own."""
-
-
-def test_a_run_goes_on_with_its_own_settings_alone(log, settings, tmp_path, monkeypatch):
-    """Over all settings: any of them changed gives another fingerprint, but for those that change nothing in what is trained."""
-
-    class FoundError(Exception):
-        pass
-
-    def tell(folder: Path, fingerprint: str) -> None:
-        raise FoundError(fingerprint)
-
-    monkeypatch.setattr("manygate.runs.run._finished", tell)
-    (tmp_path / "DONE").write_text("")
-
-    def fingerprint(**changes: Any) -> str:
-        with pytest.raises(FoundError) as found:
-            train_one(log, settings(**changes), tmp_path, Progress())
-        return str(found.value)
-
-    own = fingerprint()
-    assert set(OTHERS) | set(FREE) == set(type(settings()).model_fields) - {"config_version"}, "name a new setting in one"
-    for name, value in FREE.items():
-        assert fingerprint(**{name: value}) == own, name
-    others = {name: fingerprint(**{name: value}) for name, value in OTHERS.items()}
-    assert len({own, *others.values()}) == len(OTHERS) + 1, [name for name, found in others.items() if found == own]
 
 
 def test_a_checkpoint_and_a_finished_run_of_other_settings_are_refused(log, settings, tmp_path):

@@ -43,10 +43,13 @@ def architectures(
     given = settings_of(data, model) | {"architectures": names} | ({"log": log} if log is not None else {})
     settings = resolve(config, given)
     listed, title = listing(settings, columns, labels)
-    rows = [{**row, "problem": row["problem"] and InputError(row["problem"]).for_command_line()} for row in listed]
-    if all(row["problem"] for row in rows):
-        raise InputError(row["problem"] for row in rows)
+    rows = [
+        row.model_copy(update={"problem": InputError(row.problem).for_command_line()}) if row.problem else row for row in listed
+    ]
+    problems = [row.problem for row in rows if row.problem]
+    if len(problems) == len(rows):
+        raise InputError(problems)
     if json:
-        print_json({"inputs": title, "architectures": rows})
+        print_json({"inputs": title, "architectures": [row.to_tree() for row in rows]})
     else:
         show_architectures(rows, title)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -20,6 +20,9 @@ from manygate.results.summary import Scores, TaskReport
 from manygate.schema import Schema
 from manygate.scoring.fusion import Fusion
 from manygate.text import count_of, half_width
+
+if TYPE_CHECKING:
+    from manygate.model.budget import ArchitectureCost
 
 SEVERITY_STYLE = {"serious": "bold red", "warning": "bold yellow", "note": "dim"}
 VERDICT_STYLE = {"helps": "bold green", "hurts": "bold red", "likely helps": "green", "likely hurts": "red", "cannot tell": "dim"}
@@ -254,16 +257,16 @@ def show_sweep(architecture: str, sweep: WeightSweep) -> None:
     _console().print()
 
 
-def show_architectures(rows: list[dict[str, Any]], title: str) -> None:
+def show_architectures(rows: list[ArchitectureCost], title: str) -> None:
     """Schemes with what each costs; below, why some cannot be had."""
     table = _grid(title, "architecture", "parameters", "network", "FLOPs a row", "hidden", "towers")
-    for row in (row for row in rows if not row["problem"]):
-        numbers = [Text(f"{row[key]:,}") for key in ("parameters", "network_parameters", "flops")]
-        table.add_row(Text(row["name"]), *numbers, Text(row["hidden"]), Text(row["towers"]))
+    for row in (row for row in rows if not row.problem):
+        numbers = [Text("" if value is None else f"{value:,}") for value in (row.parameters, row.network_parameters, row.flops)]
+        table.add_row(Text(row.name), *numbers, Text(row.hidden or ""), Text(row.towers or ""))
     if table.rows:
         _console().print(table)
-    for row in (row for row in rows if row["problem"]):
-        _console().print(Text(row["problem"], style="red"))
+    for problem in (row.problem for row in rows if row.problem):
+        _console().print(Text(problem, style="red"))
 
 
 def _result_cells(task: TaskReport) -> list[Text]:

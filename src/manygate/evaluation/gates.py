@@ -13,11 +13,12 @@ from manygate.data.table import open_table
 from manygate.model import MultiTaskModel
 from manygate.model.gate_moments import GateMoments
 from manygate.model.logits import ROWS_AT_ONCE
+from manygate.results.evaluation import GateSummary
 from manygate.scoring.predictor import Predictor
 
 
 @torch.no_grad()
-def gate_report(model: MultiTaskModel, split: Split) -> list[dict[str, Any]]:
+def gate_report(model: MultiTaskModel, split: Split) -> list[GateSummary]:
     """Mean and standard deviation of each gate weight over the rows of the task's sample space, of the first replica.
 
     Experts carry no names, so expert 3 of one replica has nothing to do with expert 3 of another, and replicas are not averaged.
@@ -26,7 +27,7 @@ def gate_report(model: MultiTaskModel, split: Split) -> list[dict[str, Any]]:
     for batch in split.slices(max(ROWS_AT_ONCE // len(model.members), 256)):
         moments.add([gate_RBTE[0] for gate_RBTE in model.gates(batch)], (batch.weight_BT > 0).unsqueeze(-1))
     return [
-        {"level": level, "task": task.name, "mean": mean_TE[t].tolist(), "sd": sd_TE[t].tolist()}
+        GateSummary(level=level, task=task.name, mean=mean_TE[t].tolist(), sd=sd_TE[t].tolist())
         for level, (mean_TE, sd_TE) in enumerate(moments.read())
         for t, task in enumerate(model.problem.tasks)
     ]

@@ -12,8 +12,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch.func import functional_call
@@ -30,6 +29,7 @@ from manygate.errors import InputError, setting
 from manygate.layers.embedding import Embedding
 from manygate.model.problem import Problem
 from manygate.model.replicas import MultiTaskModel, member_axis
+from manygate.results.base import Record
 from manygate.text import count_of
 
 TOLERANCE = 0.02
@@ -48,6 +48,19 @@ class Size:
     """The trainable numbers outside the embedding tables."""
     flops: int
     """The FLOPs of one row's forward pass."""
+
+
+class ArchitectureCost(Record):
+    """An architecture with its source, and its size and hidden widths; where it cannot be had, ``problem`` is the reason."""
+
+    name: str
+    source: str
+    problem: str | None
+    parameters: int | None = None
+    network_parameters: int | None = None
+    flops: int | None = None
+    hidden: str | None = None
+    towers: str | None = None
 
 
 def measure(problem: Problem, config: RunConfig) -> Size:
@@ -192,7 +205,7 @@ def _times(widths: Sequence[int], factor: float) -> tuple[int, ...]:
     return tuple(min(max(round(w * factor), 1), LARGEST_WIDTH) for w in widths)
 
 
-def listing(config: RunConfig, columns: int, labels: int) -> tuple[list[dict[str, Any]], str]:
+def listing(config: RunConfig, columns: int, labels: int) -> tuple[list[ArchitectureCost], str]:
     """Return a row for each of ``config.architectures``, and a title that describes the inputs.
 
     A row holds the name, the source, the size and the widths. If the architecture cannot be built or cannot meet the budget, it
@@ -214,21 +227,29 @@ def listing(config: RunConfig, columns: int, labels: int) -> tuple[list[dict[str
     return [_listed(problem, config.replace(architecture=name)) for name in config.architectures], title
 
 
-def _listed(problem: Problem, config: RunConfig) -> dict[str, Any]:
+def _listed(problem: Problem, config: RunConfig) -> ArchitectureCost:
     scheme = find_architecture(config.architecture)
     source = " ".join((sys.modules[scheme.__module__].__doc__ or "").partition("\n\n")[0].split())
-    row: dict[str, Any] = {"name": config.architecture, "source": source, "problem": None}
     try:
-        sized = matched(problem, config)
-        row |= asdict(measure(problem, sized))
+        own = matched(problem, config)
+        size = measure(problem, own)
     except InputError as error:
-        problems = [text if config.architecture in text else f"{config.architecture}: {text}" for text in error.marked]
-        return {**row, "problem": " ".join(problems)}
-    width = sized.lower_hidden[-1] if sized.lower_hidden else _width(problem.inputs)
-    bottom = sized.bottom_hidden or bottom_widths(Inputs(width), len(problem.tasks), sized)
-    rows = [bottom] if scheme.widths == "bottom_hidden" else sized.level_hidden or [sized.expert_hidden]
+        own_problems = [text if config.architecture in text else f"{config.architecture}: {text}" for text in error.marked]
+        return ArchitectureCost(name=config.architecture, source=source, problem=" ".join(own_problems))
+    width = own.lower_hidden[-1] if own.lower_hidden else _width(problem.inputs)
+    bottom = own.bottom_hidden or bottom_widths(Inputs(width), len(problem.tasks), own)
+    rows = [bottom] if scheme.widths == "bottom_hidden" else own.level_hidden or [own.expert_hidden]
     hidden = "/".join("-".join(map(str, widths)) for widths in rows)
-    return {**row, "hidden": hidden, "towers": "-".join(map(str, sized.tower_hidden))}
+    return ArchitectureCost(
+        name=config.architecture,
+        source=source,
+        problem=None,
+        parameters=size.parameters,
+        network_parameters=size.network_parameters,
+        flops=size.flops,
+        hidden=hidden,
+        towers="-".join(map(str, own.tower_hidden)),
+    )
 
 
 def _width(inputs: Sequence[Input]) -> int:

@@ -106,7 +106,7 @@ def sweeps(
         own, name = sweep_settings(config, architecture, len(log.schema.tasks)), f"{architecture}+sweep"
         progress.say(f"{name}: training {count_of(config.replicas, 'replica')} of each of {config.weight_sweep} weight vectors")
         sweep = _train(log, own, name, folder, progress)
-        rivals = {rival: one for rival, one in trained.items() if one.result["architecture"] == architecture}
+        rivals = {rival: one for rival, one in trained.items() if one.result.architecture == architecture}
         found[architecture] = judge(log, sweep, config.weight_sweep, rivals)
     return found
 
@@ -129,8 +129,8 @@ def unfinished(trained: dict[str, Trained], config: RunConfig) -> list[str]:
     """A warning when the budget ended while most models were still improving: what looks worse may only be slower."""
     growing = []
     for name, one in trained.items():
-        last = len(one.result["history"])
-        best = [epoch for epochs in one.result["stopped"]["best_epoch"].values() for epoch in epochs]
+        last = len(one.result.history)
+        best = [epoch for epochs in one.result.stopped.best_epoch.values() for epoch in epochs]
         late = sum(epoch == last for epoch in best)
         if (last >= config.epochs or config.max_steps is not None) and 2 * late > len(best):
             growing.append(f"{name} (best epoch last in {late} of {len(best)} cases)")

@@ -9,10 +9,9 @@ import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +33,7 @@ from manygate.model.logits import predict
 from manygate.model.problem import Problem
 from manygate.report import write_report
 from manygate.results.comparison import ComparisonDocument
+from manygate.results.evaluation import Divergence, Epoch, RunResult, Stopped
 from manygate.schema import Schema
 from manygate.scoring.bundle import load_bundle, save_bundle
 from manygate.scoring.calibration import Calibration
@@ -56,7 +56,7 @@ class Trained:
     """A trained model with what its report needs."""
 
     predictor: Predictor
-    result: dict[str, Any]
+    result: RunResult
     test_logit_RNT: np.ndarray
     valid_score_R: list[float]
     state: State
@@ -142,23 +142,26 @@ def _fit(
         return train_packs(trainer, sized, pack_size(problem, sized, device), folder)
 
 
-def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.ndarray, test: Split) -> dict[str, Any]:
+def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.ndarray, test: Split) -> RunResult:
     """What a run reports of one trained model."""
     model = predictor.model
-    return {
-        "architecture": model.config.architecture,
-        "weighting": model.config.weighting,
-        **asdict(measure(model.problem, model.config)),
-        "widths": {name: getattr(model.config, name) for name in WIDTHS},
-        "seconds": round(state.seconds, 3),
-        "replicas": model.replicas,
-        "tasks": task_report(logit_RNT, log.parts["test"], model.problem, predictor.calibration),
-        "gates": gate_report(model, test),
-        "inspection": look_at_run(model, log.parts["valid"]),
-        "history": state.history,
-        "stopped": {"best_epoch": _best_epochs(model, state, log.schema), "reason": state.reason},
-        "diverged": _diverged(model, state),
-    }
+    size = measure(model.problem, model.config)
+    return RunResult(
+        architecture=model.config.architecture,
+        weighting=model.config.weighting,
+        parameters=size.parameters,
+        network_parameters=size.network_parameters,
+        flops=size.flops,
+        widths={name: getattr(model.config, name) for name in WIDTHS},
+        seconds=round(state.seconds, 3),
+        replicas=model.replicas,
+        tasks=task_report(logit_RNT, log.parts["test"], model.problem, predictor.calibration),
+        gates=gate_report(model, test),
+        inspection=look_at_run(model, log.parts["valid"]),
+        history=[Epoch.model_validate(entry) for entry in state.history],
+        stopped=Stopped(best_epoch=_best_epochs(model, state, log.schema), reason=state.reason),
+        diverged=_diverged(model, state),
+    )
 
 
 def _calibration(model: MultiTaskModel, log: EncodedLog, split: Split, method: str) -> Calibration | None:
@@ -177,10 +180,10 @@ def _best_epochs(model: MultiTaskModel, state: State, schema: Schema) -> dict[st
     return epochs
 
 
-def _diverged(model: MultiTaskModel, state: State) -> list[dict[str, int]]:
+def _diverged(model: MultiTaskModel, state: State) -> list[Divergence]:
     """Replicas of which a model diverged, and the step; they count with the best weights that they had before."""
     steps = zip(model.members, state.diverged, strict=True)
-    return [{"replica": member.replica, "step": step} for member, step in steps if step is not None]
+    return [Divergence(replica=member.replica, step=step) for member, step in steps if step is not None]
 
 
 def _finished(folder: Path, fingerprint: str) -> State:
@@ -230,10 +233,10 @@ def document(
 
 def diverged(trained: dict[str, Trained]) -> list[str]:
     """A warning for each architecture of which replicas diverged."""
-    found = {name: one.result["diverged"] for name, one in trained.items() if one.result["diverged"]}
+    found = {name: one.result.diverged for name, one in trained.items() if one.result.diverged}
     return [
         f"{name}: {count_of(len(lost), 'model')} diverged (replica "
-        f"{', '.join(str(one['replica']) for one in lost)}) and count with their best weights from before. "
+        f"{', '.join(str(one.replica) for one in lost)}) and count with their best weights from before. "
         "Try a smaller --learning-rate."
         for name, lost in found.items()
     ]

@@ -69,7 +69,7 @@ def judge(log: EncodedLog, sweep: Trained, count: int, rivals: dict[str, Trained
     ]
     return WeightSweep(
         replicas=logit_PRNT.shape[1],
-        seconds=sweep.result["seconds"],
+        seconds=sweep.result.seconds,
         reference=dict(zip(names, reference_T.tolist(), strict=True)),
         hypervolume=volumes,
         points=points,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,7 +46,7 @@ def fit_calibrator(method: str, label_N: ArrayLike, probability_N: ArrayLike, we
     return fitted
 
 
-def _platt(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str, Any]:
+def _platt(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str, float]:
     """Fit Platt scaling by Newton's method with step halving (Lin, Lin & Weng, Machine Learning 68, 2007).
 
     The targets are Platt's: (n+ + 1) / (n+ + 2) and 1 / (n- + 2), where n is the weight of a class. So the optimum is finite even
@@ -77,7 +77,7 @@ def _platt(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str
     return {"a": float(ab[0]), "b": float(ab[1])}
 
 
-def _temperature(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str, Any]:
+def _temperature(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str, float]:
     """Fit a temperature T. The loss is convex in 1 / T, so bisection on the sign of its slope finds the optimum."""
     z_N = logit(probability_N)
 
@@ -90,7 +90,7 @@ def _temperature(label_N: Floats, probability_N: Floats, weight_N: Floats) -> di
     return {"temperature": 1 / cold}
 
 
-def _isotonic(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str, Any]:
+def _isotonic(label_N: Floats, probability_N: Floats, weight_N: Floats) -> dict[str, list[float]]:
     """Blocks of pool adjacent violators: ``x`` mean prediction of each, ``y`` its rate of positives, between (0, 0) and (1, 1).
 
     Equal predictions are one point. A rate of 0 or 1 becomes the rate of half a row among all rows. The lines from (0, 0) to the
@@ -121,7 +121,8 @@ def pool(value_U: Floats, weight_U: Floats) -> tuple[NDArray[np.intp], Floats, F
     return start_K, fitted.x[start_K], fitted.weights
 
 
-_FITS = {"platt": _platt, "temperature": _temperature, "isotonic": _isotonic}
+Fit: TypeAlias = Callable[[Floats, Floats, Floats], Mapping[str, float | list[float]]]
+_FITS: dict[str, Fit] = {"platt": _platt, "temperature": _temperature, "isotonic": _isotonic}
 
 
 def fit_calibration(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypedDict
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ class Sweep:
 
     name: str
     title: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     correlations: tuple[float, ...]
     rates: tuple[float, ...]
     runs: int
@@ -103,7 +103,7 @@ class Outcome:
     dead_PLR: np.ndarray
     curve_EPLR: np.ndarray
     seconds: float
-    widths: dict[str, Any]
+    widths: dict[str, list[int]]
 
     def losses(self, p: int, place: int, task: int | None = None) -> np.ndarray:
         """Every run's final loss on test rows, the mean of its tasks or of one; NaN where it diverged."""
@@ -121,6 +121,24 @@ class Outcome:
         mean_L = [values.mean() if values.size else np.inf for values in (one[np.isfinite(one)] for one in validation_LR)]
         lost_L = self.diverged_PLR[p].sum(axis=-1)
         return min(range(len(mean_L)), key=lambda place: (lost_L[place], mean_L[place]))
+
+
+class PackResult(TypedDict):
+    """``pack.json``: the results of a pack; ``curve`` has a list of runs an epoch, ``test`` a list of tasks a run."""
+
+    fingerprint: str
+    device: str
+    seconds: float
+    steps: list[int]
+    test: list[list[float | None]]
+    validation: list[float | None]
+    diverged: list[bool]
+    dead: list[int]
+    curve: list[list[float | None]]
+
+
+BY_RUN = {"test", "validation", "diverged", "dead"}
+"""The results of a pack that have an entry for each run."""
 
 
 class SquaredError:
@@ -169,7 +187,7 @@ def run_sweep(sweep: Sweep, protocol: Protocol, folder: Path, progress: Progress
     return _outcome(sweep, protocol, parts)
 
 
-def _train_pack(sweep: Sweep, protocol: Protocol, seeds: range, place: Path, progress: Progress) -> dict[str, Any]:
+def _train_pack(sweep: Sweep, protocol: Protocol, seeds: range, place: Path, progress: Progress) -> PackResult:
     cells = len(sweep.correlations) * len(sweep.rates)
     source = replace(protocol.tasks, tasks=sweep.tasks)
     rates, device = len(sweep.rates), choose_device("auto")
@@ -208,23 +226,23 @@ def _train_pack(sweep: Sweep, protocol: Protocol, seeds: range, place: Path, pro
     }
 
 
-BY_RUN = {"test", "validation", "diverged", "dead"}
-PACK = BY_RUN | {"fingerprint", "device", "seconds", "steps", "curve"}
-
-
-def _saved(place: Path) -> dict[str, Any]:
+def _saved(place: Path) -> PackResult:
     """The results of a pack that is done. Raises :class:`InputError` when they are not whole."""
     try:
         part = read_json(place / "pack.json")
-        whole = isinstance(part, dict) and set(part) == PACK and len({len(part[name]) for name in BY_RUN}) == 1
+        whole = (
+            isinstance(part, dict)
+            and set(part) == set(PackResult.__annotations__)
+            and len({len(part[name]) for name in BY_RUN}) == 1
+        )
     except (ValueError, TypeError):
         whole = False
     if not whole:
         raise InputError(
             f"{place / 'pack.json'}: damaged. Remove this file and run again: the pack's runs are judged again from its checkpoint."
         )
-    found: dict[str, Any] = part
-    return found
+    pack: PackResult = part
+    return pack
 
 
 def _fingerprint(sweep: Sweep, protocol: Protocol) -> str:
@@ -252,10 +270,10 @@ def initial_model(stream: Stream, config: RunConfig, seeds: range) -> MultiTaskM
     return model
 
 
-def _outcome(sweep: Sweep, protocol: Protocol, parts: list[dict[str, Any]]) -> Outcome:
+def _outcome(sweep: Sweep, protocol: Protocol, parts: list[PackResult]) -> Outcome:
     shape = (-1, len(sweep.correlations), len(sweep.rates))
 
-    def by_cell(name: str) -> np.ndarray:
+    def by_cell(name: Literal["validation", "diverged", "dead"]) -> np.ndarray:
         """(P, L, runs)"""
         values = [np.array(part[name], dtype=np.float64).reshape(shape) for part in parts]
         return np.moveaxis(np.concatenate(values), 0, -1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,12 +23,13 @@ from manygate.model.replicas import member_axis
 from manygate.objective.weighting import find_weighting
 from manygate.training.divergence import DivergedError
 from manygate.training.memory import free_memory
-from manygate.training.state import State, write_history
+from manygate.training.state import EpochEntry, State, write_history
 from manygate.training.trainer import Trainer
 
 SHARE = 0.6
 """The share of the free memory that a pack may use."""
-PARTS = ("train_loss", "valid", "weights")
+Part = Literal["train_loss", "valid", "weights"]
+PARTS: tuple[Part, ...] = ("train_loss", "valid", "weights")
 """The parts of a history entry that have a value for each replica."""
 COPIES = 7
 """The number of copies of the parameters during training: the parameters, their gradients, two moments, the best weights, the
@@ -109,25 +110,28 @@ def merge_states(states: Sequence[State]) -> State:
     longest = max(states, key=lambda state: state.epoch)
     whole.epoch, whole.batch, whole.step, whole.reason = longest.epoch, longest.batch, longest.step, longest.reason
     whole.seconds = sum(state.seconds for state in states)
-    whole.history = [_merged([_entry(state, index) for state in states], entry) for index, entry in enumerate(longest.history)]
+    whole.history = [_merged(states, index, entry) for index, entry in enumerate(longest.history)]
     return whole
 
 
-def _entry(state: State, index: int) -> dict[str, Any]:
-    """Return the history entry of an epoch of a pack. If the pack ended before, all values are None."""
+def _merged(states: Sequence[State], index: int, longest: EpochEntry) -> EpochEntry:
+    """An epoch of all packs: the values of every replica, and the gates of the first pack."""
+    whole = longest.copy()
+    for part in PARTS:
+        if part in longest:
+            whole[part] = {
+                task: [value for state in states for value in _values(state, index, part, task)] for task in longest[part]
+            }
+    first = states[0].history
+    whole["gates"] = first[index].get("gates", []) if index < len(first) else []
+    return whole
+
+
+def _values(state: State, index: int, part: Part, task: str) -> list[float | None]:
+    """The values of a pack's replicas in an epoch, or a null for each, where the pack was no longer trained."""
     if index < len(state.history):
-        return state.history[index]
-    last = state.history[-1]
-    return {part: {task: [None] * len(values) for task, values in last[part].items()} for part in PARTS if part in last}
-
-
-def _merged(entries: Sequence[dict[str, Any]], longest: dict[str, Any]) -> dict[str, Any]:
-    parts = {
-        part: {task: [value for entry in entries for value in entry[part][task]] for task in longest[part]}
-        for part in PARTS
-        if part in longest
-    }
-    return {**longest, **parts, "gates": entries[0].get("gates", [])}
+        return state.history[index][part][task]
+    return [None] * len(state.history[-1][part][task])
 
 
 def pack_size(problem: Problem, config: RunConfig, device: torch.device) -> int:

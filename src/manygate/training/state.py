@@ -7,12 +7,23 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from manygate.errors import InputError, setting
 from manygate.files import write_text
+
+
+class EpochEntry(TypedDict):
+    """A line of ``metrics.jsonl``; each list holds a value a replica, ``gates`` has level, task and expert."""
+
+    epoch: int
+    step: int
+    train_loss: dict[str, list[float | None]]
+    valid: dict[str, list[float | None]]
+    weights: dict[str, list[float | None]]
+    gates: list[list[list[float]]]
 
 
 @dataclass
@@ -39,7 +50,7 @@ class State:
     """True if the member no longer trains."""
     diverged: list[int | None] = field(default_factory=list)
     """The step at which the member's loss became NaN or infinite."""
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[EpochEntry] = field(default_factory=list)
     """The entries of ``metrics.jsonl``, one for each epoch."""
     reason: str = ""
     """The reason why training ended. Empty before the end."""
@@ -89,7 +100,7 @@ def check_fingerprint(folder: Path | None, saved: str, now: str) -> None:
         )
 
 
-def write_history(folder: Path, history: Sequence[dict[str, Any]]) -> None:
+def write_history(folder: Path, history: Sequence[EpochEntry]) -> None:
     """Write ``metrics.jsonl`` with one line for each epoch."""
     write_text(folder / "metrics.jsonl", "".join(_json_line(entry) for entry in history))
 
@@ -99,5 +110,5 @@ def plain(value_R: np.ndarray) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in value_R]
 
 
-def _json_line(entry: dict[str, Any]) -> str:
+def _json_line(entry: EpochEntry) -> str:
     return json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"

@@ -37,7 +37,7 @@ from manygate.training.interrupt import Interrupt, Interrupted
 from manygate.training.memory import keep_freed_memory
 from manygate.training.optimizer import Optimizer, clip_gradients, learning_rate
 from manygate.training.progress import Progress
-from manygate.training.state import State, check_fingerprint, plain, write_history
+from manygate.training.state import EpochEntry, State, check_fingerprint, plain, write_history
 
 GATE_ROWS = 512
 """The number of validation rows for the mean gate weights in each epoch's history. They take under 1 % of an epoch."""
@@ -295,7 +295,7 @@ class Trainer:
         self._keep_best(improved)
         train_loss = {task.name: plain(loss_TR[t]) for t, task in enumerate(self.tasks)}
         valid = {task.name: plain(metric_RT[:, t]) for t, task in enumerate(self.tasks)}
-        entry = {
+        entry: EpochEntry = {
             "epoch": state.epoch,
             "step": state.step,
             "train_loss": train_loss,

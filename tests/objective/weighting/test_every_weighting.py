@@ -234,7 +234,7 @@ def test_bf16_sparse_tables_tiny_batches_and_packs(log, settings, tmp_path, name
     )
     trained = train_one(log, config, tmp_path, Progress())
     assert all(math.isfinite(score) for score in trained.valid_score_R)
-    weights = trained.result["history"][0]["weights"]
+    weights = trained.result.history[0].weights
     assert all(len(values) == 2 and all(map(math.isfinite, values)) for values in weights.values())
     assert "weighting.s" not in trained.model.parameters
 

@@ -1,0 +1,94 @@
+"""An evaluation on a log: the metrics of its rows, and how a fused score ranks its visits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from manygate.data.batches import Split
+from manygate.errors import InputError
+from manygate.evaluation.evaluate_log import evaluate_log
+from manygate.evaluation.task_report import task_report
+from manygate.model.logits import predict
+from manygate.schema import Schema
+from manygate.scoring.calibration import Calibration, Calibrator
+from manygate.scoring.fusion import Fusion
+from manygate.scoring.predictor import Predictor
+
+
+@pytest.fixture(scope="module")
+def log(encoded, settings, log_table, log_schema) -> Any:
+    return encoded(log_table(300, seed=1), log_schema(), settings(min_count=2))
+
+
+@pytest.fixture(scope="module", params=["mmoe", "single_task"])
+def predictor(log, trainer, settings, request) -> Predictor:
+    """Trained a little: two replicas."""
+    training = trainer(log, settings(replicas=2, epochs=2, architecture=request.param))
+    training.fit()
+    return Predictor(training.model, log.encoder)
+
+
+def test_evaluate_agrees_with_the_report_of_training(log, predictor, log_table):
+    table = log_table(200, seed=12)
+    rows = log.encoder.encode(table.combine_chunks().to_batches()[0], bias=False)
+    own = task_report(predict(predictor.model, Split(rows)), rows, predictor.model.problem)
+    found = evaluate_log(predictor, table)
+    assert found.rows == 200
+    assert found.replicas == 2
+    assert found.tasks == own
+    lean = evaluate_log(predictor, table.drop_columns(["position", "depth"]))
+    assert lean.tasks == own
+
+
+def test_evaluate_takes_the_test_part_of_a_data_set(predictor, log_table, tmp_path):
+    for part, seed in (("train", 1), ("valid", 2), ("test", 3)):
+        pq.write_table(log_table(80 + seed, seed), tmp_path / f"{part}.parquet")
+    found = evaluate_log(predictor, tmp_path)
+    assert found.rows == 83
+    assert Path(found.log).name == "test.parquet"
+    assert found.tasks == evaluate_log(predictor, tmp_path / "test.parquet").tasks
+
+
+def test_a_calibration_is_judged_beside_what_it_changes(log, predictor, log_table):
+    """Half of the odds on every row: the mean prediction falls, and the order of the rows stays."""
+    calibration = Calibration({"click": Calibrator("platt", {"a": 1.0, "b": -np.log(2)})})
+    table = log_table(200, seed=12)
+    plain = evaluate_log(predictor, table)
+    after = evaluate_log(Predictor(predictor.model, log.encoder, calibration), table)
+    assert plain.tasks["click"].calibrated is None
+    found = after.tasks["click"].calibrated
+    assert found.method == "platt"
+    assert found.metrics["auc"] == pytest.approx(plain.tasks["click"].ensemble["auc"])
+    odds = [bin.predicted / (1 - bin.predicted) for bin in plain.tasks["click"].calibration]
+    halved = [bin.predicted / (1 - bin.predicted) for bin in found.calibration]
+    np.testing.assert_allclose(halved, np.array(odds) / 2, rtol=0.05)
+    assert after.tasks["like"] == plain.tasks["like"]
+
+
+def test_with_a_fusion_and_a_group_the_score_is_judged_on_the_visits(log, predictor, log_table):
+    table = log_table(200, seed=12)
+    alone = Fusion({"click": 1.0})
+    ranking = evaluate_log(Predictor(predictor.model, log.encoder, None, alone), table).fusion
+    assert ranking is not None
+    assert ranking.visits == len(set(table["session"].to_pylist()))
+    for name, objective in ranking.objectives.items():
+        assert objective.fused == pytest.approx(objective.alone["click"]), f"{name}: the score orders as the click does"
+    for fusion in (None, Fusion({})):
+        assert evaluate_log(Predictor(predictor.model, log.encoder, None, fusion), table).fusion is None
+
+
+def test_without_a_group_no_fusion_is_judged(encoded, trainer, settings, log_schema, log_table):
+    schema = log_schema()
+    log = encoded(schema=Schema(features=schema.features, tasks=schema.tasks, weight=schema.weight))
+    predictor = Predictor(trainer(log, settings()).model, log.encoder, None, Fusion({"click": 1.0}))
+    assert evaluate_log(predictor, log_table(50)).fusion is None
+
+
+def test_a_log_without_its_labels_is_refused(predictor, log_table):
+    with pytest.raises(InputError, match="'click'"):
+        evaluate_log(predictor, log_table(50).drop_columns(["click"]))

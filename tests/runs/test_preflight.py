@@ -1,0 +1,115 @@
+"""Everything that can be wrong with data and settings is found before training, and good ones pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import manygate as mg
+from manygate.errors import InputError
+from manygate.model.problem import Problem
+from manygate.runs import preflight
+from manygate.runs.preflight import check_memory, check_shared_layer, prepare
+from manygate.schema import Schema, Task
+from own_schemes import Detached, Own
+
+
+def with_tasks(schema: Schema, *tasks: Task) -> Schema:
+    return Schema(features=schema.features, tasks=tasks, group=schema.group, weight=schema.weight)
+
+
+CLICK, LIKE = Task(name="click"), Task(name="like", where="click == 1")
+AFTER = Task(name="like", after="click")
+DECAYING = Task(name="like", where="click == 1", decay=0.9)
+
+
+def test_a_good_log_is_split_and_encoded(log_table, log_schema, settings) -> None:
+    log = prepare(log_table(), settings(), log_schema(), architectures=["mmoe", "single_task"])
+    sizes = {part: len(rows) for part, rows in log.parts.items()}
+    assert sum(sizes.values()) == 500
+    assert sizes == pytest.approx({"train": 300, "valid": 100, "test": 100}, abs=20)
+    assert log.schema.task_names == ("click", "like", "watch")
+
+
+@pytest.mark.parametrize(
+    ("changes", "tasks", "problem"),
+    [
+        ({"architecture": "mmoee"}, (CLICK, LIKE), "Did you mean 'mmoe'"),
+        ({"monitor": "clik"}, (CLICK, LIKE), "no task 'clik'"),
+        ({"funnel": "escm2_ipw", "escm2_weight": 0.0, "escm2_joint_weight": 0.0}, (CLICK, AFTER), "both are 0, so tasks after"),
+        ({"replica_seeds": (1, 2, 3), "replicas": 2}, (CLICK, LIKE), "3 given, and .*replicas.* is 2"),
+        ({"replica_rates": (1.0, 2.0), "replicas": 1}, (CLICK, LIKE), "2 given, and .*replicas.* is 1"),
+        ({"replica_weights": ((1.0,),)}, (CLICK, LIKE), r"1 number in \[1.0\], and 2 tasks \(click, like\)"),
+        ({"replica_weights": ((1.0, 0.0), (0.0, 0.0)), "replicas": 2}, (CLICK, LIKE), "a replica whose weights are all zero"),
+        ({"replica_weights": ((0.0, 1.0),)}, (CLICK, Task(name="like", weight=0.0)), "a replica whose weights are all zero"),
+        ({}, (Task(name="click", weight=0.0), Task(name="like", weight=0.0)), "every weight is 0, so there is nothing to learn"),
+        ({}, (CLICK, DECAYING), "task 'like' has a decay; only .*schedule.* reads it, and it is fixed"),
+        ({"weightings": ("fixed", "dwa")}, (CLICK, DECAYING), "reads it, and it is fixed, dwa"),
+        ({"weight_sweep": 4}, (CLICK,), "one task alone has no trade-off"),
+        ({}, (CLICK, Task(name="like", after="click", loss="pairwise")), "task 'like': the loss pairwise is not for a task after"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(log_table, log_schema, settings, changes, tasks, problem) -> None:
+    with pytest.raises(InputError, match=problem):
+        prepare(log_table(), settings(**changes), with_tasks(log_schema(), *tasks))
+
+
+@pytest.mark.parametrize(
+    ("changes", "tasks"),
+    [
+        ({"funnel": "escm2_ipw", "escm2_weight": 0.0, "escm2_joint_weight": 0.5}, (CLICK, AFTER)),
+        ({"replica_seeds": (1, 2), "replicas": 2}, (CLICK, LIKE)),
+        ({"replica_weights": ((1.0, 0.0),)}, (CLICK, LIKE)),
+        ({}, (CLICK, Task(name="like", weight=0.0))),
+        ({"weighting": "schedule"}, (CLICK, DECAYING)),
+        ({"weight_sweep": 4}, (CLICK, LIKE)),
+        ({"funnel": "conditional"}, (CLICK, Task(name="like", after="click", loss="pairwise"))),
+    ],
+)
+def test_the_settings_beside_them_are_taken(log_table, log_schema, settings, changes, tasks) -> None:
+    assert prepare(log_table(), settings(**changes), with_tasks(log_schema(), *tasks)).parts
+
+
+def test_every_architecture_that_cannot_be_trained_is_named_at_once(log_table, log_schema, settings) -> None:
+    with pytest.raises(InputError) as error:
+        prepare(log_table(), settings(), log_schema(), architectures=["mmo", "omoee"])
+    assert len(error.value.problems) == 2
+    config = settings(gate="topk", top_k=9)
+    with pytest.raises(InputError) as error:
+        prepare(log_table(), config, log_schema(), architectures=["mmoe", "omoe", "shared_bottom"])
+    assert [problem.partition(":")[0] for problem in error.value.problems] == ["mmoe", "omoe"]
+
+
+def test_the_number_of_threads_is_set_before_the_log_is_read(log_table, log_schema, settings, monkeypatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    prepare(log_table(), settings(threads=1), log_schema())
+    assert given == [1]
+    prepare(log_table(), settings(threads=None), log_schema())
+    assert given == [1]
+
+
+def test_memory_by_the_count_of_numbers(encoded, settings, monkeypatch) -> None:
+    """Each replica's weights, and one replica's gradient and best weights beside them, at 4 bytes a number."""
+    log = encoded()
+    config = settings(replicas=3)
+    problem = Problem.of(log.encoder, config)
+    count = mg.model.MultiTaskModel(problem, settings()).parameter_count()
+    monkeypatch.setattr(preflight, "_memory", lambda device: 4 * count * 5)
+    check_memory(problem, config)
+    monkeypatch.setattr(preflight, "_memory", lambda device: 4 * count * 5 - 1)
+    with pytest.raises(InputError, match=rf"mmoe with 3 replicas of {count:,} numbers needs at least 0 GB of memory"):
+        check_memory(problem, config)
+
+
+@pytest.mark.parametrize("scheme", [Own, Detached])
+def test_a_shared_layer_has_a_gradient(encoded, settings, scheme: Any) -> None:
+    config = settings(architecture=f"own_schemes:{scheme.__name__}")
+    problem = Problem.of(encoded().encoder, config)
+    if scheme is Own:
+        check_shared_layer(problem, config)
+        return
+    with pytest.raises(InputError, match=r"Detached\.shared_layer names a module whose output has no gradient"):
+        check_shared_layer(problem, config)
