@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_manifest(folder: Path, about: dict[str, Any]) -> None:
+def write_manifest(folder: Path, about: Mapping[str, object]) -> None:
     """Write ``manifest.json`` with the entries of ``about``, and the size and sha256 of every other file of the folder."""
     files = {
         file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)}
@@ -148,7 +148,7 @@ def put_file(folder: Path, name: str, content: str | None) -> None:
     new = None if data is None else {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     others = {listed: entry for listed, entry in manifest["files"].items() if listed != name}
 
-    def list_files(files: dict[str, Any]) -> None:
+    def list_files(files: Mapping[str, object]) -> None:
         write_text(folder / "manifest.json", to_json({**manifest, "files": dict(sorted(files.items()))}))
 
     if old != new:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -77,7 +78,7 @@ def settings_of(*groups: BaseModel | None) -> dict[str, Any]:
     return given
 
 
-def resolve(config: Path | None, given: dict[str, Any]) -> RunConfig:
+def resolve(config: Path | None, given: Mapping[str, object]) -> RunConfig:
     """Defaults, overridden by a configuration file, overridden by flags."""
     if config is None:
         return RunConfig.build(given)

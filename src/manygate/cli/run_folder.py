@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from manygate.cli.flags import resolve
 from manygate.config import RunConfig
@@ -22,7 +22,7 @@ def run_settings(
     command: str,
     log: str | None,
     config: Path | None,
-    given: dict[str, Any],
+    given: Mapping[str, object],
     resume: Path | None,
     out: Path | None,
     overwrite: bool,
@@ -32,7 +32,7 @@ def run_settings(
         if log is not None or config is not None or given or out is not None or overwrite:
             raise InputError("--resume continues a run in its own folder, with its own log and settings; leave out all others.")
         return _settings_to_resume(command, resume)
-    settings = resolve(config, given | ({"log": log} if log is not None else {}))
+    settings = resolve(config, {**given, **({} if log is None else {"log": log})})
     if settings.log is None:
         raise InputError("no log is given. Give a file, a folder or a glob, or 'log:' in --config.")
     return settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -64,7 +65,7 @@ class DataConfig(_Settings):
     min_count: int = Field(2, ge=1, description="Ids that occur less often share the row of unseen ids.")
 
     @field_serializer("task")
-    def _tasks_as_given(self, tasks: tuple[str | Task, ...]) -> list[str | dict[str, Any]]:
+    def _tasks_as_given(self, tasks: tuple[str | Task, ...]) -> list[str | dict[str, object]]:
         return [task if isinstance(task, str) else task.model_dump(mode="json", exclude_defaults=True) for task in tasks]
 
     @field_validator("fractions")
@@ -318,7 +319,7 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
         return names
 
     @classmethod
-    def build(cls, settings: dict[str, Any], where: str = "") -> RunConfig:
+    def build(cls, settings: Mapping[str, object], where: str = "") -> RunConfig:
         """Validate settings given as a mapping; ``where`` is the file that they come from, if they come from one."""
         return validated(cls, settings, where)
 

@@ -120,7 +120,7 @@ def _parallel(axes: Any, labels: Sequence[str], places: Sequence[Place]) -> None
     axes.grid(axis="x")
 
 
-def _look(place: Place) -> dict[str, Any]:
+def _look(place: Place) -> dict[str, object]:
     paint = colour("soft" if place.on_front else "zero") if place.style is None else colour(f"a{place.style % 8}")
     return {
         "color": paint,

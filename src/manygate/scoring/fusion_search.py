@@ -229,16 +229,7 @@ def search(rows: Judged, plan: Plan) -> FusionSearch:
     trials = zip(tried, total_P, front_P, strict=True)
     return FusionSearch(
         search_version=FusionSearch.VERSION,
-        objectives=[
-            SearchObjective(
-                objective=str(objective),
-                task=objective.task,
-                weight=objective.weight,
-                own=unit_M[m],
-                random=judge.random[m],
-            )
-            for m, objective in enumerate(objectives)
-        ],
+        objectives=[_searched(objective, unit_M[m], judge.random[m]) for m, objective in enumerate(objectives)],
         factors=list(factors),
         features=[SearchFeature(feature=feature, transform=transform) for feature, transform in pairs],
         rows=int(rows.group_N.size),
@@ -253,6 +244,11 @@ def search(rows: Judged, plan: Plan) -> FusionSearch:
         chosen=best,
         hypervolume=hypervolume(value_PM / unit_M, np.array(judge.random) / unit_M),
     )
+
+
+def _searched(objective: Objective, unit: float, random: float) -> SearchObjective:
+    """An objective with its value where that task alone ranks, and where chance does."""
+    return SearchObjective(objective=str(objective), task=objective.task, weight=objective.weight, own=unit, random=random)
 
 
 def found_fusion(result: FusionSearch, name: str = "score", note: str = "", **made: Any) -> Fusion:

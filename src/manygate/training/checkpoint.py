@@ -6,6 +6,7 @@ A checkpoint is written completely or not at all.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from manygate.files import check_manifest, read_json, to_json, write_folder, wri
 KEPT = 2
 
 
-def save_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+def save_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], state: Mapping[str, object]) -> None:
     """Write ``folder/step-N`` and remove all but the two newest checkpoints."""
 
     def fill(path: Path) -> None:

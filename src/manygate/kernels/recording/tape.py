@@ -5,7 +5,7 @@ A *root* is memory that one tensor owns: an input, a constant, or what a kernel 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class Call:
 
     kernel: Any
     arguments: tuple[Any, ...]
-    named: dict[str, Any]
+    named: Mapping[str, object]
     results: tuple[int, ...]
     """The root that each result is, -1 for what lies in an argument's memory."""
     changes: tuple[int, ...]
@@ -113,7 +113,7 @@ class Tape(TorchDispatchMode):
         self._write(func, args, kwargs, result)
         return result
 
-    def _write(self, kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    def _write(self, kernel: Any, args: tuple[Any, ...], kwargs: Mapping[str, object], result: Any) -> None:
         arguments, named, results = _mapped(args, self.view), _mapped(kwargs, self.view), list(_leaves(result))
         tensors = [value for value in _leaves((args, kwargs)) if isinstance(value, Tensor)]
         homes = [next((self.view(a).root for a in tensors if _same_memory(a, value)), None) for value in results]
