@@ -1,4 +1,4 @@
-"""The charts of the report, each an SVG element: forest plot, curves over epochs, reliability."""
+"""This module draws the charts of the report as SVG elements: forest plots, planes of two tasks, curves, reliability, frontiers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VERDICT_STYLES = {"helps": ("helps", "^"), "hurts": ("hurts", "v")}
 
 
 class Gain(NamedTuple):
-    """One row of a forest plot."""
+    """A row of a forest plot."""
 
     name: str
     gain: float | None
@@ -27,7 +27,7 @@ class Gain(NamedTuple):
 
 
 class Point(NamedTuple):
-    """One epoch of a curve: the mean over replicas and its 95 % interval, if there is one."""
+    """An epoch of a curve: the mean over replicas and its 95 % interval, if there is one."""
 
     epoch: float
     mean: float
@@ -35,7 +35,7 @@ class Point(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """One architecture's line; ``style`` is its place in the palette, ``best`` the epoch whose weights were kept."""
+    """An architecture's line; ``style`` is its index in the palette, ``best`` the epoch with the weights that were kept."""
 
     name: str
     style: int
@@ -44,7 +44,7 @@ class Curve(NamedTuple):
 
 
 class Reliability(NamedTuple):
-    """One architecture's calibration: pairs of mean predicted and observed rate."""
+    """An architecture's calibration: pairs of mean predicted and observed rate."""
 
     name: str
     style: int
@@ -52,7 +52,7 @@ class Reliability(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """One architecture's place among the others: FLOPs of a row's forward pass, mean of a metric, its interval if there is one."""
+    """An architecture in the frontier chart: FLOPs of a row's forward pass, mean of a metric, its interval if there is one."""
 
     name: str
     style: int
@@ -62,7 +62,7 @@ class Cost(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """One architecture's place between two tasks: its gains in each, with their intervals."""
+    """An architecture's point in a plane of two tasks: its gains in both, with their intervals."""
 
     name: str
     style: int
@@ -71,7 +71,7 @@ class Spot(NamedTuple):
 
 
 def span(rows: Sequence[Gain]) -> tuple[float, float]:
-    """The range that holds every gain, every interval and zero, with a little air."""
+    """Return a range with a small margin that contains all gains, all intervals and zero."""
     bounds = [0.0]
     for row in rows:
         bounds += [value for value in (row.gain, *(row.ci95 or ())) if finite(value) and value is not None]
@@ -81,7 +81,7 @@ def span(rows: Sequence[Gain]) -> tuple[float, float]:
 
 
 def forest(key: str, task: str, metric: str, baseline: str, rows: Sequence[Gain], limits: tuple[float, float]) -> str:
-    """Gains with 95 % intervals, one row an architecture, around a line at zero."""
+    """Draw gains with 95 % intervals, an architecture in each row, around a line at zero."""
     names = [label(row.name) for row in rows]
     left = min(172, 18 + 6.8 * max(map(len, names)))
     with Canvas(height=52 + 27 * len(rows), left=left, right=58, bottom=40) as canvas:
@@ -99,7 +99,7 @@ def forest(key: str, task: str, metric: str, baseline: str, rows: Sequence[Gain]
 
 
 def plane(key: str, tasks: tuple[str, str], metrics: tuple[str, str], spots: Sequence[Spot]) -> str:
-    """Gains in two tasks at once, with 95 % intervals as crosses: where one gains and the other loses is shaded."""
+    """Draw gains in two tasks, with 95 % intervals as crosses; the corners where one task gains and the other loses are shaded."""
     with Canvas(height=300, left=64, right=16, top=22, bottom=52) as canvas:
         axes = canvas.axes
         across, up = span([spot.across for spot in spots]), span([spot.up for spot in spots])
@@ -128,7 +128,7 @@ def _cross(axes: Axes, spot: Spot) -> None:
 
 
 def _directions(axes: Axes, limits: tuple[float, float], below: float) -> None:
-    """Say under the axis which side of zero is which."""
+    """Write "hurts" and "helps" under the two ends of the axis."""
     where = axes.get_xaxis_transform()
     low, high = limits
     for side, edge, text, align in ((low < 0, low, "◂ hurts", "left"), (high > 0, high, "helps ▸", "right")):
@@ -152,7 +152,7 @@ def _gain(axes: Axes, place: int, row: Gain, edge: float) -> None:
 
 
 def curves(key: str, title: str, lines: Sequence[Curve]) -> str:
-    """Means over replicas by epoch, each with the band of its 95 % interval."""
+    """Draw means over replicas by epoch, each with the band of its 95 % interval."""
     with Canvas(height=230) as canvas:
         axes = canvas.axes
         axes.grid(axis="y")
@@ -175,7 +175,7 @@ def curves(key: str, title: str, lines: Sequence[Curve]) -> str:
 
 
 def reliability(key: str, title: str, lines: Sequence[Reliability]) -> str:
-    """Observed against predicted rate; a perfectly calibrated model lies on the diagonal."""
+    """Draw the observed against the predicted rate; a perfectly calibrated model lies on the diagonal."""
     with Canvas(height=320, left=58, bottom=44) as canvas:
         axes = canvas.axes
         top = 1.06 * max((value for line in lines for point in line.points for value in point), default=1.0) or 1.0
@@ -194,7 +194,9 @@ def reliability(key: str, title: str, lines: Sequence[Reliability]) -> str:
 
 
 def undominated(points: Sequence[Cost]) -> list[str]:
-    """The architectures that no other beats in both: none is as cheap and better, or cheaper and as good. Cheapest first.
+    """List the architectures that no other dominates, the cheapest first.
+
+    An architecture dominates another if it is better and not more expensive, or cheaper and not worse.
 
     >>> undominated([Cost("a", 0, 10, 0.7), Cost("b", 1, 20, 0.6), Cost("c", 2, 30, 0.8)])
     ['a', 'c']
@@ -206,7 +208,7 @@ def undominated(points: Sequence[Cost]) -> list[str]:
 
 
 def frontier(key: str, title: str, metric: str, points: Sequence[Cost]) -> str:
-    """A metric with its 95 % interval against cost; the line joins the architectures that no other beats in both."""
+    """Draw a metric with its 95 % interval against cost; the line joins the architectures that no other dominates."""
     on = undominated(points)
     names = [label(point.name) for point in points]
     with Canvas(height=max(250, 40 + 17 * len(points)), left=58, right=26 + 6.4 * max(map(len, names)), bottom=44) as canvas:
@@ -235,7 +237,7 @@ def frontier(key: str, title: str, metric: str, points: Sequence[Cost]) -> str:
 
 
 def _names_at_the_right(axes: Axes, points: Sequence[Cost], on: Sequence[str]) -> None:
-    """The names beside the chart, in the order of their points' heights and clear of each other, each with a line to its point."""
+    """Write the names beside the chart, in the order of their points' heights and without overlap, with lines to their points."""
     low, high = axes.get_ylim()
     pixels = axes.get_window_extent().height
     gap = 15 / pixels
@@ -273,7 +275,7 @@ def _flops_ticks(axes: Axes) -> None:
 
 
 def flops(value: float) -> str:
-    """FLOPs in short.
+    """Format FLOPs with a unit.
 
     >>> flops(29824), flops(1.2e6), flops(950)
     ('29.8 k', '1.2 M', '950')
@@ -317,7 +319,7 @@ def _epochs(axes: Axes, epochs: Sequence[float]) -> None:
 
 
 def _ticks(axis: Any, signed: bool, most: int, percent: bool = False) -> None:
-    """Round ticks, all with the same decimals; call once the data are drawn."""
+    """Set round ticks, all with the same number of decimals; call it after the data are drawn."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axis.set_major_locator(MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]))

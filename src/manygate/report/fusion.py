@@ -1,4 +1,4 @@
-"""``fusion-search.json`` as one self-contained HTML page: the trade-off surface, the point chosen, what each task alone reaches."""
+"""This module renders ``fusion-search.json`` as a self-contained HTML page: the trade-off, the chosen point, each task alone."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from manygate.report.svg import MARKERS, Canvas, colour, label, mark
 from manygate.results.fusion import FusionSearch
 
 SHOWN = 60
-"""Points of the front that the page lists; fusion-search.json has all."""
+"""The number of points of the front that the page lists; fusion-search.json lists all."""
 
 
 def write_search_page(result: FusionSearch, path: Path) -> None:
-    """Render to a file, which is either the whole new page or what was there before."""
+    """Render to a file; if writing fails, the old file stays unchanged."""
     write_text(path, render_search(result))
 
 
 def render_search(result: FusionSearch) -> str:
-    """The page; the same result gives the same text."""
+    """Render the page; the same result gives the same text."""
     names = [one.objective for one in result.objectives]
     columns = [*result.factors, *(f"{one.transform}({one.feature})" for one in result.features)]
     pairs = list(combinations(range(len(names)), 2))
@@ -44,7 +44,10 @@ def render_search(result: FusionSearch) -> str:
 
 
 def surface(result: FusionSearch, across: int, up: int) -> str:
-    """Every trial by two of the objectives, those on the front joined, the chosen one and each prediction alone marked."""
+    """Draw all trials by two of the objectives.
+
+    A line joins the trials on the front. The chosen trial and the values of each prediction alone are marked.
+    """
     names = [one.objective for one in result.objectives]
     chosen = result.trials[result.chosen].values
     with Canvas(height=300, left=64, bottom=46) as canvas:
@@ -69,7 +72,7 @@ def surface(result: FusionSearch, across: int, up: int) -> str:
 
 
 def progress(result: FusionSearch) -> str:
-    """With one objective: its value by trial, the best so far, and lines at what each prediction alone reaches."""
+    """Draw the only objective by trial, with the best value so far, and a line at the value of each prediction alone."""
     (name,) = [one.objective for one in result.objectives]
     values = [trial.values[0] for trial in result.trials]
     best = [max(values[: place + 1]) for place in range(len(values))]

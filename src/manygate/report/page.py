@@ -1,4 +1,4 @@
-"""One self-contained HTML page from a comparison (or one training run), and the short forms for notebook and terminal."""
+"""This module renders a comparison (or one training run) as a self-contained HTML page, and as short forms for notebooks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["headline", "html_summary", "render", "write_report"]
 
 
 def render(document: ComparisonDocument) -> str:
-    """The report as one HTML page that needs nothing else: no network, no script, no font.
+    """Render the report as an HTML page that needs no network, no script and no font.
 
     ``document`` is the content of ``comparison.json``. The same document gives the same text.
     """
@@ -54,17 +54,17 @@ def render(document: ComparisonDocument) -> str:
 
 
 def page(template: str, parts: Mapping[str, Any]) -> str:
-    """A page of its own from one of the templates beside this file, in the reports' colours."""
+    """Render a whole page from a template of the package, in the reports' colours."""
     return printable(environment().get_template(template).render(parts, palette=PALETTE))
 
 
 def write_report(document: ComparisonDocument, path: str | Path) -> None:
-    """Render to a file, which is either the whole new page or what was there before."""
+    """Render to a file; if writing fails, the old file stays unchanged."""
     write_text(Path(path), render(document))
 
 
 def html_summary(document: ComparisonDocument) -> str:
-    """Headline and verdict table as a fragment of HTML, for a notebook."""
+    """Render the headline and the verdict table as a fragment of HTML, for a notebook."""
     template = environment().get_template("report/summary.html.j2")
     return printable(
         template.render(
@@ -77,6 +77,6 @@ def html_summary(document: ComparisonDocument) -> str:
 
 
 def printable(text: str) -> str:
-    """Replace what no file in UTF-8 or no HTML page can hold (half a surrogate pair, control characters)."""
+    """Replace characters that a UTF-8 file or an HTML page cannot contain (half a surrogate pair, control characters)."""
     unfit = {code: "�" for code in [*range(0x20), 0x7F] if chr(code) not in "\t\n\r\f"}
     return text.translate(unfit).encode("utf-8", "replace").decode("utf-8")

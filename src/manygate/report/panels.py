@@ -1,4 +1,4 @@
-"""The sections of the page that are drawn: forest plots, learning curves, gates, calibration."""
+"""This module prepares the sections of the page that have charts: forest plots, learning curves, gates, calibration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from manygate.results.summary import CalibrationBin
 
 
 def forests(document: ComparisonDocument) -> View:
-    """A forest plot for each task; tasks of one metric share a scale unless one would flatten the others."""
+    """Draw a forest plot for each task.
+
+    Tasks with the same metric share a scale, unless one range is more than six times as wide as another.
+    """
     names, panels, rows_of = words.judged(document), [], {}
     for task in words.task_names(document):
         verdicts = [(name, document.verdicts[name].get(task)) for name in names]
@@ -50,7 +53,7 @@ def _limits(document: ComparisonDocument, rows_of: dict[str, list[charts.Gain]])
 
 
 def learning(document: ComparisonDocument) -> list[View]:
-    """For each task, the validation metric and the training loss by epoch, all architectures in one chart."""
+    """Draw, for each task, the validation metric and the training loss by epoch, all architectures in one chart."""
     sections: list[View] = []
     for place, task in enumerate(words.task_names(document)):
         metric = metric_label(words.main_metric(document, task))
@@ -83,13 +86,13 @@ def _curves(document: ComparisonDocument, key: str, task: str, field: Literal["v
 
 
 def _best_epoch(document: ComparisonDocument, name: str, task: str) -> float | None:
-    """The epoch kept, the (lower) median over replicas so that it is an epoch that exists."""
+    """Return the median over replicas of the epoch that was kept; of two middle epochs, the lower one."""
     values = sorted(document.results[name].stopped.best_epoch.get(task, []))
     return values[(len(values) - 1) // 2] if values else None
 
 
 def frontier(document: ComparisonDocument) -> list[View]:
-    """For each task, the test metric against the cost of a row's forward pass, all architectures in one chart."""
+    """Draw, for each task, the test metric against the cost of a row's forward pass, all architectures in one chart."""
     sections: list[View] = []
     for place, task in enumerate(words.task_names(document)):
         key = words.main_metric(document, task)
@@ -107,7 +110,7 @@ def frontier(document: ComparisonDocument) -> list[View]:
 
 
 def gates(document: ComparisonDocument) -> list[View]:
-    """For each architecture with gates, a heat map of tasks by experts for each level."""
+    """Prepare, for each architecture with gates, a heat map of tasks by experts for each level."""
     sections: list[View] = []
     for name, style in styles(document).items():
         summaries = [gate for gate in document.results[name].gates if gate.mean]
@@ -141,7 +144,7 @@ def _weight(weight: float | None, sd: float | None, top: float) -> View:
 
 
 def _reading(gates: Sequence[GateSummary]) -> list[str]:
-    """What stands out in a level's gates, in sentences."""
+    """Write sentences about the gates of a level: most and least alike tasks, and unused experts."""
     mean_of = {gate.task: [weight for weight in gate.mean if weight is not None] for gate in gates}
     shapes = {len(mean) for mean in mean_of.values()}
     if len(shapes) > 1 or any(None in gate.mean for gate in gates):
@@ -165,7 +168,7 @@ def _reading(gates: Sequence[GateSummary]) -> list[str]:
 
 
 def _even(gates: Sequence[GateSummary], experts: int) -> str:
-    """What a gate without a preference would give each expert that it sees."""
+    """Write the weight of each expert in an even split, over the experts that a gate sees."""
     seen = [sum(1 for pair in zip(gate.mean, gate.sd, strict=True) if any(pair)) for gate in gates]
     if set(seen) == {experts}:
         return f"An even split over {experts} experts would be {1 / experts:.3f} each."
@@ -176,7 +179,7 @@ def _even(gates: Sequence[GateSummary], experts: int) -> str:
 
 
 def calibration(document: ComparisonDocument) -> list[View]:
-    """For each binary task, observed by predicted rate of every architecture's ensemble."""
+    """Draw, for each binary task, the observed by the predicted rate of every architecture's ensemble."""
     sections: list[View] = []
     for place, task in enumerate(words.task_names(document)):
         lines, table = [], []
@@ -200,7 +203,7 @@ def calibration(document: ComparisonDocument) -> list[View]:
 
 
 def _fit(bins: Sequence[CalibrationBin]) -> View:
-    """Totals over the bins: observed over expected positives, and the mean gap weighted by rows."""
+    """Compute totals over the bins: observed divided by expected positives, and the mean gap weighted by rows."""
     total = sum(b.rows for b in bins) or 1
     expected = sum(b.rows * b.predicted for b in bins)
     observed = sum(b.rows * b.observed for b in bins)

@@ -1,4 +1,7 @@
-"""Who pays for sharing: the advice, the flags in the table of verdicts, the pairs of tasks, the gains in other metrics."""
+"""This module prepares the section on negative transfer and seesaws.
+
+It has the advice, the flags in the table of verdicts, the pairs of tasks and the gains in other metrics.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ OTHER_METRICS = ("gauc", "log_loss", "calibration", "ece")
 
 
 def advice(document: ComparisonDocument) -> View | None:
-    """The recommendation with a word for its rule."""
+    """Prepare the recommendation, with a heading for its rule."""
     recommendation = document.recommendation
     if recommendation is None:
         return None
@@ -35,7 +38,7 @@ def advice(document: ComparisonDocument) -> View | None:
 
 
 def marks(document: ComparisonDocument) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """What is to be said of an architecture and a task beside its verdict, each with a class."""
+    """List the remarks to print under the verdict of an architecture and a task, each with a CSS class."""
     transfer = document.transfer
     if transfer is None:
         return {}
@@ -79,14 +82,14 @@ def seesaw(document: ComparisonDocument) -> View | None:
 
 
 def _flag(document: ComparisonDocument, transfer: Transfer, flag: Seesaw) -> View:
-    """One seesaw, with both gains."""
+    """Prepare a seesaw, with both gains."""
     step = _step(document, transfer, flag)
     cells = {side: _gain(step[task]) | {"task": task} for side, task in (("gains", flag.gains), ("loses", flag.loses))}
     return {"from": flag.origin, "to": flag.to, "sure": flag.sure, **cells}
 
 
 def _step(document: ComparisonDocument, transfer: Transfer, flag: Seesaw) -> Mapping[str, JointGain]:
-    """The gains of each task's main metric from one architecture to another."""
+    """Return the gains of each task's main metric from one architecture to another."""
     for pair in transfer.differences:
         if (pair.origin, pair.to) == (flag.origin, flag.to):
             return pair.tasks
@@ -94,7 +97,7 @@ def _step(document: ComparisonDocument, transfer: Transfer, flag: Seesaw) -> Map
 
 
 def _gain(entry: JointGain | None) -> View:
-    """A gain in words, by its joint interval."""
+    """Format a gain, with a class by its joint interval."""
     if entry is None or entry.gain is None:
         return {"gain": text.UNDEFINED, "joint": "", "class": "unsure", "sure": False}
     low, high = entry.joint95 or (0.0, 0.0)
@@ -108,7 +111,7 @@ def _gain(entry: JointGain | None) -> View:
 
 
 def planes(document: ComparisonDocument, transfer: Transfer) -> list[View]:
-    """For each pair of tasks, a chart of all architectures' gains in both; the pairs with a seesaw come first, six at most."""
+    """Draw, for at most six pairs of tasks, the gains of all architectures in both; pairs with a seesaw come first."""
     names, style_of = words.judged(document), styles(document)
     sure, possible = ([{flag.gains, flag.loses} for flag in transfer.seesaws if flag.sure == kind] for kind in (True, False))
     tags = {
@@ -135,7 +138,7 @@ def _pairs(document: ComparisonDocument) -> list[tuple[str, str]]:
 
 
 def metric_tables(document: ComparisonDocument, transfer: Transfer) -> list[View]:
-    """For each binary task, the gains in the metrics beside the main one, an architecture a row."""
+    """Prepare, for each binary task, a table of gains in all metrics, with an architecture in each row."""
     tables: list[View] = []
     for task in words.task_names(document):
         rows: list[View] = []
@@ -151,7 +154,7 @@ def metric_tables(document: ComparisonDocument, transfer: Transfer) -> list[View
 
 
 def _differences(document: ComparisonDocument, transfer: Transfer) -> View | None:
-    """Every two architectures against each other, a task a column."""
+    """Prepare a table of the gains between every two architectures, with a task in each column."""
     tasks = words.task_names(document)
     rows = [
         {"from": pair.origin, "to": pair.to, "cells": [_gain(pair.tasks.get(task)) for task in tasks]}
@@ -161,7 +164,7 @@ def _differences(document: ComparisonDocument, transfer: Transfer) -> View | Non
 
 
 def _needs(document: ComparisonDocument) -> View | None:
-    """What it would take to tell differences of some sizes, a task a row."""
+    """Prepare a table of the replicas and rows that are needed to detect differences of some sizes, with a task in each row."""
     recommendation = document.recommendation
     if recommendation is None or not recommendation.needs:
         return None

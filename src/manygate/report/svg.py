@@ -1,4 +1,4 @@
-"""A canvas for charts: matplotlib drawn to SVG that sits well in a page, whatever the user's own matplotlib settings are."""
+"""This module provides a canvas for charts: matplotlib draws SVG for a page, independent of the user's matplotlib settings."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _OURS = (  # the families of settings that a chart depends on
 
 
 def mark(style: int) -> int:
-    """The marker and dash of an architecture's style; its colour is ``style % 8``, so that sixteen styles differ.
+    """Return the index of the marker and dash of a style; its colour has the index ``style % 8``, so that sixteen styles differ.
 
     >>> len({(style % 8, mark(style)) for style in range(16)})
     16
@@ -65,12 +65,12 @@ def mark(style: int) -> int:
 
 
 def colour(name: str) -> str:
-    """The colour to draw with, which the finished chart refers to as a CSS variable."""
+    """Return the colour to draw with; the finished chart refers to it as a CSS variable."""
     return PALETTE[name][0]
 
 
 def label(text: str, most: int = 24) -> str:
-    """A name fit to be drawn: one line, printable, shortened.
+    """Make a name ready to draw: one line, printable, shortened.
 
     >>> label("watch\\ntime"), label("a" * 30, most=5)
     ('watch time', 'aaaa…')
@@ -81,7 +81,7 @@ def label(text: str, most: int = 24) -> str:
 
 @contextmanager
 def _own_settings() -> Iterator[None]:
-    """matplotlib's defaults with ours on top; the user's settings are as before afterwards."""
+    """Set matplotlib's defaults and the settings of the report's charts; restore the user's settings afterwards."""
     import matplotlib
 
     defaults: dict[Any, Any] = {key: value for key, value in matplotlib.rcParamsDefault.items() if key.startswith(_OURS)}
@@ -106,9 +106,9 @@ def _own_settings() -> Iterator[None]:
 
 
 class Canvas:
-    """One chart of fixed shape; sizes are in CSS pixels at the width ``WIDTH``.
+    """A chart of fixed shape; sizes are in CSS pixels at the width ``WIDTH``.
 
-    Used as a context manager, which puts matplotlib's settings in place; :meth:`svg` ends the drawing.
+    Use it as a context manager, which sets matplotlib's settings; :meth:`svg` ends the drawing.
     """
 
     figure: Figure
@@ -139,7 +139,7 @@ class Canvas:
         self._settings.__exit__(None, None, None)
 
     def svg(self, key: str, title: str, description: str) -> str:
-        """The chart as an ``<svg>`` element; ``key`` makes its ids unique in the page."""
+        """Return the chart as an ``<svg>`` element; ``key`` makes its ids unique in the page."""
         stream = io.StringIO()
         self.figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
         root = ElementTree.fromstring(stream.getvalue())
@@ -147,7 +147,10 @@ class Canvas:
 
 
 def _tidy(root: ElementTree.Element, key: str, title: str, description: str) -> str:
-    """Make matplotlib's document an element of a page: no namespaces, own ids, the page's font and colours, a description."""
+    """Turn matplotlib's document into an element of a page.
+
+    It gets unique ids, the page's font and colours and a description, and loses its namespaces.
+    """
     for element in root.iter():
         element.tag = _local(element.tag)
         element.attrib = {_local(name): value for name, value in element.attrib.items()}
@@ -178,7 +181,7 @@ def _local(name: str) -> str:
 
 
 def _restyle(style: str) -> str:
-    """Drop font families, so that text takes the page's, and name colours as variables."""
+    """Remove font families, so that the text uses the page's font, and replace colours by CSS variables."""
     kept = []
     for part in style.split(";"):
         name, _, value = part.strip().partition(": ")

@@ -1,4 +1,4 @@
-"""The section on fixed weights: the sweep's points and front, and how every weighting stands to them."""
+"""This module prepares the section on fixed weights: the sweep's points, their front, and each weighting against the front."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ WORDS = {"dominated": ("hurts", "▼"), "beyond the sweep": ("helps", "▲"), "c
 
 
 class Place(NamedTuple):
-    """A run or a weight vector: its metric of each task. ``style`` is its place in the palette, None for a vector."""
+    """The metrics of a run or of a weight vector, one for each task.
+
+    ``style`` is a run's index in the palette, and None for a vector.
+    """
 
     name: str
     style: int | None
@@ -27,7 +30,7 @@ class Place(NamedTuple):
 
 
 def sweeps(document: ComparisonDocument) -> list[View]:
-    """For each architecture that was swept: a chart on test rows, a row for each method, and the vectors."""
+    """Prepare, for each architecture with a sweep: a chart on test rows, a row for each method, and the vectors."""
     sections = []
     for number, (architecture, sweep) in enumerate((document.sweep or {}).items()):
         tasks = list(sweep.reference)
@@ -105,7 +108,7 @@ def _scatter(axes: Any, labels: Sequence[str], places: Sequence[Place]) -> None:
 
 
 def _parallel(axes: Any, labels: Sequence[str], places: Sequence[Place]) -> None:
-    """A line a point: each task's axis goes from the worst of all points to the best."""
+    """Draw a line for each point; each task's axis goes from the worst of all points to the best."""
     columns = list(zip(*(place.values for place in places), strict=True))
     low, high = [min(column) for column in columns], [max(column) for column in columns]
     across = range(len(labels))

@@ -1,4 +1,4 @@
-"""The one Jinja environment of every page; templates are named by their path in the package."""
+"""This module holds the Jinja environment of all pages; the name of a template is its path in the package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @cache
 def environment() -> Environment:
-    """The environment: values are escaped, and an unknown name is an error."""
+    """Return the environment; it escapes values, and an unknown name is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     made = Environment(

@@ -1,4 +1,4 @@
-"""The document as the page shows it: every section's tables, ready to be written out by the template."""
+"""This module prepares the tables of every section of the page, as the template prints them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ CLASSES = {"helps": "helps", "hurts": "hurts", "likely helps": "helps likely", "
 SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 NO_REASON = "no reason was recorded"
 View = dict[str, object]
-"""What a template shows, by name."""
+"""The values that a template prints, by name."""
 
 
 def styles(document: ComparisonDocument) -> dict[str, int]:
-    """Each architecture's place in the palette: fixed for the well-known ones, so that two reports look alike."""
+    """Return each architecture's index in the palette; it is fixed for well-known architectures, so that reports look alike."""
     names = words.architectures(document)
     spare = iter(range(len(STYLES), len(STYLES) + len(names)))
     return {name: STYLES[name] if name in STYLES else next(spare) for name in names}
 
 
 class Head(NamedTuple):
-    """An architecture as a column or a row of a table: its place in the palette and its role."""
+    """An architecture as a column or a row of a table: its index in the palette and its role."""
 
     name: str
     style: int
@@ -43,13 +43,13 @@ class Head(NamedTuple):
 
 
 def legend(document: ComparisonDocument) -> list[Head]:
-    """The architectures in order, with their style and role."""
+    """List the architectures in order, with their style and role."""
     best, baseline = words.chosen(document), document.baseline
     return [Head(name, style, name == best, name == baseline) for name, style in styles(document).items()]
 
 
 def facts(document: ComparisonDocument) -> list[str]:
-    """What the page is about, in a few short phrases."""
+    """List the log, the numbers of rows, tasks, architectures and replicas, as short phrases."""
     names, rows = words.architectures(document), document.data.rows
     replicas = sorted({document.results[name].replicas for name in names})
     some = [document.data.log] if document.data.log else []
@@ -61,7 +61,7 @@ def facts(document: ComparisonDocument) -> list[str]:
 
 
 def verdict_table(document: ComparisonDocument) -> View | None:
-    """Tasks by architectures: gain, interval, verdict, beside the baseline's own score."""
+    """Prepare a table of tasks by architectures: gain, interval, verdict, and the score of the baseline."""
     names, baseline = words.judged(document), document.baseline
     if not names or baseline is None:
         return None
@@ -86,7 +86,7 @@ def verdict_table(document: ComparisonDocument) -> View | None:
 
 
 class VerdictCell(NamedTuple):
-    """A gain in words; ``reason`` explains an undefined gain, ``css`` is a class of the style sheet."""
+    """A formatted gain; ``reason`` explains an undefined gain, ``css`` is a class of the style sheet."""
 
     css: str
     symbol: str
@@ -97,7 +97,7 @@ class VerdictCell(NamedTuple):
 
 
 def _verdict(document: ComparisonDocument, name: str, task: str, reason: str = "") -> VerdictCell:
-    """One gain in words; ``reason`` explains it, should the gain be undefined."""
+    """Format a gain; ``reason`` explains an undefined gain."""
     entry = document.verdicts[name].get(task)
     if entry is None:
         return VerdictCell("unsure", "", "–", "", "", None)
@@ -113,7 +113,7 @@ def _verdict(document: ComparisonDocument, name: str, task: str, reason: str = "
 
 
 def _reason(document: ComparisonDocument, names: Sequence[str], task: str, key: str) -> str:
-    """The reason why a task's metric is undefined, from the first of some architectures that gives one."""
+    """Return the reason why a task's metric is undefined, from the first architecture that has one."""
     reports = [report for name in names if (report := _report(document, name, task))]
     return next((reason for report in reports if (reason := report.undefined.get(key))), "")
 
@@ -140,7 +140,7 @@ def _summary(document: ComparisonDocument, name: str, task: str, key: str) -> Me
 
 
 def verdict_numbers(document: ComparisonDocument) -> list[View]:
-    """Everything behind the forest plot, a row for each task and architecture."""
+    """Prepare the numbers of the forest plots, with a row for each task and architecture."""
     return [
         {
             "task": task,
@@ -157,7 +157,7 @@ def verdict_numbers(document: ComparisonDocument) -> list[View]:
 
 
 def score_table(document: ComparisonDocument) -> View | None:
-    """Without a baseline: the main metric of each task, for each architecture."""
+    """Prepare the main metric of each task for each architecture, if there is no baseline."""
     if words.judged(document):
         return None
     heads, rows = legend(document), []
@@ -170,7 +170,7 @@ def score_table(document: ComparisonDocument) -> View | None:
 
 
 def costs(document: ComparisonDocument) -> list[View]:
-    """What each architecture took: parameters, time, epochs."""
+    """Prepare the costs of each architecture: parameters, time, epochs."""
     rows: list[View] = []
     for head in legend(document):
         result = document.results[head.name]
@@ -190,7 +190,7 @@ def costs(document: ComparisonDocument) -> list[View]:
 
 
 def best_epochs(best: Mapping[str, Sequence[int]]) -> str:
-    """The epochs kept, over replicas and tasks.
+    """Format the range, over replicas and tasks, of the epochs that were kept.
 
     >>> best_epochs({"click": [3, 5, 4]}), best_epochs({"click": [2], "buy": [2]}), best_epochs({})
     ('3–5', '2', '–')
@@ -203,7 +203,10 @@ def best_epochs(best: Mapping[str, Sequence[int]]) -> str:
 
 
 def results(document: ComparisonDocument) -> list[View]:
-    """A table for each task and each joint event of a funnel: architectures by metrics, with footnotes for what is undefined."""
+    """Prepare a table for each task and each joint event of a funnel: architectures by metrics.
+
+    Footnotes explain undefined metrics.
+    """
     tables: list[View] = []
     everything = {head.name: _with_joint(document.results[head.name].tasks) for head in legend(document)}
     joint = [name for tasks in everything.values() for name in tasks if name not in words.task_names(document)]
@@ -221,12 +224,12 @@ def results(document: ComparisonDocument) -> list[View]:
 
 
 def _with_joint(tasks: Mapping[str, TaskReport]) -> dict[str, Scores]:
-    """A result's tasks, and those of a funnel's joint events by their names."""
+    """Return the scores of a result's tasks and of the joint events of a funnel, by name."""
     return {**tasks, **{task.joint.name: task.joint for task in tasks.values() if task.joint}}
 
 
 def _cell(report: Scores | None, key: str, notes: list[str]) -> View:
-    """One metric: mean and half-width, the ensemble's value, or why it is undefined (``notes`` collects the reasons)."""
+    """Format a metric: mean and half-width, the ensemble's value, or why it is undefined (``notes`` collects the reasons)."""
     if report is None:
         return {"text": "–", "ensemble": None, "reason": None, "note": 0}
     summary, ensemble = report.metrics.get(key), report.ensemble.get(key)
@@ -244,7 +247,7 @@ def _cell(report: Scores | None, key: str, notes: list[str]) -> View:
 
 
 def inspected(document: ComparisonDocument) -> list[View]:
-    """The alarms that each architecture's inspection raised, notes left out."""
+    """List the alarms of each architecture's inspection, without the notes."""
     inspections = [(head, document.results[head.name].inspection) for head in legend(document)]
     return [
         {
@@ -257,20 +260,20 @@ def inspected(document: ComparisonDocument) -> list[View]:
 
 
 def metric_head(key: str) -> View:
-    """A metric's label, its arrow and its meaning; one that the table lacks has a label alone."""
+    """Return a metric's label, arrow and meaning; a metric that is not in the table of metrics has only a label."""
     metric = METRICS.get(key)
     return {"label": metric_label(key), "arrow": metric.arrow if metric else "", "meaning": metric.meaning if metric else ""}
 
 
 def meanings(document: ComparisonDocument) -> list[View]:
-    """The known metrics that the page shows, for the glossary."""
+    """List the known metrics of the page, for the glossary."""
     tasks = [task for result in document.results.values() for task in result.tasks.values()]
     used = {key for task in tasks for key in task.metrics}
     return [metric_head(key) for key in METRICS if key in used]
 
 
 def data(document: ComparisonDocument) -> View:
-    """Rows and labels of each split, the features with kind and why."""
+    """Prepare the rows and labels of each split, and the features with their kind and the reason for it."""
     summary = document.data
     splits = [split for split in SPLITS if split in summary.rows]
     schema = Schema.model_validate(document.data_schema)
@@ -308,7 +311,7 @@ def _feature(feature: FeatureSummary) -> View:
 
 
 def reproduce(document: ComparisonDocument) -> View:
-    """Command, configuration and schema as a person would write them."""
+    """Prepare the command, the configuration and the schema, as a person would write them."""
     return {
         "command": document.command,
         "config": _yaml(document.config),
@@ -322,7 +325,7 @@ def reproduce(document: ComparisonDocument) -> View:
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML with lists in one line, which is how people write settings."""
+    """A YAML writer that puts a list on one line, as people write settings."""
 
     def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
         return super().represent_sequence(tag, sequence, flow_style=True)
@@ -333,7 +336,10 @@ def _yaml(tree: Any) -> str:
 
 
 def history(document: ComparisonDocument, name: str, task: str, field: Literal["valid", "train_loss"]) -> list[Point]:
-    """The mean over replicas and its interval, by epoch, while at least half of the most replicas seen were still training."""
+    """Return the mean over replicas and its interval, by epoch.
+
+    Epochs with values from fewer than half of the replicas (of the epoch with the most values) are left out.
+    """
     rows = []
     for epoch in document.results[name].history:
         by_task = epoch.valid if field == "valid" else epoch.train_loss

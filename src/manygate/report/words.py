@@ -1,4 +1,4 @@
-"""Numbers and verdicts in words: formats, names of metrics, and the one sentence that answers the user's question."""
+"""This module reads names and verdicts from a comparison, and writes the sentence that answers the user's question."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from manygate.text import count_of, listed
 
 
 def architectures(document: ComparisonDocument) -> list[str]:
-    """The architectures that have results, in the document's order."""
+    """List the architectures that have results, in the document's order."""
     return [name for name in document.architectures if name in document.results]
 
 
 def task_names(document: ComparisonDocument) -> list[str]:
-    """Every task that has results, in the order of the first architecture."""
+    """List the tasks that have results, in the order of the first architecture."""
     return list(dict.fromkeys(task for name in architectures(document) for task in document.results[name].tasks))
 
 
 def task_kind(document: ComparisonDocument, task: str) -> Kind:
-    """``binary`` or ``regression``."""
+    """Return ``binary`` or ``regression``."""
     reports = (result.tasks.get(task) for result in document.results.values())
     return next((report.kind for report in reports if report), "binary")
 
 
 def main_metric(document: ComparisonDocument, task: str) -> str:
-    """The metric that verdicts and learning curves use for a task."""
+    """Return the metric that verdicts and learning curves use for a task."""
     for verdicts in document.verdicts.values():
         if task in verdicts:
             return verdicts[task].metric
@@ -33,18 +33,18 @@ def main_metric(document: ComparisonDocument, task: str) -> str:
 
 
 def chosen(document: ComparisonDocument) -> str | None:
-    """The architecture that validation chose, if there was a choice."""
+    """Return the architecture that validation chose, if there was a choice."""
     return document.best.architecture if document.best else None
 
 
 def judged(document: ComparisonDocument) -> list[str]:
-    """The architectures that have verdicts: the chosen one, then the others in order."""
+    """List the architectures that have verdicts: the chosen architecture first, then the others in order."""
     names = [name for name in architectures(document) if document.verdicts.get(name)]
     return sorted(names, key=lambda name: name != chosen(document))
 
 
 def outcome(document: ComparisonDocument, name: str, task: str) -> str:
-    """A verdict, with "likely" before it where only the task's own interval is clear of zero and not the joint one."""
+    """Return a verdict, with "likely" before it if ``ci95`` does not contain zero but the joint interval does."""
     entry = document.verdicts[name][task]
     if document.transfer is None or entry.verdict == "cannot tell":
         return entry.verdict
@@ -56,7 +56,7 @@ def outcome(document: ComparisonDocument, name: str, task: str) -> str:
 
 
 def headline(document: ComparisonDocument) -> str:
-    """The answer in one sentence of plain text."""
+    """Write the answer in a sentence of plain text."""
     names, best, baseline = architectures(document), chosen(document), document.baseline
     if not names:
         return "There are no results yet."
@@ -79,7 +79,7 @@ def headline(document: ComparisonDocument) -> str:
 
 
 def _outcome(document: ComparisonDocument, name: str) -> str:
-    """What one architecture does to the tasks, against the baseline."""
+    """Write how many tasks an architecture helps and hurts, compared with the baseline."""
     verdicts, baseline = document.verdicts[name], document.baseline
     helped = [task for task in verdicts if outcome(document, name, task) == "helps"]
     hurt = [task for task in verdicts if outcome(document, name, task) == "hurts"]
@@ -98,7 +98,7 @@ def _outcome(document: ComparisonDocument, name: str) -> str:
 
 
 def _scores(document: ComparisonDocument, name: str) -> str:
-    """What one architecture reaches on the test rows."""
+    """Write the main metrics of an architecture on the test rows."""
     scores: dict[str, list[tuple[float, str]]] = {}
     for task, report in document.results[name].tasks.items():
         key = main_metric(document, task)

@@ -1,1 +1,1 @@
-"""Studies of papers, made anew: each a grid of runs, what came of them, and a page that holds them against the paper's claims."""
+"""This room reproduces studies of papers: it trains a grid of runs, and compares the results with the claims of the paper."""

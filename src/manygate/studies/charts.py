@@ -1,4 +1,4 @@
-"""The figures of a study's page, each an SVG element in the report's style."""
+"""This module draws the figures of a study's page as SVG elements in the report's style."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOM = 1.06
 
 
 class Line(NamedTuple):
-    """A curve and its place in the palette."""
+    """A curve and its index in the palette."""
 
     name: str
     style: int
@@ -39,7 +39,7 @@ class Spot(NamedTuple):
 
 
 def pearson(key: str, points: Sequence[LabelCorrelation]) -> str:
-    """Figure 2: simulated correlation with two standard deviations, and the closed form through it."""
+    """Draw figure 2: the simulated correlation with two standard deviations, and the closed form as a line."""
     with Canvas(height=260, left=58, bottom=46) as canvas:
         axes = canvas.axes
         axes.grid()
@@ -61,7 +61,7 @@ def pearson(key: str, points: Sequence[LabelCorrelation]) -> str:
 
 
 def curves(key: str, title: str, lines: Sequence[Line], top: float | None = None) -> str:
-    """Mean training loss by step, on a logarithmic scale."""
+    """Draw the mean training loss by step, on a logarithmic scale."""
     with Canvas(height=260, left=58, bottom=46) as canvas:
         axes = canvas.axes
         axes.grid(axis="y")
@@ -81,7 +81,7 @@ def curves(key: str, title: str, lines: Sequence[Line], top: float | None = None
 
 
 def histogram(key: str, title: str, groups: Sequence[tuple[str, int, Sequence[float]]], edges: Sequence[float]) -> str:
-    """Figure 5: how many runs end at which loss, one outline a model."""
+    """Draw figure 5: a histogram of the final losses of the runs, with an outline for each model."""
     import numpy as np
 
     with Canvas(height=230, left=46, bottom=46) as canvas:
@@ -101,7 +101,7 @@ def histogram(key: str, title: str, groups: Sequence[tuple[str, int, Sequence[fl
 
 
 def edges(values: Sequence[float]) -> list[float]:
-    """The same bins for all panels of a figure, evenly apart on a logarithmic scale.
+    """Return the edges of the bins, the same for all panels of a figure and evenly spaced on a logarithmic scale.
 
     >>> [round(edge, 3) for edge in edges([0.1, 10.0])][::14]
     [0.094, 1.0, 10.6]
@@ -111,7 +111,7 @@ def edges(values: Sequence[float]) -> list[float]:
 
 
 def spots(key: str, title: str, points: Sequence[Spot]) -> str:
-    """Mean and interval (dark), and the middle half of the runs (pale), one row a scheme."""
+    """Draw the mean with its interval (dark) and the middle half of the runs (pale), with a row for each scheme."""
     left = min(150, 18 + 6.8 * max(len(point.name) for point in points))
     with Canvas(height=46 + 27 * len(points), left=left, right=22, bottom=44) as canvas:
         axes = canvas.axes
@@ -134,7 +134,7 @@ def spots(key: str, title: str, points: Sequence[Spot]) -> str:
 
 
 def _plain_ticks(axes: Axes, which: str) -> None:
-    """Round numbers on a logarithmic axis, a handful of them."""
+    """Set a few round ticks on a logarithmic axis."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis, (low, high) = (axes.xaxis, axes.get_xlim()) if which == "x" else (axes.yaxis, axes.get_ylim())

@@ -1,9 +1,10 @@
-"""Tests a claim of a paper: compares the final losses of runs, with intervals, and gives a verdict.
+"""This module tests a claim of a paper: it compares the final losses of runs, with intervals, and gives a verdict.
 
-A claim is tested by one or several comparisons of final losses, with bounds of our choice that its ``test`` names. It is reproduced
-where the 95 % interval of every comparison lies within its bounds; not reproduced where one lies outside, its interval widened for
-the number of comparisons (Bonferroni); else the runs cannot tell. The verdict is that of the learning rates chosen on validation. A
-common learning rate decides nothing, but the verdict says so where one that has been learned to the end decides the other way.
+The test of a claim makes one or several comparisons of final losses. We chose their bounds, and ``test`` describes them. The claim
+is reproduced if the 95 % interval of every comparison lies within its bounds. It is not reproduced if an interval lies outside,
+after it is widened for the number of comparisons (Bonferroni). Otherwise the runs cannot tell. The verdict uses the rates that
+validation chose. Settings with a common learning rate change it only to "depends on the learning rate", if such a setting has
+finished training and contradicts it.
 
 Runs are paired by their seed (see :mod:`manygate.studies.stream`), and intervals are bootstrap intervals over runs: percentiles of
 a statistic over runs drawn with replacement (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993). Means are over both
@@ -24,9 +25,9 @@ from manygate.studies.sweep import Outcome
 
 RESAMPLES = 5_000
 FALLING = 0.05
-"""A mean training loss that fell by more than this share over the last sixth of the steps has not come to rest."""
+"""A mean training loss has not converged if it fell by more than this share over the last sixth of the steps."""
 FAR = 2.0
-"""A learning rate whose mean loss is more than so many times that of the chosen one is not learned to the end, or never will be."""
+"""A learning rate is unfinished if its mean loss is more than this many times the mean loss at the chosen rate."""
 
 Statistic = Callable[[list[np.ndarray]], np.ndarray]
 
@@ -38,7 +39,7 @@ class Losses:
         self.outcomes, self.rate = outcomes, rate
 
     def __call__(self, name: str, correlation: float, task: int | None = None) -> np.ndarray:
-        """Every run's loss, the mean of its tasks or of one, in the order of the seeds; NaN for runs that diverged."""
+        """Return every run's loss, in the order of the seeds: the mean over tasks, or that of ``task``; NaN for diverged runs."""
         outcome = self.outcomes[name]
         p = outcome.sweep.correlations.index(correlation)
         return outcome.losses(p, self._rate_index(outcome, p), task)
@@ -47,7 +48,7 @@ class Losses:
         return outcome.chosen_rate(p) if self.rate is None else outcome.sweep.rates.index(self.rate)
 
     def learned(self) -> bool:
-        """True where all models, at all correlations, have come to rest, and near what they reach at the chosen rates."""
+        """Return whether all models have converged at all correlations, with losses near those at the chosen rates."""
         return all(
             at_rest(outcome.curve_EPLR[:, p, self._rate_index(outcome, p)]) and self._near(outcome, p)
             for outcome in self.outcomes.values()
@@ -60,7 +61,7 @@ class Losses:
 
 
 class Finding(NamedTuple):
-    """One comparison: its value and 95 % interval, the bounds that it must keep, and whether it does (None: cannot tell)."""
+    """A comparison: its value and 95 % interval, its bounds, and whether it lies within them (None: cannot tell)."""
 
     text: str
     value: float
@@ -80,7 +81,7 @@ class Evidence:
 
     @property
     def holds(self) -> bool | None:
-        """True when every finding does, False when one speaks against it, None when some cannot tell."""
+        """True if every finding holds, False if a finding does not hold, None if some findings are undecided."""
         if any(finding.holds is False for finding in self.findings):
             return False
         return None if any(finding.holds is None for finding in self.findings) else True
@@ -99,7 +100,7 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """Reproduced, not reproduced, cannot tell, or depends on the learning rate."""
+        """The verdict: reproduced, not reproduced, cannot tell, or depends on the learning rate."""
         first, rest = self.evidence[0], self.evidence[1:]
         if first.holds is not None and any(other.learned and other.holds is (not first.holds) for other in rest):
             return "depends on the learning rate"
@@ -107,7 +108,7 @@ class Claim:
 
     @property
     def where(self) -> str:
-        """The settings in which it holds, in which not, and in which the runs cannot tell."""
+        """The settings in which the claim holds, in which it does not hold, and in which it is undecided."""
         parts = []
         for holds, word in ((True, "holds"), (False, "does not hold"), (None, "undecided")):
             names = [evidence.setting for evidence in self.evidence if evidence.holds is holds]
@@ -119,9 +120,10 @@ class Claim:
 def compared(
     text: str, statistic: Statistic, samples: Sequence[np.ndarray], bounds: tuple[float, float], comparisons: int = 1
 ) -> Finding:
-    """A statistic of paired samples held against bounds.
+    """Compare a statistic of paired samples with bounds.
 
-    ``statistic`` takes arrays (draws, runs) and gives one number a draw; ``comparisons`` is how many the claim makes.
+    ``statistic`` takes arrays (draws, runs) and gives a number for each draw. ``comparisons`` is the number of comparisons of the
+    claim.
     """
     together = np.stack(samples)
     together = together[:, np.isfinite(together).all(axis=0)]
@@ -142,22 +144,22 @@ def compared(
 
 
 def larger(text: str, first_R: np.ndarray, second_R: np.ndarray, comparisons: int = 1) -> Finding:
-    """The mean of the first is larger: difference above zero."""
+    """Test whether the mean of the first sample is larger: the difference is above zero."""
     return compared(text, lambda s: s[0].mean(axis=1) - s[1].mean(axis=1), [first_R, second_R], (0.0, math.inf), comparisons)
 
 
 def ratio(text: str, first_R: np.ndarray, second_R: np.ndarray, bounds: tuple[float, float], comparisons: int = 1) -> Finding:
-    """The ratio of means lies within bounds."""
+    """Test whether the ratio of means lies within bounds."""
     return compared(text, lambda s: s[0].mean(axis=1) / s[1].mean(axis=1), [first_R, second_R], bounds, comparisons)
 
 
 def spread(text: str, first_R: np.ndarray, second_R: np.ndarray, bounds: tuple[float, float], comparisons: int = 1) -> Finding:
-    """The ratio of standard deviations lies within bounds."""
+    """Test whether the ratio of standard deviations lies within bounds."""
     return compared(text, lambda s: s[0].std(axis=1, ddof=1) / s[1].std(axis=1, ddof=1), [first_R, second_R], bounds, comparisons)
 
 
 def settings(outcomes: Mapping[str, Outcome]) -> list[tuple[str, Losses]]:
-    """The chosen rates first, then each common rate, but for one that is chosen everywhere."""
+    """List the settings: the chosen rates first, then each common rate, unless it is the chosen rate everywhere."""
     rates = outcomes["mmoe"].sweep.rates
     chosen = {
         outcome.sweep.rates[outcome.chosen_rate(p)] for outcome in outcomes.values() for p in range(len(outcome.sweep.correlations))
@@ -173,18 +175,18 @@ def settings(outcomes: Mapping[str, Outcome]) -> list[tuple[str, Losses]]:
 
 
 def named(setting: str, learned: bool) -> str:
-    """The name of a setting on the page; losses that have not come to rest are marked."""
+    """Return the name of a setting on the page; a setting whose losses have not converged is marked."""
     return setting if learned else f"{setting} (unfinished)"
 
 
 def at_rest(curve_ER: np.ndarray) -> bool:
-    """True where the mean training loss of some runs hardly fell over the last sixth of the epochs."""
+    """Return whether the mean training loss of the runs has converged: it hardly fell over the last sixth of the epochs."""
     curve_E, sixth = np.nanmean(curve_ER, axis=-1), -(-len(curve_ER) // 6)
     return bool(len(curve_E) > sixth and curve_E[-1] >= (1 - FALLING) * curve_E[-1 - sixth])
 
 
 def claim_record(claim: Claim) -> study.Claim:
-    """A claim for ``results.json``."""
+    """Convert a claim to a record of ``results.json``."""
     evidence = [
         study.Evidence(
             setting=setting.setting,

@@ -1,6 +1,6 @@
-"""The claims of sections 3 and 5 of the MMoE paper (Ma et al. 2018) that numbers can test, in our own words.
+"""This module lists the claims of sections 3 and 5 of the MMoE paper (Ma et al. 2018) that numbers can test, in our own words.
 
-:data:`STATEMENTS` holds them as data: a statement, the words for how it is tested, and the function that compares the losses.
+:data:`STATEMENTS` holds them as data: a statement, a description of its test, and the function that compares the losses.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from manygate.studies.claims import Claim, Evidence, Finding, Losses, at_rest, c
 from manygate.studies.sweep import Outcome
 
 ALIKE = 0.1
-"""Means within this share of each other are nearly the same; beyond it they clearly differ."""
+"""Two means are nearly the same if they differ by at most this share; otherwise they clearly differ."""
 SMALLER = 0.5
-"""A gap of at most this share of another is far smaller."""
+"""A gap is far smaller than another if it is at most this share of it."""
 LARGER = 1.5
-"""A standard deviation of at least so many times another is far larger; within this factor they are about the same."""
+"""A standard deviation is far larger than another if it is at least this many times it; otherwise they are about the same."""
 LEAST = 0.05
-"""The quantile that stands for the lowest losses: the least of n runs alone would fall with n."""
+"""The quantile that represents the lowest losses: the minimum of n runs would fall with n."""
 NEAR, WIDE = (1 - ALIKE, 1 + ALIKE), (LARGER, math.inf)
 MODELS = ("shared_bottom", "omoe", "mmoe")
 MIXTURES = ("omoe", "mmoe")
@@ -31,7 +31,7 @@ Correlations = Sequence[float]
 
 
 class Statement(NamedTuple):
-    """What the paper states, in our words, and its test; ``{low}`` and ``{high}`` in ``test`` are the extreme correlations."""
+    """A statement of the paper, in our words, and its test; ``{low}`` and ``{high}`` in ``test`` are the extreme correlations."""
 
     key: str
     title: str
@@ -42,7 +42,7 @@ class Statement(NamedTuple):
 
 
 def claims(outcomes: Mapping[str, Outcome], figure_3: Outcome) -> list[Claim]:
-    """Every claim with its evidence."""
+    """Test all claims, and return them with their evidence."""
     correlations = sorted(outcomes["mmoe"].sweep.correlations)
     low, high = f"{correlations[0]:g}", f"{correlations[-1]:g}"
     losses_by_setting = settings(outcomes)
@@ -56,7 +56,7 @@ def claims(outcomes: Mapping[str, Outcome], figure_3: Outcome) -> list[Claim]:
 
 
 def _shared_bottom_falls(figure_3: Outcome) -> Claim:
-    """The claim of figure 3, which has runs of its own at one learning rate."""
+    """Test the claim of figure 3, which has separate runs at a single learning rate."""
     correlations = figure_3.sweep.correlations
     rested = all(at_rest(curve_ER) for curve_ER in figure_3.curve_EPLR[:, :, 0].swapaxes(0, 1))
     return Claim(
@@ -72,7 +72,7 @@ def _shared_bottom_falls(figure_3: Outcome) -> Claim:
 
 
 def _trend(correlations: Sequence[float], loss_PR: np.ndarray) -> list[Finding]:
-    """Slope of loss on correlation, and the ends."""
+    """Test the slope of loss on correlation, and the difference between the ends."""
     centred_P = np.array(correlations) - np.mean(correlations)
     weight_P = centred_P / (centred_P**2).sum()
 

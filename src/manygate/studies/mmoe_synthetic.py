@@ -1,9 +1,9 @@
-"""Sections 3 and 5 of Ma et al., "Modeling Task Relationships in Multi-task Learning with MMoE", KDD 2018, made anew.
+"""This module reproduces sections 3 and 5 of Ma et al., "Modeling Task Relationships in Multi-task Learning with MMoE", KDD 2018.
 
-What the paper leaves open is chosen here: c = 1, five sines with alpha = 1..5 and beta = i pi / 4, noise of variance 0.01, fresh
-rows without end in batches of 64, 3,000 steps, Adam's default moments, Glorot-uniform weights. A run's final loss is its mean
-squared error after the last step on 4,000 rows of its own that no training saw, a mean over its tasks, which are symmetric. The
-learning rate is chosen from the paper's grid for each model and correlation by mean loss on 1,000 other rows.
+We choose what the paper leaves open: c = 1, five sines with alpha = 1..5 and beta = i pi / 4, noise of variance 0.01, an unlimited
+stream of new rows in batches of 64, 3,000 steps, Adam's default moments, Glorot-uniform weights. A run's final loss is its mean
+squared error after the last step, over its tasks, which are symmetric. It is measured on 4,000 rows of the run that training does
+not use. The learning rate is chosen from the paper's grid for each model and correlation, by mean loss on 1,000 other rows.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ RATES = (1e-4, 1e-3, 1e-2)
 COMPARED = ("shared_bottom", "omoe", "mmoe")
 PAPERS_OWN = {"shared_bottom": {"bottom_hidden": 113}, "omoe": {}, "mmoe": {}}
 BUDGET = 14_818
-"""Parameters of the paper's MMoE; schemes beyond the paper get as many, within 2 %."""
+"""The number of parameters of the paper's MMoE; schemes beyond the paper have as many, within 2 %."""
 FIGURE_2 = tuple(round(0.1 * i, 1) for i in range(11))
 FIGURE_3 = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 MANY_TASKS = 4
@@ -51,7 +51,7 @@ PEARSON = 3  # purpose of a stream, beside those of manygate.studies.stream
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything the study trains."""
+    """The numbers of runs and trials of the study."""
 
     protocol: Protocol
     runs: int
@@ -61,7 +61,7 @@ class Plan:
     trial_rows: int = 10_000
 
     def sweeps(self) -> dict[str, list[Sweep]]:
-        """Every sweep: figure 3, figures 4 and 5, the schemes beyond the paper, four tasks."""
+        """List all sweeps: figure 3, figures 4 and 5, the schemes beyond the paper, four tasks."""
         sixteen = {"architecture": "shared_bottom", "bottom_hidden": 16}
         return {
             "figure 3": [Sweep("figure-3", "shared_bottom", sixteen, FIGURE_3, (1e-3,), self.runs)],
@@ -89,9 +89,9 @@ QUICK = Plan(Protocol(Tasks(), steps=1_000), 20, 5, ("cross_stitch", "ple"))
 
 
 def reproduce(out: Path, plan: Plan, progress: Progress, overwrite: bool = False, command: str = "") -> StudyResults:
-    """Run the study into a folder, or go on with the one that is there; returns what ``results.json`` holds.
+    """Run the study in a folder, or continue the study that the folder holds; return the content of ``results.json``.
 
-    Raises :class:`InputError` when the folder holds something else.
+    Raises :class:`InputError` if the folder holds something else.
     """
     from manygate.studies.page import write_page
 
@@ -122,13 +122,13 @@ def reproduce(out: Path, plan: Plan, progress: Progress, overwrite: bool = False
 
 
 def _plan(plan: Plan) -> StudyPlan:
-    """All that decides the results, for ``plan.json`` and ``results.json``."""
+    """Return all settings that determine the results, for ``plan.json`` and ``results.json``."""
     sweeps = {kind: [asdict(one) for one in group] for kind, group in plan.sweeps().items()}
     return StudyPlan.model_validate({**asdict(plan), "sweeps": sweeps})
 
 
 def _open(out: Path, plan: Plan, overwrite: bool) -> None:
-    """Make the folder, or see that what is there is the same study."""
+    """Create the folder, or check that it holds the same study."""
     note, wanted = out / "plan.json", to_json(_plan(plan).to_tree())
     overwritten = overwrite and _is_plan(note)
     if overwritten:
@@ -154,7 +154,7 @@ def _open(out: Path, plan: Plan, overwrite: bool) -> None:
 
 
 def _is_plan(note: Path) -> bool:
-    """Whether a file is the plan of a study."""
+    """Return whether a file is the plan of a study."""
     try:
         found = read_json(note) if note.is_file() else None
     except ValueError:
@@ -163,7 +163,7 @@ def _is_plan(note: Path) -> bool:
 
 
 def figure_2(plan: Plan) -> list[LabelCorrelation]:
-    """Label correlation against cosine: simulated in trials, as the paper does, and in closed form."""
+    """Compute the label correlation for each cosine: simulated in trials, as in the paper, and in closed form."""
     tasks, points = plan.protocol.tasks, []
     value_PT = np.empty((len(FIGURE_2), plan.trials))
     for trial in range(plan.trials):
@@ -192,7 +192,7 @@ def figure_2(plan: Plan) -> list[LabelCorrelation]:
 
 
 def _pearson_claim(points: Sequence[LabelCorrelation], trials: int) -> Claim:
-    """Figure 2's sentence; how far the trials lie from the closed form is on the page, and a test."""
+    """Test the claim of figure 2; the page shows the distance of the trials from the closed form, and a unit test checks it."""
     findings = []
     for point in (one for one in points if one.cosine > 0):
         half = t_quantile(trials - 1) * point.sd / trials**0.5
@@ -214,7 +214,7 @@ def _pearson_claim(points: Sequence[LabelCorrelation], trials: int) -> Claim:
 
 
 def summary(outcome: Outcome) -> SweepResult:
-    """A sweep for ``results.json``: every run's final loss, and the mean curves."""
+    """Summarise a sweep for ``results.json``: every run's final loss, and the mean curves."""
     sweep = outcome.sweep
     cells = [_cell(outcome, p, place) for p in range(len(sweep.correlations)) for place in range(len(sweep.rates))]
     return SweepResult(

@@ -1,4 +1,4 @@
-"""``results.json`` of the MMoE study as one self-contained HTML page."""
+"""This module renders ``results.json`` of the MMoE study as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ CHOICES = {
 
 
 def write_page(results: StudyResults, path: Path) -> None:
-    """Render to a file, which is either the whole new page or what was there before."""
+    """Render to a file; if writing fails, the old file stays unchanged."""
     write_text(path, render(results))
 
 
 def render(results: StudyResults) -> str:
-    """The page; the same results give the same text."""
+    """Render the page; the same results give the same text."""
     pages = environment().overlay()
     pages.filters = {**pages.filters, "number": _number}
     parts = {
@@ -56,7 +56,7 @@ def render(results: StudyResults) -> str:
 
 
 def headline(results: StudyResults) -> str:
-    """What came of it, in a sentence."""
+    """Write a sentence with the number of claims for each verdict."""
     found = [claim.verdict for claim in results.claims]
     words = {"depends on the learning rate": "depending on the learning rate", "cannot tell": "undecided"}
     others = [verdict for verdict in dict.fromkeys(found) if verdict != "reproduced"]
@@ -65,7 +65,7 @@ def headline(results: StudyResults) -> str:
 
 
 def _style(architecture: str) -> int:
-    """A scheme's place in the palette, the same as in other reports where it has a fixed one."""
+    """Return a scheme's index in the palette; well-known schemes have the same index in all reports."""
     if architecture in STYLES:
         return STYLES[architecture]
     return len(STYLES) + [name for name in ARCHITECTURES if name not in STYLES].index(architecture)
@@ -81,7 +81,7 @@ def _chosen(sweep: SweepResult, correlation: float) -> Cell:
 
 
 def _edge(results: StudyResults) -> float | None:
-    """The end of the grid of learning rates, where all three models chose it at every correlation."""
+    """Return the end of the grid of learning rates that all three models chose at every correlation; None if there is none."""
     compared = results.sweeps["compared"]
     rates = [cell.rate for cell in compared[0].cells]
     chosen = {rate for one in compared for rate in one.chosen_rate.values()}
@@ -145,7 +145,7 @@ def _spots(key: str, title: str, sweeps: Sequence[SweepResult], p: float) -> Mar
 
 
 def _beyond(results: StudyResults) -> View:
-    """The paper's three and the others, at the rates chosen for each."""
+    """Prepare the paper's three schemes and the others, each at its chosen learning rate."""
     sweeps = [*results.sweeps["compared"], *results.sweeps["beyond"]]
     panels = [
         {"correlation": p, "chart": _spots(f"beyond-{place}", f"Final loss of every scheme at correlation {p:g}", sweeps, p)}
@@ -169,7 +169,7 @@ def _many(results: StudyResults) -> View:
 
 
 def _number(value: float | None, digits: int = 3) -> str:
-    """A number for the page; a dash where there is none."""
+    """Format a number for the page; a dash if it is missing."""
     if value is None:
         return "–"
     return f"{value:.{digits}g}".replace("-", "−")

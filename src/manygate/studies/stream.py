@@ -1,7 +1,7 @@
-"""Synthetic tasks as endless fresh rows: every replica its own vectors, inputs, noise and correlation.
+"""This module draws an unlimited stream of new rows of synthetic tasks, with vectors, inputs, noise and correlation by replica.
 
-A run has a seed, a correlation and a learning rate. Runs of one seed share their inputs, noise and directions, whatever their
-correlation, learning rate or network, so that differences between them are differences of those alone (common random numbers).
+A run has a seed, a correlation and a learning rate. All runs with the same seed share their inputs, noise and directions. So their
+differences come only from the correlation, the learning rate or the network (common random numbers).
 
 Shape suffixes: R runs, S seeds, P correlations, L learning rates with R = S P L, N rows, B batch, D inputs, K tasks.
 """
@@ -29,10 +29,10 @@ STEPS_AT_ONCE = 25
 
 
 class Stream:
-    """Fresh training rows for S x P x L runs: seeds outermost, learning rates innermost.
+    """New training rows for S x P x L runs: seeds outermost, learning rates innermost.
 
-    A :class:`manygate.data.batches.Source`. A row's number is its place in a run's endless stream, so that a run that was stopped
-    goes on with the rows that it would have had.
+    It is a :class:`manygate.data.batches.Source`. A row's number is its position in a run's unlimited stream, so that a stopped run
+    continues with the same rows as without the stop.
 
     >>> stream = Stream(Tasks(inputs=4), seeds=[0, 1], correlations=[0.5, 1.0], rates=3, batch=8, steps=10)
     >>> batch = stream.take(stream.order(0, 0)[:8])
@@ -70,11 +70,11 @@ class Stream:
         return Problem.unscaled(inputs, [Task(name=f"y{k + 1}", kind="regression") for k in range(self.tasks.tasks)])
 
     def order(self, seed: int, epoch: int) -> Tensor:
-        """The rows of an epoch, which come in the order in which they are drawn."""
+        """Return the numbers of an epoch's rows, in the order in which they are drawn."""
         return torch.arange(epoch * len(self), (epoch + 1) * len(self))
 
     def take(self, row_B: Tensor) -> Batch:
-        """The batch of some rows; its numbers are overwritten when the next block of rows is drawn."""
+        """Return the batch of the given rows; its memory is overwritten when the next block of rows is drawn."""
         block, start = divmod(int(row_B[0]), self.batch * STEPS_AT_ONCE)
         if block != self._at:
             rows = self.batch * STEPS_AT_ONCE
@@ -85,11 +85,11 @@ class Stream:
         return self._as_batch(x_SND[:, start : start + len(row_B)], y_RNK[:, start : start + len(row_B)])
 
     def _room(self, rows: int) -> Tensor:
-        """Memory for the inputs of some rows and, behind them, their noise."""
+        """Allocate memory for the inputs of ``rows`` rows, followed by their noise."""
         return torch.empty(len(self.seeds), rows * (self.tasks.inputs + self.tasks.tasks))
 
     def draw(self, rows: int, purpose: int, part: int = 0, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Inputs x_SND and labels y_RNK; the inputs lie in the ``memory`` if given."""
+        """Draw inputs x_SND and labels y_RNK; the inputs are stored in ``memory`` if it is given."""
         drawn_SX = self._room(rows) if memory is None else memory
         seeds, tasks, threads = self.seeds, self.tasks.tasks, torch.get_num_threads()
 
@@ -119,7 +119,7 @@ class Stream:
 
 
 class HeldOut:
-    """Rows of the same runs that no training sees; ``part`` tells validation (0) from test (1)."""
+    """Rows of the same runs that training does not use; ``part`` is 0 for validation and 1 for test."""
 
     def __init__(self, stream: Stream, rows: int, part: int):
         self.stream, self.rows, self.part = stream, rows, part
@@ -129,12 +129,12 @@ class HeldOut:
         return self.rows
 
     def slices(self, size: int) -> Iterator[Batch]:
-        """All rows, ``size`` at a time."""
+        """Yield all rows, ``size`` at a time."""
         for start in range(0, self.rows, size):
             stop = start + size
             yield self.stream._as_batch(self.x_SND[:, start:stop], self.y_RNK[:, start:stop])
 
     def squared_error(self, prediction_RNK: np.ndarray) -> np.ndarray:
-        """Mean squared error of every run and task, (R, K)."""
+        """Compute the mean squared error of every run and task, (R, K)."""
         difference = prediction_RNK.astype(np.float64) - self.y_RNK.numpy()
         return np.asarray((difference**2).mean(axis=1))

@@ -1,4 +1,4 @@
-"""The charts of an inspection, each an SVG element in the report's style."""
+"""This module draws the charts of an inspection as SVG elements in the report's style."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_NUMBERS = 16
-"""Experts whose numbers are written one by one under a chart."""
+"""With more experts than this, only some of their numbers are written under a chart."""
 
 
 class Use(NamedTuple):
-    """One expert in one task's gate: mean and sd of its weight; ``own`` where no other task's gate sees it; unseen: None."""
+    """An expert in a task's gate: mean and sd of its weight.
+
+    ``mean`` is None if the gate does not see the expert. ``own`` is true if no other task's gate sees it.
+    """
 
     mean: float | None
     sd: float
@@ -24,7 +27,7 @@ class Use(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One expert's mean weight, epoch by epoch."""
+    """An expert's mean weight, epoch by epoch."""
 
     name: str
     style: int
@@ -32,7 +35,7 @@ class Line(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """One feature's importance and its standard error."""
+    """A feature's importance and its standard error."""
 
     name: str
     value: float
@@ -40,7 +43,7 @@ class Bar(NamedTuple):
 
 
 def utilisation(key: str, title: str, uses: Sequence[Use], even: float, top: float) -> str:
-    """PLE's figure for one task: mean weight of each expert as a bar, its standard deviation over rows as a line."""
+    """Draw PLE's figure for a task: mean weight of each expert as a bar, its standard deviation over rows as a line."""
     with Canvas(height=178, left=44, right=10, top=10, bottom=36) as canvas:
         axes = canvas.axes
         axes.grid(axis="y")
@@ -62,7 +65,7 @@ def utilisation(key: str, title: str, uses: Sequence[Use], even: float, top: flo
 
 
 def over_time(key: str, title: str, lines: Sequence[Line], epochs: Sequence[int]) -> str:
-    """Mean weight of each expert by epoch, the experts named at the right."""
+    """Draw the mean weight of each expert by epoch, with the numbers of the experts at the right."""
     with Canvas(height=196, left=44, right=34, top=10, bottom=38) as canvas:
         axes = canvas.axes
         axes.grid(axis="y")
@@ -85,7 +88,7 @@ def over_time(key: str, title: str, lines: Sequence[Line], epochs: Sequence[int]
 
 
 def _ends(axes: Axes, lines: Sequence[Line], top: float) -> None:
-    """The experts' numbers at the ends of their lines, clear of each other; none where they are too many."""
+    """Write the experts' numbers at the ends of their lines, without overlap; write none if there are too many."""
     if len(lines) > MOST_NUMBERS:
         return
     gap, place = top / 13, -1.0
@@ -114,7 +117,7 @@ def _ends(axes: Axes, lines: Sequence[Line], top: float) -> None:
 
 
 def importance(key: str, title: str, metric: str, bars: Sequence[Bar]) -> str:
-    """What the metric loses when a feature is permuted, with two standard errors to each side, one row a feature."""
+    """Draw the drop of the metric when a feature is permuted, with two standard errors to each side, a feature in each row."""
     names = [label(bar.name, 18) for bar in bars]
     left = min(150, 16 + 6.9 * max(map(len, names)))
     with Canvas(height=52 + 21 * len(bars), left=left, right=62, top=8, bottom=40) as canvas:
@@ -142,7 +145,7 @@ def importance(key: str, title: str, metric: str, bars: Sequence[Bar]) -> str:
 
 
 def spectra(key: str, title: str, lines: Sequence[tuple[str, int, Sequence[float]]]) -> str:
-    """Singular values of each table over the largest, by their place."""
+    """Draw the singular values of each table, divided by the largest, in descending order."""
     with Canvas(height=230, left=48, right=12, bottom=40) as canvas:
         axes = canvas.axes
         axes.grid(axis="y")
@@ -161,7 +164,7 @@ def spectra(key: str, title: str, lines: Sequence[tuple[str, int, Sequence[float
 
 
 def _numbered(axes: Axes, count: int) -> None:
-    """Experts are counted from 1; with many only some are named."""
+    """Number the experts from 1; if there are many, only some get a tick."""
     step = 1 if count <= MOST_NUMBERS else -(-count // MOST_NUMBERS)
     axes.set_xticks(range(0, count, step), [str(place + 1) for place in range(0, count, step)])
 

@@ -1,4 +1,4 @@
-"""``inspection.json`` as one self-contained HTML page, and the short forms for notebooks and the run's own report."""
+"""This module renders ``inspection.json`` as a self-contained HTML page, and as short forms for notebooks and the run's report."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["html_alarms", "render", "summary", "write_page"]
 
 
 def write_page(document: Inspection, path: Path) -> None:
-    """Render to a file, which is either the whole new page or what was there before."""
+    """Render to a file; if writing fails, the old file stays unchanged."""
     write_text(path, render(document))
 
 
 def render(document: Inspection) -> str:
-    """The page; the same document gives the same text."""
+    """Render the page; the same document gives the same text."""
     parts = {
         "document": document,
         "headline": summary(document),
@@ -53,7 +53,7 @@ def render(document: Inspection) -> str:
 
 
 def html_alarms(document: Inspection) -> str:
-    """What was found and the alarms, as a fragment of HTML, for a notebook."""
+    """Render the summary and the alarms as a fragment of HTML, for a notebook."""
     source = (
         "<div><p><strong>{{ headline }}</strong></p>{% if alarms %}<ul>{% for alarm in alarms %}"
         "<li><strong>{{ alarm.title }}</strong> ({{ alarm.severity }}). {{ alarm.message }} {{ alarm.advice }}</li>"

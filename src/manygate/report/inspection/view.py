@@ -1,4 +1,4 @@
-"""The document as the page shows it: every section's charts and tables, ready to be written out by the template."""
+"""This module prepares the charts and tables of every section of the page, as the template prints them."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from manygate.results.inspection import (
 )
 
 View = dict[str, object]
-"""What a template shows, by name."""
+"""The values that a template prints, by name."""
 OfReplica = TypeVar("OfReplica", Seen, SeenGates, SeenLayer, SeenExperts, SegmentGate, EmbeddingSpectrum)
 FEATURES = 15
-"""Features shown in a chart of importance."""
+"""The largest number of features in a chart of importance."""
 TABLES = 8
-"""Tables shown in a chart of spectra."""
+"""The largest number of tables in a chart of spectra."""
 
 
 def alarms_only(document: Inspection) -> list[Alarm]:
-    """The alarms without the notes."""
+    """List the alarms without the notes."""
     return [alarm for alarm in document.alarms if alarm.severity != "note"]
 
 
 def summary(document: Inspection) -> str:
-    """What was found, in a sentence."""
+    """Write a sentence about the alarms."""
     found, name = alarms_only(document), document.architecture
     if not found:
         few = any(alarm.kind == "few_rows" for alarm in document.alarms)
@@ -52,7 +52,7 @@ def summary(document: Inspection) -> str:
 
 
 def facts(document: Inspection) -> list[str]:
-    """What was looked at."""
+    """List the architecture, the log, and the numbers of rows and replicas that were inspected."""
     log, total = (document.log, document.rows_of_log) if isinstance(document, InspectionDocument) else ("", document.rows)
     replicas, rows = document.replicas, document.rows
     seen = text.count_of(rows, "row") if rows == total else f"{rows:,} of {total:,} rows, spread evenly"
@@ -62,7 +62,7 @@ def facts(document: Inspection) -> list[str]:
 
 
 def looked_for(document: Inspection) -> str:
-    """The faults that the measured parts could have shown, in words; none where there are too few rows."""
+    """Write the faults that the measured parts can show; nothing if there are too few rows."""
     if any(alarm.kind == "few_rows" for alarm in document.alarms):
         return ""
     names = {
@@ -77,7 +77,7 @@ def looked_for(document: Inspection) -> str:
 
 
 def likeness(document: Inspection) -> list[View]:
-    """For each level of the first replica, linear CKA of each pair of experts as a heat map, cosine below."""
+    """Prepare, for each level of the first replica, a heat map of the linear CKA of each pair of experts, with the cosine below."""
     sections: list[View] = []
     for entry in first_replica(document.experts):
         rows = [
@@ -99,7 +99,7 @@ def likeness(document: Inspection) -> list[View]:
 
 
 def units(document: Inspection) -> list[View]:
-    """For each hidden layer of the first replica, each network's dead units and zeros; and the worst of any replica."""
+    """Prepare, for each hidden layer of the first replica, each network's dead units and zeros, and the worst over all replicas."""
     layers = document.dead.layers if document.dead else []
     rows: list[View] = []
     for entry in first_replica(layers):
@@ -124,7 +124,7 @@ def units(document: Inspection) -> list[View]:
 
 
 def conflict(document: Inspection) -> View | None:
-    """Pairs of tasks by layers: mean cosine of the gradients and the share of batches in which it is negative."""
+    """Prepare pairs of tasks by layers: mean cosine of the gradients and the share of batches with a negative cosine."""
     found = document.conflict
     if not found:
         return None
@@ -151,7 +151,7 @@ def _signed(one: Conflict | None, top: float) -> View:
 
 
 def affinity(document: Inspection) -> View | None:
-    """Task by task: what a step for the row's task does to the loss of the column's."""
+    """Prepare tasks by tasks: how a step for the task of the row changes the loss of the task of the column."""
     found = document.affinity
     if not found:
         return None
@@ -174,7 +174,7 @@ def _effect(one: Affinity | None, own: bool, top: float) -> View:
 
 
 def importance(document: Inspection) -> list[View]:
-    """For each task, the features that its metric needs most."""
+    """Draw, for each task, the features with the largest importance."""
     panels: list[View] = []
     for place, entry in enumerate(document.importance or []):
         bars = [charts.Bar(f.feature, f.drop, f.se or 0.0) for f in entry.features if f.drop is not None]
@@ -195,7 +195,7 @@ def importance(document: Inspection) -> list[View]:
 
 
 def embeddings(document: Inspection) -> View | None:
-    """Spectra of the first replica's tables that use least of their dimensions, and the effective rank of every table."""
+    """Draw the spectra of the first replica's tables with the lowest rank shares, and list the effective rank of every table."""
     found = document.embeddings
     if not found:
         return None
@@ -226,7 +226,7 @@ def embeddings(document: Inspection) -> View | None:
 
 
 def noise(document: Inspection) -> list[View]:
-    """Each task's main metric beside chance."""
+    """Prepare each task's main metric and its value at chance."""
     said = {"better": "better than chance", "noise": "no better than chance", "too few rows": "too few rows to tell"}
     kinds = {"better": "helps", "noise": "hurts", "too few rows": "unsure"}
     return [
@@ -245,5 +245,5 @@ def noise(document: Inspection) -> list[View]:
 
 
 def first_replica(entries: Sequence[OfReplica] | None) -> list[OfReplica]:
-    """The records of the first replica."""
+    """List the records of the first replica."""
     return [entry for entry in entries or [] if entry.replica == 0]

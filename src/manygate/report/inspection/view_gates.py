@@ -1,4 +1,4 @@
-"""The gates as the page shows them: PLE's figure, entropy, segments, training."""
+"""This module prepares the sections about gates: PLE's figure, entropy, segments, training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from manygate.results.inspection import GateUse, Inspection, InspectionDocument,
 
 
 def utilisation(document: Inspection, replica: int = 0) -> list[View]:
-    """PLE's figure for one replica: for each level a chart a task, all of one scale, and what stands out."""
+    """Prepare PLE's figure for a replica: for each level, a chart for each task, all with the same scale, and a sentence."""
     sections = []
     own = [entry for entry in document.gates or [] if entry.replica == replica]
     for place, entry in enumerate(own):
@@ -42,7 +42,7 @@ def _told(use: GateUse) -> str:
 
 
 def _apart(entry: SeenGates) -> str:
-    """Which tasks use the experts most and least alike."""
+    """Write which tasks have the most and the least similar gates."""
     pairs = sorted(entry.distances, key=lambda pair: pair.of_means)
     if not pairs:
         return ""
@@ -53,7 +53,7 @@ def _apart(entry: SeenGates) -> str:
 
 
 def gate_table(document: Inspection) -> list[View]:
-    """For each level and task, entropy and polarisation of the first replica, and their range over replicas."""
+    """Prepare, for each level and task, entropy and polarisation of the first replica, and their range over replicas."""
     rows: dict[tuple[str, str], list[GateUse]] = {}
     for entry in document.gates or []:
         for use in entry.tasks:
@@ -73,14 +73,14 @@ def gate_table(document: Inspection) -> list[View]:
 
 
 def _spread(values: list[float | None], say: Callable[[float | None], str]) -> tuple[str, str]:
-    """The first value and, of several, the least and the most."""
+    """Format the first value and, if the values differ, the smallest and the largest."""
     known = sorted(value for value in values if value is not None)
     ends = [say(value) for value in (known[:1] + known[-1:])]
     return say(values[0]), " to ".join(ends) if len(set(ends)) > 1 else ""
 
 
 def segments(document: Inspection) -> View | None:
-    """The first replica's gates by segment: a heat map for each level and task."""
+    """Prepare the first replica's gates by segment: a heat map for each level and task."""
     found = document.segments
     if not found or not found.gates:
         return None
@@ -101,13 +101,13 @@ def segments(document: Inspection) -> View | None:
 
 
 def _heat_row(entry: SegmentGate, top: float) -> list[View]:
-    """The experts that the gate sees."""
+    """Prepare a cell for each expert that the gate sees."""
     heats = [(entry.mean[e], 0.02 + 0.9 * entry.mean[e] / top) for e in entry.sees]
     return [{"text": f"{mean:.2f}", "heat": f"{heat:.3f}", "deep": heat > 0.55} for mean, heat in heats]
 
 
 def over_time(document: Inspection) -> list[View]:
-    """Mean weight of each expert by epoch, for each level and task."""
+    """Draw the mean weight of each expert by epoch, for each level and task."""
     history = document.history if isinstance(document, InspectionDocument) else None
     epochs = [entry for entry in history or [] if entry.gates]
     levels = list(dict.fromkeys(entry.level for entry in document.gates or []))
