@@ -38,7 +38,7 @@ def ranker(log, trainer, settings, request) -> mg.Ranker:
     """Trained a little, as a Ranker: two replicas."""
     training = trainer(log, settings(replicas=2, epochs=2, architecture=request.param))
     training.fit()
-    found = mg.Ranker(**training.config.model_dump(exclude={"architectures", "weightings", "weight_sweep"}))
+    found = mg.Ranker(architecture=request.param)
     found._predictor = Predictor(training.model, log.encoder)
     return found
 
