@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from manygate.architecture import Architecture, Inputs
-from manygate.architecture.base import Pick, gate_settings, gated, of_several
+from manygate.architecture.base import Pick, gate_settings, mixture_settings, of_several
 from manygate.config import ModelConfig
 from manygate.layers.gate import Gates, GateSettings
+from manygate.layers.mixture import MixtureSettings
 from manygate.layers.tower import Towers
 
 
@@ -91,7 +92,8 @@ def test_settings_of_a_run_become_arguments_of_a_scheme():
     settings = GateSettings(
         kind="topk", k=3, temperature=2.0, bias=True, dropout=0.25, importance_weight=0.1, load_weight=0.1, entropy_weight=0.0
     )
-    assert gated(Inputs(9, (2, 5)), config) == {"gate": settings, "gate_columns": (2, 5), "dropout": 0.5, "norm": True}
+    expected = MixtureSettings(gate=settings, gate_columns=(2, 5), dropout=0.5, norm=True)
+    assert mixture_settings(Inputs(9, (2, 5)), config) == expected
 
 
 @pytest.mark.parametrize(

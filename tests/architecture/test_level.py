@@ -9,6 +9,7 @@ from manygate.architecture import PLE, Level
 from manygate.architecture.level import check_experts, check_levels, levels_of, mixtures, spread, wiring
 from manygate.config import ModelConfig
 from manygate.errors import InputError
+from manygate.layers.mixture import PLAIN
 from numpy_reading import rows
 
 
@@ -110,7 +111,7 @@ def test_a_gate_without_a_choice_reads_nothing():
 def test_the_first_level_reads_x_and_the_others_what_is_below_them():
     levels = [Level((1, 1), 1, (6, 4)), Level((1, 1), 1, (3,))]
     seen = [[*level.seen(), everything(level)] for level in levels]
-    first, second = mixtures(7, levels, seen, None, None, 0.0, False)
+    first, second = mixtures(7, levels, seen, PLAIN)
     assert first(rows(5, 7).float())[0].shape == (5, 3, 4)
     assert second(torch.zeros(5, 3, 4))[0].shape == (5, 3, 3)
 

@@ -62,7 +62,7 @@ def error(settings: dict, toy_inputs) -> InputError:
         ({"architecture": "tensor_factorization", "tucker_ranks": (4, 2)}, ["tucker_ranks", "three ranks", "[4, 2]"]),
         ({"architecture": "tensor_factorization", "tucker_ranks": (4, 0, 2)}, ["tucker_ranks", "0"]),
         ({"gate_features": "a,zz"}, ["gate_features", "'zz'"]),
-        ({"gate_features": "p"}, ["gate_features", "'p'", "bias features are not"]),
+        ({"gate_features": "p"}, ["gate_features", "'p'", "They cannot read bias features"]),
         ({"architecture": "stem", "lower_hidden": 8}, ["lower_hidden", "stem"]),
         ({"gate_features": "a", "lower_hidden": 8}, ["lower_hidden", "gate_features"]),
         ({"l2_alpha": -0.1, "architecture": "l2_constrained"}, ["l2_alpha", "greater than or equal to 0"]),

@@ -222,9 +222,9 @@ def test_models_that_diverged_are_named_by_replica(log, settings, monkeypatch) -
     (warning,) = (text for text in found.data.warnings if "diverged" in text)
     assert warning.startswith("mmoe: 1 model diverged (replica 1) and count")
     assert diverged({"a": trained, "b": trained})[1].startswith("b: 1 model")
-    two = SimpleNamespace(result={"diverged": [{"replica": 0, "step": 3}, {"replica": 2, "step": 5}]})
+    two = SimpleNamespace(result=SimpleNamespace(diverged=[SimpleNamespace(replica=0, step=3), SimpleNamespace(replica=2, step=5)]))
     assert diverged({"a": two})[0].startswith("a: 2 models diverged (replica 0, 2)")
-    assert diverged({"a": SimpleNamespace(result={"diverged": []})}) == []
+    assert diverged({"a": SimpleNamespace(result=SimpleNamespace(diverged=[]))}) == []
 
 
 def test_a_score_that_was_never_defined_is_nan_and_not_a_number_of_another_model(log, settings, monkeypatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import itertools
 import math
 import random
@@ -292,3 +293,19 @@ def test_an_error_of_the_function_comes_through_and_the_profiler_before_is_put_b
     finally:
         sys.setprofile(before)
     assert found is profile
+
+
+def test_callbacks_of_the_garbage_collector_are_no_part_of_the_function():
+    """A collector that runs at every allocation, with a callback that keeps state, as test tools have."""
+    runs = []
+    gc.callbacks.append(lambda phase, info: runs.append(phase))
+    thresholds = gc.get_threshold()
+    gc.set_threshold(1, 1, 1)
+    try:
+        with Watch() as watch:
+            torch.stack([torch.ones(2) * number for number in range(50)]).sum()
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.pop()
+    assert watch.problem == ""
+    assert gc.isenabled()

@@ -9,6 +9,7 @@ rather than too little: what is refused runs as it is, which is slower and never
 from __future__ import annotations
 
 import dis
+import gc
 import sys
 from collections.abc import Collection, Iterator, Mapping, Set
 from functools import cache
@@ -57,11 +58,15 @@ class Watch(TorchFunctionMode):
     def __enter__(self) -> Watch:
         super().__enter__()
         self.drawn, self.profile, self.outside = torch.get_rng_state(), sys.getprofile(), sys._getframe(1)
+        self.collects = gc.isenabled()
+        gc.disable()  # callbacks of the collector run in the middle of the function and are no part of it
         sys.setprofile(self._event)
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         sys.setprofile(self.profile)
+        if self.collects:
+            gc.enable()
         del self.outside
         super().__exit__(kind, error, trace)
         if kind is not None:
