@@ -21,18 +21,10 @@ CROSS_CUTTING = {
     "inspection/test_own_scheme_seen.py": "an inspection of a scheme of plain PyTorch layers",
     "objective/test_funnel_training.py": "a funnel from the loss to the checkpoint",
     "objective/weighting/test_errors.py": "errors of weightings before a run starts",
-    "report/test_browser.py": "pages in a real browser: they load nothing, fit the screen and report no error",
     "objective/weighting/test_every_weighting.py": "properties that hold for every weighting in a run",
+    "report/test_browser.py": "pages in a real browser: they load nothing, fit the screen and report no error",
 }
 """Test files of a room that belong to no single source, each with its subject."""
-
-ROOMS_TO_COME: tuple[str, ...] = ()
-"""Rooms that do not mirror their sources yet: none is left."""
-
-
-def room_of(path: Path) -> str:
-    """The room of a path relative to the sources or to the tests."""
-    return path.parts[0] if len(path.parts) > 1 else ""
 
 
 def untested(sources: Path, tests: Path) -> list[str]:
@@ -49,23 +41,18 @@ def without_a_source(sources: Path, tests: Path) -> list[str]:
 
 
 def test_every_source_has_a_test_file_of_its_name() -> None:
-    missing = [path for path in untested(SOURCES, TESTS) if room_of(Path(path)) not in ROOMS_TO_COME]
+    missing = untested(SOURCES, TESTS)
     assert not missing, f"write tests/ROOM/test_NAME.py for each of these sources: {missing}"
 
 
 def test_every_test_file_has_a_source_of_its_name_or_is_listed() -> None:
-    extra = [path for path in without_a_source(SOURCES, TESTS) if room_of(Path(path)) not in ROOMS_TO_COME]
-    unlisted = [path for path in extra if path not in CROSS_CUTTING]
+    unlisted = [path for path in without_a_source(SOURCES, TESTS) if path not in CROSS_CUTTING]
     assert not unlisted, f"rename these test files after their sources, or list them in CROSS_CUTTING: {unlisted}"
 
 
-def test_the_lists_have_no_line_too_many() -> None:
+def test_the_list_has_no_line_too_many() -> None:
     for path in CROSS_CUTTING:
         assert path in without_a_source(SOURCES, TESTS), f"{path} has a source of its name or is gone: take its line out"
-    unlisted = [path for path in without_a_source(SOURCES, TESTS) if path not in CROSS_CUTTING]
-    unfinished = {room_of(Path(path)) for path in [*untested(SOURCES, TESTS), *unlisted]}
-    for room in ROOMS_TO_COME:
-        assert room in unfinished, f"{room!r} mirrors its sources: take it out of ROOMS_TO_COME"
 
 
 @pytest.fixture
