@@ -111,5 +111,5 @@ def test_a_shared_layer_has_a_gradient(encoded, settings, scheme: Any) -> None:
     if scheme is Own:
         check_shared_layer(problem, config)
         return
-    with pytest.raises(InputError, match=r"Detached\.shared_layer names a module whose output has no gradient"):
+    with pytest.raises(InputError, match=r"Detached\.shared_layer returns a module whose output has no gradient"):
         check_shared_layer(problem, config)

@@ -16,10 +16,10 @@ from manygate.scoring.predictor import Predictor
 
 
 def evaluate_log(predictor: Predictor, log: Any, more: Mapping[str, Metric] | None = None) -> LogEvaluation:
-    """Every metric of every task on a log.
+    """Compute every metric of every task on a log.
 
-    ``more`` are metrics of the user's own, by name. With a fusion and a group column the report has ``fusion``, too: how the score
-    ranks the visits (:func:`manygate.scoring.fusion_search.judge_fusion`).
+    ``more`` holds metrics of the user by name. If there are a fusion and a group column, ``fusion`` of the report describes how the
+    score ranks the visits (:func:`manygate.scoring.fusion_search.judge_fusion`).
     """
     table = labelled_table(predictor.encoder, log)
     rows, fusion, replicas = encode_labelled(predictor.encoder, table), predictor.fusion, predictor.model.replicas

@@ -15,31 +15,31 @@ from manygate.schema import Task
 
 
 def measured(logit_RNT: np.ndarray, rows: Rows, problem: Problem) -> dict[str, paired.Measured]:
-    """The main metric of each task, to be compared with other models' on the same rows (:func:`gains`)."""
+    """Measure the main metric of each task. :func:`gains` compares it with another model on the same rows."""
     cluster_N = clusters(rows)
-    found = {}
+    by_task = {}
     for t, task in enumerate(problem.tasks):
         label_N, weight_N = problem.labelled(rows, t)
         score_RN = (
             logit_RNT[..., t] if task.kind == "binary" else problem.labels[task.name].decode(logit_RNT[..., t].astype(np.float64))
         )
-        found[task.name] = paired.measure_main(task.kind, label_N, score_RN, weight_N, cluster_N)
-    return found
+        by_task[task.name] = paired.measure_main(task.kind, label_N, score_RN, weight_N, cluster_N)
+    return by_task
 
 
 def clusters(rows: Rows) -> np.ndarray:
-    """Numbers of the rows that move together: of their groups, or each its own."""
+    """Return the number of each row's cluster of dependent rows, (N,): its group, or its own number without groups."""
     return np.arange(len(rows)) if rows.group_B is None else np.unique(rows.group_B, return_inverse=True)[1]
 
 
-def gains(one: dict[str, paired.Measured], other: dict[str, paired.Measured], tasks: Sequence[Task]) -> dict[str, MetricGain]:
-    """What each task gains over another model: {task: {metric, gain, ci95, verdict, sd_replicas, se_test}}.
+def gains(model: dict[str, paired.Measured], reference: dict[str, paired.Measured], tasks: Sequence[Task]) -> dict[str, MetricGain]:
+    """Return the gain of a model over a reference model, by task.
 
-    Replica r of one is paired with replica r of the other. Replicas differ in initial weights and dropout; all see the same
-    training rows in the same order. The interval takes in both kinds of chance, the seeds' and the test rows' (see
+    Replica r of the model is paired with replica r of the reference. Replicas differ in initial weights and dropout. All have the
+    same training rows in the same order. The interval covers the chance of the seeds and the chance of the test rows (see
     :func:`manygate.metrics.uncertainty.paired_gain`).
     """
-    found = {task.name: paired.gain(one[task.name], other[task.name]) for task in tasks}
+    paired_gains = {task.name: paired.gain(model[task.name], reference[task.name]) for task in tasks}
     metric_of = {task.name: metrics.MAIN_METRIC[task.kind] for task in tasks}
     return {
         task: MetricGain(
@@ -51,5 +51,5 @@ def gains(one: dict[str, paired.Measured], other: dict[str, paired.Measured], ta
             verdict=gain.verdict,
             reason=gain.reason,
         )
-        for task, gain in found.items()
+        for task, gain in paired_gains.items()
     }

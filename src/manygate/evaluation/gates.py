@@ -19,9 +19,9 @@ from manygate.scoring.predictor import Predictor
 
 @torch.no_grad()
 def gate_report(model: MultiTaskModel, split: Split) -> list[GateSummary]:
-    """Mean and standard deviation of each gate weight over the rows of the task's sample space, of the first replica.
+    """Return the mean and standard deviation of the first replica's gate weights, over the rows of each task's sample space.
 
-    Experts carry no names, so expert 3 of one replica has nothing to do with expert 3 of another, and replicas are not averaged.
+    Replicas are not averaged, because expert 3 of one replica does not correspond to expert 3 of another.
     """
     moments = GateMoments()
     for batch in split.slices(max(ROWS_AT_ONCE // len(model.members), 256)):
@@ -34,7 +34,10 @@ def gate_report(model: MultiTaskModel, split: Split) -> list[GateSummary]:
 
 
 def gate_table(predictor: Predictor, source: Any) -> pa.Table:
-    """Mean and standard deviation over rows of each gate weight: columns replica, level, task, expert, mean, sd."""
+    """Return the mean and standard deviation of each gate weight over all rows, as a table.
+
+    Its columns are replica, level, task, expert, mean and sd.
+    """
     model, encoder = predictor.model, predictor.encoder
     table = open_table(source, types=encoder.types)
     features = [feature.name for feature in encoder.schema.served_features]

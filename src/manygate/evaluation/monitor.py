@@ -1,4 +1,4 @@
-"""Monitor: what validation watches."""
+"""Monitor: the validation metrics after each epoch, and the scores for early stopping."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ from manygate.schema import Task
 
 
 class Watch(Protocol):
-    """What a training run asks after each epoch."""
+    """The interface that a training run calls after each epoch."""
 
     @property
     def split(self) -> Sliced:
-        """Rows to predict."""
+        """The validation rows."""
 
     def name(self, task: Task) -> str:
-        """The metric of a task."""
+        """Return the name of a task's metric."""
 
     def __call__(self, logit_RNT: np.ndarray, members: Sequence[Member]) -> tuple[np.ndarray, np.ndarray]:
-        """Metrics (R, T) and one score per member (M,), higher is better."""
+        """Return metrics (R, T) and a score for each member (M,). A higher score is better."""
 
 
 class Monitor:
-    """What validation watches: each task's main metric, and one score per member, higher is better.
+    """Computes each task's main validation metric, and a score for each member. A higher score is better.
 
-    ``watched`` is "mean" (the mean main metric of a member's tasks), a task, or TASK/METRIC. A model of one task watches its own
-    task's main metric, unless the task watched is its own.
+    ``monitored`` selects the score: "mean" (the mean main metric of a member's tasks), a task, or TASK/METRIC. If there is one
+    model per task, the score of another task's model is the main metric of its own task.
 
-    A model per task keeps the weights of its task's best epoch; a sharing scheme, watched by the mean, keeps those of one epoch for
-    all tasks. That is part of what sharing costs, and part of the gain or loss that a comparison shows.
+    A model of one task keeps the weights of its task's best epoch. A sharing scheme with the mean score keeps the weights of one
+    epoch for all tasks. This is a cost of sharing, and a part of the gain or loss in a comparison.
     """
 
-    def __init__(self, watched: str, problem: Problem, rows: Rows, split: Split):
+    def __init__(self, monitored: str, problem: Problem, rows: Rows, split: Split):
         self.tasks, self.labels, self.rows, self.split = problem.tasks, problem.labels, rows, split
-        self.task, self.metric = parse_monitor(watched, problem.tasks, rows.group_B is not None)
+        self.task, self.metric = parse_monitor(monitored, problem.tasks, rows.group_B is not None)
 
     def name(self, task: Task) -> str:
-        """The metric reported for a task."""
+        """Return the name of the metric reported for a task."""
         return metrics.MAIN_METRIC[task.kind]
 
     def __call__(self, logit_RNT: np.ndarray, members: Sequence[Member]) -> tuple[np.ndarray, np.ndarray]:
-        """Main metrics (R, T) and scores (M,)."""
+        """Return main metrics (R, T) and scores (M,)."""
         main_RT = np.array([[self._main(t, logit_RN) for t, logit_RN in enumerate(logit_NT.T)] for logit_NT in logit_RNT])
         score_M = np.array([self._score(member, main_RT[member.replica], logit_RNT[member.replica]) for member in members])
         return main_RT, score_M
 
     def by_replica(self, score_M: np.ndarray, members: Sequence[Member]) -> list[float]:
-        """One score per replica: of the watched task's model where there is one per task, else the mean of its models."""
-        watching = [m for m, member in enumerate(members) if self.task is None or self.task in member.tasks]
-        replica_m = np.array([members[m].replica for m in watching])
-        return [float(score_M[watching][replica_m == r].mean()) for r in np.unique(replica_m)]
+        """Return a score for each replica: the mean score of its models that have the monitored task, or of all its models."""
+        monitored = [m for m, member in enumerate(members) if self.task is None or self.task in member.tasks]
+        replica_m = np.array([members[m].replica for m in monitored])
+        return [float(score_M[monitored][replica_m == r].mean()) for r in np.unique(replica_m)]
 
     def _main(self, t: int, logit_N: np.ndarray) -> float:
         label_N, weight_N = self.rows.label_BT[:, t], self.rows.weight_BT[:, t]
@@ -84,34 +84,37 @@ class Monitor:
         return metrics.METRICS[self.metric].oriented(values[self.metric])
 
 
-def parse_monitor(watched: str, tasks: Sequence[Task], grouped: bool) -> tuple[int | None, str | None]:
-    """Index of the task watched (None: the mean of all) and its metric (None: the main one)."""
-    if watched == "mean":
+def parse_monitor(monitored: str, tasks: Sequence[Task], grouped: bool) -> tuple[int | None, str | None]:
+    """Return the index of the monitored task and its metric.
+
+    The index is None for the mean of all tasks. The metric is None for the main metric.
+    """
+    if monitored == "mean":
         return None, None
     names = [task.name for task in tasks]
-    name, _, metric = watched.rpartition("/") if "/" in watched and watched not in names else (watched, "", "")
+    name, _, metric = monitored.rpartition("/") if "/" in monitored and monitored not in names else (monitored, "", "")
     if name not in names:
         options = ["mean", *names]
-        raise InputError(f"monitor {watched!r}: no task {name!r}.{did_you_mean(name, options)} Choose {', '.join(options)}.")
+        raise InputError(f"monitor {monitored!r}: no task {name!r}.{did_you_mean(name, options)} Choose {', '.join(options)}.")
     task = tasks[names.index(name)]
     known = metrics.metric_names(task.kind, grouped)
     if metric and metric not in known:
         raise InputError(
-            f"monitor {watched!r}: a {task.kind} task has no metric {metric!r}.{did_you_mean(metric, known)} "
+            f"monitor {monitored!r}: a {task.kind} task has no metric {metric!r}.{did_you_mean(metric, known)} "
             f"Choose one of {', '.join(known)}{'' if grouped else ' (gauc needs a group column)'}."
         )
     return names.index(name), metric or None
 
 
-def check_monitor(watched: str, tasks: Sequence[Task], rows: Rows) -> None:
-    """Raise an :class:`InputError` if the metric to watch is undefined on validation rows, whatever a model predicts."""
-    t, metric = parse_monitor(watched, tasks, rows.group_B is not None)
+def check_monitor(monitored: str, tasks: Sequence[Task], rows: Rows) -> None:
+    """Raise an :class:`InputError` if the monitored metric is undefined on the validation rows for any prediction."""
+    t, metric = parse_monitor(monitored, tasks, rows.group_B is not None)
     if t is None or metric is None:
         return
     score_N = np.full(len(rows), 0.5)
     _, undefined = metrics.task_metrics(tasks[t].kind, rows.label_BT[:, t], score_N, rows.weight_BT[:, t], rows.group_B)
     if metric in undefined:
         raise InputError(
-            f"monitor {watched!r} is undefined on the validation rows: {undefined[metric]}. "
+            f"monitor {monitored!r} is undefined on the validation rows: {undefined[metric]}. "
             f"Give more of them, or watch another metric, for example {setting('monitor', tasks[t].name)}."
         )

@@ -24,10 +24,10 @@ def task_report(
     calibration: Calibration | None = None,
     more: Mapping[str, Metric] | None = None,
 ) -> dict[str, TaskReport]:
-    """Every metric of every task: mean, sd, 95 % interval and values over replicas; the ensemble; calibration.
+    """Report every metric of every task over replicas (mean, sd, 95 % interval, values) and of the ensemble.
 
-    With a calibrator, ``calibrated`` holds the same of the ensemble after it: method, metrics and calibration. ``more`` are metrics
-    of the user's own.
+    The report also has the ensemble's calibration curve. If a task has a calibrator, ``calibrated`` holds its method, and the
+    metrics and the calibration curve of the calibrated ensemble. ``more`` holds metrics of the user by name.
     """
     tasks = problem.tasks
     output_RNT = outputs(logit_RNT, problem)
@@ -36,7 +36,7 @@ def task_report(
     parts: dict[str, dict[str, object]] = {}
     for t, task in enumerate(tasks):
         label_N, weight_N = label_NT[:, t], weight_NT[:, t]
-        parts[task.name] = _one_task(task, output_RNT[..., t], label_N, weight_N, rows.group_B, more).to_tree()
+        parts[task.name] = _scores(task, output_RNT[..., t], label_N, weight_N, rows.group_B, more).to_tree()
         if calibration is not None and task.name in calibration.tasks:
             calibrator = calibration.tasks[task.name]
             after_N = calibrator.apply(output_RNT[..., t].mean(axis=0))
@@ -55,19 +55,19 @@ def task_report(
 def _joint_reports(
     output_RNT: np.ndarray, label_NT: np.ndarray, weight_NT: np.ndarray, problem: Problem, group_N: np.ndarray | None
 ) -> dict[int, JointReport]:
-    """Of each task after another the metrics of what is expected on any row, on all rows of the funnel's first step."""
+    """Report the joint outputs of each task after another, on all rows of the funnel's first step."""
     tasks, steps, reports = problem.tasks, problem.targets.steps, {}
     joint_RNT, joint_label_NT, joint_weight_NT = joint_outputs(output_RNT, steps), label_NT.copy(), weight_NT.copy()
     for t, after in steps:
         happened_N = joint_label_NT[:, after] == 1
         joint_label_NT[:, t] = np.where(happened_N, label_NT[:, t], 0.0)
         joint_weight_NT[:, t] = np.where(happened_N, weight_NT[:, t], joint_weight_NT[:, after])
-        own = _one_task(tasks[t], joint_RNT[..., t], joint_label_NT[:, t], joint_weight_NT[:, t], group_N)
-        reports[t] = JointReport.model_validate({"name": joint_name(tasks[t], tasks), **own.to_tree()})
+        scores = _scores(tasks[t], joint_RNT[..., t], joint_label_NT[:, t], joint_weight_NT[:, t], group_N)
+        reports[t] = JointReport.model_validate({"name": joint_name(tasks[t], tasks), **scores.to_tree()})
     return reports
 
 
-def _one_task(
+def _scores(
     task: Task,
     output_RN: np.ndarray,
     label_N: np.ndarray,
@@ -75,7 +75,7 @@ def _one_task(
     group_N: np.ndarray | None,
     more: Mapping[str, Metric] | None = None,
 ) -> Scores:
-    """Every metric of one task over its replicas, and of their mean."""
+    """Report every metric of one task over the replicas, and of the mean of the replicas."""
     per_replica = [metrics.task_metrics(task.kind, label_N, output_N, weight_N, group_N, more) for output_N in output_RN]
     table = metrics.METRICS | metrics.own_metrics(more)
     mean_N = output_RN.mean(axis=0)

@@ -1,6 +1,6 @@
 """Mean and standard deviation of gate weights over the rows of batches.
 
-Shape suffixes: R replicas, B rows, T tasks, E experts. Axes before the rows (replicas, say) are kept.
+Shape suffixes: R replicas, B rows, T tasks, E experts. Axes before the rows, for example replicas, are kept.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class GateMoments:
-    """The sums that a mean and a standard deviation need, for each level, in float64.
+    """Adds up the sums for the mean and the standard deviation of each level's gate weights, in float64.
 
     >>> moments = GateMoments()
     >>> moments.add([torch.tensor([[[0.25, 0.75]], [[0.75, 0.25]], [[1.0, 0.0]]])], torch.tensor([[[True]], [[True]], [[False]]]))
@@ -26,7 +26,7 @@ class GateMoments:
 
     @torch.no_grad()
     def add(self, gates: Sequence[Tensor], inside_BT1: Tensor) -> None:
-        """Add a batch: gate_BTE of each level, and which rows count for which task."""
+        """Add a batch: gate_BTE of each level, and ``inside_BT1``, which is true if the row counts for the task."""
         for level, gate in enumerate(gates):
             gate_BTE = gate.double()
             powers = (inside_BT1.expand_as(gate_BTE), gate_BTE * inside_BT1, gate_BTE.square() * inside_BT1)
@@ -36,10 +36,10 @@ class GateMoments:
             self._sums[level] += sums
 
     def read(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """mean_TE and sd_TE of each level; 0 for a task without a row."""
-        found = []
+        """Return mean_TE and sd_TE of each level. They are 0 for a task without a row."""
+        levels = []
         for count_TE, first_TE, second_TE in self._sums:
             rows_TE = np.maximum(count_TE, 1)
             mean_TE = first_TE / rows_TE
-            found.append((mean_TE, np.sqrt(np.maximum(second_TE / rows_TE - mean_TE**2, 0.0))))
-        return found
+            levels.append((mean_TE, np.sqrt(np.maximum(second_TE / rows_TE - mean_TE**2, 0.0))))
+        return levels

@@ -1,4 +1,4 @@
-"""Does sharing help? Train several architectures alike and say, per task, what each gains over the task's own model."""
+"""Comparisons: Trains several architectures alike, and measures their gain over separate models for each task."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from manygate.verdict.transfer import transfer
 
 BASELINE = "single_task"
 Measures = dict[str, dict[str, dict[str, Measured]]]
-"""By model, task and metric."""
+"""Measured metrics by model, task and metric."""
 
 
 def compare_run(
@@ -41,14 +41,14 @@ def compare_run(
     command: str = "",
     on_epoch: OnEpoch | None = None,
 ) -> tuple[ComparisonDocument, dict[str, Trained]]:
-    """Train each architecture with the same rows, seeds and budget; write the comparison and return it with the models.
+    """Train each architecture with the same rows, seeds and budget. Write the comparison and return it with the models.
 
-    Every run (see :func:`crossed`) is trained in ``folder/NAME``, so that a comparison that was stopped goes on where it was.
+    Every run (see :func:`crossed`) trains in ``folder/NAME``. So a comparison that was stopped can continue.
     """
     trained: dict[str, Trained] = {}
-    for name, own in crossed(config).items():
+    for name, run_config in crossed(config).items():
         progress.say(f"{name}: training {count_of(config.replicas, 'replica')}")
-        trained[name] = _train(log, own, name, folder, progress, on_epoch)
+        trained[name] = _train(log, run_config, name, folder, progress, on_epoch)
     sweep = sweeps(log, config, trained, folder, progress)
     results = document(log, config, trained, command, unfinished(trained, config) + diverged(trained))
     best = choose(results.valid, config.monitor)
@@ -66,7 +66,7 @@ def compare_run(
 def _judged(
     log: EncodedLog, trained: dict[str, Trained], valid: dict[str, MetricSummary], best: Choice
 ) -> dict[str, Record | str | dict[str, dict[str, MetricGain]]]:
-    """The fields of a comparison that need the baseline."""
+    """Return the fields of a comparison that need the baseline."""
     measured = measures(log, trained)
     verdict_of = verdicts(measured, log.schema.tasks)
     if len(trained) == 1:
@@ -78,9 +78,10 @@ def _judged(
 
 
 def crossed(config: RunConfig) -> dict[str, RunConfig]:
-    """Each run's name and settings: every architecture with every weighting, but models of one task, which have none to choose.
+    """Return the name and the settings of each run: every architecture with every weighting.
 
-    A run is named after its architecture, and where several weightings are compared, ARCHITECTURE+WEIGHTING.
+    Models of one task have no tasks to weigh, so they have one run. The name of a run is its architecture or, if several weightings
+    are compared, ARCHITECTURE+WEIGHTING.
 
     >>> list(crossed(RunConfig(architectures="single_task,mmoe", weightings="fixed,dwa")))
     ['single_task', 'mmoe+fixed', 'mmoe+dwa']
@@ -98,17 +99,17 @@ def crossed(config: RunConfig) -> dict[str, RunConfig]:
 def sweeps(
     log: EncodedLog, config: RunConfig, trained: dict[str, Trained], folder: Path | None, progress: Progress
 ) -> dict[str, WeightSweep]:
-    """For each architecture, fixed weights of which ``weight_sweep`` vectors are tried, and how the other runs stand to them."""
-    found: dict[str, WeightSweep] = {}
+    """Train ``weight_sweep`` vectors of fixed weights for each architecture, and compare its other runs with them."""
+    by_architecture: dict[str, WeightSweep] = {}
     for architecture in config.architectures if config.weight_sweep else ():
         if find_architecture(architecture).one_model_per_task:
             continue
-        own, name = sweep_settings(config, architecture, len(log.schema.tasks)), f"{architecture}+sweep"
+        sweep_config, name = sweep_settings(config, architecture, len(log.schema.tasks)), f"{architecture}+sweep"
         progress.say(f"{name}: training {count_of(config.replicas, 'replica')} of each of {config.weight_sweep} weight vectors")
-        sweep = _train(log, own, name, folder, progress)
-        rivals = {rival: one for rival, one in trained.items() if one.result.architecture == architecture}
-        found[architecture] = judge(log, sweep, config.weight_sweep, rivals)
-    return found
+        sweep = _train(log, sweep_config, name, folder, progress)
+        rivals = {rival: run for rival, run in trained.items() if run.result.architecture == architecture}
+        by_architecture[architecture] = judge(log, sweep, config.weight_sweep, rivals)
+    return by_architecture
 
 
 def _train(
@@ -126,11 +127,11 @@ def _train(
 
 
 def unfinished(trained: dict[str, Trained], config: RunConfig) -> list[str]:
-    """A warning when the budget ended while most models were still improving: what looks worse may only be slower."""
+    """Return a warning if most models were still improving at the end of the budget. A slower architecture then seems worse."""
     growing = []
-    for name, one in trained.items():
-        last = len(one.result.history)
-        best = [epoch for epochs in one.result.stopped.best_epoch.values() for epoch in epochs]
+    for name, run in trained.items():
+        last = len(run.result.history)
+        best = [epoch for epochs in run.result.stopped.best_epoch.values() for epoch in epochs]
         late = sum(epoch == last for epoch in best)
         if (last >= config.epochs or config.max_steps is not None) and 2 * late > len(best):
             growing.append(f"{name} (best epoch last in {late} of {len(best)} cases)")
@@ -145,29 +146,29 @@ def unfinished(trained: dict[str, Trained], config: RunConfig) -> list[str]:
 
 
 def verdicts(measured: Measures, tasks: Sequence[Task]) -> dict[str, dict[str, MetricGain]]:
-    """Each architecture's paired gain per task over the single-task models, on test."""
-    main = {name: {task.name: own[task.name][MAIN_METRIC[task.kind]] for task in tasks} for name, own in measured.items()}
-    return {name: gains(own, main[BASELINE], tasks) for name, own in main.items() if name != BASELINE}
+    """Return each architecture's paired gain over the single-task models, by task, on the test rows."""
+    main = {name: {task.name: by_task[task.name][MAIN_METRIC[task.kind]] for task in tasks} for name, by_task in measured.items()}
+    return {name: gains(by_task, main[BASELINE], tasks) for name, by_task in main.items() if name != BASELINE}
 
 
 def measures(log: EncodedLog, trained: dict[str, Trained]) -> Measures:
-    """Every metric that models are compared by, of each model and task, on test; clusters are groups where the log has them."""
+    """Measure every metric of a comparison for each model and task on the test rows, with groups (or rows) as clusters."""
     rows = log.parts["test"]
     cluster_N = clusters(rows)
-    found: Measures = {}
-    for name, one in trained.items():
-        problem = one.predictor.problem
-        output_RNT = outputs(one.test_logit_RNT, problem)
-        found[name] = {}
+    measured: Measures = {}
+    for name, run in trained.items():
+        problem = run.predictor.problem
+        output_RNT = outputs(run.test_logit_RNT, problem)
+        measured[name] = {}
         for t, task in enumerate(log.schema.tasks):
             label_N, weight_N = problem.labelled(rows, t)
-            scores = (one.test_logit_RNT[..., t], output_RNT[..., t])
-            found[name][task.name] = measure(task.kind, label_N, *scores, weight_N, cluster_N, rows.group_B is not None)
-    return found
+            scores = (run.test_logit_RNT[..., t], output_RNT[..., t])
+            measured[name][task.name] = measure(task.kind, label_N, *scores, weight_N, cluster_N, rows.group_B is not None)
+    return measured
 
 
 def choose(valid: dict[str, MetricSummary], monitor: str) -> Choice:
-    """The architecture with the best validation score; test rows play no part."""
+    """Choose the architecture with the best validation score. Test rows have no influence."""
     mean = {name: summary.mean for name, summary in valid.items() if summary.mean is not None}
     ranked = sorted(mean, key=lambda name: -mean[name])
     if not ranked:

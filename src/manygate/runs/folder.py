@@ -12,7 +12,7 @@ from manygate.files import write_text
 
 
 def model_folder(comparison: Path, name: str) -> Path:
-    """The folder of one model of a comparison.
+    """Return the folder of a model of a comparison.
 
     >>> model_folder(Path("runs/first"), "my_module:MyScheme").name
     'my_module.MyScheme'
@@ -21,14 +21,14 @@ def model_folder(comparison: Path, name: str) -> Path:
 
 
 def check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
-    """Refuse an output folder that holds something else; called before any work."""
+    """Raise an :class:`InputError` if the output folder holds other files. Called before any work."""
     try:
-        there = folder.exists()
+        exists = folder.exists()
     except OSError as error:
         raise InputError(
             f"{setting('out', str(folder)[:80])}: cannot be written ({error.strerror}). Choose another {setting('out')}."
         ) from None
-    if there and not folder.is_dir():
+    if exists and not folder.is_dir():
         raise InputError(f"{setting('out', folder)}: a file of this name exists. Choose another {setting('out')}.")
     if resume or not folder.is_dir() or not any(folder.iterdir()):
         return
@@ -44,7 +44,10 @@ def check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
 
 
 def open_folder(folder: Path, config: RunConfig, resume: bool, overwrite: bool, command: str = "") -> None:
-    """Make a run's folder, once its data and settings are known to be good, and write its configuration under its command."""
+    """Make a run's folder and write its ``config.yaml``, which starts with the command as a comment.
+
+    Called after the data and the settings are checked.
+    """
     check_folder(folder, resume, overwrite)
     try:
         if overwrite and not resume and folder.is_dir():
@@ -55,7 +58,7 @@ def open_folder(folder: Path, config: RunConfig, resume: bool, overwrite: bool, 
             write_text(folder / "config.yaml", head + config.to_yaml())
     except InputError:
         with suppress(OSError):
-            folder.rmdir()  # only if there is nothing in it
+            folder.rmdir()  # removes only an empty folder
         raise
     except OSError as error:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Finds everything that can be wrong with data and settings before training."""
+"""Checks data and settings before training."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def prepare(
     test: Any = None,
     architectures: Sequence[str] = (),
 ) -> EncodedLog:
-    """Open, split and encode a log; everything that can be wrong with data and settings is found here, before training.
+    """Open, split and encode a log, and check the data and the settings. Problems raise :class:`InputError`.
 
-    ``architectures`` are those to be trained, else the configuration's one.
+    ``architectures`` are the architectures to train. By default this is the architecture of the configuration.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -72,8 +72,8 @@ def _check_weights(config: RunConfig, schema: Schema) -> None:
     for name in ("replica_seeds", "replica_rates", "replica_weights"):
         count = len(getattr(config, name))
         if count > config.replicas:
-            asked = f"{setting(name)}: {count} given, and {setting('replicas')} is {config.replicas}."
-            raise InputError(f"{asked} Give no more than there are replicas.")
+            counts = f"{setting(name)}: {count} given, and {setting('replicas')} is {config.replicas}."
+            raise InputError(f"{counts} Give no more than there are replicas.")
     for row in config.replica_weights:
         if len(row) != len(schema.tasks):
             raise InputError(
@@ -110,22 +110,25 @@ def _unknown(names: Sequence[str]) -> Iterator[str]:
 
 
 def _problems(log: EncodedLog, config: RunConfig) -> list[str]:
-    """Why an architecture cannot be trained with these settings, if it cannot."""
-    asked = Problem.of(log.encoder, config)
+    """Return the reasons why an architecture cannot be trained with these settings."""
+    problem = Problem.of(log.encoder, config)
     try:
         with scheme_errors(config.architecture):
-            sized = matched(asked, config)
-            check_memory(asked, sized)
-            measure(asked, sized)
-            check_representations(asked, sized)
-            check_shared_layer(asked, sized)
+            sized = matched(problem, config)
+            check_memory(problem, sized)
+            measure(problem, sized)
+            check_representations(problem, sized)
+            check_shared_layer(problem, sized)
     except InputError as error:
-        return [problem if config.architecture in problem else f"{config.architecture}: {problem}" for problem in error.marked]
+        return [text if config.architecture in text else f"{config.architecture}: {text}" for text in error.marked]
     return []
 
 
 def check_representations(problem: Problem, config: RunConfig) -> None:
-    """Refuse a scheme that returns neither one representation for all tasks nor one for each: towers would be broadcast."""
+    """Raise an :class:`InputError` unless a scheme returns one representation for all tasks, or one for each task.
+
+    Another number would be broadcast to the towers without an error.
+    """
     with torch.device("meta"):
         model = MultiTaskModel(problem, config.replace(replicas=1), "meta", False)
         x_BD = torch.empty(2, model.embedding.copies * model.embedding.width)
@@ -140,7 +143,7 @@ def check_representations(problem: Problem, config: RunConfig) -> None:
 
 
 def check_shared_layer(problem: Problem, config: RunConfig) -> None:
-    """Refuse a ``shared_layer`` at which no gradient could be read."""
+    """Raise an :class:`InputError` if the output of the scheme's ``shared_layer`` has no gradient."""
     with torch.device("meta"):
         model = MultiTaskModel(problem, config.replace(replicas=1), "meta", False)
         x_BD = torch.empty(2, model.embedding.copies * model.embedding.width)
@@ -151,24 +154,29 @@ def check_shared_layer(problem: Problem, config: RunConfig) -> None:
     *_, shared = functional_call(trunk, dict(trunk.named_parameters()), (x_BD, bias_BC, False, True))
     if not shared.requires_grad:
         name = type(trunk.architecture).__name__
-        raise InputError(f"{name}.shared_layer names a module whose output has no gradient; it is what tasks read.")
+        raise InputError(
+            f"{name}.shared_layer returns a module whose output has no gradient. Return a module with an output that tasks read."
+        )
 
 
 def check_memory(problem: Problem, config: RunConfig) -> None:
-    """Refuse a model that cannot fit: all replicas' weights, and one's gradient and best weights beside them, in float32."""
+    """Raise an :class:`InputError` if a model cannot fit in memory.
+
+    It needs at least the weights of all replicas, and the gradient and the best weights of one replica, in float32.
+    """
     with torch.device("meta"):
-        one = MultiTaskModel(problem, config.replace(replicas=1), "meta", False)
-    needed, there = 4 * one.parameter_count() * (config.replicas + 2), _memory(choose_device(config.device))
-    if needed > there:
+        single = MultiTaskModel(problem, config.replace(replicas=1), "meta", False)
+    needed, memory = 4 * single.parameter_count() * (config.replicas + 2), _memory(choose_device(config.device))
+    if needed > memory:
         raise InputError(
-            f"{config.architecture} with {config.replicas:,} replicas of {one.parameter_count():,} numbers needs at least "
-            f"{needed / 1e9:,.0f} GB of memory, and there are {there / 1e9:,.0f}. Lower {setting('replicas')}, "
+            f"{config.architecture} with {config.replicas:,} replicas of {single.parameter_count():,} numbers needs at least "
+            f"{needed / 1e9:,.0f} GB of memory, and there are {memory / 1e9:,.0f}. Lower {setting('replicas')}, "
             f"{setting('dim')}, {setting('experts')} or {setting('expert_hidden')}, or raise {setting('min_count')}."
         )
 
 
 def _memory(device: torch.device) -> float:
-    """Bytes of memory in all; infinite where the system does not say."""
+    """Return the bytes of the device's memory. Return infinity if the system does not report them."""
     if device.type == "cuda":
         return float(torch.cuda.get_device_properties(device).total_memory)
     return all_memory()

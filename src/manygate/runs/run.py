@@ -1,4 +1,4 @@
-"""main(config, output) -> report: data -> model -> train -> evaluate. A training run is a folder; ``DONE`` comes last.
+"""Runs: Trains and evaluates a model, and writes a folder. ``DONE`` is written last.
 
 config.yaml   metrics.jsonl   checkpoints/   bundle/   evaluation.json   report.html   DONE
 """
@@ -48,12 +48,12 @@ from manygate.training.trainer import Trainer
 
 DOCUMENT_VERSION = 1
 WIDTHS = ("expert_hidden", "level_hidden", "task_expert_hidden", "bottom_hidden", "tower_hidden")
-"""Settings that a budget changes."""
+"""The settings that a budget changes."""
 
 
 @dataclass
 class Trained:
-    """A trained model with what its report needs."""
+    """A trained model with the values that its report needs."""
 
     predictor: Predictor
     result: RunResult
@@ -84,9 +84,9 @@ def _out_of_memory(config: RunConfig) -> Iterator[None]:
 def train_one(
     log: EncodedLog, config: RunConfig, folder: Path | None, progress: Progress, on_epoch: OnEpoch | None = None
 ) -> Trained:
-    """Train one architecture on an encoded log, or load it when its folder is done; evaluate it on test.
+    """Train one architecture on an encoded log and evaluate it on the test rows. A finished folder is loaded instead.
 
-    The caller calls :func:`finish` when all that it writes there is written.
+    The caller calls :func:`finish` after it has written its own files into the folder.
     """
     device, problem = choose_device(config.device), Problem.of(log.encoder, config)
     in_groups = any(task.trained_by == "pairwise" for task in problem.tasks)
@@ -119,7 +119,7 @@ def _fit(
     fingerprint: str,
     on_epoch: OnEpoch | None,
 ) -> tuple[MultiTaskModel, State]:
-    """Train all replicas, in packs that fit in memory, from where an earlier run was stopped."""
+    """Train all replicas in packs that fit in memory. A stopped run continues from its checkpoint."""
     device = train.device
     with _out_of_memory(config):
         sized = matched(problem, config)
@@ -143,7 +143,7 @@ def _fit(
 
 
 def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.ndarray, test: Split) -> RunResult:
-    """What a run reports of one trained model."""
+    """Return the results of one trained model for the report."""
     model = predictor.model
     size = measure(model.problem, model.config)
     return RunResult(
@@ -165,7 +165,7 @@ def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.n
 
 
 def _calibration(model: MultiTaskModel, log: EncodedLog, split: Split, method: str) -> Calibration | None:
-    """The calibrators of a trained model, fitted on validation rows."""
+    """Fit the calibrators of a trained model on validation rows."""
     if method == "none":
         return None
     rows_used = f"validation rows of {log.source}"
@@ -181,13 +181,13 @@ def _best_epochs(model: MultiTaskModel, state: State, schema: Schema) -> dict[st
 
 
 def _diverged(model: MultiTaskModel, state: State) -> list[Divergence]:
-    """Replicas of which a model diverged, and the step; they count with the best weights that they had before."""
+    """Return the replicas with a model that diverged, and the steps. They count with their best weights from before."""
     steps = zip(model.members, state.diverged, strict=True)
     return [Divergence(replica=member.replica, step=step) for member, step in steps if step is not None]
 
 
 def _finished(folder: Path, fingerprint: str) -> State:
-    """The last state of a run that is done; its log and settings must be those of now."""
+    """Return the last state of a finished run. Raises :class:`InputError` if its log or settings differ from the current ones."""
     saved = read_json(folder / "state.json")
     if not isinstance(saved, dict) or set(saved) != {*State.__dataclass_fields__, "fingerprint"}:
         raise InputError(
@@ -198,7 +198,7 @@ def _finished(folder: Path, fingerprint: str) -> State:
 
 
 def finish(folder: Path | None, trained: Trained) -> None:
-    """Mark a run's folder as done and drop its checkpoints."""
+    """Mark a run's folder as done and remove its checkpoints."""
     if folder is None or (folder / "DONE").is_file():
         return
     write_text(folder / "state.json", to_json({**vars(trained.state), "fingerprint": trained.fingerprint}))
@@ -210,7 +210,7 @@ def finish(folder: Path | None, trained: Trained) -> None:
 def document(
     log: EncodedLog, config: RunConfig, trained: dict[str, Trained], command: str, warnings: Sequence[str] = ()
 ) -> ComparisonDocument:
-    """The results of one or several architectures, with ``warnings`` after those of the log; docs/results.md has the form."""
+    """Build the document of one or several architectures. docs/results.md describes it. ``warnings`` follow those of the log."""
     summary = log.summary()
     tree = {
         "comparison_version": DOCUMENT_VERSION,
@@ -223,22 +223,22 @@ def document(
         "architectures": list(trained),
         "baseline": None,
         "best": None,
-        "results": {name: one.result for name, one in trained.items()},
+        "results": {name: run.result for name, run in trained.items()},
         "verdicts": {},
         "interval_note": interval_note(config.replicas),
-        "valid": {name: interval(one.valid_score_R) for name, one in trained.items()},
+        "valid": {name: interval(run.valid_score_R) for name, run in trained.items()},
     }
     return ComparisonDocument.model_validate(tree)
 
 
 def diverged(trained: dict[str, Trained]) -> list[str]:
-    """A warning for each architecture of which replicas diverged."""
-    found = {name: one.result.diverged for name, one in trained.items() if one.result.diverged}
+    """Return a warning for each architecture with diverged replicas."""
+    by_name = {name: run.result.diverged for name, run in trained.items() if run.result.diverged}
     return [
-        f"{name}: {count_of(len(lost), 'model')} diverged (replica "
-        f"{', '.join(str(one.replica) for one in lost)}) and count with their best weights from before. "
+        f"{name}: {count_of(len(entries), 'model')} diverged (replica "
+        f"{', '.join(str(entry.replica) for entry in entries)}) and count with their best weights from before. "
         "Try a smaller --learning-rate."
-        for name, lost in found.items()
+        for name, entries in by_name.items()
     ]
 
 
@@ -250,7 +250,7 @@ def train_run(
     command: str = "",
     on_epoch: OnEpoch | None = None,
 ) -> tuple[Trained, ComparisonDocument]:
-    """Train, evaluate and write a whole run's folder; returns the trained model and its document."""
+    """Train and evaluate a model and write the run's folder. Return the trained model and its document."""
     trained = train_one(log, config, folder, progress, on_epoch)
     runs = {config.architecture: trained}
     results = document(log, config, runs, command, diverged(runs))

@@ -1,7 +1,7 @@
-"""Fixed weights, many of them: the front of trade-offs that a weighting must beat, and whether it does.
+"""Weight sweeps: Trains many vectors of fixed weights, and compares weighting methods with the front of their trade-offs.
 
-All vectors of an architecture train as replicas of one program, each with the seeds of an ordinary run's replicas, so that they can
-be paired with those of the runs beside it. Points are chosen on validation and measured on test.
+All vectors of an architecture train as replicas of one program. Each vector has the seeds of an ordinary run's replicas, so that
+they can be paired with the replicas of other runs. The front is chosen on validation rows and measured on test rows.
 
 Shape suffixes: P weight vectors, R replicas, Q = P R, N rows, T tasks.
 """
@@ -23,21 +23,21 @@ from manygate.results.comparison import Standing, SweepGains, SweepMethod, Sweep
 from manygate.runs.run import Trained
 
 GUESS = {"auc": 0.5, "r2": 0.0}
-"""The reference point of hypervolumes: what guessing scores."""
+"""The reference point of hypervolumes: the value of a metric for guessing."""
 DOMINATED: Final = "dominated"
 BEYOND: Final = "beyond the sweep"
 UNSURE: Final = "cannot tell"
 
 
 def sweep_settings(config: RunConfig, architecture: str, tasks: int) -> RunConfig:
-    """The settings under which all weight vectors of an architecture train, ``replicas`` of each."""
+    """Return the settings of the sweep of an architecture. Each weight vector has ``replicas`` replicas."""
     vectors = weight_vectors(tasks, config.weight_sweep).repeat(config.replicas, axis=0)
-    own = {"architecture": architecture, "weighting": "fixed", "weight_sweep": 0, "replicas": len(vectors)}
-    return config.replace(**own, replica_weights=vectors.tolist(), replica_seeds=tuple(range(config.replicas)))
+    settings = {"architecture": architecture, "weighting": "fixed", "weight_sweep": 0, "replicas": len(vectors)}
+    return config.replace(**settings, replica_weights=vectors.tolist(), replica_seeds=tuple(range(config.replicas)))
 
 
 def judge(log: EncodedLog, sweep: Trained, count: int, rivals: dict[str, Trained]) -> WeightSweep:
-    """The sweep's points and front, and how each run of the same architecture stands to them."""
+    """Return the points and the front of a sweep, and compare each run of the same architecture with them."""
     names = log.schema.task_names
     valid_PT, test_PT = (value_QT.reshape(count, -1, len(names)).mean(axis=1) for value_QT in _values(log, sweep))
     logit_PRNT = sweep.test_logit_RNT.reshape(count, -1, *sweep.test_logit_RNT.shape[1:])
@@ -50,7 +50,7 @@ def judge(log: EncodedLog, sweep: Trained, count: int, rivals: dict[str, Trained
         valid_T, test_T = (value_RT.mean(axis=0) for value_RT in _values(log, rival))
         together = hypervolume(np.vstack([test_PT[front], test_T]), reference_T)
         points_of_front = {p: logit_PRNT[p] for p in front.tolist()}
-        verdict, against = _stand(log.parts["test"], sweep.predictor.problem, points_of_front, rival.test_logit_RNT)
+        verdict, against = _compare_with_front(log.parts["test"], sweep.predictor.problem, points_of_front, rival.test_logit_RNT)
         methods[name] = SweepMethod(
             valid=_plain(names, valid_T),
             test=_plain(names, test_T),
@@ -78,7 +78,7 @@ def judge(log: EncodedLog, sweep: Trained, count: int, rivals: dict[str, Trained
 
 
 def _values(log: EncodedLog, trained: Trained) -> tuple[np.ndarray, np.ndarray]:
-    """Each replica's main metric of each task, (R, T), with the weights kept: on validation and on test."""
+    """Return each replica's main metric of each task with its best weights, (R, T), on validation rows and on test rows."""
     tasks, history, rows = log.schema.tasks, trained.state.history, log.parts["test"]
     valid_RT = np.full((len(trained.test_logit_RNT), len(tasks)), np.nan)
     for r, epoch in enumerate(trained.state.best_epoch):
@@ -95,18 +95,21 @@ def _values(log: EncodedLog, trained: Trained) -> tuple[np.ndarray, np.ndarray]:
     return valid_RT, test_RT
 
 
-def _stand(rows: Rows, problem: Problem, front: dict[int, np.ndarray], rival_RNT: np.ndarray) -> tuple[Standing, list[SweepGains]]:
-    """How a method stands to the points of the front on test, by paired gains.
+def _compare_with_front(
+    rows: Rows, problem: Problem, front: dict[int, np.ndarray], rival_RNT: np.ndarray
+) -> tuple[Standing, list[SweepGains]]:
+    """Compare a method with the points of the front on the test rows, by paired gains.
 
-    *dominated*: some point is at least as good in every task, and clearly better in one (the whole 95 % interval).
-    *beyond the sweep*: against every point the method is clearly better in a task. Else *cannot tell*.
+    *dominated*: A point is at least as good in every task and clearly better in one (the whole 95 % interval).
+    *beyond the sweep*: Compared with every point, the method is clearly better in a task.
+    *cannot tell*: neither.
     """
     rival, *points = (measured(logit_RNT, rows, problem) for logit_RNT in (rival_RNT, *front.values()))
     against = [SweepGains(point=p, gains=gains(rival, point, problem.tasks)) for p, point in zip(front, points, strict=True)]
     dominated, ahead = False, bool(against)
-    for found in (one.gains.values() for one in against):
-        verdicts = [gain.verdict for gain in found]
-        behind = all(gain.gain is not None and gain.gain <= 0 for gain in found)
+    for task_gains in (comparison.gains.values() for comparison in against):
+        verdicts = [gain.verdict for gain in task_gains]
+        behind = all(gain.gain is not None and gain.gain <= 0 for gain in task_gains)
         dominated = dominated or (behind and "hurts" in verdicts)
         ahead = ahead and "helps" in verdicts
     return DOMINATED if dominated else BEYOND if ahead else UNSURE, against
