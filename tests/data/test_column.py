@@ -1,4 +1,4 @@
-"""A column's values as ids, as numbers and as a sample space, with values by hand."""
+"""A column's values as ids and as numbers, with values by hand."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from manygate.data.column import as_ids, as_numbers, beyond_range, fits, sample_space, type_family, type_problem
+from manygate.data.column import as_ids, as_numbers, beyond_range, fits, type_family, type_problem
 from manygate.errors import InputError
-from manygate.schema import Task
 
 NAN = float("nan")
 
@@ -92,28 +91,3 @@ def test_numbers_are_float64_and_null_is_nan() -> None:
     np.testing.assert_array_equal(as_numbers(pa.nulls(1), "a", "log"), [NAN])
     with pytest.raises(InputError, match="log: column 'a' must hold numbers; it is string, for example 'x'"):
         as_numbers(pa.array([None, "x"]), "a", "log")
-
-
-BATCH = pa.record_batch({"click": pa.array([1, 0, None, 1]), "price": [5.0, 50.0, 5.0, 50.0], "free": [True, True, True, None]})
-
-
-@pytest.mark.parametrize(
-    ("where", "inside"),
-    [
-        ("click == 1", [True, False, False, True]),
-        ("click != 1", [False, True, False, False]),
-        ("click == 1 and price < 10", [True, False, False, False]),
-        ("price >= 50", [False, True, False, True]),
-        ("price > 5", [False, True, False, True]),
-        ("price <= 5", [True, False, True, False]),
-        ("free == 1", [True, True, True, False]),
-        (None, [True] * 4),
-    ],
-)
-def test_a_sample_space_row_by_row(where: str | None, inside: list[bool]) -> None:
-    assert sample_space(Task(name="buy", where=where), BATCH, "log").tolist() == inside
-
-
-def test_a_comparison_with_another_type_is_refused() -> None:
-    with pytest.raises(InputError, match=r"log: task 'buy'.*compares column 'price' \(double\) with 'x' \(str\)"):
-        sample_space(Task(name="buy", where="price == 'x'"), BATCH, "log")

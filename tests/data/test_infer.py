@@ -158,27 +158,6 @@ def test_weight_and_ignore() -> None:
     assert schema.feature_names == ("item_id", "weight")
 
 
-def test_tasks() -> None:
-    columns = {
-        "buy": pa.array([None if i % 4 else i % 8 // 4 for i in range(N)]),
-        "watch": np.linspace(0.5, 9.5, N),
-        "like": [True, False] * (N // 2),
-        "stars": [0, 1] * (N // 2),
-        "never": pa.array([0.0] * N),
-    }
-    wanted = ["click", Task(name="buy", where="click == 1"), "seconds:label=watch", "like", "stars:kind=regression", "never"]
-    schema = infer(columns, wanted)
-    kinds = dict(zip(schema.task_names, [task.kind for task in schema.tasks], strict=True))
-    numbers = {"seconds", "stars"}
-    assert kinds == {task: "regression" if task in numbers else "binary" for task in schema.task_names}
-    notes = {task.name: task.note for task in schema.tasks}
-    assert notes["buy"] == "0 and 1, 50 % ones, 75 % of the rows unknown"
-    assert notes["never"] == "always 0 in the rows looked at"
-    assert notes["seconds"] == "numbers from 0.5 to 9.5, 5 on average"
-    assert schema.tasks[1].where == "click == 1"
-    assert infer({}, Task(name="x", label="click")).tasks[0].column == "click"
-
-
 def test_columns_of_a_sample_space_are_outcomes() -> None:
     schema = infer({"shown": ints(0, 2)}, "click:where=shown==1")
     assert schema.ignored["shown"].startswith("in the sample space of task 'click', so probably known only after")
@@ -203,16 +182,6 @@ def test_every_unknown_column_is_listed() -> None:
     assert "'t' (time)" in found[5]
     assert "'pos' (bias feature)" in found[6]
     assert "'itemid' (to ignore) is missing. Did you mean 'item_id'?" in found[7]
-
-
-def test_labels_that_no_task_can_have() -> None:
-    columns = {"word": ["yes", "no"] * (N // 2), "empty": pa.nulls(N, pa.int64()), "stars": ints(1, 6)}
-    found = problems(columns, ["word", "empty", "stars:kind=binary", "click"])
-    assert len(found) == 3
-    assert "task 'word': label column 'word' holds string: 'yes', 'no'. Write 0 and 1, or a number." in found[0]
-    assert "label column 'empty' is null in every row looked at" in found[1]
-    assert "label column 'stars' is binary, but holds" in found[2]
-    assert "stars:kind=regression" in found[2]
 
 
 def test_roles_that_collide() -> None:
@@ -247,14 +216,6 @@ def test_a_column_known_only_where_a_label_is_one_is_an_outcome_and_no_feature()
     assert schema.feature_names == ("item",)
     assert "--task dwell:where=click==1" in schema.ignored["dwell"]
     assert infer_schema(log.set_column(2, "dwell", pa.array([1.0, 3.5] * 10)), "click").feature_names == ("item", "dwell")
-
-
-@pytest.mark.parametrize("values", [[-1, 1], [0, 1, 2], [1.0, 2.0]])
-def test_a_label_of_few_whole_values_other_than_0_and_1_must_be_given_a_kind(values):
-    log = pa.table({"item": [str(i) for i in range(6)] * 2, "click": values * (12 // len(values))})
-    with pytest.raises(InputError, match=r"label column 'click' has \d values.*click:kind=regression"):
-        infer_schema(log, "click")
-    assert infer_schema(log, "click:kind=regression").tasks[0].kind == "regression"
 
 
 def stretched(low: int, high: int, values: int = 200) -> pa.Array:
@@ -325,13 +286,3 @@ def test_below_fifty_rows_nothing_is_a_key(rows: int, kept: bool) -> None:
 def test_zeros_are_told_from_a_fifth_of_the_rows_on(zeros: int, said: bool) -> None:
     _, note = kind_of("ctr", [0.0] * zeros + [0.5 + i for i in range(N - zeros)])
     assert ("% zeros" in note) == said
-
-
-@pytest.mark.parametrize(("values", "refused"), [([2, 3, 4], True), ([2, 3, 4, 5], False)])
-def test_whole_labels_of_four_values_are_a_number_and_of_three_are_not(values: list[int], refused: bool) -> None:
-    log = pa.table({"y": values * (N // len(values)), "x": floats()[: N // len(values) * len(values)]})
-    if refused:
-        with pytest.raises(InputError, match="neither 0 and 1 nor clearly a number"):
-            infer_schema(log, "y")
-    else:
-        assert infer_schema(log, "y").tasks[0].kind == "regression"

@@ -1,4 +1,4 @@
-"""One column's values as ids, numbers or a sample space, with errors that name the location and the column."""
+"""One column's values as ids or numbers, with errors that name the location and the column."""
 
 from __future__ import annotations
 
@@ -8,16 +8,6 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from manygate.errors import InputError
-from manygate.schema import Task
-
-_COMPARE = {
-    "==": pc.equal,
-    "!=": pc.not_equal,
-    ">=": pc.greater_equal,
-    "<=": pc.less_equal,
-    ">": pc.greater,
-    "<": pc.less,
-}
 
 
 def type_family(kind: pa.DataType) -> str:
@@ -121,22 +111,3 @@ def as_numbers(values: pa.Array, name: str, location: str) -> np.ndarray:
         raise InputError(f"{location}: column {name!r} must hold numbers; it is {values.type}, for example {example!r}.")
     number_B = values.cast(pa.float64()) if not pt.is_boolean(values.type) else values.cast(pa.int8()).cast(pa.float64())
     return pc.fill_null(number_B, np.nan).to_numpy(zero_copy_only=False)
-
-
-def sample_space(task: Task, batch: pa.RecordBatch, location: str) -> np.ndarray:
-    """Rows on which a task is defined, bool; a comparison with null is false."""
-    inside_B = np.ones(batch.num_rows, dtype=bool)
-    for clause in task.clauses:
-        column = batch.column(clause.column)
-        value = clause.value
-        if pt.is_boolean(column.type) and not isinstance(value, str):
-            value = bool(value)
-        try:
-            matched = _COMPARE[clause.operator](column, pa.scalar(value))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-            raise InputError(
-                f"{location}: task {task.name!r}: where = {task.where!r} compares column {clause.column!r} ({column.type}) with "
-                f"{clause.value!r} ({type(clause.value).__name__}). Compare it with a value of its own type."
-            ) from None
-        inside_B &= pc.fill_null(matched, False).to_numpy(zero_copy_only=False)
-    return inside_B

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from manygate.data.column import as_numbers, sample_space
+from manygate.data.column import as_numbers
+from manygate.data.sample_space import sample_space
 from manygate.data.scale import NumberSample
 from manygate.errors import InputError, raise_all, setting
 from manygate.schema import Schema, Task

@@ -109,9 +109,14 @@ class Task(Frozen):
         return " and ".join(parts + ([self.where] if self.where else [])) or "every row"
 
     @property
+    def space_columns(self) -> tuple[str, ...]:
+        """The columns that the sample space reads, in order."""
+        return tuple(dict.fromkeys(clause.column for clause in self.clauses))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns that hold this task's label and mask."""
-        return tuple(dict.fromkeys([self.column, *(clause.column for clause in self.clauses)]))
+        return tuple(dict.fromkeys([self.column, *self.space_columns]))
 
     @classmethod
     def parse(cls, text: str) -> Task:

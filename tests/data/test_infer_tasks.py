@@ -1,0 +1,77 @@
+"""The kind of a task from its labels, the note for people, and labels that no task can have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from manygate.data.infer import infer_schema
+from manygate.errors import InputError
+from manygate.schema import Schema, Task
+
+N = 400
+RNG = np.random.default_rng(0)
+CLICK = RNG.integers(0, 2, N)
+ITEM = RNG.integers(0, 50, N)
+
+
+def infer(columns: dict[str, Any], tasks: Any = "click", **roles: Any) -> Schema:
+    return infer_schema(pa.table({"click": CLICK, "item_id": ITEM} | columns), tasks, **roles)
+
+
+def problems(*arguments: Any, **roles: Any) -> tuple[str, ...]:
+    with pytest.raises(InputError) as caught:
+        infer(*arguments, **roles)
+    return caught.value.problems
+
+
+def test_tasks() -> None:
+    columns = {
+        "buy": pa.array([None if i % 4 else i % 8 // 4 for i in range(N)]),
+        "watch": np.linspace(0.5, 9.5, N),
+        "like": [True, False] * (N // 2),
+        "stars": [0, 1] * (N // 2),
+        "never": pa.array([0.0] * N),
+    }
+    wanted = ["click", Task(name="buy", where="click == 1"), "seconds:label=watch", "like", "stars:kind=regression", "never"]
+    schema = infer(columns, wanted)
+    kinds = dict(zip(schema.task_names, [task.kind for task in schema.tasks], strict=True))
+    numbers = {"seconds", "stars"}
+    assert kinds == {task: "regression" if task in numbers else "binary" for task in schema.task_names}
+    notes = {task.name: task.note for task in schema.tasks}
+    assert notes["buy"] == "0 and 1, 50 % ones, 75 % of the rows unknown"
+    assert notes["never"] == "always 0 in the rows looked at"
+    assert notes["seconds"] == "numbers from 0.5 to 9.5, 5 on average"
+    assert schema.tasks[1].where == "click == 1"
+    assert infer({}, Task(name="x", label="click")).tasks[0].column == "click"
+
+
+def test_labels_that_no_task_can_have() -> None:
+    columns = {"word": ["yes", "no"] * (N // 2), "empty": pa.nulls(N, pa.int64()), "stars": RNG.integers(1, 6, N)}
+    found = problems(columns, ["word", "empty", "stars:kind=binary", "click"])
+    assert len(found) == 3
+    assert "task 'word': label column 'word' holds string: 'yes', 'no'. Write 0 and 1, or a number." in found[0]
+    assert "label column 'empty' is null in every row looked at" in found[1]
+    assert "label column 'stars' is binary, but holds" in found[2]
+    assert "stars:kind=regression" in found[2]
+
+
+@pytest.mark.parametrize("values", [[-1, 1], [0, 1, 2], [1.0, 2.0]])
+def test_a_label_of_few_whole_values_other_than_0_and_1_must_be_given_a_kind(values):
+    log = pa.table({"item": [str(i) for i in range(6)] * 2, "click": values * (12 // len(values))})
+    with pytest.raises(InputError, match=r"label column 'click' has \d values.*click:kind=regression"):
+        infer_schema(log, "click")
+    assert infer_schema(log, "click:kind=regression").tasks[0].kind == "regression"
+
+
+@pytest.mark.parametrize(("values", "refused"), [([2, 3, 4], True), ([2, 3, 4, 5], False)])
+def test_whole_labels_of_four_values_are_a_number_and_of_three_are_not(values: list[int], refused: bool) -> None:
+    log = pa.table({"y": values * (N // len(values)), "x": RNG.random(N // len(values) * len(values))})
+    if refused:
+        with pytest.raises(InputError, match="neither 0 and 1 nor clearly a number"):
+            infer_schema(log, "y")
+    else:
+        assert infer_schema(log, "y").tasks[0].kind == "regression"
