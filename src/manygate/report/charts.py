@@ -91,11 +91,11 @@ def forest(key: str, task: str, metric: str, baseline: str, rows: Sequence[Gain]
         axes.axvline(0, color=colour("zero"), linewidth=1.2)
         axes.grid(axis="x")
         _ticks(axes.xaxis, signed=True, most=5)
-        for place, row in enumerate(rows):
-            _gain(axes, place, row, limits[1])
+        for at, row in enumerate(rows):
+            _gain(axes, at, row, limits[1])
         _directions(axes, limits, below=-30 / (27 * len(rows) + 2))
-        told = "; ".join(f"{row.name}: {number(row.gain, signed=True)}, {interval(row.ci95)}, {row.verdict}" for row in rows)
-        return canvas.svg(key, f"Gain in {metric} of {task} over {baseline}", f"Gain with 95 % interval. {told}.")
+        description = "; ".join(f"{row.name}: {number(row.gain, signed=True)}, {interval(row.ci95)}, {row.verdict}" for row in rows)
+        return canvas.svg(key, f"Gain in {metric} of {task} over {baseline}", f"Gain with 95 % interval. {description}.")
 
 
 def plane(key: str, tasks: tuple[str, str], metrics: tuple[str, str], spots: Sequence[Spot]) -> str:
@@ -113,10 +113,10 @@ def plane(key: str, tasks: tuple[str, str], metrics: tuple[str, str], spots: Seq
         for axis, task, metric in zip((axes.xaxis, axes.yaxis), tasks, metrics, strict=True):
             _ticks(axis, signed=True, most=4)
             axis.label.set(text=f"{label(task, 18)}, gain in {metric}", fontsize=10.5)
-        told = "; ".join(
+        description = "; ".join(
             f"{spot.name}: {number(spot.across.gain, signed=True)} and {number(spot.up.gain, signed=True)}" for spot in spots
         )
-        return canvas.svg(key, f"Gains in {tasks[0]} and {tasks[1]}", f"{tasks[0]} across and {tasks[1]} up. {told}.")
+        return canvas.svg(key, f"Gains in {tasks[0]} and {tasks[1]}", f"{tasks[0]} across and {tasks[1]} up. {description}.")
 
 
 def _cross(axes: Axes, spot: Spot) -> None:
@@ -136,19 +136,19 @@ def _directions(axes: Axes, limits: tuple[float, float], below: float) -> None:
             axes.text(edge, below, text, transform=where, ha=align, va="center", color=colour("soft"), fontsize=10)
 
 
-def _gain(axes: Axes, place: int, row: Gain, edge: float) -> None:
+def _gain(axes: Axes, at: int, row: Gain, edge: float) -> None:
     name, marker = VERDICT_STYLES.get(row.verdict, ("unsure", "o"))
     paint = colour(name)
     if not finite(row.gain):
-        axes.annotate("undefined", (edge, place), xytext=(6, 0), textcoords="offset points", va="center", color=paint, fontsize=10)
+        axes.annotate("undefined", (edge, at), xytext=(6, 0), textcoords="offset points", va="center", color=paint, fontsize=10)
         return
     bounds = [bound for bound in row.ci95 or () if finite(bound)]
     if len(bounds) == 2:
-        axes.plot(bounds, [place, place], color=paint, linewidth=2.2, solid_capstyle="round")
+        axes.plot(bounds, [at, at], color=paint, linewidth=2.2, solid_capstyle="round")
     face = paint if row.verdict in VERDICT_STYLES else colour("card")
-    axes.plot([row.gain], [place], marker=marker, markersize=7.5, color=paint, markerfacecolor=face, markeredgewidth=1.8)
+    axes.plot([row.gain], [at], marker=marker, markersize=7.5, color=paint, markerfacecolor=face, markeredgewidth=1.8)
     text = number(row.gain, signed=True)
-    axes.annotate(text, (edge, place), xytext=(6, 0), textcoords="offset points", va="center", color=paint, annotation_clip=False)
+    axes.annotate(text, (edge, at), xytext=(6, 0), textcoords="offset points", va="center", color=paint, annotation_clip=False)
 
 
 def curves(key: str, title: str, lines: Sequence[Curve]) -> str:
@@ -232,8 +232,8 @@ def frontier(key: str, title: str, metric: str, points: Sequence[Cost]) -> str:
         axes.set_xlabel("FLOPs of a row's forward pass", labelpad=4, fontsize=10.5)
         axes.set_ylabel(metric, labelpad=6, fontsize=10.5)
         _names_at_the_right(axes, points, on)
-        told = "; ".join(f"{p.name}: {p.flops:,.0f} FLOPs, {number(p.mean)}" for p in points)
-        return canvas.svg(key, title, f"{told}. Beaten by none in both: {', '.join(on)}.")
+        description = "; ".join(f"{p.name}: {p.flops:,.0f} FLOPs, {number(p.mean)}" for p in points)
+        return canvas.svg(key, title, f"{description}. Beaten by none in both: {', '.join(on)}.")
 
 
 def _names_at_the_right(axes: Axes, points: Sequence[Cost], on: Sequence[str]) -> None:
@@ -242,14 +242,14 @@ def _names_at_the_right(axes: Axes, points: Sequence[Cost], on: Sequence[str]) -
     pixels = axes.get_window_extent().height
     gap = 15 / pixels
     ranked = sorted(points, key=lambda point: point.mean)
-    places: list[float] = []
+    heights: list[float] = []
     for point in ranked:
         height = (point.mean - low) / (high - low)
-        places.append(max(height, places[-1] + gap) if places else height)
-    over = max(places[-1] - 1.0, 0.0)
-    for place, point in zip(reversed(range(len(ranked))), reversed(ranked), strict=True):
-        room = 1.0 - gap * (len(ranked) - 1 - place) if over else places[place]
-        height = min(places[place], room)
+        heights.append(max(height, heights[-1] + gap) if heights else height)
+    over = max(heights[-1] - 1.0, 0.0)
+    for rank, point in zip(reversed(range(len(ranked))), reversed(ranked), strict=True):
+        room = 1.0 - gap * (len(ranked) - 1 - rank) if over else heights[rank]
+        height = min(heights[rank], room)
         axes.annotate(
             label(point.name),
             (point.flops, point.mean),

@@ -29,20 +29,20 @@ def forests(document: ComparisonDocument) -> View:
         if any(text.finite(row.gain) for row in gains):
             rows_of[task] = gains
     limits, shared = _limits(document, rows_of)
-    for place, (task, rows) in enumerate(rows_of.items()):
+    for number, (task, rows) in enumerate(rows_of.items()):
         metric = metric_label(words.main_metric(document, task))
-        chart = charts.forest(f"forest-{place}", task, metric, str(document.baseline), rows, limits[task])
+        chart = charts.forest(f"forest-{number}", task, metric, str(document.baseline), rows, limits[task])
         panels.append({"task": task, "metric": metric, "chart": Markup(chart)})
     return {"panels": panels, "shared": shared}
 
 
 def _limits(document: ComparisonDocument, rows_of: dict[str, list[charts.Gain]]) -> tuple[dict[str, tuple[float, float]], bool]:
-    own = {task: charts.span(rows) for task, rows in rows_of.items()}
-    limits, shared = dict(own), True
+    span_of = {task: charts.span(rows) for task, rows in rows_of.items()}
+    limits, shared = dict(span_of), True
     for _, group in itertools.groupby(
-        sorted(own, key=lambda task: words.main_metric(document, task)), lambda task: words.main_metric(document, task)
+        sorted(span_of, key=lambda task: words.main_metric(document, task)), lambda task: words.main_metric(document, task)
     ):
-        spans = {task: own[task] for task in group}
+        spans = {task: span_of[task] for task in group}
         sizes = [high - low for low, high in spans.values()]
         if max(sizes) > 6 * min(sizes):
             shared = False
@@ -55,7 +55,7 @@ def _limits(document: ComparisonDocument, rows_of: dict[str, list[charts.Gain]])
 def learning(document: ComparisonDocument) -> list[View]:
     """Draw, for each task, the validation metric and the training loss by epoch, all architectures in one chart."""
     sections: list[View] = []
-    for place, task in enumerate(words.task_names(document)):
+    for number, task in enumerate(words.task_names(document)):
         metric = metric_label(words.main_metric(document, task))
         sections.append(
             {
@@ -63,11 +63,11 @@ def learning(document: ComparisonDocument) -> list[View]:
                 "charts": [
                     (
                         f"Validation {metric}",
-                        _curves(document, f"valid-{place}", task, "valid", f"Validation {metric} of {task} by epoch"),
+                        _curves(document, f"valid-{number}", task, "valid", f"Validation {metric} of {task} by epoch"),
                     ),
                     (
                         "Training loss",
-                        _curves(document, f"loss-{place}", task, "train_loss", f"Training loss of {task} by epoch"),
+                        _curves(document, f"loss-{number}", task, "train_loss", f"Training loss of {task} by epoch"),
                     ),
                 ],
             }
@@ -94,7 +94,7 @@ def _best_epoch(document: ComparisonDocument, name: str, task: str) -> float | N
 def frontier(document: ComparisonDocument) -> list[View]:
     """Draw, for each task, the test metric against the cost of a row's forward pass, all architectures in one chart."""
     sections: list[View] = []
-    for place, task in enumerate(words.task_names(document)):
+    for number, task in enumerate(words.task_names(document)):
         key = words.main_metric(document, task)
         points = []
         for name, style in styles(document).items():
@@ -104,7 +104,7 @@ def frontier(document: ComparisonDocument) -> list[View]:
                 points.append(charts.Cost(name, style, result.flops, summary.mean, summary.ci95))
         if len(points) > 1:
             metric = metric_label(key)
-            chart = charts.frontier(f"frontier-{place}", f"Test {metric} of {task} against FLOPs a row", metric, points)
+            chart = charts.frontier(f"frontier-{number}", f"Test {metric} of {task} against FLOPs a row", metric, points)
             sections.append({"task": task, "metric": metric, "chart": Markup(chart), "on": charts.undominated(points)})
     return sections
 
@@ -152,19 +152,21 @@ def _reading(gates: Sequence[GateSummary]) -> list[str]:
     (experts,) = shapes
     if experts == 1:
         return ["There is a single expert, so every gate gives it all the weight."]
-    told = [_even(gates, experts)]
-    pairs = [(sum(map(min, mean_of[one], mean_of[two])), one, two) for one, two in itertools.combinations(mean_of, 2)]
+    sentences = [_even(gates, experts)]
+    pairs = [
+        (sum(map(min, mean_of[first], mean_of[second])), first, second) for first, second in itertools.combinations(mean_of, 2)
+    ]
     if pairs and min(pairs)[0] > 0.9995:
-        told.append("All rows are equal: the tasks share one gate.")
+        sentences.append("All rows are equal: the tasks share one gate.")
     elif pairs:
         low, high = min(pairs), max(pairs)
-        told.append(f"Most alike: {high[1]} and {high[2]}, with {100 * high[0]:.0f} % of their weight on the same experts.")
+        sentences.append(f"Most alike: {high[1]} and {high[2]}, with {100 * high[0]:.0f} % of their weight on the same experts.")
         if len(pairs) > 1:
-            told.append(f"Least alike: {low[1]} and {low[2]}, with {100 * low[0]:.0f} %.")
+            sentences.append(f"Least alike: {low[1]} and {low[2]}, with {100 * low[0]:.0f} %.")
     idle = [str(at + 1) for at in range(experts) if all(mean[at] < 0.1 / experts for mean in mean_of.values())]
     if idle:
-        told.append(f"Hardly used by any task: expert {text.listed(idle)}.")
-    return told
+        sentences.append(f"Hardly used by any task: expert {text.listed(idle)}.")
+    return sentences
 
 
 def _even(gates: Sequence[GateSummary], experts: int) -> str:
@@ -181,7 +183,7 @@ def _even(gates: Sequence[GateSummary], experts: int) -> str:
 def calibration(document: ComparisonDocument) -> list[View]:
     """Draw, for each binary task, the observed by the predicted rate of every architecture's ensemble."""
     sections: list[View] = []
-    for place, task in enumerate(words.task_names(document)):
+    for number, task in enumerate(words.task_names(document)):
         lines, table = [], []
         for name, style in styles(document).items():
             report = document.results[name].tasks.get(task)
@@ -197,7 +199,7 @@ def calibration(document: ComparisonDocument) -> list[View]:
                 table.append({"name": name, "style": style, "method": report.calibrated.method, "loss": loss, **fit})
         if lines:
             title = f"Reliability of {task}: observed by predicted rate"
-            chart = Markup(charts.reliability(f"calibration-{place}", title, lines))
+            chart = Markup(charts.reliability(f"calibration-{number}", title, lines))
             sections.append({"task": task, "chart": chart, "table": table, "rate": _rate(document, task)})
     return sections
 

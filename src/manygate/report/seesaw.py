@@ -119,17 +119,17 @@ def planes(document: ComparisonDocument, transfer: Transfer) -> list[View]:
     }
     pairs = sorted(tags, key=lambda pair: ("seesaw", "possible seesaw", "").index(tags[pair]))
     drawn: list[View] = []
-    for at, (one, two) in enumerate(pairs[:PANELS]):
+    for at, (first, second) in enumerate(pairs[:PANELS]):
         spots = []
         for name in names:
-            known = [gain for task in (one, two) if (gain := document.verdicts[name].get(task)) and gain.gain is not None]
+            known = [gain for task in (first, second) if (gain := document.verdicts[name].get(task)) and gain.gain is not None]
             if len(known) == 2:
                 across, up = (charts.Gain(name, gain.gain, gain.ci95, gain.verdict) for gain in known)
                 spots.append(charts.Spot(name, style_of[name], across, up))
         if spots:
-            metrics = tuple(metric_label(words.main_metric(document, task)) for task in (one, two))
-            chart = charts.plane(f"plane-{at}", (one, two), (metrics[0], metrics[1]), spots)
-            drawn.append({"pair": f"{one} and {two}", "chart": Markup(chart), "tag": tags[one, two]})
+            metrics = tuple(metric_label(words.main_metric(document, task)) for task in (first, second))
+            chart = charts.plane(f"plane-{at}", (first, second), (metrics[0], metrics[1]), spots)
+            drawn.append({"pair": f"{first} and {second}", "chart": Markup(chart), "tag": tags[first, second]})
     return drawn
 
 

@@ -17,7 +17,7 @@ from manygate.results.comparison import ComparisonDocument, SweepMethod, SweepPo
 WORDS = {"dominated": ("hurts", "▼"), "beyond the sweep": ("helps", "▲"), "cannot tell": ("unsure", "○")}
 
 
-class Place(NamedTuple):
+class Outcome(NamedTuple):
     """The metrics of a run or of a weight vector, one for each task.
 
     ``style`` is a run's index in the palette, and None for a vector.
@@ -35,13 +35,13 @@ def sweeps(document: ComparisonDocument) -> list[View]:
     for number, (architecture, sweep) in enumerate((document.sweep or {}).items()):
         tasks = list(sweep.reference)
         paints = styles(document)
-        places = [
-            Place(f"vector {p + 1}", None, tuple(point.test[task] for task in tasks), point.on_front)
+        outcomes = [
+            Outcome(f"vector {p + 1}", None, tuple(point.test[task] for task in tasks), point.on_front)
             for p, point in enumerate(sweep.points)
         ]
         for name, method in sweep.methods.items():
-            places.append(Place(name, paints.get(name, 0), tuple(method.test[task] for task in tasks)))
-        known = [place for place in places if all(map(text.finite, place.values))]
+            outcomes.append(Outcome(name, paints.get(name, 0), tuple(method.test[task] for task in tasks)))
+        known = [outcome for outcome in outcomes if all(map(text.finite, outcome.values))]
         labels = [f"{task}, {metric_label(words.main_metric(document, task))}" for task in tasks]
         chart = _chart(f"sweep-{number}", architecture, labels, known) if known else ""
         sections.append(
@@ -86,20 +86,20 @@ def _point(p: int, point: SweepPoint, tasks: Sequence[str]) -> View:
     }
 
 
-def _chart(key: str, architecture: str, labels: Sequence[str], places: Sequence[Place]) -> str:
-    told = "; ".join(f"{place.name}: {', '.join(text.number(value) for value in place.values)}" for place in places)
+def _chart(key: str, architecture: str, labels: Sequence[str], outcomes: Sequence[Outcome]) -> str:
+    description = "; ".join(f"{outcome.name}: {', '.join(text.number(value) for value in outcome.values)}" for outcome in outcomes)
     with Canvas(height=300 if len(labels) == 2 else 260, left=62, right=20, bottom=48) as canvas:
-        (_scatter if len(labels) == 2 else _parallel)(canvas.axes, labels, places)
+        (_scatter if len(labels) == 2 else _parallel)(canvas.axes, labels, outcomes)
         title = f"Test metrics of {architecture} by the tasks' weights"
-        return canvas.svg(key, title, f"{text.listed([label(text) for text in labels])}. {told}.")
+        return canvas.svg(key, title, f"{text.listed([label(text) for text in labels])}. {description}.")
 
 
-def _scatter(axes: Any, labels: Sequence[str], places: Sequence[Place]) -> None:
-    front = sorted(place.values for place in places if place.on_front)
+def _scatter(axes: Any, labels: Sequence[str], outcomes: Sequence[Outcome]) -> None:
+    front = sorted(outcome.values for outcome in outcomes if outcome.on_front)
     axes.grid()
     axes.plot(*zip(*front, strict=True), color=colour("zero"), linewidth=1.2, dashes=(4, 3)) if front else None
-    for place in places:
-        axes.plot(*([value] for value in place.values), **_look(place))
+    for outcome in outcomes:
+        axes.plot(*([value] for value in outcome.values), **_look(outcome))
     axes.margins(0.1)
     axes.set_xlabel(label(labels[0]), labelpad=4, fontsize=10.5)
     axes.set_ylabel(label(labels[1]), labelpad=6, fontsize=10.5)
@@ -107,15 +107,15 @@ def _scatter(axes: Any, labels: Sequence[str], places: Sequence[Place]) -> None:
     _few_ticks(axes.yaxis)
 
 
-def _parallel(axes: Any, labels: Sequence[str], places: Sequence[Place]) -> None:
+def _parallel(axes: Any, labels: Sequence[str], outcomes: Sequence[Outcome]) -> None:
     """Draw a line for each point; each task's axis goes from the worst of all points to the best."""
-    columns = list(zip(*(place.values for place in places), strict=True))
+    columns = list(zip(*(outcome.values for outcome in outcomes), strict=True))
     low, high = [min(column) for column in columns], [max(column) for column in columns]
     across = range(len(labels))
-    for place in places:
-        up = [(value - a) / (b - a) if b > a else 0.5 for value, a, b in zip(place.values, low, high, strict=True)]
-        look = _look(place)
-        width = 1.8 if place.style is not None else 1.2 if place.on_front else 0.7
+    for outcome in outcomes:
+        up = [(value - a) / (b - a) if b > a else 0.5 for value, a, b in zip(outcome.values, low, high, strict=True)]
+        look = _look(outcome)
+        width = 1.8 if outcome.style is not None else 1.2 if outcome.on_front else 0.7
         axes.plot(across, up, **{**look, "linestyle": "-", "linewidth": width})
     axes.set_xticks(across, [f"{label(text, 14)}\n{a:.4g} to {b:.4g}" for text, a, b in zip(labels, low, high, strict=True)])
     axes.tick_params(axis="x", labelsize=9)
@@ -123,15 +123,15 @@ def _parallel(axes: Any, labels: Sequence[str], places: Sequence[Place]) -> None
     axes.grid(axis="x")
 
 
-def _look(place: Place) -> dict[str, object]:
-    paint = colour("soft" if place.on_front else "zero") if place.style is None else colour(f"a{place.style % 8}")
+def _look(outcome: Outcome) -> dict[str, object]:
+    paint = colour("soft" if outcome.on_front else "zero") if outcome.style is None else colour(f"a{outcome.style % 8}")
     return {
         "color": paint,
-        "marker": "o" if place.style is None else MARKERS[mark(place.style)],
-        "markersize": 4.5 if place.style is None else 8,
-        "markerfacecolor": paint if place.on_front or place.style is not None else colour("card"),
+        "marker": "o" if outcome.style is None else MARKERS[mark(outcome.style)],
+        "markersize": 4.5 if outcome.style is None else 8,
+        "markerfacecolor": paint if outcome.on_front or outcome.style is not None else colour("card"),
         "linestyle": "none",
-        "zorder": 2 if place.style is None else 3,
+        "zorder": 2 if outcome.style is None else 3,
     }
 
 

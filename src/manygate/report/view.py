@@ -68,10 +68,18 @@ def verdict_table(document: ComparisonDocument) -> View | None:
     rows, notes = [], []
     for task in words.task_names(document):
         key = words.main_metric(document, task)
-        own = _plus_minus(_summary(document, baseline, task, key))
+        baseline_score = _plus_minus(_summary(document, baseline, task, key))
         cells = [_verdict(document, name, task, _reason(document, (name, baseline), task, key)) for name in names]
         notes += [f"{task}: {cell.reason}" for cell in cells if cell.reason]
-        rows.append({"task": task, "metric": metric_label(key), "own": own, "score": own.partition(" ")[0], "cells": cells})
+        rows.append(
+            {
+                "task": task,
+                "metric": metric_label(key),
+                "baseline_score": baseline_score,
+                "baseline_mean": baseline_score.partition(" ")[0],
+                "cells": cells,
+            }
+        )
     by_name = {head.name: head for head in legend(document)}
     heads = [by_name[name] for name in names]
     return {
@@ -348,4 +356,4 @@ def history(document: ComparisonDocument, name: str, task: str, field: Literal["
     metric = METRICS[words.main_metric(document, task)]
     ends = (metric.lowest, metric.highest) if field == "valid" else ()
     summaries = [(epoch, interval(values, *ends)) for epoch, values in rows if values and 2 * len(values) >= most]
-    return [Point(epoch, found.mean, found.ci95) for epoch, found in summaries if found.mean is not None]
+    return [Point(epoch, summary.mean, summary.ci95) for epoch, summary in summaries if summary.mean is not None]

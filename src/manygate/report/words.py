@@ -108,12 +108,12 @@ def _scores(document: ComparisonDocument, name: str) -> str:
     if not scores:
         return f"{name} was trained; its main metrics are undefined on the test rows."
     if sum(map(len, scores.values())) <= 3:
-        parts = [f"{metric_label(key)} {value:.3f} for {task}" for key, found in scores.items() for value, task in found]
+        parts = [f"{metric_label(key)} {value:.3f} for {task}" for key, values in scores.items() for value, task in values]
     else:
-        parts = [_range(metric_label(key), found) for key, found in scores.items()]
+        parts = [_range(metric_label(key), values) for key, values in scores.items()]
     return f"{name} reaches {listed(parts)} on the test rows."
 
 
-def _range(label: str, found: list[tuple[float, str]]) -> str:
-    (low, worst), (high, top) = min(found), max(found)
-    return f"{label} {low:.3f} for {worst}" if len(found) == 1 else f"{label} from {low:.3f} ({worst}) to {high:.3f} ({top})"
+def _range(label: str, values: list[tuple[float, str]]) -> str:
+    (low, worst), (high, top) = min(values), max(values)
+    return f"{label} {low:.3f} for {worst}" if len(values) == 1 else f"{label} from {low:.3f} ({worst}) to {high:.3f} ({top})"

@@ -12,6 +12,8 @@ from manygate.report.inspection import view_gates
 
 BARE: dict[str, Any] = {"architecture": "mmoe", "rows": 100, "replicas": {"looked_at": 2, "of": 2}}
 
+SCALE = "A distance of 0 is the same mixture, 1 is no expert in common."
+
 
 def gate_of(task: str, sees: list[int], mean: list[float], **changes: Any) -> dict[str, Any]:
     shape = {"sees": sees, "rows": 1234, "mean": mean, "sd": [0.0] * len(mean), "entropy": math.log(2), "entropy_share": 0.5}
@@ -28,18 +30,18 @@ def test_a_gate_mixes_as_many_experts_as_its_entropy_tells() -> None:
     one = gate_of("alone", [1], [0.0, 1.0, 0.0], entropy=0.0, entropy_share=None)
     entry = gates(gate_of("click", [0, 1], [0.5, 0.5, 0.0]), one)
     (section,) = view_gates.utilisation(inspection({**BARE, "gates": [entry, gates(one, replica=1)]}))
-    assert [panel["told"] for panel in section["panels"]] == ["mixes 2.0 of 2", "one expert, 1,234 rows"]  # type: ignore[attr-defined]
-    assert section["own"], "expert 1 is seen by one gate alone"
+    assert [panel["mixture"] for panel in section["panels"]] == ["in effect 2.0 of 2 experts", "sees one expert, 1,234 rows"]  # type: ignore[attr-defined]
+    assert section["task_experts"], "expert 1 is seen by one gate alone"
     both = gates(gate_of("click", [0, 1, 2], [0.5, 0.5, 0.0]), gate_of("buy", [0, 1, 2], [0.2, 0.2, 0.6]))
-    assert not view_gates.utilisation(inspection({**BARE, "gates": [both]}))[0]["own"]
+    assert not view_gates.utilisation(inspection({**BARE, "gates": [both]}))[0]["task_experts"]
 
 
 @pytest.mark.parametrize(
     ("distances", "expected"),
     [
         ((), ""),
-        ((0.25,), "Distance between the mean gates of t0 and x (0.25); 0 is the same mixture, 1 no expert in common."),
-        ((0.5, 0.125, 0.75), "least for t1 and x (0.12), most for t2 and x (0.75)."),
+        ((0.25,), f"The distance between the mean gates is 0.25, between t0 and x. {SCALE}"),
+        ((0.5, 0.125, 0.75), f"the smallest distance is 0.12, between t1 and x; the largest is 0.75, between t2 and x. {SCALE}"),
     ],
 )
 def test_tasks_most_and_least_alike(distances: tuple[float, ...], expected: str) -> None:
@@ -108,7 +110,7 @@ def test_a_measured_model_has_a_chart_for_each_task_and_the_effective_number_of_
     entry = next(entry for entry in document.gates or [] if entry.replica == 0)
     assert [panel["task"] for panel in section["panels"]] == [use.task for use in entry.tasks]  # type: ignore[attr-defined]
     for panel, use in zip(section["panels"], entry.tasks, strict=True):  # type: ignore[call-overload]
-        assert panel["told"] == f"mixes {math.exp(use.entropy):.1f} of {len(use.sees)}"
+        assert panel["mixture"] == f"in effect {math.exp(use.entropy):.1f} of {len(use.sees)} experts"
         assert str(panel["chart"]).startswith("<svg")
 
 

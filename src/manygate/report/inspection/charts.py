@@ -18,12 +18,12 @@ MOST_NUMBERS = 16
 class Use(NamedTuple):
     """An expert in a task's gate: mean and sd of its weight.
 
-    ``mean`` is None if the gate does not see the expert. ``own`` is true if no other task's gate sees it.
+    ``mean`` is None if the gate does not see the expert. ``one_task`` is true if no other task's gate sees it.
     """
 
     mean: float | None
     sd: float
-    own: bool
+    one_task: bool
 
 
 class Line(NamedTuple):
@@ -47,21 +47,23 @@ def utilisation(key: str, title: str, uses: Sequence[Use], even: float, top: flo
     with Canvas(height=178, left=44, right=10, top=10, bottom=36) as canvas:
         axes = canvas.axes
         axes.grid(axis="y")
-        for place, use in enumerate(uses):
+        for e, use in enumerate(uses):
             if use.mean is None:
-                axes.plot([place], [0], marker=".", color=colour("zero"), markersize=4, clip_on=False)
+                axes.plot([e], [0], marker=".", color=colour("zero"), markersize=4, clip_on=False)
                 continue
-            paint = colour("a4" if use.own else "a3")
-            axes.bar([place], [use.mean], width=0.72, color=paint, alpha=0.82, linewidth=0)
+            paint = colour("a4" if use.one_task else "a3")
+            axes.bar([e], [use.mean], width=0.72, color=paint, alpha=0.82, linewidth=0)
             low, high = max(use.mean - use.sd, 0.0), min(use.mean + use.sd, 1.0)
-            axes.plot([place, place], [low, high], color=colour("ink"), linewidth=1.3, solid_capstyle="butt")
+            axes.plot([e, e], [low, high], color=colour("ink"), linewidth=1.3, solid_capstyle="butt")
         axes.axhline(even, color=colour("zero"), linewidth=1, dashes=(4, 3))
         axes.set(xlim=(-0.6, len(uses) - 0.4), ylim=(0, top))
         _numbered(axes, len(uses))
         _shares(axes.yaxis)
         axes.set_xlabel("expert", labelpad=3, fontsize=10.5)
-        told = "; ".join(f"expert {e + 1}: {use.mean:.3f} ± {use.sd:.3f}" for e, use in enumerate(uses) if use.mean is not None)
-        return canvas.svg(key, title, f"Mean weight and standard deviation over rows. {told}.")
+        description = "; ".join(
+            f"expert {e + 1}: {use.mean:.3f} ± {use.sd:.3f}" for e, use in enumerate(uses) if use.mean is not None
+        )
+        return canvas.svg(key, title, f"Mean weight and standard deviation over rows. {description}.")
 
 
 def over_time(key: str, title: str, lines: Sequence[Line], epochs: Sequence[int]) -> str:
@@ -83,22 +85,22 @@ def over_time(key: str, title: str, lines: Sequence[Line], epochs: Sequence[int]
         _shares(axes.yaxis)
         _whole(axes.xaxis)
         axes.set_xlabel("epoch", labelpad=3, fontsize=10.5)
-        told = "; ".join(f"{line.name}: {line.up[0]:.3f} to {line.up[-1]:.3f}" for line in lines)
-        return canvas.svg(key, title, f"Mean weight, first epoch to last. {told}.")
+        description = "; ".join(f"{line.name}: {line.up[0]:.3f} to {line.up[-1]:.3f}" for line in lines)
+        return canvas.svg(key, title, f"Mean weight, first epoch to last. {description}.")
 
 
 def _ends(axes: Axes, lines: Sequence[Line], top: float) -> None:
     """Write the experts' numbers at the ends of their lines, without overlap; write none if there are too many."""
     if len(lines) > MOST_NUMBERS:
         return
-    gap, place = top / 13, -1.0
+    gap, height = top / 13, -1.0
     ranked = sorted(lines, key=lambda line: line.up[-1])
     spare = max(len(ranked) * gap - top, 0.0)
     for line in ranked:
-        place = max(line.up[-1], place + gap) - (spare / len(ranked) if place >= 0 else 0.0)
+        height = max(line.up[-1], height + gap) - (spare / len(ranked) if height >= 0 else 0.0)
         axes.annotate(
             line.name,
-            (1.02, place / top),
+            (1.02, height / top),
             xycoords="axes fraction",
             va="center",
             fontsize=10,
@@ -107,7 +109,7 @@ def _ends(axes: Axes, lines: Sequence[Line], top: float) -> None:
         )
         axes.annotate(
             "",
-            (1.01, place / top),
+            (1.01, height / top),
             xytext=(0.972, line.up[-1] / top),
             xycoords="axes fraction",
             textcoords="axes fraction",
@@ -129,19 +131,19 @@ def importance(key: str, title: str, metric: str, bars: Sequence[Bar]) -> str:
         high = max(1e-6, *(bar.value + 2 * bar.se for bar in bars))
         axes.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
         axes.axvline(0, color=colour("zero"), linewidth=1.2)
-        for place, bar in enumerate(bars):
+        for row, bar in enumerate(bars):
             sure = bar.value - 2 * bar.se > 0
-            axes.barh([place], [bar.value], height=0.6, color=colour("helps" if sure else "unsure"), alpha=0.85, linewidth=0)
+            axes.barh([row], [bar.value], height=0.6, color=colour("helps" if sure else "unsure"), alpha=0.85, linewidth=0)
             ends = [bar.value - 2 * bar.se, bar.value + 2 * bar.se]
-            axes.plot(ends, [place, place], color=colour("ink"), linewidth=1.2, solid_capstyle="butt")
+            axes.plot(ends, [row, row], color=colour("ink"), linewidth=1.2, solid_capstyle="butt")
             text = number(bar.value, signed=True)
             axes.annotate(
-                text, (axes.get_xlim()[1], place), xytext=(6, 0), textcoords="offset points", va="center", annotation_clip=False
+                text, (axes.get_xlim()[1], row), xytext=(6, 0), textcoords="offset points", va="center", annotation_clip=False
             )
         _decimals(axes.xaxis, most=5)
         axes.set_xlabel(f"{metric} lost", labelpad=4, fontsize=10.5)
-        told = "; ".join(f"{bar.name}: {number(bar.value, signed=True)}" for bar in bars)
-        return canvas.svg(key, title, told)
+        description = "; ".join(f"{bar.name}: {number(bar.value, signed=True)}" for bar in bars)
+        return canvas.svg(key, title, description)
 
 
 def spectra(key: str, title: str, lines: Sequence[tuple[str, int, Sequence[float]]]) -> str:
@@ -159,14 +161,14 @@ def spectra(key: str, title: str, lines: Sequence[tuple[str, int, Sequence[float
         _whole(axes.xaxis)
         _shares(axes.yaxis)
         axes.set_xlabel("singular value", labelpad=4, fontsize=10.5)
-        told = "; ".join(f"{name}: smallest {values[-1]:.2f}" for name, _, values in lines if len(values))
-        return canvas.svg(key, title, f"Singular values over the largest. {told}.")
+        description = "; ".join(f"{name}: smallest {values[-1]:.2f}" for name, _, values in lines if len(values))
+        return canvas.svg(key, title, f"Singular values over the largest. {description}.")
 
 
 def _numbered(axes: Axes, count: int) -> None:
     """Number the experts from 1; if there are many, only some get a tick."""
     step = 1 if count <= MOST_NUMBERS else -(-count // MOST_NUMBERS)
-    axes.set_xticks(range(0, count, step), [str(place + 1) for place in range(0, count, step)])
+    axes.set_xticks(range(0, count, step), [str(e + 1) for e in range(0, count, step)])
 
 
 def _whole(axis: Any) -> None:

@@ -59,5 +59,5 @@ def html_alarms(document: Inspection) -> str:
         "<li><strong>{{ alarm.title }}</strong> ({{ alarm.severity }}). {{ alarm.message }} {{ alarm.advice }}</li>"
         "{% endfor %}</ul>{% endif %}</div>"
     )
-    found = environment().from_string(source).render(headline=summary(document), alarms=document.alarms)
-    return printable(found)
+    html = environment().from_string(source).render(headline=summary(document), alarms=document.alarms)
+    return printable(html)

@@ -40,15 +40,15 @@ def alarms_only(document: Inspection) -> list[Alarm]:
 
 def summary(document: Inspection) -> str:
     """Write a sentence about the alarms."""
-    found, name = alarms_only(document), document.architecture
-    if not found:
-        few = any(alarm.kind == "few_rows" for alarm in document.alarms)
-        return f"Too few rows to look for faults in {name}." if few else f"No fault was found in {name}."
-    if len(found) == 1:
-        return f"{found[0].title}."
-    serious = sum(alarm.severity == "serious" for alarm in found)
-    tail = ", all of them serious" if serious == len(found) else f", {serious} of them serious" if serious else ""
-    return f"{len(found)} alarms about {name}{tail}."
+    alarms, name = alarms_only(document), document.architecture
+    if not alarms:
+        too_few = any(alarm.kind == "few_rows" for alarm in document.alarms)
+        return f"Too few rows to look for faults in {name}." if too_few else f"No fault was found in {name}."
+    if len(alarms) == 1:
+        return f"{alarms[0].title}."
+    serious = sum(alarm.severity == "serious" for alarm in alarms)
+    tail = ", all of them serious" if serious == len(alarms) else f", {serious} of them serious" if serious else ""
+    return f"{len(alarms)} alarms about {name}{tail}."
 
 
 def facts(document: Inspection) -> list[str]:
@@ -117,7 +117,7 @@ def units(document: Inspection) -> list[View]:
                     "zeros": network.zeros,
                     "zeros_text": text.share(network.zeros),
                     "mostly": text.share(network.mostly_zero),
-                    "worst": text.share(max(one.dead for other in alike for one in other.networks)),
+                    "worst": text.share(max(alike_network.dead for other in alike for alike_network in other.networks)),
                 }
             )
     return rows
@@ -125,63 +125,63 @@ def units(document: Inspection) -> list[View]:
 
 def conflict(document: Inspection) -> View | None:
     """Prepare pairs of tasks by layers: mean cosine of the gradients and the share of batches with a negative cosine."""
-    found = document.conflict
-    if not found:
+    conflicts = document.conflict
+    if not conflicts:
         return None
-    layers = list(dict.fromkeys(one.layer for one in found))
+    layers = list(dict.fromkeys(measured.layer for measured in conflicts))
     layers.sort(key=lambda layer: layer != "input")
-    cells = {(tuple(one.tasks), one.layer): one for one in found}
-    top = max(0.2, *(abs(one.mean) for one in found))
+    cells = {(tuple(measured.tasks), measured.layer): measured for measured in conflicts}
+    top = max(0.2, *(abs(measured.mean) for measured in conflicts))
     rows = []
-    for pair in dict.fromkeys(tuple(one.tasks) for one in found):
+    for pair in dict.fromkeys(tuple(measured.tasks) for measured in conflicts):
         entries = [cells.get((pair, layer)) for layer in layers]
-        rows.append({"name": " and ".join(pair), "cells": [_signed(one, top) for one in entries]})
+        rows.append({"name": " and ".join(pair), "cells": [_signed(measured, top) for measured in entries]})
     return {"layers": layers, "rows": rows}
 
 
-def _signed(one: Conflict | None, top: float) -> View:
-    if one is None:
+def _signed(conflict: Conflict | None, top: float) -> View:
+    if conflict is None:
         return {"text": "–", "sub": "", "side": "none", "strength": 0}
     return {
-        "text": f"{one.mean:+.2f}".replace("-", "−"),
-        "sub": f"{one.below_zero:.0%} below 0",
-        "side": "helps" if one.mean > 0 else "hurts",
-        "strength": round(70 * abs(one.mean) / top),
+        "text": f"{conflict.mean:+.2f}".replace("-", "−"),
+        "sub": f"{conflict.below_zero:.0%} below 0",
+        "side": "helps" if conflict.mean > 0 else "hurts",
+        "strength": round(70 * abs(conflict.mean) / top),
     }
 
 
 def affinity(document: Inspection) -> View | None:
     """Prepare tasks by tasks: how a step for the task of the row changes the loss of the task of the column."""
-    found = document.affinity
-    if not found:
+    effects = document.affinity
+    if not effects:
         return None
-    names = list(dict.fromkeys(one.of for one in found))
-    cells = {(one.of, one.on): one for one in found}
-    others = [abs(one.mean) for one in found if one.of != one.on]
+    names = list(dict.fromkeys(effect.of for effect in effects))
+    cells = {(effect.of, effect.on): effect for effect in effects}
+    others = [abs(effect.mean) for effect in effects if effect.of != effect.on]
     top = max(others, default=0.0) or 1.0
     rows = [{"name": of, "cells": [_effect(cells.get((of, on)), of == on, top) for on in names]} for of in names]
     return {"names": names, "rows": rows}
 
 
-def _effect(one: Affinity | None, own: bool, top: float) -> View:
-    if one is None:
+def _effect(effect: Affinity | None, same_task: bool, top: float) -> View:
+    if effect is None:
         return {"text": "–", "sub": "", "side": "none", "strength": 0}
-    sure = own or (one.se is not None and abs(one.mean) > 2 * one.se)
-    shown = f"{100 * one.mean:+.3f} %".replace("-", "−")
-    spread = "" if one.se is None else f"± {200 * one.se:.3f}"
-    side = "none" if own or not sure else "helps" if one.mean > 0 else "hurts"
-    return {"text": shown, "sub": spread, "side": side, "strength": round(70 * min(abs(one.mean) / top, 1.0))}
+    sure = same_task or (effect.se is not None and abs(effect.mean) > 2 * effect.se)
+    shown = f"{100 * effect.mean:+.3f} %".replace("-", "−")
+    spread = "" if effect.se is None else f"± {200 * effect.se:.3f}"
+    side = "none" if same_task or not sure else "helps" if effect.mean > 0 else "hurts"
+    return {"text": shown, "sub": spread, "side": side, "strength": round(70 * min(abs(effect.mean) / top, 1.0))}
 
 
 def importance(document: Inspection) -> list[View]:
     """Draw, for each task, the features with the largest importance."""
     panels: list[View] = []
-    for place, entry in enumerate(document.importance or []):
+    for number, entry in enumerate(document.importance or []):
         bars = [charts.Bar(f.feature, f.drop, f.se or 0.0) for f in entry.features if f.drop is not None]
         if bars:
             metric = metric_label(entry.metric)
             title = f"Permutation importance for {entry.task}"
-            chart = charts.importance(f"importance-{place}", title, metric, bars[:FEATURES])
+            chart = charts.importance(f"importance-{number}", title, metric, bars[:FEATURES])
             panels.append(
                 {
                     **entry.to_tree(),
@@ -196,51 +196,51 @@ def importance(document: Inspection) -> list[View]:
 
 def embeddings(document: Inspection) -> View | None:
     """Draw the spectra of the first replica's tables with the lowest rank shares, and list the effective rank of every table."""
-    found = document.embeddings
-    if not found:
+    spectra = document.embeddings
+    if not spectra:
         return None
-    first = sorted(first_replica(found), key=lambda one: one.plain.share or 0.0)
-    owners = list(dict.fromkeys(one.of for one in first_replica(found)))
-    features = list(dict.fromkeys(one.feature for one in first))
+    first = sorted(first_replica(spectra), key=lambda table: table.plain.share or 0.0)
+    owners = list(dict.fromkeys(table.of for table in first_replica(spectra)))
+    features = list(dict.fromkeys(table.feature for table in first))
     panels = []
-    for place, of in enumerate(owners):
-        own = [one for one in first if one.of == of and one.feature in features[:TABLES]]
-        lines = [(one.feature, features.index(one.feature), one.plain.values) for one in own]
-        chart = charts.spectra(f"spectra-{place}", f"Spectra of the tables, {of}", [line for line in lines if line[2]])
+    for number, of in enumerate(owners):
+        tables = [table for table in first if table.of == of and table.feature in features[:TABLES]]
+        lines = [(table.feature, features.index(table.feature), table.plain.values) for table in tables]
+        chart = charts.spectra(f"spectra-{number}", f"Spectra of the tables, {of}", [line for line in lines if line[2]])
         panels.append({"of": of, "chart": Markup(chart)})
     rows = [
         {
-            "name": one.feature,
-            "style": features.index(one.feature) if one.feature in features[:TABLES] else None,
-            "of": one.of,
-            "dim": one.dim,
-            "seen": text.whole(one.seen),
-            "possible": one.possible,
-            "plain": f"{one.plain.rank:.1f}",
-            "by_use": f"{one.by_use.rank:.1f}",
-            "share": text.share(one.plain.share),
+            "name": table.feature,
+            "style": features.index(table.feature) if table.feature in features[:TABLES] else None,
+            "of": table.of,
+            "dim": table.dim,
+            "seen": text.whole(table.seen),
+            "possible": table.possible,
+            "plain": f"{table.plain.rank:.1f}",
+            "by_use": f"{table.by_use.rank:.1f}",
+            "share": text.share(table.plain.share),
         }
-        for one in first
+        for table in first
     ]
     return {"panels": panels, "rows": rows, "owners": owners, "some": len(features) > TABLES}
 
 
 def noise(document: Inspection) -> list[View]:
     """Prepare each task's main metric and its value at chance."""
-    said = {"better": "better than chance", "noise": "no better than chance", "too few rows": "too few rows to tell"}
+    wording = {"better": "better than chance", "noise": "no better than chance", "too few rows": "too few rows to tell"}
     kinds = {"better": "helps", "noise": "hurts", "too few rows": "unsure"}
     return [
         {
-            "task": one.task,
-            "metric": metric_label(one.metric),
-            "rows": text.whole(one.rows),
-            "value": text.number(one.value),
-            "half": text.number(2 * one.se) if one.se is not None else text.UNDEFINED,
-            "chance": f"{one.chance:g}",
-            "class": kinds[one.verdict],
-            "word": said[one.verdict],
+            "task": entry.task,
+            "metric": metric_label(entry.metric),
+            "rows": text.whole(entry.rows),
+            "value": text.number(entry.value),
+            "half": text.number(2 * entry.se) if entry.se is not None else text.UNDEFINED,
+            "chance": f"{entry.chance:g}",
+            "class": kinds[entry.verdict],
+            "word": wording[entry.verdict],
         }
-        for one in document.noise or []
+        for entry in document.noise or []
     ]
 
 

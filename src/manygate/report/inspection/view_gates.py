@@ -16,8 +16,8 @@ from manygate.results.inspection import GateUse, Inspection, InspectionDocument,
 def utilisation(document: Inspection, replica: int = 0) -> list[View]:
     """Prepare PLE's figure for a replica: for each level, a chart for each task, all with the same scale, and a sentence."""
     sections = []
-    own = [entry for entry in document.gates or [] if entry.replica == replica]
-    for place, entry in enumerate(own):
+    entries = [entry for entry in document.gates or [] if entry.replica == replica]
+    for number, entry in enumerate(entries):
         top = min(1.04, 1.08 * max(min(m + s, 1.0) for use in entry.tasks for m, s in zip(use.mean, use.sd, strict=True)))
         seen_by = [sum(e in use.sees for use in entry.tasks) for e in range(entry.experts)]
         panels = []
@@ -27,18 +27,18 @@ def utilisation(document: Inspection, replica: int = 0) -> list[View]:
                 for e in range(entry.experts)
             ]
             title = f"Expert utilisation of {use.task}, {entry.level}"
-            chart = charts.utilisation(f"use-{replica}-{place}-{t}", title, uses, 1 / len(use.sees), top)
-            panels.append({"task": use.task, "chart": Markup(chart), "told": _told(use)})
+            chart = charts.utilisation(f"use-{replica}-{number}-{t}", title, uses, 1 / len(use.sees), top)
+            panels.append({"task": use.task, "chart": Markup(chart), "mixture": _mixture(use)})
         some = any(count == 1 for count in seen_by) and len(entry.tasks) > 1
-        sections.append({"level": entry.level, "panels": panels, "own": some, "apart": _apart(entry)})
+        sections.append({"level": entry.level, "panels": panels, "task_experts": some, "apart": _apart(entry)})
     return sections
 
 
-def _told(use: GateUse) -> str:
+def _mixture(use: GateUse) -> str:
     if use.entropy_share is None:
-        return f"one expert, {text.count_of(use.rows, 'row')}"
+        return f"sees one expert, {text.count_of(use.rows, 'row')}"
     effective = math.exp(use.entropy)
-    return f"mixes {effective:.1f} of {len(use.sees)}"
+    return f"in effect {effective:.1f} of {len(use.sees)} experts"
 
 
 def _apart(entry: SeenGates) -> str:
@@ -46,10 +46,11 @@ def _apart(entry: SeenGates) -> str:
     pairs = sorted(entry.distances, key=lambda pair: pair.of_means)
     if not pairs:
         return ""
-    said = [f"{text.listed(pair.tasks)} ({pair.of_means:.2f})" for pair in (pairs[0], pairs[-1])]
+    nearest, farthest = [f"{pair.of_means:.2f}, between {text.listed(pair.tasks)}" for pair in (pairs[0], pairs[-1])]
+    scale = "A distance of 0 is the same mixture, 1 is no expert in common."
     if len(pairs) == 1:
-        return f"Distance between the mean gates of {said[0]}; 0 is the same mixture, 1 no expert in common."
-    return f"Distance between mean gates (0: the same mixture, 1: no expert in common): least for {said[0]}, most for {said[1]}."
+        return f"The distance between the mean gates is {nearest}. {scale}"
+    return f"Mean gates: the smallest distance is {nearest}; the largest is {farthest}. {scale}"
 
 
 def gate_table(document: Inspection) -> list[View]:
@@ -81,11 +82,11 @@ def _spread(values: list[float | None], say: Callable[[float | None], str]) -> t
 
 def segments(document: Inspection) -> View | None:
     """Prepare the first replica's gates by segment: a heat map for each level and task."""
-    found = document.segments
-    if not found or not found.gates:
+    segments = document.segments
+    if not segments or not segments.gates:
         return None
     maps: dict[tuple[str, str], list[SegmentGate]] = {}
-    for entry in first_replica(found.gates):
+    for entry in first_replica(segments.gates):
         maps.setdefault((entry.level, entry.task), []).append(entry)
     shown = []
     for (level, task), entries in maps.items():
@@ -97,7 +98,7 @@ def segments(document: Inspection) -> View | None:
         ]
         reading = f"Furthest from the mean over all rows: {farthest.segment}, distance {farthest.distance:.2f}."
         shown.append({"level": level, "task": task, "rows": rows, "experts": entries[0].sees, "reading": reading})
-    return {"by": found.by, "maps": shown}
+    return {"by": segments.by, "maps": shown}
 
 
 def _heat_row(entry: SegmentGate, top: float) -> list[View]:
