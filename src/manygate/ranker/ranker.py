@@ -249,8 +249,6 @@ class Ranker(RankerKeywords):
         config = self.model.config
         if config.log is None:
             raise InputError("no log is given. This model was trained on a dataframe; give labelled rows that trained nothing.")
-        if config.valid is not None:
-            return labelled_table(self.encoder, config.valid, "valid")
         return validation_rows(config, config.log, self.schema)
 
     def gates(self, frame: Any) -> Any:
