@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,8 +76,8 @@ def test_any_text(values, other):
 
 
 def test_ids_that_pandas_turned_into_floats_are_the_same_ids():
-    encoder = sparse_encoder(pa.array([1, 2, 3, 2**53]))
-    frame = pd.DataFrame({"id": [3, None, 1, 7, 2**53], "click": 0})
+    encoder = sparse_encoder(pa.array([1, 2, 3, 2**53 - 1]))
+    frame = pd.DataFrame({"id": [3, None, 1, 7, 2**53 - 1], "click": 0})
     assert frame["id"].dtype == np.float64
     ((_, batch),) = open_table(frame).batches()
     assert encoder.encode(batch, labels=False).id_BS[:, 0].tolist() == [4, NULL_ROW, 2, UNKNOWN_ROW, 5]
@@ -93,7 +94,7 @@ def test_ids_beyond_the_range_of_the_fitted_type_are_unknown(fitted, later):
 
 
 def test_fractions_where_ids_were_whole_are_named():
-    with pytest.raises(InputError, match=r"column 'id' holds ids that do not fit int64.* Write whole numbers"):
+    with pytest.raises(InputError, match=r"column 'id' holds ids that do not fit int64.* Write them as in training"):
         rows_of(sparse_encoder(pa.array([1, 2])), pa.array([1.5]))
 
 
@@ -147,7 +148,7 @@ def test_bias_features_are_absent_at_serving(log_table, log_schema):
 def test_a_retyped_column_is_named(log_table, log_schema):
     batch = log_table(60).combine_chunks().to_batches()[0]
     encoder = fit_encoder(log_schema(), KEEP_ALL, [("log", batch)])
-    other = batch.set_column(0, "user", batch["user"].cast(pa.string())).set_column(4, "age", batch["age"].cast(pa.string()))
+    other = batch.set_column(0, "user", pc.equal(batch["user"], 1)).set_column(4, "age", batch["age"].cast(pa.string()))
     with pytest.raises(InputError) as error:
         encoder.check(other.schema, "new.parquet", ["user", "age", "country"])
     assert [problem.split(" is ")[0] for problem in error.value.problems] == [

@@ -112,3 +112,27 @@ def test_an_id_is_known_from_min_count_rows_on(least):
     assert rows.id_BS[:, 0].tolist() == expected
     assert rows.bags[0][0].tolist() == expected
     assert encoder.vocabularies["x"].rows == 2 + len(known)
+
+
+@pytest.mark.parametrize(
+    ("kind", "largest"), [(pa.float64(), 2.0**53), (pa.float32(), 2.0**24), (pa.list_(pa.float64()), 2.0**53)], ids=str
+)
+@pytest.mark.parametrize("vocabulary", ["ids", "hash"])
+def test_ids_that_their_type_may_have_rounded_are_warned_of(kind, largest, vocabulary):
+    feature = Feature(name="id", kind="bag" if pa.types.is_list(kind) else "sparse", vocabulary=vocabulary)
+    for value, warned in ((largest, True), (-largest, True), (largest - 1, False), (float("nan"), False)):
+        values = [[1.0], [value]] if feature.kind == "bag" else [1.0, value]
+        batch = pa.record_batch({"id": pa.array(values, kind), "click": [0, 1]})
+        encoder = fit_encoder(schema_of(feature), KEEP_ALL, [("log", batch), ("log", batch)])
+        assert [
+            f"column 'id' holds ids as {kind.value_type if feature.kind == 'bag' else kind}" in w for w in encoder.warnings
+        ] == [True] * warned
+
+
+def test_a_group_that_its_type_may_have_rounded_is_warned_of_and_whole_numbers_are_not():
+    feature = Feature(name="id", kind="sparse")
+    columns = {"id": pa.array([2**60, 2**60 + 1]), "user": [1.0, 2.0**60], "click": [0, 1]}
+    encoder = fit_encoder(schema_of(feature, group="user"), KEEP_ALL, [("log", pa.record_batch(columns))])
+    [warning] = encoder.warnings
+    assert "column 'user' holds ids as double, for example 1152921504606846976." in warning
+    assert rows_of(encoder, columns["id"]) == [2, 3]

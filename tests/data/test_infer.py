@@ -72,7 +72,7 @@ CASES: list[tuple[str, Any, str, str]] = [
     ("nested", [[[1]]] * N, "ignored", "lists of list<item: int64>"),
     ("hollow", pa.array([[]] * N, pa.list_(pa.string())), "ignored", "an empty list in every row looked at"),
     ("struct", [{"a": 1}] * N, "ignored", "struct values; a feature is an id, a list of ids or a number"),
-    ("raw", [b"x"] * N, "ignored", "binary values"),
+    ("raw", [b"x"] * N, "ignored", "constant: 'x'"),
     ("pairs", pa.array([[("a", 1)]] * N, pa.map_(pa.string(), pa.int64())), "ignored", "map values"),
     ("length", pa.array([1] * N, pa.duration("s")), "ignored", "duration values"),
     ("clock", [dt.time(1)] * N, "ignored", "time64 values"),

@@ -55,7 +55,7 @@ def test_every_file_format_gives_the_same_rows(tmp_path: Path, name: str) -> Non
 
 FRAMES = {
     "pandas": lambda: pd.DataFrame(ROWS),
-    "pandas with an index": lambda: pd.DataFrame(ROWS | {"i": [5, 7, 9, 8]}).set_index("i"),
+    "pandas with an index": lambda: pd.DataFrame(ROWS, index=[5, 7, 9, 8]),
     "polars": lambda: pl.DataFrame(ROWS),
     "polars lazy": lambda: pl.LazyFrame(ROWS),
     "duckdb": lambda: duckdb.from_arrow(LOG),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import Decimal
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,19 +32,6 @@ def type_family(kind: pa.DataType) -> str:
     return "bool" if pt.is_boolean(kind) else str(kind)
 
 
-def fits(given: pa.DataType, fitted: pa.DataType) -> bool:
-    """True where values of a type may stand for those of the type seen in training; a column of nulls always may.
-
-    >>> fits(pa.int8(), pa.float64()), fits(pa.list_(pa.null()), pa.list_(pa.string())), fits(pa.string(), pa.int64())
-    (True, True, False)
-    """
-    given_family, fitted_family = type_family(given), type_family(fitted)
-    if given_family.startswith("list of ") and fitted_family.startswith("list of "):
-        given_family, fitted_family = given_family.removeprefix("list of "), fitted_family.removeprefix("list of ")
-    families = {given_family, fitted_family}
-    return len(families) == 1 or "null" in families or families == {"int", "float"}
-
-
 def type_problem(name: str, feature_kind: str, kind: pa.DataType, location: str) -> str | None:
     """The problem of a column's type for its feature kind, or None."""
     family = type_family(kind)
@@ -54,60 +44,204 @@ def type_problem(name: str, feature_kind: str, kind: pa.DataType, location: str)
     return f"{location}: column {name!r} is {kind}, which cannot be a {feature_kind} feature. {advice}, or change its type."
 
 
-def as_ids(values: pa.Array, fitted: pa.DataType, name: str, location: str) -> pa.Array:
-    """Ids in the type that the vocabulary was fitted on: int64, uint64, string, bool or float64."""
-    family, target = type_family(fitted), _id_type(fitted)
-    given_family = type_family(values.type)
-    if given_family == family or {given_family, family} == {"int", "float"}:
-        try:
-            return _without_nan(values).cast(target)
-        except pa.ArrowInvalid as error:
-            raise InputError(
-                f"{location}: column {name!r} holds ids that do not fit {target}: {error}. Write whole numbers, as in training."
-            ) from None
+def type_change(name: str, given: pa.DataType, fitted: pa.DataType, ids: bool, location: str) -> str | None:
+    """The problem of a column whose type is not the one of training, or None where the values may stay the same.
+
+    ``ids``: the column holds ids (a sparse feature or a bag); else it holds numbers, labels or the values of a sample space.
+
+    >>> type_change("a", pa.string(), pa.int64(), True, "log"), type_change("a", pa.bool_(), pa.int8(), False, "log")
+    (None, None)
+    """
+    given_family, fitted_family = type_family(given), type_family(fitted)
+    if given_family.startswith("list of ") and fitted_family.startswith("list of "):
+        given_family, fitted_family = given_family.removeprefix("list of "), fitted_family.removeprefix("list of ")
+    pair = (given_family, fitted_family)
+    if given_family == fitted_family or "null" in pair:
+        return None
+    if pair in _CONVERSIONS if ids else set(pair) <= {"int", "float", "bool"}:
+        return None
+    return _type_change(name, given, fitted, location)
+
+
+def _type_change(name: str, given: pa.DataType, fitted: pa.DataType, location: str) -> str:
+    families = {type_family(given), type_family(fitted)}
+    reason = "" if "bool" not in families else " True and false are neither numbers nor words."
+    return f"{location}: column {name!r} is {given}, but was {fitted} in training.{reason} Write it with its old type."
+
+
+def as_ids(values: pa.Array, fitted: pa.DataType, name: str, location: str) -> tuple[pa.Array, np.ndarray | None]:
+    """Ids in the type that the vocabulary was fitted on (int64, uint64, string, bool or float64), and a mask of the values that
+    training cannot have seen, or None. Masked ids are null.
+
+    A value keeps its id whatever its type: 7, 7.0, "7" and Decimal("7") are one id. "07" is another.
+
+    >>> as_ids(pa.array(["7", "07"]), pa.int32(), "item", "log")[0].to_pylist()
+    [7, None]
+    >>> as_ids(pa.array([7.0, 7.5]), pa.string(), "item", "log")[0].to_pylist()
+    ['7', '7.5']
+    """
     if pt.is_null(values.type):
-        return pa.nulls(len(values), target)
-    raise InputError(f"{location}: column {name!r} is {values.type}, but was {fitted} in training. Write it with its old type.")
+        return pa.nulls(len(values), id_type(fitted)), None
+    given, family = type_family(values.type), type_family(fitted)
+    convert = _CONVERSIONS.get((given, family))
+    if convert is None and given != family:
+        raise InputError(_type_change(name, values.type, fitted, location))
+    try:
+        ids, unseen = convert(values, fitted) if convert else (values.cast(id_type(fitted)), None)
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            f"{location}: column {name!r} holds ids that do not fit {id_type(fitted)}: {error}. Write them as in training."
+        ) from None
+    unseen_N = None if unseen is None else pc.fill_null(unseen, False).to_numpy(zero_copy_only=False)
+    return ids, unseen_N if unseen_N is not None and unseen_N.any() else None
 
 
-def _id_type(fitted: pa.DataType) -> pa.DataType:
+def id_type(fitted: pa.DataType) -> pa.DataType:
+    """The type of the ids of a vocabulary that was fitted on a type."""
     family = type_family(fitted)
     if family == "int":
         return pa.uint64() if fitted == pa.uint64() else pa.int64()
-    return {"string": pa.string(), "bool": pa.bool_(), "float": pa.float64()}.get(family)
+    return {"string": pa.string(), "bool": pa.bool_(), "float": pa.float64()}[family]
 
 
-def beyond_range(values: pa.Array, fitted: pa.DataType) -> np.ndarray | None:
-    """A mask of the numeric ids beyond the range of the fitted type, which training cannot have seen; None where there is none.
+def rounded_id(values: pa.Array) -> float | None:
+    """The first value so large that its type does not hold every whole number of that size; None where there is none.
 
-    >>> beyond_range(pa.array([7, 2**64 - 1], pa.uint64()), pa.int64()).tolist()
-    [False, True]
+    >>> rounded_id(pa.array([7.0, 2.0**53])), rounded_id(pa.array([7.0, 2.0**24], pa.float32())), rounded_id(pa.array([2**53]))
+    (9007199254740992.0, 16777216.0, None)
     """
-    target = _id_type(fitted)
-    if target not in (pa.int64(), pa.uint64()) or type_family(values.type) not in ("int", "float"):
+    if not pt.is_floating(values.type):
         return None
-    low, high = (0, 2**64) if target == pa.uint64() else (-(2**63), 2**63)
-    if pt.is_floating(values.type):
-        beyond = pc.or_(pc.less(values, float(low)), pc.greater_equal(values, float(high)))
-    elif target == pa.int64() and values.type == pa.uint64():
-        beyond = pc.greater(values, pa.scalar(high - 1, pa.uint64()))
-    elif target == pa.uint64() and pt.is_signed_integer(values.type):
-        beyond = pc.less(values, 0)
-    else:
-        return None
-    beyond_N: np.ndarray = pc.fill_null(beyond, False).to_numpy(zero_copy_only=False)
-    return beyond_N if beyond_N.any() else None
+    large = values.filter(pc.and_(pc.is_finite(values), pc.greater_equal(pc.abs(values), _exact_below(values.type))))
+    return large[0].as_py() if len(large) else None
 
 
-def _without_nan(values: pa.Array) -> pa.Array:
-    """Nulls for NaN: dataframe libraries store missing whole numbers as NaN."""
-    return pc.if_else(pc.is_nan(values), None, values) if pt.is_floating(values.type) else values
+def rounding_warning(name: str, kind: pa.DataType, example: float) -> str:
+    """A warning about ids that were fitted on floating-point numbers of such a size."""
+    return (
+        f"column {name!r} holds ids as {kind}, for example {example:.0f}. From {_exact_below(kind):,.0f} on, {kind} does not hold "
+        "every whole number, so different ids may have become one. Write the ids as int64 or as text."
+    )
+
+
+def _exact_below(kind: pa.DataType) -> float:
+    return {pa.float16(): 2.0**11, pa.float32(): 2.0**24}.get(kind, 2.0**53)
+
+
+def _refuse_rounded(values: pa.Array, limit: float, because: str) -> None:
+    large = values.filter(pc.or_(pc.greater_equal(values, limit), pc.less_equal(values, -limit)))
+    if len(large):
+        raise pa.ArrowInvalid(f"{large[0].as_py():.0f} may stand for several ids, since {because}")
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    """Null for NaN (dataframe libraries store missing whole numbers as NaN), and 0 for -0."""
+    if not pt.is_floating(values.type):
+        return values
+    return pc.add(pc.if_else(pc.is_nan(values), None, values), pa.scalar(0.0, values.type))
+
+
+def _in_range(values: pa.Array, fitted: pa.DataType) -> tuple[pa.Array, pa.Array]:
+    """Whole numbers of any type as the ids that they are, and a mask of those beyond the range."""
+    target = id_type(fitted)
+    low, high = (0, 2**64 - 1) if target == pa.uint64() else (-(2**63), 2**63 - 1)
+    wide = values.cast(pa.decimal128(38, 0))
+    beyond = pc.or_(pc.less(wide, pa.scalar(Decimal(low), wide.type)), pc.greater(wide, pa.scalar(Decimal(high), wide.type)))
+    return pc.if_else(beyond, None, wide).cast(target), beyond
+
+
+def _int_to_int(values: pa.Array, fitted: pa.DataType) -> tuple[pa.Array, pa.Array | None]:
+    target = id_type(fitted)
+    wide = pa.uint64() if values.type == pa.uint64() else pa.int64()
+    if wide == target:
+        return values.cast(target), None
+    beyond = pc.less(values, 0) if target == pa.uint64() else pc.greater(values, pa.scalar(2**63 - 1, pa.uint64()))
+    return pc.if_else(beyond, None, values).cast(target), beyond
+
+
+def _float_to_int(values: pa.Array, fitted: pa.DataType) -> tuple[pa.Array, pa.Array | None]:
+    target = id_type(fitted)
+    low, high = (0.0, 2.0**64) if target == pa.uint64() else (-(2.0**63), 2.0**63)
+    values = _plain(values)
+    beyond = pc.or_(pc.less(values, low), pc.greater_equal(values, high))
+    values = pc.if_else(beyond, None, values)
+    _refuse_rounded(values, _exact_below(values.type), f"{values.type} does not hold every whole number of this size")
+    return values.cast(target), beyond
+
+
+def _float_to_float(values: pa.Array, fitted: pa.DataType) -> tuple[pa.Array, None]:
+    values = _plain(values)
+    narrow = min(values.type, fitted, key=_exact_below)
+    if values.type != fitted:
+        _refuse_rounded(values, _exact_below(narrow), f"{narrow} does not hold every whole number of this size")
+    return values.cast(pa.float64()), None
+
+
+def _int_to_float(values: pa.Array, fitted: pa.DataType) -> tuple[pa.Array, None]:
+    limit = int(_exact_below(fitted))
+    large = values.filter(_at_least(values, limit))
+    if len(large):
+        raise pa.ArrowInvalid(f"{large[0]} may stand for several ids, since {fitted} does not hold every whole number of this size")
+    return values.cast(pa.float64()), None
+
+
+def _at_least(values: pa.Array, limit: int) -> pa.Array:
+    """Where a whole number, or its opposite, is at least the limit."""
+    wide = values.cast(pa.uint64()) if values.type == pa.uint64() else values.cast(pa.int64())
+    large = pc.greater_equal(wide, pa.scalar(limit, wide.type))
+    return large if wide.type == pa.uint64() else pc.or_(large, pc.less_equal(wide, pa.scalar(-limit, wide.type)))
+
+
+def _refuse_words(values: pa.Array, number: str, kind: str) -> None:
+    words = values.filter(pc.invert(pc.match_substring_regex(values, number)))
+    if len(words):
+        raise pa.ArrowInvalid(f"{words[0].as_py()[:40]!r} is no {kind}")
+
+
+def _text_to_int(values: pa.Array, fitted: pa.DataType) -> tuple[pa.Array, pa.Array]:
+    _refuse_words(values, r"\A-?[0-9]+\z", "whole number")
+    written = pc.match_substring_regex(values, r"\A(0|-?[1-9][0-9]{0,19})\z")
+    ids, beyond = _in_range(pc.if_else(written, values, None), fitted)
+    return ids, pc.or_kleene(pc.invert(written), beyond)
+
+
+def _text_to_float(values: pa.Array, fitted: pa.DataType) -> tuple[pa.Array, pa.Array]:
+    _refuse_words(values, r"\A-?[0-9]*\.?[0-9]+\z", "number")
+    written = pc.match_substring_regex(values, r"\A(0(\.0)?|-?([1-9][0-9]*(\.0)?|(0|[1-9][0-9]*)\.[0-9]*[1-9]))\z")
+    numbers = pc.if_else(written, values, None).cast(pa.float64())
+    _refuse_rounded(numbers, _exact_below(fitted), f"{fitted} does not hold every whole number of this size")
+    return numbers, pc.invert(written)
+
+
+def _float_to_text(values: pa.Array, fitted: pa.DataType) -> tuple[pa.Array, None]:
+    values = _plain(values)
+    _refuse_rounded(values, _exact_below(values.type), f"{values.type} does not hold every whole number of this size")
+    whole = pc.equal(values, pc.trunc(values))
+    return pc.if_else(whole, pc.if_else(whole, values, None).cast(pa.int64()).cast(pa.string()), values.cast(pa.string())), None
+
+
+def _to_text(values: pa.Array, fitted: pa.DataType) -> tuple[pa.Array, None]:
+    return values.cast(pa.string()), None
+
+
+_CONVERSIONS: dict[tuple[str, str], Callable[[pa.Array, pa.DataType], tuple[pa.Array, pa.Array | None]]] = {
+    ("int", "int"): _int_to_int,
+    ("float", "int"): _float_to_int,
+    ("string", "int"): _text_to_int,
+    ("float", "float"): _float_to_float,
+    ("int", "float"): _int_to_float,
+    ("string", "float"): _text_to_float,
+    ("int", "string"): _to_text,
+    ("float", "string"): _float_to_text,
+    ("date32[day]", "string"): _to_text,
+}
+"""How a value of the first family becomes an id of the second; each gives the ids and a mask of values that are none."""
 
 
 def as_numbers(values: pa.Array, name: str, location: str) -> np.ndarray:
-    """Numbers as float64, NaN for null."""
+    """Numbers as float64, NaN for null. Whole numbers beyond 2**53 are rounded, by less than 1 in 10**15."""
     if type_family(values.type) not in ("int", "float", "bool") and not pt.is_null(values.type):
         example = next((v for v in values.to_pylist() if v is not None), None)
         raise InputError(f"{location}: column {name!r} must hold numbers; it is {values.type}, for example {example!r}.")
-    number_B = values.cast(pa.float64()) if not pt.is_boolean(values.type) else values.cast(pa.int8()).cast(pa.float64())
+    number_B = (values.cast(pa.int8()) if pt.is_boolean(values.type) else values).cast(pa.float64(), safe=False)
     return pc.fill_null(number_B, np.nan).to_numpy(zero_copy_only=False)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manygate.data.column import as_ids, as_numbers, beyond_range, fits
+from manygate.data.column import as_ids, as_numbers, type_change
 from manygate.data.hashing import stable_hash
 from manygate.data.labels import LabelScale, encode_labels, no_labels
 from manygate.data.rows import UNKNOWN_ROW, Input, Rows, Vocabulary
@@ -60,13 +60,12 @@ class Encoder:
         return Input(feature.name, feature.kind, feature.bias, rows=rows, dim=feature.dim or dim, pooling=feature.pooling)
 
     def check(self, arrow_schema: pa.Schema, source: str, columns: Iterable[str]) -> None:
-        """Raise one error that lists every column whose type is not the one of training."""
-        problems = []
-        for name in columns:
-            given, fitted = arrow_schema.field(name).type, self.types[name]
-            if not fits(given, fitted):
-                problems.append(f"{source}: column {name!r} is {given}, but was {fitted} in training. Write it with its old type.")
-        raise_all(problems)
+        """Raise one error that lists every column whose values cannot be those of training."""
+        features = self.schema.feature_names
+        compared = (name for name in columns if name != self.schema.group or name in features)  # any value may name a group
+        given = {name: arrow_schema.field(name).type for name in compared}
+        changes = (type_change(name, kind, self.types[name], name in self.vocabularies, source) for name, kind in given.items())
+        raise_all(problem for problem in changes if problem is not None)
 
     def encode(self, batch: pa.RecordBatch, location: str = "log", labels: bool = True, bias: bool = True) -> Rows:
         """Turn a record batch into rows.
@@ -108,12 +107,10 @@ class Encoder:
         return row_n, np.append(0, np.cumsum(length_B)).astype(np.int64)
 
     def _rows(self, feature: Feature, values: pa.Array, kind: pa.DataType, location: str) -> np.ndarray:
-        beyond_N = beyond_range(values, kind)
-        if beyond_N is None:
-            return self.vocabularies[feature.name].rows_of(as_ids(values, kind, feature.name, location))
-        values = pc.if_else(pa.array(beyond_N), pa.scalar(None, values.type), values)
-        row_N = self.vocabularies[feature.name].rows_of(as_ids(values, kind, feature.name, location))
-        row_N[beyond_N] = UNKNOWN_ROW
+        ids, unseen_N = as_ids(values, kind, feature.name, location)
+        row_N = self.vocabularies[feature.name].rows_of(ids)
+        if unseen_N is not None:
+            row_N[unseen_N] = UNKNOWN_ROW
         return row_N
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manygate.config import DataConfig
-from manygate.data.column import as_ids, as_numbers, type_problem
+from manygate.data.column import as_ids, as_numbers, rounded_id, rounding_warning, type_problem
 from manygate.data.encode import Encoder
 from manygate.data.labels import LabelStatistics, count_too_early, encode_labels
 from manygate.data.rows import Vocabulary
@@ -53,6 +53,7 @@ def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str,
     labels = LabelStatistics(schema, seed)
     nulls: dict[str, int] = dict.fromkeys(schema.feature_names, 0)
     types: dict[str, pa.DataType] = {}
+    rounded: dict[str, str] = {}
     count, early = 0, np.zeros(len(schema.tasks), dtype=np.int64)
     for location, batch in batches:
         if not types:
@@ -63,7 +64,8 @@ def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str,
             if feature.name in counters:
                 values = pc.list_flatten(column) if feature.kind == "bag" else column
                 kind = types[feature.name].value_type if feature.kind == "bag" else types[feature.name]
-                counters[feature.name].add(as_ids(values, kind, feature.name, location))
+                counters[feature.name].add(as_ids(values, kind, feature.name, location)[0])
+        _note_rounded_ids(rounded, schema, batch)
         number_BM = [as_numbers(batch.column(name), name, location) for name in dense]
         sample.add(np.stack(number_BM, axis=1) if dense else np.zeros((batch.num_rows, 0)))
         labels.add(*encode_labels(schema, batch, location))
@@ -78,9 +80,21 @@ def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str,
         for task, rows in zip(schema.tasks, early, strict=True)
         if rows
     ]
+    encoder.warnings += rounded.values()
     for feature in schema.features:
         _fit_feature(encoder, feature, config, counters, sample, dense)
     return encoder
+
+
+def _note_rounded_ids(rounded: dict[str, str], schema: Schema, batch: pa.RecordBatch) -> None:
+    """Add a warning for each column of ids that are floating-point numbers too large to be exact; the group counts as ids."""
+    names = [feature.name for feature in schema.features if feature.kind != "dense"]
+    for name in dict.fromkeys([*names, *([schema.group] if schema.group else [])]):
+        column = batch.column(name)
+        values = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+        example = None if name in rounded else rounded_id(values)
+        if example is not None:
+            rounded[name] = rounding_warning(name, values.type, example)
 
 
 def _fit_feature(

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from manygate.data.paths import check_content, each, ending, expand
+from manygate.data.plain_frame import frame_to_arrow
 from manygate.data.readers import OPENERS, Part, name_problems
-from manygate.data.types import cast, common_type, normal_type
+from manygate.data.types import cast, common_type, normal_field
 from manygate.errors import InputError, did_you_mean, raise_all
 
 
@@ -48,7 +49,7 @@ class Table:
             for batch in part.read(names, rows, None):
                 if batch.num_rows:
                     location = f"{part.location}, rows {first} to {first + batch.num_rows - 1}"
-                    yield location, self._normal(batch, names, location)
+                    yield location, self._normal(part, batch, names, location)
                 first += batch.num_rows
 
     def sample(self, rows: int, columns: Sequence[str] | None = None) -> pa.Table:
@@ -74,7 +75,7 @@ class Table:
                     break
                 piece = batch.slice(0, left)
                 left, taken = left - piece.num_rows, taken + piece.num_rows
-                batches.append(self._normal(piece, names, part.location))
+                batches.append(self._normal(part, piece, names, part.location))
         return pa.Table.from_batches(batches, pa.schema([self.arrow_schema.field(name) for name in names]))
 
     def count(self) -> int | None:
@@ -104,18 +105,18 @@ class Table:
         if count == 0:
             raise InputError(f"{self.name}: the table has columns but no rows. Check what wrote it.")
 
-    def _normal(self, batch: pa.RecordBatch, names: Sequence[str], location: str) -> pa.RecordBatch:
+    def _normal(self, part: Part, batch: pa.RecordBatch, names: Sequence[str], location: str) -> pa.RecordBatch:
         fields = [self.arrow_schema.field(name) for name in names]
         columns = []
         for field in fields:
             column = batch.column(field.name)
             try:
                 column.validate(full=True)
-                columns.append(cast(column, field.type))
+                columns.append(cast(column, field.type, part.schema.field(field.name)))
             except pa.ArrowException as error:
                 raise InputError(
                     f"{location}: column {field.name!r} ({column.type}) cannot be read as {field.type}: {error}. "
-                    "Write it again, with the same type in every file."
+                    f"{_remedy(column.type)}."
                 ) from None
         return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
 
@@ -156,13 +157,13 @@ def _open_frame(source: Any) -> Table:
     except ValueError as error:  # narwhals' DuplicateError
         raise InputError(f"the dataframe cannot be read: {error}. Rename its columns.") from None
     name = f"DataFrame ({frame.implementation.name.lower()})"
-    try:
-        table = frame.to_arrow() if isinstance(frame, nw.DataFrame) else frame.collect(backend="pyarrow").to_native()
-    except pa.ArrowException as error:
-        why = " ".join(str(argument) for argument in error.args)
-        raise InputError(f"{name}: {why}. Give each column values of one type.") from None
-    width = table.num_columns if isinstance(frame, nw.LazyFrame) else len(frame.columns)
-    return Table(name, [_memory_part(name, table.select(range(width)))])  # without the index of pandas
+    return Table(name, [_memory_part(name, frame_to_arrow(frame, name))])
+
+
+def _remedy(kind: pa.DataType) -> str:
+    if pt.is_decimal(kind):
+        return "Write ids as text and amounts as float64"
+    return "Write it again, with the same type in every file"
 
 
 def _memory_part(location: str, table: pa.Table) -> Part:
@@ -192,7 +193,7 @@ def _open_paths(paths: list[str], types: Mapping[str, pa.DataType]) -> Table:
 def _unify(parts: Sequence[Part]) -> pa.Schema:
     """The common type of each column, or one error with every difference between the files."""
     first, problems = parts[0], []
-    common = {field.name: normal_type(field.type) for field in first.schema}
+    common = {field.name: normal_field(field) for field in first.schema}
     for part in parts[1:]:
         names = part.schema.names
         extra = [name for name in names if name not in common]
@@ -200,7 +201,7 @@ def _unify(parts: Sequence[Part]) -> pa.Schema:
             if name not in names:
                 problems.append(f"{part.location}: column {name!r} of {first.location} is missing.{did_you_mean(name, extra)}")
                 continue
-            kind = normal_type(part.schema.field(name).type)
+            kind = normal_field(part.schema.field(name))
             both = common_type(common[name], kind)
             if both is None:
                 problems.append(
