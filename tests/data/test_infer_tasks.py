@@ -42,7 +42,7 @@ def test_tasks() -> None:
     numbers = {"seconds", "stars"}
     assert kinds == {task: "regression" if task in numbers else "binary" for task in schema.task_names}
     notes = {task.name: task.note for task in schema.tasks}
-    assert notes["buy"] == "0 and 1, 50 % ones, 75 % of the rows unknown"
+    assert notes["buy"] == "0 and 1, 50 % ones, 75 % of the rows of the sample space unknown"
     assert notes["never"] == "always 0 in the rows looked at"
     assert notes["seconds"] == "numbers from 0.5 to 9.5, 5 on average"
     assert schema.tasks[1].where == "click == 1"
@@ -53,7 +53,8 @@ def test_labels_that_no_task_can_have() -> None:
     columns = {"word": ["yes", "no"] * (N // 2), "empty": pa.nulls(N, pa.int64()), "stars": RNG.integers(1, 6, N)}
     found = problems(columns, ["word", "empty", "stars:kind=binary", "click"])
     assert len(found) == 3
-    assert "task 'word': label column 'word' holds string: 'yes', 'no'. Write 0 and 1, or a number." in found[0]
+    assert "task 'word': label column 'word' holds string: 'yes', 'no'. Say which word means 1" in found[0]
+    assert "task='word:positive=yes'" in found[0]
     assert "label column 'empty' is null in every row looked at" in found[1]
     assert "label column 'stars' is binary, but holds" in found[2]
     assert "stars:kind=regression" in found[2]

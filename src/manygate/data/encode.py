@@ -60,9 +60,12 @@ class Encoder:
         return Input(feature.name, feature.kind, feature.bias, rows=rows, dim=feature.dim or dim, pooling=feature.pooling)
 
     def check(self, arrow_schema: pa.Schema, source: str, columns: Iterable[str]) -> None:
-        """Raise one error that lists every column whose values cannot be those of training."""
-        features = self.schema.feature_names
-        compared = (name for name in columns if name != self.schema.group or name in features)  # any value may name a group
+        """Raise one error that lists every column whose values cannot be those of training.
+
+        Any value may name a group. Labels and sample spaces are judged row by row, whatever their type.
+        """
+        judged = {self.schema.group, *(column for task in self.schema.tasks for column in task.columns)}
+        compared = (name for name in columns if name not in judged or name in self.schema.feature_names)
         given = {name: arrow_schema.field(name).type for name in compared}
         changes = (type_change(name, kind, self.types[name], name in self.vocabularies, source) for name, kind in given.items())
         raise_all(problem for problem in changes if problem is not None)

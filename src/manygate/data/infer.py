@@ -68,7 +68,7 @@ def infer_schema(
     table.require_rows()
     sample = table.sample(rows)
     columns = {name: SampledColumn(name, sample.column(name), name in table.categorical) for name in table.column_names}
-    labelled = infer_tasks(parsed, columns, table.name)
+    labelled = infer_tasks(parsed, sample, weight, table.name)
     choice = _Choice(columns, labelled, sample.num_rows == table.count())
     choice.ignored |= dict.fromkeys(ignore, "asked for")
     choice.set_roles(weight, group, time, table.name)
@@ -78,8 +78,8 @@ def infer_schema(
 def _check_columns(table: Table, tasks: Sequence[Task], roles: dict[str, str | None], bias: list[str], ignore: list[str]) -> None:
     problems = [] if tasks else [f"no task is named. Add at least one label, for example {setting('task', 'click')}."]
     for task in tasks:
-        problems += table.missing([task.column], f"label of task {task.name!r}")
-        problems += table.missing([c for c in task.columns if c != task.column], f"sample space of task {task.name!r}")
+        for column, purpose in sorted(task.purposes.items(), key=lambda item: item[0] != task.column):
+            problems += table.missing([column], purpose)
     for role, name in roles.items():
         problems += table.missing([name] if name else [], role)
     problems += table.missing(bias, "bias feature") + table.missing(ignore, "to ignore")

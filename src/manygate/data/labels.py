@@ -1,4 +1,4 @@
-"""Scales of labels, fitted on training rows.
+"""Labels and their weights, and the scales of labels, fitted on training rows.
 
 Shape suffixes: B rows, T tasks.
 """
@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from manygate.data.column import as_numbers
+from manygate.data.label_values import read_label
 from manygate.data.sample_space import sample_space
 from manygate.data.scale import NumberSample
-from manygate.errors import InputError, raise_all, setting
+from manygate.errors import InputError, raise_all
 from manygate.schema import Schema, Task
 from manygate.schema.task import funnel_order
 from manygate.text import count_of
@@ -27,70 +28,72 @@ def no_labels(schema: Schema, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def encode_labels(schema: Schema, batch: pa.RecordBatch, location: str) -> tuple[np.ndarray, np.ndarray]:
-    """Labels as they stand (float64) and weights, zero where a label is null or outside its sample space."""
+    """Labels as they stand (float64) and weights, zero where a label is null or outside its sample space.
+
+    Masks come before checks: a label of weight 0, outside its sample space or after a step that did not happen is not looked at,
+    and neither is the weight of a row in which no label counts.
+    """
     row_weight_B = _row_weights(schema, batch, location)
     label_BT, weight_BT = no_labels(schema, batch.num_rows)
+    known_BT = np.zeros(label_BT.shape, dtype=bool)
     problems: list[str] = []
-    for t, task in enumerate(schema.tasks):
+    unread: set[int] = set()
+    for t, after in _funnel(schema):
+        if after in unread:
+            unread.add(t)
+            continue
+        happened_B = row_weight_B != 0 if after is None else known_BT[:, after] & (label_BT[:, after] == 1)
         try:
-            label_B = _checked_label(task, batch, location)
+            known_BT[:, t], label_BT[:, t] = _known_labels(schema.tasks[t], batch, location, happened_B)
         except InputError as error:
             problems += error.marked
-            continue
-        known_B = ~np.isnan(label_B) & sample_space(task, batch, location)
-        label_BT[:, t] = np.where(known_B, label_B, 0.0)
-        weight_BT[:, t] = np.where(known_B, row_weight_B, 0.0)
-    raise_all(problems)
-    for t, after in funnel_order(schema.parents):
-        happened_B = (weight_BT[:, after] > 0) & (label_BT[:, after] == 1)
-        label_BT[:, t] = np.where(happened_B, label_BT[:, t], 0.0)
-        weight_BT[:, t] = np.where(happened_B, weight_BT[:, t], 0.0)
-    return label_BT, weight_BT
-
-
-def count_too_early(schema: Schema, batch: pa.RecordBatch, location: str) -> np.ndarray:
-    """For each task after another, the rows in which a binary label is 1 and that of the step before is 0."""
-    early_T = np.zeros(len(schema.tasks), dtype=np.int64)
-    for t, after in funnel_order(schema.parents):
-        if schema.tasks[t].kind == "binary":
-            label_B, before_B = (
-                as_numbers(batch.column(schema.tasks[i].column), schema.tasks[i].column, location) for i in (t, after)
-            )
-            early_T[t] = np.count_nonzero((label_B == 1) & (before_B == 0))
-    return early_T
-
-
-def _checked_label(task: Task, batch: pa.RecordBatch, location: str) -> np.ndarray:
-    label_B = as_numbers(batch.column(task.column), task.column, location)
-    if task.kind == "binary":
-        bad_B = ~np.isnan(label_B) & (label_B != 0) & (label_B != 1)
-        remedy = f"A binary label is 0, 1 or null; for a number write {setting('task', f'{task.name}:kind=regression')}."
-    elif task.trained_by == "log":
-        bad_B = np.isinf(label_B) | (label_B < 0)
-        remedy = "A label with loss=log is a finite number of 0 or more, or null."
-    else:
-        bad_B, remedy = np.isinf(label_B), "A regression label is a finite number or null."
+            unread.add(t)
+    bad_B = known_BT.any(axis=1) & ~_is_weight(row_weight_B)
     if bad_B.any():
-        examples = ", ".join(f"{value:g}" for value in np.unique(label_B[bad_B])[:3])
-        raise InputError(
-            f"{location}: label {task.column!r} of task {task.name!r} has {count_of(int(bad_B.sum()), 'value')} that cannot be "
-            f"labels ({examples}), the first in row {int(bad_B.argmax())} of this part. {remedy}"
-        )
-    return label_B
-
-
-def _row_weights(schema: Schema, batch: pa.RecordBatch, location: str) -> np.ndarray:
-    if schema.weight is None:
-        return np.ones(batch.num_rows)
-    weight_B = as_numbers(batch.column(schema.weight), schema.weight, location)
-    bad_B = ~np.isfinite(weight_B) | (weight_B < 0) | (weight_B > LARGEST_WEIGHT)
-    if bad_B.any():
-        raise InputError(
+        problems.append(
             f"{location}: weight column {schema.weight!r} has {count_of(int(bad_B.sum()), 'value')} that cannot be weights "
             f"(null, negative, infinite or above {LARGEST_WEIGHT:g}), the first in row {int(bad_B.argmax())} of this part. "
             "Weights must be numbers of 0 or more."
         )
-    return weight_B
+    raise_all(problems)
+    weight_BT[:] = np.where(known_BT, row_weight_B[:, None], 0.0)
+    return label_BT, weight_BT
+
+
+def _funnel(schema: Schema) -> list[tuple[int, int | None]]:
+    """Each task with the one that it comes after; first those after none, then each after its parent."""
+    first: list[tuple[int, int | None]] = [(t, None) for t, after in enumerate(schema.parents) if after is None]
+    return first + list(funnel_order(schema.parents))
+
+
+def _known_labels(task: Task, batch: pa.RecordBatch, location: str, happened_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows with a label that counts, and the labels; 0 elsewhere. Raises :class:`InputError` where one cannot be a label."""
+    inside_B = happened_B & sample_space(task, batch, location)
+    values = read_label(task, batch, location)
+    values.check(inside_B, location)
+    known_B = inside_B & ~np.isnan(values.number_B)
+    return known_B, np.where(known_B, values.number_B, 0.0)
+
+
+def count_too_early(schema: Schema, batch: pa.RecordBatch, location: str) -> np.ndarray:
+    """For each task after another, the rows of its ``where`` in which a binary label is 1 and that of the step before is 0."""
+    early_T = np.zeros(len(schema.tasks), dtype=np.int64)
+    for t, after in funnel_order(schema.parents):
+        task, before = schema.tasks[t], schema.tasks[after]
+        if task.kind == "binary":
+            label_B, before_B = (read_label(step, batch, location).number_B for step in (task, before))
+            early_T[t] = np.count_nonzero((label_B == 1) & (before_B == 0) & sample_space(task, batch, location))
+    return early_T
+
+
+def _row_weights(schema: Schema, batch: pa.RecordBatch, location: str) -> np.ndarray:
+    return np.ones(batch.num_rows) if schema.weight is None else as_numbers(batch.column(schema.weight), schema.weight, location)
+
+
+def _is_weight(weight_B: np.ndarray) -> np.ndarray:
+    """Where a number can be a weight."""
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(weight_B) & (weight_B >= 0) & (weight_B <= LARGEST_WEIGHT)
 
 
 @dataclass

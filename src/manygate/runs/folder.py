@@ -55,7 +55,7 @@ def open_folder(folder: Path, config: RunConfig, resume: bool, overwrite: bool, 
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "config.yaml").is_file():
             head = f"# {command}\n" if command and command.isprintable() else ""
-            write_text(folder / "config.yaml", head + config.absolute().to_yaml())
+            write_text(folder / "config.yaml", head + config.to_yaml())
     except InputError:
         with suppress(OSError):
             folder.rmdir()  # removes only an empty folder

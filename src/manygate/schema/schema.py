@@ -59,6 +59,11 @@ class Schema(Frozen):
             problems.append(f"column {self.weight!r} is both a label and the row weight; choose one.")
         if features and not self.served_features:
             problems.append("features: all are bias features, which are absent at serving; add one that a request carries.")
+        problems += [
+            f"task {task.name!r}: positive is {task.positive!r}, and negative is missing. Name the word for 0, too."
+            for task in self.tasks
+            if task.positive is not None and task.negative is None
+        ]
         if self.group is None:
             problems += [
                 f"task {task.name!r}: the loss pairwise compares rows of one group, and the schema names no group. Add group."

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from manygate.errors import InputError, did_you_mean, raise_all
+from manygate.schema.expression import Expression
 from manygate.schema.reading import Frozen, validated
-from manygate.schema.where import Clause, parse_where
+from manygate.schema.where import parse_where
 
 
 def funnel_order(parents: Sequence[int | None]) -> list[tuple[int, int]]:
@@ -28,6 +29,33 @@ def funnel_order(parents: Sequence[int | None]) -> list[tuple[int, int]]:
     return steps
 
 
+def _split_options(text: str, spec: str) -> Iterator[str]:
+    """Split at commas that are neither in quotes nor in parentheses."""
+    first, depth, quote = 0, 0, ""
+    for position, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"`":
+            quote = character
+        elif character in "()":
+            depth = max(depth + (1 if character == "(" else -1), 0)
+        elif character == "," and not depth:
+            yield text[first:position]
+            first = position + 1
+    if quote:
+        raise InputError(
+            f"task {spec!r}: a quote ({quote}) is not closed. Close it, or put the name that holds it in other quotes."
+        )
+    yield text[first:]
+
+
+def _unquoted(value: str) -> str:
+    """A value without the quotes around it; a quote within is written twice."""
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"`":
+        return value[1:-1].replace(value[0] * 2, value[0])
+    return value
+
+
 LOSSES = {"binary": ("cross_entropy", "pairwise"), "regression": ("squared", "huber", "log", "quantile", "ordinal")}
 """The losses of each kind of task; the first is the default."""
 
@@ -41,6 +69,9 @@ class Task(Frozen):
     ``after`` names another, binary task that must have happened first. Its sample space is then the rows on which that task's
     label is 1, and the two form a funnel (see :mod:`manygate.objective.funnel`).
 
+    A binary label is 0 or 1 of any type, true or false, or one of two words: ``positive`` is the word for 1, ``negative`` the word
+    for 0. ``unknown`` is a value that stands for a label that is not known.
+
     >>> task = Task(name="buy", where="click == 1")
     >>> task.column, task.columns
     ('buy', ('buy', 'click'))
@@ -52,6 +83,9 @@ class Task(Frozen):
     kind: Literal["binary", "regression"] = "binary"
     label: str | None = Field(None, description="Column of the label; the task's name where absent.")
     where: str | None = Field(None, description="Sample space, for example 'click == 1'.")
+    unknown: str | None = Field(None, description="A value of the label that means unknown, for example -1.")
+    positive: str | None = Field(None, description="The value of the label that means 1, where a label has two words.")
+    negative: str | None = Field(None, description="The value of the label that means 0, where a label has two words.")
     after: str | None = Field(None, description="The binary task that must have happened first: 'click' for a purchase.")
     loss: Literal["cross_entropy", "pairwise", "squared", "huber", "log", "quantile", "ordinal"] | None = Field(
         None, description="What it is trained by. Default: cross_entropy for binary tasks, squared for regression."
@@ -67,6 +101,14 @@ class Task(Frozen):
     )
     note: str = ""
 
+    @field_validator("unknown", "positive", "negative", mode="before")
+    @classmethod
+    def _is_text(cls, value: object) -> object:
+        """Keep the text of a number. YAML reads the word ``yes`` as true, so true and false are no words."""
+        if isinstance(value, bool):
+            raise InputError(f"found {value}. YAML reads yes, no, on and off as true and false; put the word in quotes: 'yes'.")
+        return str(value) if isinstance(value, int | float) else value
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Task:
         problems = [] if self.name else ["a task needs a name; its label may be another column, as in buy:label=purchased."]
@@ -78,10 +120,19 @@ class Task(Frozen):
             problems.append(f"task {self.name!r}: quantile is for the loss quantile. Add loss=quantile, or leave it out.")
         if self.levels != 10 and self.loss != "ordinal":
             problems.append(f"task {self.name!r}: levels are for the loss ordinal. Add loss=ordinal, or leave them out.")
-        raise_all(problems)
+        raise_all([*problems, *self._word_problems()])
         if self.where is not None:
             parse_where(self.where)
         return self
+
+    def _word_problems(self) -> Iterator[str]:
+        words = [word for word in (self.positive, self.negative, self.unknown) if word is not None]
+        if self.kind != "binary" and (self.positive or self.negative) is not None:
+            yield f"task {self.name!r}: positive and negative are for binary tasks. Leave them out, or make it binary."
+        if self.positive is None and self.negative is not None:
+            yield f"task {self.name!r}: negative is {self.negative!r}, and positive is missing. Name the word for 1, too."
+        if len(set(words)) < len(words):
+            yield f"task {self.name!r}: positive, negative and unknown must be different values; found {', '.join(words)}."
 
     @property
     def trained_by(self) -> str:
@@ -94,9 +145,9 @@ class Task(Frozen):
         return self.label or self.name
 
     @property
-    def clauses(self) -> tuple[Clause, ...]:
-        """The sample space as comparisons; empty when it is every row."""
-        return parse_where(self.where) if self.where else ()
+    def condition(self) -> Expression | None:
+        """The sample space as a tree; None when it is every row."""
+        return None if self.where is None else parse_where(self.where)
 
     @property
     def space(self) -> str:
@@ -105,32 +156,48 @@ class Task(Frozen):
         >>> Task(name="buy", after="click", where="price > 0").space, Task(name="click").space
         ('after click and price > 0', 'every row')
         """
-        parts = [f"after {self.after}"] if self.after else []
-        return " and ".join(parts + ([self.where] if self.where else [])) or "every row"
+        condition = self.condition
+        if self.after is None or condition is None or self.where is None:
+            return self.where or (f"after {self.after}" if self.after else "every row")
+        return f"after {self.after} and " + (self.where if condition.rank else f"({self.where})")
 
     @property
     def space_columns(self) -> tuple[str, ...]:
         """The columns that the sample space reads, in order."""
-        return tuple(dict.fromkeys(clause.column for clause in self.clauses))
+        return tuple(dict.fromkeys(column.name for column in self.condition.columns())) if self.condition else ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that hold this task's label and mask."""
         return tuple(dict.fromkeys([self.column, *self.space_columns]))
 
+    @property
+    def purposes(self) -> dict[str, str]:
+        """The columns, each with what needs it, for an error that says that it is missing."""
+        space = f"sample space of task {self.name!r}"
+        columns = self.condition.columns() if self.condition else ()
+        words = {
+            column.name: f"{space}; text stands in quotes: '{column.name}'" if column.may_be_text else space for column in columns
+        }
+        return words | {self.column: f"label of task {self.name!r}"}
+
     @classmethod
     def parse(cls, text: str) -> Task:
         """Read the command line's form: ``NAME`` or ``NAME:key=value,key=value``.
+
+        A comma in quotes or in parentheses is part of the value.
 
         >>> Task.parse("buy:where=click==1,weight=0.5").weight
         0.5
         >>> Task.parse("watch:kind=regression,label=watch_seconds").column
         'watch_seconds'
+        >>> Task.parse("like:where=country == 'A,B' and price > 0,positive=yes").where
+        "country == 'A,B' and price > 0"
         """
         name, _, rest = text.partition(":")
         options: dict[str, Any] = {"name": name.strip()}
         problems = []
-        for part in filter(None, rest.split(",")):
+        for part in filter(None, _split_options(rest, text)):
             key, equals, value = part.partition("=")
             if not equals and key.strip() in ("binary", "regression"):
                 key, value = "kind", key
@@ -140,7 +207,9 @@ class Task(Frozen):
                     f"task {text!r}: unknown option {key.strip()!r}.{did_you_mean(key.strip(), allowed)} "
                     f"Options: {', '.join(allowed)}; for example buy:where=click==1,weight=0.5."
                 )
-            options[key.strip()] = value.strip()
+            if key.strip() in options:
+                problems.append(f"task {text!r}: {key.strip()!r} is given twice. Join conditions with 'and'.")
+            options[key.strip()] = value.strip() if key.strip() == "where" else _unquoted(value.strip())
         raise_all(problems)
         if options.get("loss") in LOSSES["regression"]:
             options.setdefault("kind", "regression")
