@@ -101,8 +101,8 @@ def test_the_same_fault_on_both_sides(settings: dict[str, Any], flags: str, pyth
 def test_a_file_of_settings_names_its_keys(run: Run, log: Path, tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("tucker_ranks: [1, 2]\ndim: 0\n")
     message = run("train", log, "--task click --config run.yaml").err
-    assert "run.yaml: tucker_ranks: three ranks" in message
-    assert "run.yaml: dim: Input should be" in message
+    assert "run.yaml:1: tucker_ranks: three ranks" in message
+    assert "run.yaml:2: dim: Input should be" in message
 
 
 def test_a_folder_that_is_taken_on_both_sides(run: Run, log: Path, tmp_path: Path) -> None:

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
+import socket
+import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from manygate import files
 from manygate.errors import InputError
-from manygate.files import check_manifest, put_file, sha256, write_manifest
+from manygate.files import (
+    RECORD,
+    RECORDED,
+    check_manifest,
+    check_recorded,
+    locked,
+    put_file,
+    read_json,
+    read_text,
+    reading_file,
+    sha256,
+    write_folder,
+    write_manifest,
+    write_text,
+    writing,
+)
 
 
 class Crash(BaseException):
@@ -164,3 +187,118 @@ def test_the_error_of_a_changed_byte_names_the_file(folder: Path) -> None:
     (folder / "weights.bin").write_bytes(b"weightz")
     with pytest.raises(InputError, match=r"weights\.bin: its sha256 is not that of the manifest"):
         check_manifest(folder)
+
+
+def test_text_is_read_or_its_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\N{SNOWMAN}", encoding="utf-8")
+    assert read_text(tmp_path / "a.txt") == "\N{SNOWMAN}"
+    (tmp_path / "b.txt").write_bytes(b"\xff")
+    with pytest.raises(InputError, match=r"b\.txt' cannot be read as text"):
+        read_text(tmp_path / "b.txt")
+    with pytest.raises(InputError, match=r"c\.txt' does not exist"):
+        read_text(tmp_path / "c.txt")
+    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\)\. It is a folder"):
+        read_text(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["NaN", '{"a": -Infinity}', "[" * 100_000, "{", '{"a": ' + "9" * 5000 + "}", ""])
+def test_json_that_is_no_json_is_one_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError, match=r"a\.json' is not valid JSON: ") as caught:
+        read_json(tmp_path / "a.json")
+    assert len(str(caught.value)) < 500
+
+
+def test_a_pipe_a_socket_and_a_device_are_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        for path, kind in ((tmp_path / "pipe", "pipe"), (tmp_path / "link", "pipe"), (tmp_path / "socket", "socket")):
+            with pytest.raises(InputError, match=f"a {kind} and not a file, so it is not read"):
+                read_text(path)
+            with pytest.raises(InputError, match=f"a {kind} and not a file, so it is not overwritten"):
+                write_text(path, "x")
+    for device in ("/dev/zero", "/dev/null", "/dev/tty"):
+        with pytest.raises(InputError, match="a device and not a file"):
+            read_json(Path(device))
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/target").write_text("old")
+    (tmp_path / "link").symlink_to("there/target")
+    write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there/target").read_text() == "new"
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o027, 0o077])
+def test_files_have_the_permissions_of_the_umask(tmp_path: Path, mask: int) -> None:
+    def fill(folder: Path) -> None:
+        write_text(folder / "a.json", "{}")
+        save_file({"a": torch.zeros(3)}, folder / "a.safetensors")
+
+    before = os.umask(mask)
+    try:
+        write_folder(tmp_path / "folder", fill)
+    finally:
+        os.umask(before)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "folder").iterdir()}
+    assert modes == dict.fromkeys(("a.json", "a.safetensors"), 0o666 & ~mask)
+
+
+def test_a_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    script = "import sys, time, pathlib\nfrom manygate.files import locked\nwith locked(pathlib.Path(sys.argv[1])):\n"
+    script += "    print('ready', flush=True)\n    time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        with pytest.raises(InputError, match="another process is working in this folder"), locked(tmp_path):
+            pass
+        other.kill()
+        other.wait()
+    with locked(tmp_path):
+        pass
+    with locked(tmp_path, wait=1):
+        pass
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_recorded_file_is_as_it_was_written(tmp_path: Path, name: str) -> None:
+    check_recorded(tmp_path / name)
+    (tmp_path / name).write_text("0.81")
+    write_manifest(tmp_path, {}, RECORD, RECORDED)
+    (tmp_path / "notes.txt").write_text("mine")
+    for file in (name, "notes.txt"):
+        check_recorded(tmp_path / file)
+    (tmp_path / name).write_text("0.82")
+    with pytest.raises(InputError, match=r"its sha256 is not that of run\.json"):
+        check_recorded(tmp_path / name)
+    (tmp_path / name).write_text("0.8")
+    with pytest.raises(InputError, match="3 bytes, expected 4"):
+        check_recorded(tmp_path / name)
+    write_manifest(tmp_path, {}, RECORD, ["other"])
+    with pytest.raises(InputError, match=r"not in run\.json, so this run is not done"):
+        check_recorded(tmp_path / name)
+    (tmp_path / RECORD).unlink()
+    (tmp_path / "DONE").touch()
+    with pytest.raises(InputError, match=r"run\.json: missing, so that .* cannot be checked"):
+        check_recorded(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.ENOSPC, "Free space"), (errno.EROFS, "read-only"), (errno.EACCES, "chmod"), (errno.EMFILE, "ulimit -n")],
+)
+def test_an_error_of_the_disk_names_file_and_remedy(tmp_path: Path, number: int, remedy: str) -> None:
+    reason = re.escape(f"({os.strerror(number)}). ") + f".*{remedy}"
+    for context, verb in ((writing, "written"), (reading_file, "read")):
+        with pytest.raises(InputError, match=f"a.csv: cannot be {verb} {reason}"), context(tmp_path / "a.csv"):
+            raise OSError(number, os.strerror(number))
+
+
+def test_what_is_not_of_the_disk_is_raised_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), writing(tmp_path / "a.csv"):
+        raise KeyError("a fault")

@@ -57,7 +57,8 @@ def look(place):
             kinds[str(path.relative_to(folder))] = [content[:16].hex(), len(content)]
 
 config = mg.RunConfig.build({**settings, "log": str(log)})
-run_folder.open_folder(folder / "train", config, False, False)
+with run_folder.open_folder(folder / "train", config, False, False):
+    pass
 try:
     run.train_run(preflight.prepare(log, config), config, folder / "train", Stopper())
 except Interrupted:

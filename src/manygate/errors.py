@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import PurePath
 
 _BOTH = re.compile("\x02(.*?)\x1f(.*?)\x03", re.DOTALL)
+_NO_RIGHT = "Ask for the right to it (ls -l, chmod), or choose another path"
+_REMEDIES = {
+    errno.ENOSPC: "Free space on this disk, or choose another path",
+    errno.EDQUOT: "Your quota of this disk is used up. Remove files, or choose another path",
+    errno.EFBIG: "The file is larger than this disk or the limit of files (ulimit -f) allows. Choose another path",
+    errno.EROFS: "This disk is read-only. Choose another path",
+    errno.EACCES: _NO_RIGHT,
+    errno.EPERM: _NO_RIGHT,
+    errno.EMFILE: "Raise the limit of open files (ulimit -n 1024)",
+    errno.ENFILE: "The whole machine has too many open files. Close programs, or ask for a higher limit",
+    errno.ENOMEM: "Free memory, or raise the limit of it (ulimit -v)",
+    errno.EAGAIN: "The limit of processes or threads is reached (ulimit -u). Raise it, or stop others",
+    errno.EPIPE: "The program that reads the output has ended",
+    errno.EIO: "The disk reports a fault. Check it, and copy the data away",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+    errno.ELOOP: "Symbolic links lead in a circle. Mend them",
+    errno.ENOENT: "Check the path, or choose another path",
+    errno.ENOTDIR: "A part of the path is a file. Check the path",
+    errno.EISDIR: "It is a folder. Name a file",
+}
 
 
 class InputError(ValueError):
@@ -31,6 +53,11 @@ class InputError(ValueError):
         self.marked = (problems,) if isinstance(problems, str) else tuple(problems)
         assert self.marked, "an InputError needs at least one problem"
         super().__init__(_message(self.problems))
+
+    def add_problem(self, problem: str) -> None:
+        """Append a problem to an error that is raised again with its kind."""
+        self.marked = (*self.marked, problem)
+        self.args = (_message(self.problems),)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -65,6 +92,25 @@ def either(python: str, command: str) -> str:
     """Words for the text of an :class:`InputError`: the first for Python, the second for the command line."""
     python, command = (re.sub("[\x02\x03\x1f]", "", words) for words in (python, command))
     return f"\x02{python}\x1f{command}\x03"
+
+
+def os_reason(error: BaseException) -> str:
+    """The reason and the remedy of an error of the operating system, for the text of an :class:`InputError`.
+
+    pyarrow and safetensors put the number of the error into its text.
+
+    >>> os_reason(OSError(28, "No space left on device"))
+    '(No space left on device). Free space on this disk, or choose another path.'
+    >>> os_reason(OSError("Error writing bytes to file. Detail: [errno 28] No space left on device"))
+    '(No space left on device). Free space on this disk, or choose another path.'
+    """
+    number = getattr(error, "errno", None)
+    if number is None:
+        named = re.search(r"(?:errno|os error) (\d+)", str(error))
+        number = int(named[1]) if named else None
+    text = os.strerror(number) if number is not None else " ".join(str(error).split())[:200] or type(error).__name__
+    remedy = _REMEDIES.get(number or 0, "Check the path and the disk")
+    return f"({text}). {remedy}."
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:

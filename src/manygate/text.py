@@ -10,6 +10,8 @@ from typing import Any, TypeGuard
 from markupsafe import Markup, escape
 
 UNDEFINED = "undefined"
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+"""Control characters (but for tab and line feed), marks that change the direction of writing, and halves of surrogate pairs."""
 
 
 def finite(value: Any) -> TypeGuard[float]:
@@ -134,3 +136,30 @@ def count_of(amount: int, noun: str) -> str:
     ('1 task', '2 tasks')
     """
     return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
+
+
+def printable(text: str) -> str:
+    r"""Text for a terminal: each character that could steer it, or that it cannot show, stands as an escape.
+
+    >>> print(printable("a\x1b[31mb caf\u00e9"), printable("\u202ecod.exe"))
+    a\x1b[31mb café \u202ecod.exe
+    """
+    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def cut(value: object, most: int = 80) -> str:
+    """A value as Python writes it, for an error; a long one loses its middle.
+
+    >>> cut("ab"), cut("x" * 500, 20), cut(10**5000)
+    ("'ab'", "'xxxxxxx ... xxxxxx'", 'a whole number of 5,001 digits')
+    """
+    if isinstance(value, int) and value.bit_length() > 14_000:
+        return f"a whole number of {int(value.bit_length() * math.log10(2)) + 1:,} digits"
+    if isinstance(value, str) and len(value) > 4 * most:
+        value = value[: 2 * most] + value[-2 * most :]
+    try:
+        written = repr(value)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits, or nesting without end, somewhere inside
+        return f"a {type(value).__name__} that is too large to show"
+    half = (most - 5) // 2
+    return written if len(written) <= most else f"{written[: most - 5 - half]} ... {written[-half:]}"

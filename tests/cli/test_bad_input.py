@@ -552,16 +552,23 @@ def test_undefined_metrics_have_a_reason(call: Any, tmp_path: Path, trained: Pat
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("expert: 4\nlerning_rate: 1", ("c.yaml: expert: unknown name. Did you mean 'experts'?", "Did you mean 'learning_rate'?")),
+        (
+            "expert: 4\nlerning_rate: 1",
+            ("c.yaml:1: expert: unknown name. Did you mean 'experts'?", "Did you mean 'learning_rate'?"),
+        ),
         ("experts: 0\nbatch_size: 0\nlearning_rate: -1\nreplicas: -1", ("4 problems", "experts", "batch_size", "greater than")),
-        ("learning_rate: .inf\nclip_norm: .nan\nseed: 99999999999999999999", ("3 problems", "learning_rate", "clip_norm", "seed")),
+        (
+            "learning_rate: .inf\nclip_norm: .nan\nseed: -1",
+            ("3 problems", "c.yaml:1: learning", "c.yaml:2: clip", "c.yaml:3: seed"),
+        ),
+        ("dim: 3\nseed: 99999999999999999999", ("c.yaml:2:7: not valid YAML", "more than 64 bits")),
         ("expert_hidden: []\ntower_hidden: [8, 0]", ("2 problems", "expert_hidden", "tower_hidden.1")),
         ("experts: [", ("c.yaml:1:11: not valid YAML",)),
         ("experts: 2\nexperts: 3", ("c.yaml:2:1: not valid YAML: 'experts' is given twice",)),
-        ("dim: 1000000", ("c.yaml: dim", "4096")),
-        ("architecture: mmo", ("c.yaml: architecture 'mmo' is unknown. Did you mean 'mmoe'?",)),
+        ("dim: 1000000", ("c.yaml:1: dim", "4096")),
+        ("architecture: mmo", ("c.yaml:1: architecture 'mmo' is unknown. Did you mean 'mmoe'?",)),
         ("- a", ("c.yaml: expected 'name: value' lines",)),
-        ("task: 5", ("c.yaml: task: expected a list",)),
+        ("task: 5", ("c.yaml:1: task: expected a list",)),
     ],
 )
 def test_config_files(text: str, words: tuple[str, ...], refuses: Any, tmp_path: Path) -> None:
@@ -640,7 +647,7 @@ def test_existing_output(train: Any, refuses: Any, call: Any, tmp_path: Path) ->
 def test_output_that_cannot_be_written(refuses: Any, tmp_path: Path, trained: Path) -> None:
     log = trained.parent / "log.parquet"
     quick = ("--task", "click", *FAST)
-    refuses("train", log, *quick, "--out", "/proc/run", words=("--out /proc/run: cannot be written", "Choose another --out"))
+    refuses("train", log, *quick, "--out", "/proc/run", words=("--out /proc/run: cannot be written", "hoose another --out"))
     refuses("train", log, *quick, "--out", tmp_path / ("x" * 300), words=("cannot be written (File name too long)",))
     refuses("predict", trained, log, "--out", "/proc/s.csv", words=("/proc/s.csv: cannot be written", "another path"))
     refuses("schema", log, "--task", "click", "--out", "/proc/s.yaml", words=("/proc/s.yaml: cannot be written",))
@@ -667,7 +674,7 @@ def test_full_disk(train: Any, call: Any, small_disk: Any, tmp_path: Path, train
     assert code == 2
     assert "checkpoints" in message
     assert "cannot be written" in message
-    assert {path.name for path in run.rglob("*")} <= {"config.yaml", "metrics.jsonl", "checkpoints"}
+    assert {path.name for path in run.rglob("*")} <= {"config.yaml", "run.json", "metrics.jsonl", "checkpoints"}
     code, _, message = call("predict", trained, log, "--out", tmp_path / "s.parquet")
     assert code == 2
     assert "s.parquet: cannot be written" in message
@@ -693,11 +700,11 @@ def test_resume(train: Any, refuses: Any, call: Any, tmp_path: Path) -> None:
     refuses("train", "--resume", run, "--progress", "none", words=("have changed",))
     write(log)
     (run / "state.json").write_text("{}")
-    refuses("train", "--resume", run, "--progress", "none", words=("state.json: not the state of a run", "Restore it"))
+    refuses("train", "--resume", run, "--progress", "none", words=("state.json: 2 bytes, expected", "Restore it"))
     log.unlink()
     refuses("train", "--resume", run, words=("log.parquet: does not exist",))
     (run / "evaluation.json").write_text("{}")
-    refuses("report", run, words=("evaluation.json: not the results of a run", "Restore it"))
+    refuses("report", run, words=("evaluation.json: 2 bytes, expected", "Restore it"))
     refuses("report", tmp_path, words=("no results here", "finished run"))
 
 

@@ -12,7 +12,7 @@ from manygate.errors import InputError
 
 
 def test_a_run_is_loaded(trained: Path) -> None:
-    ranker = load_ranker(trained, "cpu", None)
+    ranker = load_ranker(trained, "cpu", ())
     assert ranker.config.experts == 2
     assert ranker.schema.task_names == ("click", "like", "watch_time", "buy")
 
@@ -24,13 +24,12 @@ def test_the_module_of_a_scheme_is_imported_by_its_name_or_by_that_of_the_class(
     for module in ("first_own_scheme", "second_own_scheme"):
         (tmp_path / f"{module}.py").write_text("LOADED = True\n")
         monkeypatch.delitem(sys.modules, module, raising=False)
-    import_own("first_own_scheme")
-    import_own("second_own_scheme:Scheme")
-    import_own(None)
+    import_own(("first_own_scheme",), {"architectures": "mmoe,second_own_scheme:Scheme", "epochs": 2})
+    import_own(())
     assert sys.modules["first_own_scheme"].LOADED
     assert sys.modules["second_own_scheme"].LOADED
 
 
 def test_a_module_that_does_not_exist_is_refused(trained: Path) -> None:
     with pytest.raises(InputError, match="'no_such_module' cannot be imported"):
-        load_ranker(trained, "cpu", "no_such_module")
+        load_ranker(trained, "cpu", ("no_such_module",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from command_line import Run, refused
@@ -18,3 +19,10 @@ def test_a_folder_without_results_is_refused(run: Run, tmp_path: Path) -> None:
     refused(run("report empty"), "empty: no results here", "folder of a finished run")
     (tmp_path / "empty" / "comparison.json").write_text('{"comparison_version": 99}')
     refused(run("report empty"), "comparison.json")
+
+
+def test_a_schema_that_is_none_is_an_error_with_its_key(run: Run, trained: Path, tmp_path: Path) -> None:
+    tree = json.loads((trained / "evaluation.json").read_text())
+    tree["schema"]["tasks"][0]["kind"] = "binarry"
+    (tmp_path / "evaluation.json").write_text(json.dumps(tree))
+    refused(run("report ."), "the schema in the results: tasks.0.kind", "found 'binarry'")

@@ -37,13 +37,13 @@ def test_a_failed_write_leaves_the_former_folder(tmp_path):
     out = write_folder(tmp_path / "out", {"a.txt": "before"})
     with pytest.raises(AttributeError):
         write_folder(out, {"b.txt": None}, overwrite=True)
-    assert [path.name for path in tmp_path.rglob("*")] == ["out", "a.txt"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.txt", "dataset.json", "out"]
 
 
 def test_an_overwritten_folder_has_the_new_files_alone(tmp_path):
     write_folder(tmp_path / "out", {"a.txt": "before"})
     write_folder(tmp_path / "out", {"b.txt": "after"}, overwrite=True)
-    assert [path.name for path in tmp_path.rglob("*")] == ["out", "b.txt"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["b.txt", "dataset.json", "out"]
 
 
 def test_a_folder_that_holds_the_working_folder_is_kept(tmp_path, monkeypatch):
@@ -59,3 +59,35 @@ def test_a_folder_that_holds_the_working_folder_is_kept(tmp_path, monkeypatch):
 def test_a_seed_is_a_whole_number_from_zero_up(seed):
     assert InputError(check_seed(seed)).problems == (f"seed: expected a whole number of at least 0, found {seed!r}.",)
     assert check_seed(0) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("notes.txt", "mine", "holds notes.txt, which manygate did not write"),
+        ("truth/notes.txt", "mine", "holds truth/notes.txt, which manygate did not write"),
+        (".git/config", "mine", "holds .git/config, which manygate did not write"),
+        ("schema.yaml", "a: 2", "holds schema.yaml, which was changed since"),
+        ("dataset.json", "{}", "it lists no files"),
+        ("dataset.json", None, "not a data set that manygate wrote"),
+    ],
+)
+def test_overwriting_destroys_only_what_was_written(tmp_path, name, content, problem):
+    out = write_folder(tmp_path / "out", {"train.parquet": TABLE, "schema.yaml": "a: 1", "truth/a.txt": "x"})
+    path = out / name
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    if content is not None:
+        path.write_text(content)
+    before = {str(path) for path in out.rglob("*")}
+    for write in (lambda: check_out(out, overwrite=True), lambda: write_folder(out, {"a.txt": "new"}, overwrite=True)):
+        with pytest.raises(InputError, match=problem):
+            write()
+    assert {str(path) for path in tmp_path.rglob("*")} == {str(out), *before}
+
+
+def test_a_folder_of_someone_else_is_kept(tmp_path):
+    (tmp_path / "train.parquet").write_text("mine")
+    with pytest.raises(InputError, match="not a data set that manygate wrote"):
+        write_folder(tmp_path, {"a.txt": "new"}, overwrite=True)
+    assert (tmp_path / "train.parquet").read_text() == "mine"

@@ -15,6 +15,7 @@ import torch
 from manygate.data.encoded import EncodedLog
 from manygate.errors import InputError
 from manygate.runs import run as run_module
+from manygate.runs.folder import record
 from manygate.runs.run import diverged, document, finish, train_one, train_run
 from manygate.training.progress import Progress
 from manygate.training.trainer import Trainer
@@ -288,8 +289,12 @@ def test_a_finished_run_without_its_state_is_refused(log, settings, tmp_path) ->
     finish(tmp_path, train_one(log, config, tmp_path, Progress()))
     assert not (tmp_path / "checkpoints").exists()
     state = json.loads((tmp_path / "state.json").read_text())
+    (tmp_path / "state.json").write_text(json.dumps({**state, "best": [0.99]}))
+    with pytest.raises(InputError, match=r"state\.json: .*changed\. Restore it"):
+        train_one(log, config, tmp_path, Progress())
     for wrong in ([], {}, {**state, "more": 1}):
         (tmp_path / "state.json").write_text(json.dumps(wrong))
+        record(tmp_path)
         with pytest.raises(InputError, match=r"state.json: not the state of a run. Restore it"):
             train_one(log, config, tmp_path, Progress())
 

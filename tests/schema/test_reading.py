@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from pydantic import Field
 
 from manygate.errors import InputError, raise_all, setting
-from manygate.schema.reading import Frozen, read_text, read_yaml, validated
+from manygate.schema.reading import LARGEST_YAML, Frozen, read_yaml, validated
 
 
 class Wheel(Frozen):
@@ -76,11 +74,75 @@ def test_yaml_is_a_mapping_with_each_name_once() -> None:
         read_yaml("a: !!python/object:os.system {}", "car.yaml")
 
 
-def test_text_is_read_or_its_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("\N{SNOWMAN}", encoding="utf-8")
-    assert read_text(tmp_path / "a.txt") == "\N{SNOWMAN}"
-    (tmp_path / "b.txt").write_bytes(b"\xff")
-    with pytest.raises(InputError, match=r"b\.txt' cannot be read as text"):
-        read_text(tmp_path / "b.txt")
-    with pytest.raises(InputError, match=r"c\.txt' does not exist"):
-        read_text(tmp_path / "c.txt")
+BOMB = "a: &a [x, x]\n" + "\n".join(f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]" for n in range(20))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (BOMB, r"2:8: not valid YAML: the alias \*a is not read; write the value out"),
+        ("a: &x 1\nb: {<<: *x}", r"2:9: not valid YAML: the alias"),
+        ("a: " + "[" * 5000, r"1:\d+: not valid YAML: nested more than 32 times"),
+        ("a: " + "{b: " * 5000, r"1:\d+: not valid YAML: nested more than 32 times"),
+        ("\n".join(" " * n + "a:" for n in range(200)), r"\d+:\d+: not valid YAML: nested more than 32 times"),
+        ("ok: 1\na: " + "9" * 5000, r"2:4: not valid YAML: '9+ \.\.\. 9+' is not a value of the kind int"),
+        ("a: 0x" + "f" * 5000, r"1:4: not valid YAML: '0xf+ \.\.\. f+' is a whole number of more than 64 bits"),
+        ("a: -" + "9" * 30, r"1:4: not valid YAML: '-9+' is a whole number of more than 64 bits"),
+        ("a: " + "9:" * 3000 + "9", r"1:4: not valid YAML: .* more than 64 bits"),
+        ("a: !!int ''", r"1:4: not valid YAML: '' is not a value of the kind int"),
+        ("a: !!int _", r"1:4: not valid YAML: '_' is not a value of the kind int"),
+        ("a: !!float x", r"1:4: not valid YAML: 'x' is not a value of the kind float"),
+        ("a: !!bool x", r"1:4: not valid YAML: 'x' is not a value of the kind bool"),
+        ("a: !!timestamp x", r"1:4: not valid YAML: 'x' is not a value of the kind timestamp"),
+        ("a: 2026-13-45", r"1:4: not valid YAML: '2026-13-45' is not a value of the kind timestamp"),
+        ("a: !!binary '\N{SNOWMAN}'", r"1:4: not valid YAML"),
+        ("? [a, b]\n: 1", r"1:3: not valid YAML"),
+        ("? {a: b}\n: 1", r"1:3: not valid YAML"),
+        ("a: !!python/object/apply:os.system ['true']", r"1:4: not valid YAML: could not determine a constructor"),
+        ("a: !!python/name:os.system", r"1:4: not valid YAML: could not determine a constructor"),
+        ("a: 1\nb: \x07", r":2: not valid YAML: the character '\\x07' is not allowed"),
+        ("--- {a: 1}\n--- {b: 1}", "not valid YAML"),
+        ("a: 'x", "not valid YAML"),
+        ("\t", "not valid YAML"),
+        ("%YAML 9.9\n---\na: 1", "not valid YAML"),
+    ],
+)
+def test_hostile_yaml_is_one_short_error_with_its_line(text: str, problem: str) -> None:
+    with pytest.raises(InputError, match=rf"car\.yaml:{problem}" if problem[0].isdigit() else problem) as caught:
+        read_yaml(text, "car.yaml")
+    assert len(caught.value.problems) == 1
+    assert len(str(caught.value)) < 400
+
+
+def test_a_file_that_is_too_long_is_not_read() -> None:
+    with pytest.raises(InputError, match=r"car\.yaml: 8,388,609 characters, and at most 8,388,608 are read"):
+        read_yaml("#" * (LARGEST_YAML + 1), "car.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("# a car\ntop_sped: 1", "car.yaml:2: top_sped: unknown name. Did you mean 'top_speed'?"),
+        ("wheels:\n- size: 1\n- size: 0", "car.yaml:3: wheels.1.size: Input should be greater than or equal to 1; found 0."),
+        ("wheels:\n- {size: 1}\n-\n  sise: 1", "car.yaml:4: wheels.1.sise: unknown name. Did you mean 'size'?"),
+        ("\nwheels: 1", "car.yaml:2: wheels: expected a list; found 1."),
+    ],
+)
+def test_a_problem_of_a_yaml_file_names_the_line(text: str, problem: str) -> None:
+    assert problem in problems(read_yaml(text, "car.yaml"), "car.yaml")[1]
+
+
+def test_long_values_and_many_problems_are_cut() -> None:
+    error, _ = problems({"top_speed": "x" * 10_000}, "car.yaml")
+    assert len(str(error)) < 300
+    error, lines = problems({"top_speed": [10**6000]}, "car.yaml")
+    assert "too large to show" in str(error)
+    error, lines = problems({"wheels": [{"size": 0}] * 1000}, "car.yaml")
+    assert len(lines) == 51
+    assert lines[-1] == "and 950 problems more."
+
+
+def test_a_tree_that_holds_itself_is_one_error() -> None:
+    endless: dict[str, object] = {}
+    endless["wheels"] = [endless]
+    assert len(problems(endless, "car.yaml")[1]) >= 1

@@ -66,5 +66,5 @@ def test_a_schema_survives_yaml(tmp_path: Path) -> None:
 
 def test_a_file_of_a_schema_names_itself_in_errors(tmp_path: Path) -> None:
     (tmp_path / "schema.yaml").write_text("tasks: [{name: click, kint: binary}]\nfeatures: [{name: item, kind: sparse}]\n")
-    with pytest.raises(InputError, match=r"schema\.yaml: tasks\.0\.kint: unknown name\. Did you mean 'kind'"):
+    with pytest.raises(InputError, match=r"schema\.yaml:1: tasks\.0\.kint: unknown name\. Did you mean 'kind'"):
         Schema.load(tmp_path / "schema.yaml")

@@ -12,12 +12,14 @@ from manygate.cli.flags import (
     SCHEME_NAMES,
     ConfigFile,
     DataFlags,
+    Imports,
     Json,
     ModelFlags,
     print_json,
     resolve,
     settings_of,
 )
+from manygate.cli.loading import import_own
 from manygate.errors import InputError
 
 
@@ -29,6 +31,7 @@ def architectures(
     columns: Annotated[int, Parameter(help="Without a log: how many numbers the schemes read.")] = 100,
     labels: Annotated[int, Parameter(help="Without a log: how many tasks.")] = 2,
     config: ConfigFile = None,
+    import_: Imports = (),
     json: Json = False,
     data: Annotated[DataFlags | None, DATA] = None,  # type: ignore[valid-type]
     model: Annotated[ModelFlags | None, MODEL] = None,  # type: ignore[valid-type]
@@ -42,6 +45,7 @@ def architectures(
 
     given = settings_of(data, model) | {"architectures": names} | ({"log": log} if log is not None else {})
     settings = resolve(config, given)
+    import_own(import_, given)
     listed, title = listing(settings, columns, labels)
     rows = [
         row.model_copy(update={"problem": InputError(row.problem).for_command_line()}) if row.problem else row for row in listed

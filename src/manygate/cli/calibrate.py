@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import Device, Json, OwnScheme, print_json
+from manygate.cli.flags import Device, Imports, Json, print_json
 from manygate.cli.loading import load_ranker
 from manygate.config.names import CalibrationMethod
 from manygate.text import count_of
@@ -26,7 +26,7 @@ def calibrate(
     task: Annotated[tuple[str, ...], Parameter(help="A binary task to calibrate. Default: every one.")] = (),
     json: Json = False,
     device: Device = "auto",
-    import_: OwnScheme = None,
+    import_: Imports = (),
 ) -> None:
     """Correct a trained model's probabilities on rows that trained nothing, and keep the correction in its bundle.
 

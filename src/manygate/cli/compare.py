@@ -15,6 +15,7 @@ from manygate.cli.flags import (
     CompareFlags,
     ConfigFile,
     DataFlags,
+    Imports,
     Json,
     ModelFlags,
     Out,
@@ -24,6 +25,7 @@ from manygate.cli.flags import (
     print_json,
     settings_of,
 )
+from manygate.cli.loading import import_own
 from manygate.cli.run_folder import command_line, free_folder, resumable, run_settings
 from manygate.config import RunConfig
 from manygate.config.names import COMPARED
@@ -48,6 +50,7 @@ def compare(
     resume: Resume = None,
     overwrite: Overwrite = False,
     config: ConfigFile = None,
+    import_: Imports = (),
     json: Json = False,
     progress: ShowProgress = "auto",
     data: Annotated[DataFlags | None, DATA] = None,  # type: ignore[valid-type]
@@ -60,27 +63,36 @@ def compare(
 
     Example: manygate compare log.parquet --task click --task buy:where=click==1 --replicas 8 --out runs/first
     """
-    from manygate.runs.folder import check_folder, open_folder
+    from manygate.runs.folder import check_folder, open_folder, sources_of
     from manygate.runs.preflight import prepare
 
     given = settings_of(data, model, training)
     chosen = {"architectures": architectures, "weightings": weightings, "weight_sweep": weight_sweep or None}
     given |= {name: value for name, value in chosen.items() if value is not None}
     settings = run_settings("compare", log, config, given, resume, out, overwrite).with_defaults(replicas=8)
-    folder = resume or out or free_folder("compare")
-    check_folder(folder, resume is not None, overwrite)
+    folder, reads = resume or out or free_folder("compare"), sources_of(settings)
+    check_folder(folder, resume is not None, overwrite, reads)
+    import_own(import_, given)
     log_rows = prepare(settings.log, settings, architectures=settings.architectures)
-    open_folder(folder, settings, resume is not None, overwrite, command_line())
-    compare_and_show(log_rows, settings, folder, json, open_progress(progress), command_line(resume))
+    with open_folder(folder, settings, resume is not None, overwrite, command_line(), reads):
+        compare_and_show(log_rows, settings, folder, json, open_progress(progress), command_line(resume), import_)
 
 
-def compare_and_show(log: EncodedLog, settings: RunConfig, folder: Path, json: bool, progress: Progress, command: str) -> None:
+def compare_and_show(
+    log: EncodedLog,
+    settings: RunConfig,
+    folder: Path,
+    json: bool,
+    progress: Progress,
+    command: str,
+    imports: tuple[str, ...] = (),
+) -> None:
     """Train the architectures of a comparison in a folder and print the result."""
     from manygate.cli.terminal import show_comparison
     from manygate.report import headline
     from manygate.runs.comparison import compare_run
 
-    document, _ = resumable("compare", folder, lambda: compare_run(log, settings, folder, progress, command))
+    document, _ = resumable("compare", folder, imports, lambda: compare_run(log, settings, folder, progress, command))
     if json:
         print_json(document.to_tree())
     else:

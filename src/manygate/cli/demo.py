@@ -41,10 +41,8 @@ def demo(
         raise InputError(f"--rows {rows:,}: too few to compare anything on. Write at least 1,000.")
     if out.exists() and not earlier and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out} exists and is not an earlier demo. Choose another --out.")
-    open_folder(out, config, resume=False, overwrite=earlier)
-    show.say(f"writing an impression log of {rows:,} rows to {out / 'log'}")
-    datasets.impressions(out / "log", rows=rows)
-    log = prepare(out / "log", config)
-    compare_and_show(
-        log, config, out, json, show, f"manygate demo --out {shlex.quote(str(out))} --rows {rows} --replicas {replicas}"
-    )
+    command = f"manygate demo --out {shlex.quote(str(out))} --rows {rows} --replicas {replicas}"
+    with open_folder(out, config, resume=False, overwrite=earlier):
+        show.say(f"writing an impression log of {rows:,} rows to {out / 'log'}")
+        datasets.impressions(out / "log", rows=rows)
+        compare_and_show(prepare(out / "log", config), config, out, json, show, command)

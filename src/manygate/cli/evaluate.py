@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import Device, Json, OwnScheme, print_json
+from manygate.cli.flags import Device, Imports, Json, print_json
 from manygate.cli.loading import load_ranker
 from manygate.text import count_of
 
@@ -19,7 +19,7 @@ def evaluate(
     *,
     json: Json = False,
     device: Device = "auto",
-    import_: OwnScheme = None,
+    import_: Imports = (),
 ) -> None:
     """Print every metric of every task of a trained model on a log.
 

@@ -11,14 +11,16 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from manygate.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from manygate.files import read_text
 from manygate.schema import Task
-from manygate.schema.reading import read_text, read_yaml
+from manygate.schema.reading import read_yaml
 from manygate.training.progress import ProgressMode
 
 Json = Annotated[bool, Parameter(help="Print one JSON object on stdout; everything else goes to stderr.")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")]
-OwnScheme = Annotated[
-    str | None, Parameter(name="--import", help="Module of the scheme of your own that the model was trained with.")
+Imports = Annotated[
+    tuple[str, ...],
+    Parameter(name="--import", help="Module with a scheme or weighting of your own, which a bundle, a run or --config names."),
 ]
 ShowProgress = Annotated[ProgressMode, Parameter(help="Bars, plain lines or nothing.")]
 ConfigFile = Annotated[Path | None, Parameter(help="Settings as YAML; flags override them.")]

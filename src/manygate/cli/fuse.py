@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import Device, Json, OwnScheme, print_json
+from manygate.cli.flags import Device, Imports, Json, print_json
 from manygate.cli.loading import load_ranker
 from manygate.errors import InputError
 
@@ -50,7 +50,7 @@ def fuse(
     remove: Annotated[bool, Parameter(help="Take the fusion out.")] = False,
     json: Json = False,
     device: Device = "auto",
-    import_: OwnScheme = None,
+    import_: Imports = (),
 ) -> None:
     """Rank by one score, prod p^w x prod f(feature)^v, with weights by hand or searched on the visits of a labelled log.
 

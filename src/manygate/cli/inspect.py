@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import Json, OwnScheme, print_json
+from manygate.cli.flags import Imports, Json, print_json
 from manygate.cli.loading import import_own
 from manygate.errors import InputError
 
@@ -26,7 +26,7 @@ def inspect(
     out: Annotated[Path | None, Parameter(help="Folder to write. Default: the run's.")] = None,
     json: Json = False,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    import_: OwnScheme = None,
+    import_: Imports = (),
 ) -> None:
     """Show what the experts and gates of a trained model do, with alarms in plain words; write inspection.json and inspection.html.
 

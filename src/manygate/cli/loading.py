@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,21 +11,22 @@ if TYPE_CHECKING:
     from manygate.ranker import Ranker
 
 
-def load_ranker(run: Path, device: str, module: str | None) -> Ranker:
-    """The trained model at a path; ``module`` is that of a scheme of the user's own, which must be imported first."""
+def load_ranker(run: Path, device: str, modules: tuple[str, ...]) -> Ranker:
+    """The trained model at a path; ``modules`` are those of schemes of the user's own, which must be imported first."""
     from manygate.ranker import Ranker
     from manygate.scoring.bundle import chosen_model
 
-    import_own(module)
+    import_own(modules)
     chosen = chosen_model(run)
     if chosen is not None:
         print(f"{run} is a comparison: its model with the best validation score, {chosen}, is used", file=sys.stderr)
     return Ranker.load(run, device)
 
 
-def import_own(module: str | None) -> None:
-    """Import the module of a scheme of the user's own, if there is one."""
-    if module is not None:
-        from manygate.config.names import import_user_module
+def import_own(modules: tuple[str, ...], flags: Mapping[str, object] | None = None) -> None:
+    """Import the modules that the command line names: those of ``--import``, and those of ``module:Class`` in a flag."""
+    from manygate.config.names import import_named, import_user_module
 
+    for module in modules:
         import_user_module(module)
+    import_named(flags or {})

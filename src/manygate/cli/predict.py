@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import Device, Json, OwnScheme, print_json
+from manygate.cli.flags import Device, Imports, Json, print_json
 from manygate.cli.loading import load_ranker
 from manygate.text import count_of
 
@@ -23,7 +23,7 @@ def predict(
     overwrite: Annotated[bool, Parameter(help="Replace --out.")] = False,
     json: Json = False,
     device: Device = "auto",
-    import_: OwnScheme = None,
+    import_: Imports = (),
 ) -> None:
     """Score rows: one column per task, in the order of the rows; calibrated, and with the fused score, where the bundle says how.
 

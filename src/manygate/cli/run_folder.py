@@ -11,6 +11,7 @@ from typing import TypeVar
 from manygate.cli.flags import resolve
 from manygate.config import RunConfig
 from manygate.errors import InputError
+from manygate.files import read_text
 from manygate.training.interrupt import Interrupted
 
 Result = TypeVar("Result")
@@ -59,16 +60,17 @@ def free_folder(command: str) -> Path:
 def command_line(resume: Path | None = None) -> str:
     """The command line as given; with ``resume`` the command line that started the run, which heads its config.yaml."""
     if resume is not None:
-        first = (resume / "config.yaml").read_text(encoding="utf-8").partition("\n")[0]
+        first = read_text(resume / "config.yaml").partition("\n")[0]
         if first.startswith("# manygate "):
             return first.removeprefix("# ")
     return shlex.join(["manygate", *(argument for argument in sys.argv[1:] if argument != "--debug")])
 
 
-def resumable(command: str, folder: Path, work: Callable[[], Result]) -> Result:
+def resumable(command: str, folder: Path, imports: tuple[str, ...], work: Callable[[], Result]) -> Result:
     """Call ``work``; when a signal stops it, the message gives the command that continues the run."""
     try:
         return work()
     except Interrupted as stop:
-        remedy = f"{stop.resume} Continue with: manygate {command} --resume {shlex.quote(str(folder))}"
+        words = ["manygate", command, "--resume", str(folder), *(word for module in imports for word in ("--import", module))]
+        remedy = f"{stop.resume} Continue with: {shlex.join(words)}"
         raise Interrupted(stop.signal, remedy) from None

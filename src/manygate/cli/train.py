@@ -12,6 +12,7 @@ from manygate.cli.flags import (
     TRAINING,
     ConfigFile,
     DataFlags,
+    Imports,
     Json,
     ModelFlags,
     Out,
@@ -22,6 +23,7 @@ from manygate.cli.flags import (
     print_json,
     settings_of,
 )
+from manygate.cli.loading import import_own
 from manygate.cli.run_folder import command_line, free_folder, resumable, run_settings
 from manygate.text import count_of
 from manygate.training.progress import open_progress
@@ -35,6 +37,7 @@ def train(
     resume: Resume = None,
     overwrite: Overwrite = False,
     config: ConfigFile = None,
+    import_: Imports = (),
     json: Json = False,
     progress: ShowProgress = "auto",
     data: Annotated[DataFlags | None, DATA] = None,  # type: ignore[valid-type]
@@ -46,17 +49,19 @@ def train(
     Example: manygate train log.parquet --task click --task buy:where=click==1 --architecture mmoe --out runs/mmoe
     """
     from manygate.cli.terminal import show_calibration, show_metrics
-    from manygate.runs.folder import check_folder, open_folder
+    from manygate.runs.folder import check_folder, open_folder, sources_of
     from manygate.runs.preflight import prepare
     from manygate.runs.run import train_run
 
-    settings = run_settings("train", log, config, settings_of(data, model, training), resume, out, overwrite)
-    folder = resume or out or free_folder("train")
-    check_folder(folder, resume is not None, overwrite)
+    given = settings_of(data, model, training)
+    settings = run_settings("train", log, config, given, resume, out, overwrite)
+    folder, reads = resume or out or free_folder("train"), sources_of(settings)
+    check_folder(folder, resume is not None, overwrite, reads)
+    import_own(import_, given)
     log_rows = prepare(settings.log, settings)
-    open_folder(folder, settings, resume is not None, overwrite, command_line())
     show, command = open_progress(progress), command_line(resume)
-    _, document = resumable("train", folder, lambda: train_run(log_rows, settings, folder, show, command))
+    with open_folder(folder, settings, resume is not None, overwrite, command_line(), reads):
+        _, document = resumable("train", folder, import_, lambda: train_run(log_rows, settings, folder, show, command))
     if json:
         print_json(document.to_tree())
     else:

@@ -131,6 +131,19 @@ def find_class(family: Family, name: str, base: type[Class]) -> type[Class]:
     return target
 
 
+def import_named(settings: Mapping[str, object]) -> None:
+    """Import the modules of the user's own classes that a command line or a call in Python names as ``module:Class``.
+
+    A configuration, a run's folder and a bundle are data. What they name is not imported: data must not choose the code that runs.
+    """
+    for setting in ("architecture", "architectures", "weighting", "weightings"):
+        value = settings.get(setting)
+        names = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else ()
+        for name in names:
+            if isinstance(name, str) and ":" in name:
+                import_user_module(name.strip())
+
+
 def import_user_module(name: str) -> None:
     """Import the module of a class of the user's own, ``module:Class`` or ``module``, from the current folder too."""
     module, here = name.partition(":")[0], str(Path.cwd())

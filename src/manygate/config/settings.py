@@ -35,8 +35,9 @@ from manygate.config.values import (
     weighting_names,
 )
 from manygate.errors import InputError, raise_all, setting
+from manygate.files import read_text
 from manygate.schema import Task
-from manygate.schema.reading import read_text, read_yaml, validated
+from manygate.schema.reading import read_yaml, validated
 
 
 class _Settings(BaseModel):
@@ -326,7 +327,7 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
     @classmethod
     def load(cls, path: str | Path) -> RunConfig:
         """Read a YAML configuration."""
-        return cls.build(read_yaml(read_text(path), str(path)), str(path))
+        return cls.build(read_yaml(read_text(Path(path)), str(path)), str(path))
 
     @property
     def title(self) -> str:

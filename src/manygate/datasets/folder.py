@@ -12,9 +12,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manygate.errors import InputError, setting
-from manygate.files import sync
+from manygate.errors import InputError, os_reason, raise_all, setting
+from manygate.files import file_entry, file_problems, read_manifest, sync, to_json
 
+MARKER = "dataset.json"
+"""The list of the files of a data set. It marks a folder as one that manygate wrote, which it may overwrite."""
 ROW_GROUP_ROWS = 65_536
 
 
@@ -54,12 +56,13 @@ def write_folder(out: str | Path, files: Mapping[str, pa.Table | str], overwrite
 
     Everything is built in a sibling temporary folder, flushed to disk and then renamed, so a reader sees the old folder or the
     new one and never half of either. Tables become Parquet with zstd and a checksum on every page. The same content gives the
-    same bytes. An existing folder that is not empty is an :class:`InputError` unless ``overwrite``.
+    same bytes. ``dataset.json`` lists the files. An existing folder that is not empty is an :class:`InputError` unless
+    ``overwrite``, and with it unless it holds these files and nothing else.
 
     >>> import tempfile
     >>> out = write_folder(Path(tempfile.mkdtemp()) / "tiny", {"train.parquet": pa.table({"x": [1, 2]}), "README.md": "Tiny."})
     >>> sorted(path.name for path in out.iterdir())
-    ['README.md', 'train.parquet']
+    ['README.md', 'dataset.json', 'train.parquet']
     """
     target = check_out(out, overwrite)
     # A name of our own instead of tempfile.mkdtemp, which would leave the folder closed to everyone but its owner.
@@ -68,11 +71,13 @@ def write_folder(out: str | Path, files: Mapping[str, pa.Table | str], overwrite
         building.mkdir(parents=True)
         for name, content in files.items():
             _write_file(building / name, content)
+        entries = {name: file_entry(building / name) for name in sorted(files)}
+        _write_file(building / MARKER, to_json({"dataset_version": 1, "files": entries}))
         for folder in (building, *(path for path in building.rglob("*") if path.is_dir())):
             sync(folder)
         _publish(building, target, overwrite)
     except OSError as error:
-        raise InputError(f"{setting('out', target)} cannot be written: {error}. Choose another {setting('out')}.") from error
+        raise InputError(f"{setting('out', target)} cannot be written {os_reason(error)}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return Path(out)
@@ -103,7 +108,24 @@ def check_out(out: str | Path, overwrite: bool = False) -> Path:
                 raise InputError(
                     f"{setting('out', target)} holds {str(kept)!r} and is not overwritten. Choose another {setting('out')}."
                 )
+        _check_ours(target)
     return target
+
+
+def _check_ours(folder: Path) -> None:
+    """Raise an :class:`InputError` unless a folder holds a data set as it was written, and nothing else."""
+    at, other = setting("out", folder), f"so it is not overwritten. Choose another {setting('out')}."
+    if not (folder / MARKER).is_file():
+        raise InputError(f"{at}: not a data set that manygate wrote (no {MARKER}), {other}")
+    entries = read_manifest(folder / MARKER)["files"]
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
+    foreign = sorted(names - set(entries) - {MARKER})
+    changed = sorted(name for name in names & set(entries) if file_problems(folder / name, entries[name]))
+    raise_all(
+        f"{at}: holds {name}, which {why}, {other} Or move it away."
+        for files, why in ((foreign, "manygate did not write"), (changed, "was changed since"))
+        for name in files[:5]
+    )
 
 
 def check_seed(seed: int) -> list[str]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from manygate.data.batches import Split
 from manygate.data.rows import Rows
 from manygate.errors import InputError, did_you_mean, raise_all
+from manygate.files import check_recorded, read_text
 from manygate.inspection.chance import chance_report
 from manygate.inspection.gates import one_gate, total_variation
 from manygate.inspection.importance import importance_report
@@ -185,8 +186,9 @@ def read_history(folder: Path) -> list[Epoch]:
     path = folder / "metrics.jsonl"
     if not path.is_file():
         return []
+    check_recorded(path)
     try:
-        return [Epoch.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [Epoch.model_validate_json(line) for line in read_text(path).splitlines()]
     except ValueError as error:
         raise InputError(f"{path}: not the epochs of a run ({error}). Restore it from a good copy, or remove it.") from None
 

@@ -20,7 +20,6 @@ from torch.func import functional_call
 from manygate.architecture import Inputs, find_architecture
 from manygate.architecture.shared_bottom import bottom_widths
 from manygate.config import RunConfig
-from manygate.config.names import import_user_module
 from manygate.config.values import WIDEST as LARGEST_WIDTH
 from manygate.data.encoded import encode_log
 from manygate.data.rows import Input
@@ -211,9 +210,6 @@ def listing(config: RunConfig, columns: int, labels: int) -> tuple[list[Architec
     A row holds the name, the source, the size and the widths. If the architecture cannot be built or cannot meet the budget, it
     holds the problem instead. ``columns`` and ``labels`` are the numbers of inputs and tasks if ``config.log`` is None.
     """
-    for name in config.architectures:
-        if ":" in name:
-            import_user_module(name)
     if config.log is None:
         if columns < 1 or labels < 1:
             raise InputError(f"{setting('columns')} and {setting('labels')}: need at least 1 each; found {columns} and {labels}.")

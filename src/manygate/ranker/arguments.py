@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from manygate.config import RunConfig
+from manygate.config.names import import_named
 from manygate.errors import InputError, raise_all
 from manygate.schema import Schema
 from manygate.training.progress import ProgressMode
@@ -56,7 +57,9 @@ def build_config(keywords: Mapping[str, Any], log: Any = None, valid: Any = None
     parts = {"valid": valid, "test": test}
     if isinstance(log, str | Path) and all(part is None or isinstance(part, str | Path) for part in parts.values()):
         given |= {name: str(part) for name, part in {"log": log, **parts}.items() if part is not None}
-    return RunConfig.build(given)
+    config = RunConfig.build(given)
+    import_named(given)
+    return config
 
 
 def _is_default(value: Any, default: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +17,7 @@ from manygate.results.comparison import ComparisonDocument, Recommendation
 from manygate.results.evaluation import RunResult
 from manygate.results.summary import MetricGain
 from manygate.runs.comparison import compare_run
-from manygate.runs.folder import check_folder, model_folder, open_folder
+from manygate.runs.folder import check_folder, model_folder, open_folder, sources_of
 from manygate.runs.preflight import prepare
 from manygate.scoring.bundle import load_bundle
 from manygate.training.callback import OnEpoch
@@ -158,13 +159,12 @@ def compare_log(
         raise InputError(f"architecture={keywords['architecture']!r}: a comparison trains architectures. Give architectures=[...].")
     check_run(out, resume, overwrite, on_epoch)
     config = build_config(keywords, log, valid, test)
-    folder = Path(out) if out is not None else None
+    folder, reads = Path(out) if out is not None else None, sources_of(config, log, valid, test)
     if folder is not None:
-        check_folder(folder, resume, overwrite)
+        check_folder(folder, resume, overwrite, reads)
     show = open_progress(progress_mode(progress))
     encoded = prepare(log, config, read_schema(keywords.get("schema")), valid, test, config.architectures)
-    if folder is not None:
-        open_folder(folder, config, resume, overwrite)
-    document, trained = compare_run(encoded, config, folder, show, on_epoch=on_epoch)
+    with nullcontext() if folder is None else open_folder(folder, config, resume, overwrite, reads=reads):
+        document, trained = compare_run(encoded, config, folder, show, on_epoch=on_epoch)
     models = {name: partial(Ranker.trained, run.predictor, document, name) for name, run in trained.items()}
     return Comparison(document, models)

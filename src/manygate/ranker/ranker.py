@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -31,7 +32,7 @@ from manygate.report import html_summary, write_report
 from manygate.results.comparison import ComparisonDocument
 from manygate.results.evaluation import CalibrationReport, Epoch, LogEvaluation
 from manygate.results.fusion import FusionFormula, FusionSearch
-from manygate.runs.folder import check_folder, open_folder
+from manygate.runs.folder import check_folder, open_folder, sources_of
 from manygate.runs.preflight import prepare
 from manygate.runs.run import train_run
 from manygate.schema import Schema
@@ -126,13 +127,13 @@ class Ranker(RankerKeywords):
         check_run(out, resume, overwrite, on_epoch)
         folder = Path(out) if out is not None else None
         config = build_config(self._keywords, log, valid, test)
+        reads = sources_of(config, log, valid, test, schema)
         if folder is not None:
-            check_folder(folder, resume, overwrite)
+            check_folder(folder, resume, overwrite, reads)
         show = open_progress(progress_mode(progress))
         encoded = prepare(log, config, read_schema(schema if schema is not None else self._keywords["schema"]), valid, test)
-        if folder is not None:
-            open_folder(folder, config, resume, overwrite)
-        trained, self.document = train_run(encoded, config, folder, show, on_epoch=on_epoch)
+        with nullcontext() if folder is None else open_folder(folder, config, resume, overwrite, reads=reads):
+            trained, self.document = train_run(encoded, config, folder, show, on_epoch=on_epoch)
         self.config, self._predictor, self._name = config, trained.predictor, None
         return self
 

@@ -16,6 +16,7 @@ from manygate.results.comparison import ComparisonDocument
 from manygate.results.evaluation import FeatureSummary, LabelSummary
 from manygate.results.summary import MetricSummary, Scores, TaskReport
 from manygate.schema import Schema
+from manygate.schema.reading import validated
 
 STYLES = {"single_task": 0, "shared_bottom": 1, "omoe": 2, "mmoe": 3}
 SYMBOLS = {"helps": "▲", "hurts": "▼", "likely helps": "△", "likely hurts": "▽", "cannot tell": "○"}
@@ -280,11 +281,16 @@ def meanings(document: ComparisonDocument) -> list[View]:
     return [metric_head(key) for key in METRICS if key in used]
 
 
+def _schema(document: ComparisonDocument) -> Schema:
+    schema: Schema = validated(Schema, document.data_schema, "the schema in the results")
+    return schema
+
+
 def data(document: ComparisonDocument) -> View:
     """Prepare the rows and labels of each split, and the features with their kind and the reason for it."""
     summary = document.data
     splits = [split for split in SPLITS if split in summary.rows]
-    schema = Schema.model_validate(document.data_schema)
+    schema = _schema(document)
     spaces = {task.name: task.space for task in schema.tasks}
     tasks = []
     for name, counts in summary.tasks.items():
@@ -323,7 +329,7 @@ def reproduce(document: ComparisonDocument) -> View:
     return {
         "command": document.command,
         "config": _yaml(document.config),
-        "schema": Schema.model_validate(document.data_schema).to_yaml(),
+        "schema": _schema(document).to_yaml(),
         "versions": [
             ("manygate", document.manygate_version),
             ("torch", document.torch_version),

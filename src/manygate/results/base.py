@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError, WithJsonSchema
 
 from manygate.errors import InputError
+from manygate.files import check_recorded, read_json
+from manygate.text import cut
 
 Interval = tuple[float, float]
 Number = Annotated[
@@ -60,7 +61,7 @@ class Document(Record):
         version = tree[cls.VERSION_FIELD]
         if version != cls.VERSION:
             raise InputError(
-                f"{source}: {cls.VERSION_FIELD} is {version!r}, and this version of manygate reads {cls.VERSION}. "
+                f"{source}: {cls.VERSION_FIELD} is {cut(version)}, and this version of manygate reads {cls.VERSION}. "
                 "Read it with the version of manygate that wrote it, or make it again."
             )
         try:
@@ -70,13 +71,9 @@ class Document(Record):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The document in a JSON file."""
-        try:
-            tree = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise InputError(f"file {str(path)!r} does not exist.") from None
-        except (OSError, ValueError) as error:
-            raise InputError(f"file {str(path)!r} is not valid JSON: {error}.") from None
+        """The document in a JSON file, if it is as the run wrote it that its folder belongs to."""
+        tree = read_json(path)
+        check_recorded(path)
         return cls.from_tree(tree, str(path))
 
 

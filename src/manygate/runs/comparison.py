@@ -17,7 +17,7 @@ from manygate.report import write_report
 from manygate.results.base import Record
 from manygate.results.comparison import Choice, ComparisonDocument, WeightSweep
 from manygate.results.summary import MetricGain, MetricSummary
-from manygate.runs.folder import model_folder
+from manygate.runs.folder import model_folder, record
 from manygate.runs.run import Trained, diverged, document, finish, train_one
 from manygate.runs.weight_sweep import judge, sweep_settings
 from manygate.schema import Task
@@ -55,10 +55,11 @@ def compare_run(
     results = results.model_copy(update={"best": best, **({"sweep": sweep} if sweep else {})})
     if BASELINE in trained:
         results = results.model_copy(update=_judged(log, trained, results.valid, best))
-    if folder is not None:
+    if folder is not None and not (folder / "DONE").is_file():
         write_text(folder / "schema.yaml", log.schema.to_yaml())
         write_text(folder / "comparison.json", to_json(results.to_tree()))
         write_report(results, folder / "report.html")
+        record(folder)
         write_text(folder / "DONE", "")
     return results, trained
 

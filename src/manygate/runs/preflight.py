@@ -11,7 +11,6 @@ from torch.func import functional_call
 
 from manygate.architecture import find_architecture
 from manygate.config import RunConfig
-from manygate.config.names import import_user_module
 from manygate.data.encoded import EncodedLog, encode_log
 from manygate.data.sources import find_schema, open_sources
 from manygate.errors import InputError, raise_all, setting
@@ -42,9 +41,6 @@ def prepare(
         torch.set_num_threads(config.threads)
     choose_device(config.device)
     chosen = architectures or [config.architecture]
-    for name in (*chosen, *(config.weightings or [config.weighting])):
-        if ":" in name:
-            import_user_module(name)
     raise_all(_unknown(chosen))
     sources = open_sources(log, config, valid, test)
     schema = find_schema(sources, config, schema)

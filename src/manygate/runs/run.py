@@ -1,6 +1,6 @@
 """Runs: Trains and evaluates a model, and writes a folder. ``DONE`` is written last.
 
-config.yaml   metrics.jsonl   checkpoints/   bundle/   evaluation.json   report.html   DONE
+config.yaml   metrics.jsonl   checkpoints/   bundle/   evaluation.json   report.html   run.json   DONE
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from manygate.errors import InputError, setting
 from manygate.evaluation.gates import gate_report
 from manygate.evaluation.monitor import Monitor
 from manygate.evaluation.task_report import task_report
-from manygate.files import read_json, to_json, write_text
+from manygate.files import check_recorded, read_json, to_json, write_text
 from manygate.inspection.look import look_at_run
 from manygate.metrics.uncertainty import interval, interval_note
 from manygate.model import MultiTaskModel
@@ -34,6 +34,7 @@ from manygate.model.problem import Problem
 from manygate.report import write_report
 from manygate.results.comparison import ComparisonDocument
 from manygate.results.evaluation import Divergence, Epoch, RunResult, Stopped
+from manygate.runs.folder import mark, record
 from manygate.schema import Schema
 from manygate.scoring.bundle import load_bundle, save_bundle
 from manygate.scoring.calibration import Calibration
@@ -98,7 +99,7 @@ def train_one(
         progress.say(f"{config.architecture}: done before, loaded from {folder}")
     else:
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            mark(folder)
         model, state = _fit(problem, splits["train"], monitor, config, folder, progress, fingerprint, on_epoch)
         predictor = Predictor(model, log.encoder, _calibration(model, log, splits["valid"], config.calibration))
         if folder is not None:
@@ -188,6 +189,7 @@ def _diverged(model: MultiTaskModel, state: State) -> list[Divergence]:
 
 def _finished(folder: Path, fingerprint: str) -> State:
     """Return the last state of a finished run. Raises :class:`InputError` if its log or settings differ from the current ones."""
+    check_recorded(folder / "state.json")
     saved = read_json(folder / "state.json")
     if not isinstance(saved, dict) or set(saved) != {*State.__dataclass_fields__, "fingerprint"}:
         raise InputError(
@@ -198,10 +200,11 @@ def _finished(folder: Path, fingerprint: str) -> State:
 
 
 def finish(folder: Path | None, trained: Trained) -> None:
-    """Mark a run's folder as done and remove its checkpoints."""
+    """Record the files of a run, mark its folder as done and remove its checkpoints."""
     if folder is None or (folder / "DONE").is_file():
         return
     write_text(folder / "state.json", to_json({**vars(trained.state), "fingerprint": trained.fingerprint}))
+    record(folder)
     write_text(folder / "DONE", "")
     for name in ("checkpoints", "packs"):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -254,7 +257,7 @@ def train_run(
     trained = train_one(log, config, folder, progress, on_epoch)
     runs = {config.architecture: trained}
     results = document(log, config, runs, command, diverged(runs))
-    if folder is not None:
+    if folder is not None and not (folder / "DONE").is_file():  # the files of a run that is done stay as they are recorded
         write_text(folder / "schema.yaml", log.schema.to_yaml())
         write_text(folder / "evaluation.json", to_json(results.to_tree()))
         write_report(results, folder / "report.html")

@@ -9,8 +9,9 @@ import yaml
 from pydantic import Field, model_validator
 
 from manygate.errors import did_you_mean, raise_all
+from manygate.files import read_text
 from manygate.schema.feature import Feature
-from manygate.schema.reading import Frozen, read_text, read_yaml, validated
+from manygate.schema.reading import Frozen, read_yaml, validated
 from manygate.schema.task import Task, joint_name
 
 
@@ -165,7 +166,7 @@ class Schema(Frozen):
     @classmethod
     def load(cls, path: str | Path) -> Schema:
         """Read a schema from a YAML file."""
-        return cls.from_yaml(read_text(path), str(path))
+        return cls.from_yaml(read_text(Path(path)), str(path))
 
     def _repr_html_(self) -> str:
         from html import escape

@@ -25,7 +25,7 @@ from manygate.data.labels import LabelScale
 from manygate.data.rows import Vocabulary
 from manygate.data.scale import Scale
 from manygate.errors import InputError, raise_all
-from manygate.files import check_manifest, read_json, to_json, write_folder, write_manifest, write_text
+from manygate.files import check_manifest, check_recorded, read_json, to_json, write_folder, write_manifest, write_text
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
 from manygate.schema import Schema
@@ -139,6 +139,7 @@ def chosen_model(folder: Path) -> str | None:
     path = folder / "comparison.json"
     if not path.is_file():
         return None
+    check_recorded(path)
     tree = read_json(path)
     best = tree.get("best") if isinstance(tree, dict) else None
     name = best.get("architecture") if isinstance(best, dict) else None

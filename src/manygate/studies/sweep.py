@@ -16,7 +16,7 @@ import torch
 from manygate.config import RunConfig
 from manygate.datasets.synthetic import Tasks
 from manygate.errors import InputError
-from manygate.files import read_json, to_json, write_text
+from manygate.files import RECORD, check_recorded, read_json, to_json, write_manifest, write_text
 from manygate.model import MultiTaskModel
 from manygate.model.budget import matched, measure
 from manygate.model.device import choose_device
@@ -183,6 +183,7 @@ def run_sweep(sweep: Sweep, protocol: Protocol, folder: Path, progress: Progress
         else:
             place.mkdir(parents=True, exist_ok=True)
             write_text(place / "pack.json", to_json(_train_pack(sweep, protocol, seeds, place, progress)))
+            write_manifest(place, {}, RECORD, ["pack.json", "metrics.jsonl"])
         parts.append(_saved(place))
     return _outcome(sweep, protocol, parts)
 
@@ -227,8 +228,9 @@ def _train_pack(sweep: Sweep, protocol: Protocol, seeds: range, place: Path, pro
 
 
 def _saved(place: Path) -> PackResult:
-    """The results of a pack that is done. Raises :class:`InputError` when they are not whole."""
+    """The results of a pack that is done. Raises :class:`InputError` when they are not whole, or changed."""
     try:
+        check_recorded(place / "pack.json")
         part = read_json(place / "pack.json")
         whole = (
             isinstance(part, dict)

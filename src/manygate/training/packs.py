@@ -16,7 +16,7 @@ from torch.func import functional_call
 
 from manygate.config import RunConfig
 from manygate.errors import InputError, setting
-from manygate.files import read_json, to_json, write_text
+from manygate.files import RECORD, check_recorded, read_json, to_json, write_manifest, write_text
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
 from manygate.model.replicas import member_axis
@@ -82,7 +82,9 @@ def _saved_size(folder: Path | None, size: int, replicas: int) -> int:
         if size < replicas:
             note.parent.mkdir(parents=True, exist_ok=True)
             write_text(note, to_json({"size": size}))
+            write_manifest(note.parent, {}, RECORD, [note.name])
         return size
+    check_recorded(note)
     saved = read_json(note)
     before = saved.get("size") if isinstance(saved, dict) else None
     if not isinstance(before, int) or isinstance(before, bool) or not 1 <= before <= replicas:
