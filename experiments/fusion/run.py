@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import manygate as mg
-from manygate.data.encoded import labelled_table
+from manygate.data.labelled import labelled_table
 from manygate.scoring.fusion import log_factor
 from manygate.scoring.fusion_search import Judge, Judged, plan_search, search
 from manygate.scoring.judged import judged_rows

@@ -129,6 +129,45 @@ def test_without_a_log_the_runs_own_validation_rows(run: Run, log: Path, trained
         mg.Ranker(task=tasks, **SMALL, ignore=["like", "watch_time"]).fit(table, progress="none").calibrate()
 
 
+def test_a_run_finds_its_log_from_another_folder(run: Run, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder holds absolute paths of log, validation rows and schema. Another log of the same name is not read."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    for part in ("train", "valid"):
+        pq.write_table(pq.read_table(log / f"{part}.parquet"), home / f"{part}.parquet")
+    (home / "log.yaml").write_text((log / "schema.yaml").read_text())
+    pq.write_table(pq.read_table(log / "test.parquet"), elsewhere / "train.parquet")
+    monkeypatch.chdir(home)
+    flags = "train train.parquet --valid valid.parquet --schema-file log.yaml --experts 2 --epochs 1 --threads 1 --progress none"
+    assert run(flags, "--out run").code == 0
+    expected = run("calibrate run --method platt --json").json
+    monkeypatch.chdir(elsewhere)
+    found = run("calibrate", home / "run", "--method platt --json").json
+    assert found["tasks"] == expected["tasks"]
+    assert found["log"] == f"validation rows of {home / 'train.parquet'}"
+    assert run("train --resume", home / "run", "--progress none").code == 0
+    assert run("fuse", home / "run", "--objective click/gauc --trials 5").code == 0
+    (home / "valid.parquet").rename(home / "gone.parquet")
+    gone = run("calibrate", home / "run", "--method platt")
+    assert gone.code == 2
+    assert f"{home / 'valid.parquet'}: does not exist" in gone.err
+
+
+def test_another_log_in_place_of_the_run_s_is_refused(run: Run, log: Path, tmp_path: Path) -> None:
+    table = pq.read_table(log / "train.parquet")
+    pq.write_table(table, tmp_path / "log.parquet")
+    ignored = "--ignore like --ignore buy --ignore watch_time"
+    flags = f"train log.parquet --task click {ignored} --experts 2 --epochs 1 --threads 1 --progress none"
+    assert run(flags, "--out run").code == 0
+    pq.write_table(table.slice(1), tmp_path / "log.parquet")
+    rows = table.num_rows
+    for command in ("calibrate run", "train --resume run --progress none"):
+        refused = run(command)
+        assert refused.code == 2
+        assert f"{tmp_path / 'log.parquet'}: it has {rows - 1:,} rows, and had {rows:,}" in refused.err
+
+
 def test_the_setting_calibrates_every_architecture_of_a_comparison(run: Run, log: Path, tmp_path: Path) -> None:
     flags = "--architectures single_task,mmoe --calibration temperature --epochs 1 --replicas 2 --experts 2 --threads 1 --json"
     document = run("compare", log, flags, "--progress none --out", tmp_path / "c").json

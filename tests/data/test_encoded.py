@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from log_folders import PARTS, equal_rows, write_log_folder
-from manygate.data.encoded import encode_log
-from manygate.data.rows import Rows
+from manygate.data.encoded import EncodedLog, encode_log
 from manygate.data.sources import open_sources
 from manygate.errors import InputError
 from manygate.schema import Feature, Schema, Task
@@ -205,7 +204,7 @@ def test_a_fingerprint_knows_what_the_encoder_was_fitted_to(encoded, log_table):
         "a knot": {"scales": {**encoder.scales, "age": replace(age, x=(*age.x[:-1], age.x[-1] + 1))}},
         "a label's mean": {"labels": {**encoder.labels, "watch": replace(watch, mean=watch.mean + 1)}},
         "a label's unit": {"labels": {**encoder.labels, "watch": replace(watch, sd=60 * watch.sd)}},
-        "a type": {"types": {**encoder.types, "user": pa.int8()}},
+        "a type": {"types": {**encoder.types, "user": pa.string()}},
     }
     for name, changes in others.items():
         assert replace(log, encoder=replace(encoder, **changes)).fingerprint("a") != own, name
@@ -226,7 +225,7 @@ def test_a_label_in_another_unit_is_another_log(encoded, log_table):
 def test_a_fingerprint_of_a_log_with_one_kind_of_feature(encoded, log_table):
     for kind, name in (("sparse", "user"), ("dense", "age"), ("bag", "tags")):
         log = encoded(log_table(200), Schema(features=(Feature(name=name, kind=kind),), tasks=(Task(name="click"),)))
-        assert len(log.fingerprint("a")) == 32
+        assert log.fingerprint("a") == log.fingerprint("a") != log.fingerprint("b")
 
 
 def test_the_summary_counts(encoded, log_table):
@@ -245,44 +244,57 @@ def test_the_summary_counts(encoded, log_table):
     assert by_name["user"].unknown_share == 0.0
 
 
-ARRAYS = ("ids", "numbers", "labels", "weights", "groups", "bag ids", "bag offsets")
-
-
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("array", ARRAYS)
-def test_a_fingerprint_knows_every_array_of_every_part(encoded, log_table, part, array):
-    """One number changed anywhere, the first or the last."""
-    log = encoded(log_table(200))
-    before, rows = log.fingerprint("a"), log.parts[part]
-    values = {
-        "ids": rows.id_BS,
-        "numbers": rows.number_BM,
-        "labels": rows.label_BT,
-        "weights": rows.weight_BT,
-        "groups": rows.group_B,
-        "bag ids": rows.bags[1][0],
-        "bag offsets": rows.bags[1][1],
-    }
-    assert set(values) == set(ARRAYS)
-    value = values[array]
-    assert value is not None
-    for place in (0, value.size - 1):
-        kept = value.flat[place]
-        value.flat[place] = kept + 1 if np.isfinite(kept) else 0
-        assert log.fingerprint("a") != before
-        value.flat[place] = kept
-        assert log.fingerprint("a") == before
+def test_a_fingerprint_knows_every_value_of_every_part(tmp_path, parts, log_schema, settings, part):
+    """One value of any column changed, of the first row or the last."""
+
+    def read(name: str, tables: dict[str, pa.Table]) -> EncodedLog:
+        return encode_log(open_sources(write_log_folder(tmp_path / name, tables), settings()), log_schema(), settings())
+
+    before, table = read("before", parts), parts[f"{part}.parquet"]
+    names = log_schema().columns if part == "train" else log_schema().evaluated_columns
+    assert [column.name for column in before.record.table(part).columns] == list(names)
+    for c, name in enumerate(names):
+        for row in {0, table.num_rows - 1} if c % 4 == 0 else {table.num_rows - 1}:
+            values = table[name].to_pylist()
+            others = [value for value in values if value is not None and value != values[row]]
+            values[row] = others[0]
+            place = table.column_names.index(name)
+            changed = table.set_column(place, name, pa.array(values, table.schema.field(name).type))
+            log = read(f"{part}-{name}-{row}", {**parts, f"{part}.parquet": changed})
+            assert log.fingerprint("a") != before.fingerprint("a"), (name, row)
+            (text,) = before.record.differences(log.record)
+            assert f"{part}.parquet" in text
+            assert f"column {name!r} has other values" in text
+    assert read("again", parts).fingerprint("a") == before.fingerprint("a")
 
 
-def test_a_fingerprint_knows_how_many_rows_there_are_beyond_those_it_reads(encoded, log_table):
-    log = encoded(log_table(200), Schema(features=(Feature(name="age", kind="dense"),), tasks=(Task(name="click"),)))
+def test_the_record_names_the_files_and_the_rows(tmp_path, parts, log_schema, settings, monkeypatch):
+    write_log_folder(tmp_path / "log", parts)
+    monkeypatch.chdir(tmp_path)
+    log = encode_log(open_sources("log", settings()), log_schema(), settings())
+    assert [table.part for table in log.record.tables] == list(PARTS)
+    for table in log.record.tables:
+        assert table.paths == [str(tmp_path / "log" / f"{table.part}.parquet")]
+        assert table.rows == parts[f"{table.part}.parquet"].num_rows == len(log.parts[table.part])
 
-    def found(rows: int) -> str:
-        none = np.zeros((rows, 0), np.int32), np.zeros((rows, 0), np.float32)
-        log.parts["test"] = Rows(*none, [], np.zeros((rows, 1), np.float32), np.ones((rows, 1), np.float32), None)
-        return log.fingerprint("a")
 
-    assert found(1_000_001) != found(1_000_002)
+def test_a_split_log_has_one_table_whose_column_of_times_counts(log_table, settings):
+    table = log_table(300).append_column("day", pa.array(np.arange(300) // 3))
+    schema = Schema(features=(Feature(name="age", kind="dense"),), tasks=(Task(name="click"),), time="day")
+    config = settings(split="time")
+    one, two, random = (
+        encode_log(open_sources(log, config), schema, config)
+        for log, config in (
+            (table, config),
+            (table.set_column(13, "day", pa.array(np.arange(300) // 4)), config),
+            (table, settings()),
+        )
+    )
+    assert [column.name for column in one.record.table("train").columns] == ["age", "click", "day"]
+    assert one.record.table("train").rows == 300
+    assert "column 'day' has other values" in one.record.differences(two.record)[0]
+    assert [column.name for column in random.record.table("train").columns] == ["age", "click"]
 
 
 def shares_log() -> dict[str, pa.Table]:

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 import manygate as mg
 from manygate.errors import InputError
+from manygate.files import put_file
 
 SETTINGS = {
     "epochs": 2,
@@ -177,6 +178,46 @@ def test_validation_rows_given_to_fit_are_those_that_calibrate_finds_again(table
     by_frame = mg.Ranker(**settings).fit(tmp_path / "train.parquet", table.iloc[400:], progress=False)
     with pytest.raises(InputError, match="no log is given"):
         by_frame.calibrate(method="platt")
+
+
+def test_the_run_s_own_log_gives_its_validation_rows(table, tmp_path):
+    """Most of its rows trained the model, whatever its path or form; so the fit uses the validation rows, as without a log."""
+    table.to_parquet(tmp_path / "log.parquet")
+    settings = {"task": "click", "ignore": ["like", "stay"], **SETTINGS}
+    ranker = mg.Ranker(**settings).fit(tmp_path / "log.parquet", out=tmp_path / "run", progress=False)
+    expected = ranker.calibrate(method="platt")
+    assert expected.rows < 100 < len(table)
+    moved = (tmp_path / "log.parquet").rename(tmp_path / "moved.parquet")
+    for log in (moved, table):
+        report = mg.Ranker.load(tmp_path / "run").calibrate(log, method="platt")
+        assert report.log.startswith("validation rows of ")
+        assert report.tasks == expected.tasks
+    assert mg.Ranker(**settings).fit(table, progress=False).calibrate(table, method="platt").tasks == expected.tasks
+    part = table.iloc[:500]
+    assert ranker.calibrate(part, method="platt").rows == 500, "a part of the log is not recognised: rows are known by all of them"
+
+
+def test_training_rows_of_a_run_with_its_own_validation_rows_calibrate_nothing(table, tmp_path):
+    table.iloc[:400].to_parquet(tmp_path / "train.parquet")
+    table.iloc[400:].to_parquet(tmp_path / "valid.parquet")
+    settings = {"task": "click", "ignore": ["like", "stay"], **SETTINGS}
+    ranker = mg.Ranker(**settings).fit(tmp_path / "train.parquet", tmp_path / "valid.parquet", progress=False)
+    with pytest.raises(InputError, match=r"train\.parquet: these rows trained the model"):
+        ranker.calibrate(tmp_path / "train.parquet", method="platt")
+    assert ranker.calibrate(tmp_path / "valid.parquet", method="platt").rows == 200
+
+
+def test_a_bundle_of_an_earlier_version_opens_and_asks_for_rows(table, tmp_path):
+    """It has no record of its rows: it predicts, and calibrates on rows that are given."""
+    table.to_parquet(tmp_path / "log.parquet")
+    settings = {"task": "click", "ignore": ["like", "stay"], **SETTINGS}
+    mg.Ranker(**settings).fit(tmp_path / "log.parquet", out=tmp_path / "run", progress=False)
+    put_file(tmp_path / "run" / "bundle", "log.json", None)
+    ranker = mg.Ranker.load(tmp_path / "run")
+    assert len(ranker.predict(table)) == 600
+    assert ranker.calibrate(table.iloc[:200], method="platt").rows == 200
+    with pytest.raises(InputError, match="saved by an earlier version of manygate, which did not record the rows of"):
+        ranker.calibrate(method="platt")
 
 
 def test_a_trained_model_keeps_its_schema_when_it_is_fitted_again(table, tmp_path):

@@ -20,12 +20,17 @@ from manygate.runs.run import diverged, document, finish, train_one, train_run
 from manygate.training.progress import Progress
 from manygate.training.trainer import Trainer
 
-FREE = {"log": "other.parquet", "threads": 2, "device": "cpu", "checkpoint_seconds": 1.0}
-"""Settings that change nothing in what is trained, so that a run may go on with others."""
-OTHERS: dict[str, Any] = {
+FREE = {
+    "log": "other.parquet",
     "valid": "v.parquet",
     "test": "t.parquet",
     "schema_file": "s.yaml",
+    "threads": 2,
+    "device": "cpu",
+    "checkpoint_seconds": 1.0,
+}
+"""Settings that change nothing in what is trained, so that a run may go on with others."""
+OTHERS: dict[str, Any] = {
     "task": ("click",),
     "group": "user",
     "time": "age",

@@ -30,9 +30,15 @@ def test_a_state_goes_through_json_unchanged():
 
 def test_another_fingerprint_is_refused_with_what_to_do(tmp_path):
     check_fingerprint(tmp_path, "a", "a")
+    check_fingerprint(tmp_path, "rows-2:a", "rows-2:a")
     with pytest.raises(InputError, match=r"the log or the settings have changed .* Start a new run with another out") as error:
         check_fingerprint(tmp_path, "a", "b")
     assert str(tmp_path) in str(error.value)
+
+
+def test_a_run_of_an_earlier_version_is_refused_and_not_called_changed(tmp_path):
+    with pytest.raises(InputError, match="earlier version of manygate, which recorded only a part of its rows"):
+        check_fingerprint(tmp_path, "a", "rows-2:a")
 
 
 def test_the_history_has_a_line_an_epoch_and_no_draft_is_left(tmp_path):

@@ -34,7 +34,7 @@ def demo(
     show = open_progress(progress)
     schemes = "single_task,shared_bottom,mmoe,ple"
     config = RunConfig.build(
-        {"architectures": schemes, "replicas": replicas, "learning_rate": 3e-3, "patience": 2, "log": str(out / "log")}
+        {"architectures": schemes, "replicas": replicas, "learning_rate": 3e-3, "patience": 2, "log": str((out / "log").absolute())}
     )
     earlier = (out / "config.yaml").is_file() and RunConfig.load(out / "config.yaml").log == config.log
     if rows < 1000:

@@ -358,6 +358,15 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
         """The seed of a replica."""
         return self.seed + (self.replica_seeds[replica % len(self.replica_seeds)] if self.replica_seeds else replica)
 
+    def absolute(self) -> RunConfig:
+        """A copy with absolute paths, so that a command in another folder finds the same files.
+
+        >>> RunConfig(log="/data/a.parquet").absolute().log, RunConfig().absolute().log
+        ('/data/a.parquet', None)
+        """
+        given = {name: getattr(self, name) for name in ("log", "valid", "test", "schema_file")}
+        return self.replace(**{name: str(Path(path).absolute()) for name, path in given.items() if path is not None})
+
     def replace(self, **changes: Any) -> RunConfig:
         """A copy with some settings changed, validated anew."""
         return type(self).build({**self.model_dump(), **changes})

@@ -5,27 +5,33 @@ Only training rows reach the encoder; bias features are absent from validation a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from manygate.config import DataConfig
 from manygate.data.encode import Encoder
+from manygate.data.fingerprint import TableFingerprint, type_word
 from manygate.data.fit import fit_encoder
 from manygate.data.rows import UNKNOWN_ROW, Rows
-from manygate.data.sources import Sources, open_sources
+from manygate.data.sources import Sources
 from manygate.data.split import PARTS, split_log
-from manygate.data.table import Table, open_table
-from manygate.errors import InputError, raise_all, setting
+from manygate.errors import raise_all, setting
 from manygate.results.evaluation import DataSummary, FeatureSummary, LabelSummary
+from manygate.results.log_record import LogRecord
 from manygate.schema import Schema, Task
 from manygate.text import count_of
 
 IDS_AT_ONCE = 65_536
+FINGERPRINT_VERSION = "rows-2"
+"""How a fingerprint is computed. Version 1, without a prefix, read a million rows of each part."""
+Observe = Callable[[str, pa.RecordBatch], None]
+"""Called with a part and each batch of its table."""
 
 
 @dataclass
@@ -36,27 +42,23 @@ class EncodedLog:
     encoder: Encoder
     parts: dict[str, Rows]
     warnings: list[str] = field(default_factory=list)
+    record: LogRecord = field(default_factory=partial(LogRecord.of, ()))
 
     @property
     def schema(self) -> Schema:
         return self.encoder.schema
 
     def fingerprint(self, settings: str) -> str:
-        """A digest of settings, schema, encoder and rows, to know a run's data again; of each part a million rows are read.
+        """A digest of settings, schema, encoder and every row that was read, to know a run's data again.
 
-        Encoded rows alone do not suffice: a task's weight or loss, a feature's dim or pooling and the unit of a label leave them as
-        they are. Notes and ignored columns are for people and change nothing.
+        Rows alone do not suffice: a task's weight or loss, a feature's dim or pooling and the unit of a label leave them as they
+        are. Notes and ignored columns are for people and change nothing.
         """
         digest = blake2b(settings.encode(), digest_size=16)
         for text in _schema_and_encoder(self.encoder):
             digest.update(text.encode())
-        for rows in self.parts.values():
-            digest.update(str(len(rows)).encode())
-            groups = [] if rows.group_B is None else [rows.group_B]
-            bags = [array for bag in rows.bags for array in bag]
-            for array in (rows.id_BS, rows.number_BM, rows.label_BT, rows.weight_BT, *groups, *bags):
-                digest.update(np.ascontiguousarray(array[:1_000_000]).data)
-        return digest.hexdigest()
+        digest.update(repr((self.record.contents(), {part: len(rows) for part, rows in self.parts.items()})).encode())
+        return f"{FINGERPRINT_VERSION}:{digest.hexdigest()}"
 
     def summary(self) -> DataSummary:
         """Counts for people: rows, labels and features."""
@@ -102,7 +104,7 @@ def _schema_and_encoder(encoder: Encoder) -> Iterator[str]:
     yield encoder.schema.model_dump_json(exclude=notes)
     for scales in (encoder.scales, encoder.labels):
         yield repr({name: asdict(scale) for name, scale in scales.items()})
-    yield repr({name: str(kind) for name, kind in encoder.types.items()})
+    yield repr({name: type_word(kind) for name, kind in encoder.types.items()})
     for name, vocabulary in encoder.vocabularies.items():
         yield repr((name, vocabulary.buckets, len(vocabulary.values)))
         for first in range(0, len(vocabulary.values), IDS_AT_ONCE):
@@ -111,46 +113,54 @@ def _schema_and_encoder(encoder: Encoder) -> Iterator[str]:
 
 def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
     """Fit the encoder on the training rows in one pass, and encode every part in a second."""
-    _check_columns(sources, schema)
+    check_columns(sources, schema)
     encoder = fit_encoder(schema, config, _training_batches(sources, schema, config), seed=config.shuffle_seed)
     for part, table in sources.named()[1:]:
-        encoder.check(table.arrow_schema, table.name, _columns(schema, part))
+        encoder.check(table.arrow_schema, table.name, part_columns(schema, part))
     batches_by_part: dict[str, list[Rows]] = {part: [] for part in PARTS}
-    for part, location, batch in _batches(sources, schema, config):
+    fingerprints = {part: TableFingerprint() for part, _ in sources.named()}
+    for part, location, batch in log_batches(sources, schema, config, lambda part, batch: fingerprints[part].add(batch)):
         batches_by_part[part].append(encoder.encode(batch, location, bias=part == "train"))
     locations = dict.fromkeys(PARTS, sources.train.name) | {part: table.name for part, table in sources.named()}
     raise_all(
         f"{locations[part]}: there are no {part} rows. Check what wrote it." for part, rows in batches_by_part.items() if not rows
     )
     log = EncodedLog(sources.name, encoder, {part: Rows.concat(rows) for part, rows in batches_by_part.items()})
+    log.record = LogRecord.of([fingerprints[part].record(part, table) for part, table in sources.named()])
     raise_all(_label_problems(log, locations))
     log.warnings += encoder.warnings
     return log
 
 
-def _columns(schema: Schema, part: str) -> list[str]:
+def part_columns(schema: Schema, part: str) -> list[str]:
     """Columns to read of a part's own table; validation and test rows may lack the bias features."""
     columns = schema.columns if part == "train" else schema.evaluated_columns
     return [column for column in columns if column != schema.time]
 
 
-def _check_columns(sources: Sources, schema: Schema) -> None:
+def check_columns(sources: Sources, schema: Schema) -> None:
     labels = schema.label_columns
     problems = []
     for part, table in sources.named():
-        for column in _columns(schema, part):
+        for column in part_columns(schema, part):
             problems += table.missing([column], "a label" if column in labels else "named in the schema")
     raise_all(problems)
 
 
-def _batches(sources: Sources, schema: Schema, config: DataConfig) -> Iterator[tuple[str, str, pa.RecordBatch]]:
-    """Every row of the log, as (part, location, batch)."""
+def log_batches(
+    sources: Sources, schema: Schema, config: DataConfig, observe: Observe | None = None
+) -> Iterator[tuple[str, str, pa.RecordBatch]]:
+    """Every row of the log, as (part, location, batch). ``observe`` is called with each batch before it is divided into parts."""
     for part, table in sources.named()[1:]:
-        for location, batch in table.batches(_columns(schema, part)):
+        for location, batch in table.batches(part_columns(schema, part)):
+            if observe is not None:
+                observe(part, batch)
             yield part, location, batch
     absent = [part for part, table in zip(PARTS, (True, sources.valid, sources.test), strict=True) if table in (True, None)]
     if absent == ["train"]:
-        for location, batch in sources.train.batches(_columns(schema, "train")):
+        for location, batch in sources.train.batches(part_columns(schema, "train")):
+            if observe is not None:
+                observe("train", batch)
             yield "train", location, batch
         return
     shares = [share if part in absent else 0.0 for part, share in zip(PARTS, config.fractions, strict=True)]
@@ -161,27 +171,17 @@ def _batches(sources: Sources, schema: Schema, config: DataConfig) -> Iterator[t
         if part in absent and not share
     )
     shares = [share / sum(shares) for share in shares]
-    columns = _columns(schema, "train")
-    for location, batch, part_B in split_log(sources.train, config.split, shares, config.shuffle_seed, schema, columns):
+    columns = part_columns(schema, "train")
+    whole = None if observe is None else partial(observe, "train")
+    parts = split_log(sources.train, config.split, shares, config.shuffle_seed, schema, columns, observe=whole)
+    for location, batch, part_B in parts:
         for index in np.unique(part_B):
             yield PARTS[index], location, batch.filter(pa.array(part_B == index))
 
 
-def validation_rows(config: DataConfig, log: Any, schema: Schema) -> Table:
-    """The validation rows of a run's own log as a table, split as they were for training; bias features may be absent."""
-    columns = _columns(schema, "valid")
-    valid = (batch for part, _, batch in _batches(open_sources(log, config), schema, config) if part == "valid")
-    batches = [batch.select(columns) for batch in valid]
-    if not batches:
-        raise InputError(f"{log}: there are no validation rows. Name labelled rows that trained nothing.")
-    table = open_table(pa.Table.from_batches(batches))
-    table.name = f"validation rows of {log}"
-    return table
-
-
 def _training_batches(sources: Sources, schema: Schema, config: DataConfig) -> Iterator[tuple[str, pa.RecordBatch]]:
     whole = Sources(sources.train, sources.valid, sources.test)
-    for part, location, batch in _batches(whole, schema, config):
+    for part, location, batch in log_batches(whole, schema, config):
         if part == "train":
             yield location, batch
 
@@ -213,23 +213,3 @@ def _label_problems(log: EncodedLog, locations: dict[str, str]) -> list[str]:
                     f"({len(label_N):,} labelled rows). Give {part} more rows, or drop the task."
                 )
     return problems
-
-
-def labelled_table(encoder: Encoder, log: Any, part: Literal["valid", "test"] = "test") -> Table:
-    """A labelled log; of a data set with several parts, the part that is asked for."""
-    from manygate.config import DataConfig
-
-    sources = open_sources(log, DataConfig())
-    table: Table | None = getattr(sources, part)
-    if table is None and sources.folder is not None:
-        raise InputError(f"{log}: a data set without a {part} part. Name a file of labelled rows instead.")
-    return table or open_table(log, types=encoder.types)
-
-
-def encode_labelled(encoder: Encoder, table: Table) -> Rows:
-    """A labelled table, encoded as serving would see it."""
-    columns = encoder.schema.evaluated_columns
-    table.require(columns, "needed to evaluate")
-    table.require_rows()
-    encoder.check(table.arrow_schema, table.name, columns)
-    return Rows.concat([encoder.encode(batch, location, bias=False) for location, batch in table.batches(columns)])

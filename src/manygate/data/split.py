@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, final
 
 import numpy as np
@@ -131,10 +131,12 @@ def split_log(
     schema: Schema,
     columns: Sequence[str] | None = None,
     rows: int = 131_072,
+    observe: Callable[[pa.RecordBatch], None] | None = None,
 ) -> Iterator[tuple[str, pa.RecordBatch, np.ndarray]]:
     """Every batch of a log with the parts of its rows: (location, batch, part_B as int8: 0 train, 1 valid, 2 test).
 
-    ``columns`` are those wanted in the batches (default: all). Raises :class:`InputError` as :class:`Splitter` does, and at the
+    ``columns`` are those wanted in the batches (default: all). ``observe`` is called with each batch before it is divided; it has
+    the column of the split, too. Raises :class:`InputError` as :class:`Splitter` does, and at the
     end if a part has no rows.
 
     >>> from manygate.data.table import open_table
@@ -149,6 +151,8 @@ def split_log(
     read = list(dict.fromkeys([*wanted, *([splitter.column] if splitter.column else [])]))
     counts, first_row = np.zeros(3, dtype=np.int64), 0
     for location, batch in table.batches(read, rows):
+        if observe is not None:
+            observe(batch)
         part_B = splitter.assign(batch, first_row, location)
         counts += np.bincount(part_B, minlength=3)
         first_row += batch.num_rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, final
 
 import narwhals.stable.v2 as nw
@@ -22,12 +23,14 @@ from manygate.errors import InputError, did_you_mean, raise_all
 class Table:
     """Rows from any source, as Arrow record batches; made by :func:`open_table`.
 
-    ``name`` is the source as given, ``arrow_schema`` the common type of each column in the order of the first file, and
-    ``categorical`` the columns that were stored as categories (they are read as their values).
+    ``name`` is the source as given, ``paths`` are its absolute paths (none for a table in memory), ``arrow_schema`` is the common
+    type of each column in the order of the first file, and ``categorical`` the columns that were stored as categories (they are
+    read as their values).
     """
 
-    def __init__(self, name: str, parts: Sequence[Part]):
+    def __init__(self, name: str, parts: Sequence[Part], paths: Sequence[str] = ()):
         self.name = name
+        self.paths = tuple(str(Path(path).absolute()) for path in paths)
         self._parts = tuple(parts)
         self.arrow_schema = _unify(self._parts)
         self.column_names: tuple[str, ...] = tuple(self.arrow_schema.names)
@@ -187,7 +190,7 @@ def _open_paths(paths: list[str], types: Mapping[str, pa.DataType]) -> Table:
             "Name the files of one format, for example with a glob such as 'log/*.parquet'."
         )
     parts = each(lambda file: OPENERS[ending(file)[0]](file, types), files)
-    return Table(", ".join(paths) if len(paths) <= 3 else f"{paths[0]} and {len(paths) - 1} more", parts)
+    return Table(", ".join(paths) if len(paths) <= 3 else f"{paths[0]} and {len(paths) - 1} more", parts, paths)
 
 
 def _unify(parts: Sequence[Part]) -> pa.Schema:

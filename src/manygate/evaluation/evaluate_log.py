@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from manygate.data.encoded import encode_labelled, labelled_table
+from manygate.data.labelled import encode_labelled, labelled_table
 from manygate.evaluation.task_report import task_report
 from manygate.metrics.table import Metric
 from manygate.metrics.uncertainty import interval_note

@@ -15,8 +15,8 @@ from manygate.config import RunConfig
 from manygate.config.names import CalibrationMethod
 from manygate.data.batches import Split
 from manygate.data.encode import Encoder
-from manygate.data.encoded import encode_labelled, labelled_table, validation_rows
 from manygate.data.frames import like_source
+from manygate.data.labelled import encode_labelled, labelled_table, run_part, validation_rows
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.evaluation.evaluate_log import evaluate_log
@@ -244,13 +244,26 @@ class Ranker(RankerKeywords):
         return self.fusion
 
     def _validation(self, log: Any) -> Table:
-        """Labelled rows to fit on: those given, or the validation rows of the run's own log."""
-        if log is not None:
-            return labelled_table(self.encoder, log, "valid")
-        config = self.model.config
-        if config.log is None:
-            raise InputError("no log is given. This model was trained on a dataframe; give labelled rows that trained nothing.")
-        return validation_rows(config, config.log, self.schema)
+        """Labelled rows to fit on: those given, or the validation rows of the run's own log.
+
+        If the run's own log is given, its validation rows are used as well: the others trained the model.
+        """
+        config, record = self.model.config, self.predictor.log
+        if log is None:
+            if config.log is None:
+                raise InputError("no log is given. This model was trained on a dataframe; give labelled rows that trained nothing.")
+            if record is None:
+                raise InputError(
+                    f"no log is given. The bundle was saved by an earlier version of manygate, which did not record the rows of "
+                    f"{config.log}, so they may have changed since. Give labelled rows that trained nothing."
+                )
+            return validation_rows(config, config.log, self.schema, record)
+        table = labelled_table(self.encoder, log, "valid")
+        if record is None or run_part(record, self.encoder, table) != "train":
+            return table
+        if record.table("valid") is not None:
+            raise InputError(f"{table.name}: these rows trained the model. Give labelled rows that trained nothing.")
+        return validation_rows(config, log, self.schema, record)
 
     def gates(self, frame: Any) -> Any:
         """Mean and standard deviation of each gate weight: a frame with columns replica, level, task, expert, mean, sd.

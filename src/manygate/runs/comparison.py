@@ -45,6 +45,7 @@ def compare_run(
 
     Every run (see :func:`crossed`) trains in ``folder/NAME``. So a comparison that was stopped can continue.
     """
+    config = config.absolute()
     trained: dict[str, Trained] = {}
     for name, run_config in crossed(config).items():
         progress.say(f"{name}: training {count_of(config.replicas, 'replica')}")

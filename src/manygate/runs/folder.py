@@ -12,12 +12,13 @@ from pathlib import Path
 from manygate.config import RunConfig
 from manygate.errors import InputError, either, os_reason, raise_all, setting
 from manygate.files import RECORD, RECORDED, file_entry, locked, read_manifest, to_json, write_text, writing
+from manygate.results.log_record import LOG_FILE
 from manygate.text import listed
 
 RUN_VERSION = 1
 FOLDERS = ("checkpoints", "packs", "bundle")
 _PAGES = ("report.html", "inspection.json", "inspection.html", "fusion-search.json", "fusion-search.html")
-WRITTEN = frozenset(("config.yaml", *RECORDED, *FOLDERS, *_PAGES, RECORD, "DONE"))
+WRITTEN = frozenset(("config.yaml", LOG_FILE, *RECORDED, *FOLDERS, *_PAGES, RECORD, "DONE"))
 """The files and folders that manygate writes into the folder of a run."""
 
 
@@ -171,7 +172,7 @@ def _start(folder: Path, config: RunConfig, command: str) -> None:
     head = f"# {command}\n" if command and command.isprintable() else ""
     try:
         mark(folder)
-        write_text(folder / "config.yaml", head + config.to_yaml())
+        write_text(folder / "config.yaml", head + config.absolute().to_yaml())
     except InputError:
         with suppress(OSError):
             (folder / RECORD).unlink(missing_ok=True)

@@ -34,7 +34,9 @@ from manygate.model.problem import Problem
 from manygate.report import write_report
 from manygate.results.comparison import ComparisonDocument
 from manygate.results.evaluation import Divergence, Epoch, RunResult, Stopped
+from manygate.results.log_record import LOG_FILE
 from manygate.runs.folder import mark, record
+from manygate.runs.log_check import check_log
 from manygate.schema import Schema
 from manygate.scoring.bundle import load_bundle, save_bundle
 from manygate.scoring.calibration import Calibration
@@ -48,6 +50,12 @@ from manygate.training.state import State, check_fingerprint
 from manygate.training.trainer import Trainer
 
 DOCUMENT_VERSION = 1
+FREE_SETTINGS = {
+    **dict.fromkeys(("log", "valid", "test", "schema_file", "threads")),
+    "device": "auto",
+    "checkpoint_seconds": 0,
+}
+"""The settings that change nothing in what is trained. A path may change: rows and schema are compared."""
 WIDTHS = ("expert_hidden", "level_hidden", "task_expert_hidden", "bottom_hidden", "tower_hidden")
 """The settings that a budget changes."""
 
@@ -93,15 +101,18 @@ def train_one(
     in_groups = any(task.trained_by == "pairwise" for task in problem.tasks)
     splits = {part: Split(rows, device, in_groups and part == "train") for part, rows in log.parts.items()}
     monitor = Monitor(config.monitor, problem, log.parts["valid"], splits["valid"])
-    fingerprint = log.fingerprint(config.replace(log=None, threads=None, device="auto", checkpoint_seconds=0).to_yaml())
+    fingerprint = log.fingerprint(config.replace(**FREE_SETTINGS).to_yaml())
+    if folder is not None:
+        check_log(folder, log.record)
     if folder is not None and (folder / "DONE").is_file():
         state, predictor = _finished(folder, fingerprint), load_bundle(folder, str(device))
         progress.say(f"{config.architecture}: done before, loaded from {folder}")
     else:
         if folder is not None:
             mark(folder)
+            write_text(folder / LOG_FILE, to_json(log.record.to_tree()))
         model, state = _fit(problem, splits["train"], monitor, config, folder, progress, fingerprint, on_epoch)
-        predictor = Predictor(model, log.encoder, _calibration(model, log, splits["valid"], config.calibration))
+        predictor = Predictor(model, log.encoder, _calibration(model, log, splits["valid"], config.calibration), None, log.record)
         if folder is not None:
             save_bundle(folder / "bundle", predictor)
     score_M = np.array([math.nan if best is None else best for best in state.best])
@@ -254,6 +265,7 @@ def train_run(
     on_epoch: OnEpoch | None = None,
 ) -> tuple[Trained, ComparisonDocument]:
     """Train and evaluate a model and write the run's folder. Return the trained model and its document."""
+    config = config.absolute()
     trained = train_one(log, config, folder, progress, on_epoch)
     runs = {config.architecture: trained}
     results = document(log, config, runs, command, diverged(runs))

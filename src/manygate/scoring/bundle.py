@@ -28,6 +28,7 @@ from manygate.errors import InputError, raise_all
 from manygate.files import check_manifest, check_recorded, read_json, to_json, write_folder, write_manifest, write_text
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
+from manygate.results.log_record import LOG_FILE, LogRecord
 from manygate.schema import Schema
 from manygate.schema.reading import validated
 from manygate.scoring.calibration import CALIBRATION_FILE, read_calibration
@@ -66,6 +67,8 @@ def save_bundle(
             write_text(folder / CALIBRATION_FILE, calibration.to_json())
         if fusion is not None:
             write_text(folder / FUSION_FILE, fusion.to_json())
+        if predictor.log is not None:
+            write_text(folder / LOG_FILE, to_json(predictor.log.to_tree()))
         write_manifest(folder, {"bundle_version": BUNDLE_VERSION, "manygate_version": _version()})
 
     write_folder(path, fill)
@@ -99,7 +102,8 @@ def load_bundle(path: str | Path, device: str = "cpu") -> Predictor:
         raise InputError(f"{folder / 'model.safetensors'}: its tensors do not fit config.yaml and the encoder: {wrong[:4]}.")
     for name, value in tensors.items():
         model.parameters[name].detach().copy_(value)
-    return Predictor(model, encoder, read_calibration(folder), read_fusion(folder))
+    log = LogRecord.read(folder / LOG_FILE) if LOG_FILE in manifest["files"] else None  # earlier versions wrote none
+    return Predictor(model, encoder, read_calibration(folder), read_fusion(folder), log)
 
 
 @contextmanager

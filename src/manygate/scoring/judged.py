@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from manygate.data.column import as_numbers
-from manygate.data.encoded import encode_labelled
+from manygate.data.labelled import encode_labelled
 from manygate.data.rows import Rows
 from manygate.data.table import Table
 from manygate.errors import InputError, setting

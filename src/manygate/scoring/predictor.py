@@ -20,6 +20,7 @@ from manygate.errors import InputError, raise_all
 from manygate.model import MultiTaskModel
 from manygate.model.logits import predict
 from manygate.model.problem import Problem
+from manygate.results.log_record import LogRecord
 from manygate.schema import Schema
 from manygate.scoring.calibration import Calibration
 from manygate.scoring.fusion import Fusion
@@ -40,6 +41,8 @@ class Predictor:
     encoder: Encoder
     calibration: Calibration | None = None
     fusion: Fusion | None = None
+    log: LogRecord | None = None
+    """The tables that the model was trained on. None for a bundle of an earlier version."""
 
     @property
     def schema(self) -> Schema:

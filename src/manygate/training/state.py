@@ -93,6 +93,11 @@ class State:
 
 def check_fingerprint(folder: Path | None, saved: str, now: str) -> None:
     """Raise an :class:`InputError` if the data or settings differ from those of the saved run."""
+    if ":" in now and ":" not in saved:
+        raise InputError(
+            f"{folder}: this run was saved by an earlier version of manygate, which recorded only a part of its rows, so it cannot "
+            f"continue. Start a new run with another {setting('out')}."
+        )
     if saved != now:
         raise InputError(
             f"{folder}: the log or the settings have changed since this run was saved, so it cannot continue. "
