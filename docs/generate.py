@@ -11,11 +11,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from cyclopts import App
 from keywords import compare_module, ranker_module
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from manygate.cli.main import EPILOGUE, app
-from manygate.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from manygate.config import CsvConfig, DataConfig, ModelConfig, RunConfig, TrainConfig
 from manygate.results.base import Document
 from manygate.results.comparison import ComparisonDocument
 from manygate.results.fusion import FusionSearch
@@ -85,9 +84,11 @@ def _meaning(argument: Any) -> str:
 
 
 def config_page() -> str:
-    """Every setting, in the three groups and the rest."""
-    groups: tuple[tuple[str, type[BaseModel]], ...] = (("Data", DataConfig), ("Model", ModelConfig), ("Training", TrainConfig))
-    grouped = {name for _, group in groups for name in group.model_fields}
+    """Every setting, in its group, and the rest."""
+    data = {name: field for name, field in DataConfig.model_fields.items() if name not in CsvConfig.model_fields}
+    groups = (("Data", data), ("Model", ModelConfig.model_fields), ("Training", TrainConfig.model_fields))
+    groups += (("CSV files", CsvConfig.model_fields),)
+    grouped = {name for _, group in groups for name in group}
     rest = {name: field for name, field in RunConfig.model_fields.items() if name not in grouped}
     head = f"""# Settings
 
@@ -100,7 +101,7 @@ unknown name is an error, and the error contains the nearest known name.
 A width such as `expert_hidden` is a list in YAML and Python (`[128, 64]`) and `128,64` as a flag. In Python the log is the first
 argument of `fit` and `compare`, and `schema` may be given in place of `schema_file`.
 """
-    parts = [_settings(title, dict(group.model_fields)) for title, group in groups]
+    parts = [_settings(title, dict(group)) for title, group in groups]
     return "\n".join([head, *parts, _settings("The run", rest)])
 
 

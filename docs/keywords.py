@@ -20,6 +20,7 @@ SHORT_FORMS = {
     "_rows": "Rows",
     "_numbers": "Numbers",
     "_number_rows": "NumberRows",
+    "column_types": "ColumnTypes",
     "class_name": "ClassName",
     "scheme_names": "ClassNames",
     "weighting_names": "ClassNames",
@@ -42,6 +43,7 @@ Names: TypeAlias = str | Sequence[str]
 Widths: TypeAlias = int | str | Sequence[int]
 Rows: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
 Numbers: TypeAlias = float | str | Sequence[float]
+ColumnTypes: TypeAlias = str | Mapping[str, str] | Sequence[str]
 NumberRows: TypeAlias = str | Sequence[float] | Sequence[Sequence[float]]
 ClassName: TypeAlias = str | type[Any]
 ClassNames: TypeAlias = str | type[Any] | Sequence[str | type[Any]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from command_line import Run, refused
-from manygate.cli.flags import CompareFlags, DataFlags, ModelFlags, TrainFlags, resolve, settings_of
-from manygate.config import DataConfig, ModelConfig, TrainConfig
+from manygate.cli.flags import CompareFlags, CsvFlags, DataFlags, ModelFlags, TrainFlags, resolve, settings_of
+from manygate.config import CsvConfig, DataConfig, ModelConfig, TrainConfig
 
 
 def test_flags_override_the_file(run: Run, log: Path, tmp_path: Path) -> None:
@@ -32,7 +32,8 @@ def test_only_flags_that_were_given_count(tmp_path: Path) -> None:
 
 
 def test_every_setting_is_a_flag_and_comparisons_have_eight_replicas() -> None:
-    for settings, flags in ((DataConfig, DataFlags), (ModelConfig, ModelFlags), (TrainConfig, TrainFlags)):
+    for settings, flags in ((ModelConfig, ModelFlags), (TrainConfig, TrainFlags), (CsvConfig, CsvFlags)):
         assert list(flags.model_fields) == list(settings.model_fields)
+    assert list(CsvFlags.model_fields) + list(DataFlags.model_fields) == list(DataConfig.model_fields)
     assert (TrainFlags().replicas, CompareFlags().replicas) == (1, 8)
     assert ModelFlags().expert_hidden == "64", "lists are shown in their short form"

@@ -1,4 +1,4 @@
-"""Damaged files, CSV types and column names are refused or read as they are meant."""
+"""Damaged files and column names that stand twice are refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from manygate.data import readers as readers_module
 from manygate.data.table import open_table
 from manygate.errors import InputError
 from tables import problems, read, write_file
@@ -51,13 +50,9 @@ def test_a_corrupted_page_names_its_row_group(tmp_path: Path) -> None:
         next(batches)
 
 
-def test_text_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
+def test_text_that_is_not_utf8_is_an_error() -> None:
     bad = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe"]).buffers())
     assert "column 'c'" in problems(pa.table({"c": bad}))[0]
-    (tmp_path / "a.csv").write_bytes("naïf\nété\n".encode().replace("é".encode(), b"\xe9"))
-    [problem] = problems(tmp_path / "a.csv")
-    assert "column 'naïf' is not UTF-8 text" in problem
-    assert "iconv" in problem
 
 
 def test_column_names_must_differ(tmp_path: Path) -> None:
@@ -68,43 +63,3 @@ def test_column_names_must_differ(tmp_path: Path) -> None:
         assert "column 'a' is there twice. Rename or drop one." in problems(source)[0]
     assert "unique column names" in problems(pd.DataFrame([[1, 2]], columns=["a", "a"]))[0]
     assert "no columns" in problems(pa.table({}))[0]
-
-
-def test_csv_keeps_words_that_look_like_nulls(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text('word,number\nNA,1\nnull,\n?,2\nnan,3\n"",4\n"two\nlines",5\n')
-    expected = {"word": ["NA", "null", "?", "nan", None, "two\nlines"], "number": [1, None, 2, 3, 4, 5]}
-    assert read(open_table(tmp_path / "a.csv")) == expected
-
-
-def test_csv_types_may_be_given(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("zip,n\n00123,1\n8000,2\n")
-    table = open_table(tmp_path / "a.csv", types={"zip": pa.string(), "elsewhere": pa.int64()})
-    assert read(table) == {"zip": ["00123", "8000"], "n": [1, 2]}
-    [problem] = problems(tmp_path / "a.csv", types={"n": pa.bool_()})
-    assert "a.csv, line 3: column 'n' holds '2', where the rows before hold bool" in problem
-
-
-def test_csv_a_late_value_of_another_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers_module, "CSV_BLOCK", 1000)
-    path = tmp_path / "late.csv"
-    path.write_text("a,n\n" + "".join(f"x,{i}\n" for i in range(5000)) + "x,oops\n")
-    [problem] = problems(path)
-    assert problem.startswith(f"{path}, line 5002: column 'n' holds 'oops', where the rows before hold int64.")
-    assert "as Parquet" in problem
-    assert "types={'n': pa.string()}" in problem
-    assert read(open_table(path, types={"n": pa.string()}))["n"][-1] == "oops"
-    assert read(open_table(path), ["a"])["a"][-1] == "x"
-    path.write_text("a,n\n" + "x,1\n" * 5000 + "x,1,2\n")
-    [problem] = problems(path)
-    assert f"{path}, line 5002: cannot be read: " in problem
-    assert "Expected 2 columns, got 3" in problem
-    assert "Mend" in problem
-
-
-def test_csv_a_column_that_starts_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers_module, "CSV_BLOCK", 1000)
-    path = tmp_path / "late.csv"
-    path.write_text("a,n,s,e\n" + ",,,\n" * 3000 + '1,2.5,"say ""hi"", NA",\n')
-    table = open_table(path)
-    assert table.arrow_schema.types == [pa.int64(), pa.float64(), pa.string(), pa.null()]
-    assert {name: values[-1] for name, values in read(table).items()} == {"a": 1, "n": 2.5, "s": 'say "hi", NA', "e": None}

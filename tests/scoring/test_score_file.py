@@ -12,6 +12,8 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
+from manygate.data.encoded import encode_log
+from manygate.data.sources import find_schema, open_sources
 from manygate.errors import InputError
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
@@ -45,6 +47,48 @@ def test_every_format_holds_the_predictions_and_the_columns_to_keep(predictor, r
     assert table["user"].to_pylist() == rows["user"].to_pylist()
     assert [value or None for value in table["country"].to_pylist()] == rows["country"].to_pylist()
     assert [path.name for path in out.parent.iterdir()] == [out.name], "no temporary file is left"
+
+
+COPIED = {
+    "order": ["10000000000000000001", "10000000000000000002", "3"],
+    "zip": ["00014", "8000", ""],
+    "version": ["1.10", "1.1", "2"],
+    "word": ["NULL", "7", "-"],
+    "text": ["a,b", '""', "x"],
+    "big": ["9007199254740993", "", "9007199254740992"],
+}
+
+
+@pytest.fixture(scope="module")
+def of_csv(tmp_path_factory, settings) -> Predictor:
+    """A model that was trained on a CSV file, with codes such as 007."""
+    path = tmp_path_factory.mktemp("log") / "log.csv"
+    lines = [f"{n % 5},{n % 4:03d},{n / 8},{n % 2}" for n in range(200)]
+    path.write_text("\n".join(["user,sku,price,click", *lines]))
+    config = settings(task=("click",), architecture="shared_bottom")
+    sources = open_sources(str(path), config)
+    log = encode_log(sources, find_schema(sources, config), config)
+    return Predictor(MultiTaskModel(Problem.of(log.encoder, config), config), log.encoder)
+
+
+@pytest.mark.parametrize("ending", READERS)
+def test_columns_of_csv_are_copied_as_they_stand(of_csv, tmp_path, ending: str) -> None:
+    features = {"user": ["1", "2", ""], "sku": ["001", "1", "002"], "price": ["1.50", "1.5", "NULL"]}
+    written = features | {name: [f'"{value}"' if "," in value else value for value in values] for name, values in COPIED.items()}
+    rows = zip(*written.values(), strict=True)
+    (tmp_path / "log.csv").write_text("\n".join([",".join(written), *map(",".join, rows)]))
+    keep = [*COPIED, "user", "price"]
+    assert write_scores(of_csv, tmp_path / "log.csv", tmp_path / f"scores{ending}", keep) == 3
+    if ending == ".csv":
+        lines = [line.rpartition(",")[0] for line in (tmp_path / "scores.csv").read_text().splitlines()]
+        assert lines == [",".join(keep), *map(",".join, zip(*(written[name] for name in keep), strict=True))]
+        return
+    table = READERS[ending](tmp_path / f"scores{ending}")
+    for name in keep:
+        expected = [{"": None, '""': ""}.get(value, value) for value in (COPIED | features)[name]]
+        assert [None if value is None else str(value) for value in table[name].to_pylist()] == expected
+    same = of_csv.predict(pa.table({"user": [1, 2, None], "sku": ["001", "1", "002"], "price": [1.5, 1.5, None]}))
+    np.testing.assert_array_equal(table["click"].to_numpy(), same["click"].to_numpy())
 
 
 def test_a_score_of_a_fusion_is_a_column(predictor, rows, tmp_path) -> None:

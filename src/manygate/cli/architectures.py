@@ -7,10 +7,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from manygate.cli.flags import (
+    CSV,
     DATA,
     MODEL,
     SCHEME_NAMES,
     ConfigFile,
+    CsvFlags,
     DataFlags,
     Imports,
     Json,
@@ -34,6 +36,7 @@ def architectures(
     import_: Imports = (),
     json: Json = False,
     data: Annotated[DataFlags | None, DATA] = None,  # type: ignore[valid-type]
+    csv: Annotated[CsvFlags | None, CSV] = None,  # type: ignore[valid-type]
     model: Annotated[ModelFlags | None, MODEL] = None,  # type: ignore[valid-type]
 ) -> None:
     """List the sharing schemes with the parameters and FLOPs that each would have on a log, and with --match-parameters the widths.
@@ -43,7 +46,7 @@ def architectures(
     from manygate.cli.terminal import show_architectures
     from manygate.model.budget import listing
 
-    given = settings_of(data, model) | {"architectures": names} | ({"log": log} if log is not None else {})
+    given = settings_of(data, csv, model) | {"architectures": names} | ({"log": log} if log is not None else {})
     settings = resolve(config, given)
     import_own(import_, given)
     listed, title = listing(settings, columns, labels)

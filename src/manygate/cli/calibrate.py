@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import Device, Imports, Json, print_json
+from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings, print_json
 from manygate.cli.loading import load_ranker
 from manygate.config.names import CalibrationMethod
 from manygate.text import count_of
@@ -27,6 +27,7 @@ def calibrate(
     json: Json = False,
     device: Device = "auto",
     import_: Imports = (),
+    csv: Annotated[CsvFlags | None, CSV] = None,  # type: ignore[valid-type]
 ) -> None:
     """Correct a trained model's probabilities on rows that trained nothing, and keep the correction in its bundle.
 
@@ -38,7 +39,7 @@ def calibrate(
     from manygate.scoring.bundle import find_bundle
     from manygate.scoring.calibration import write_calibration
 
-    ranker = load_ranker(run, device, import_)
+    ranker = load_ranker(run, device, import_, csv_settings(csv))
     report = ranker.calibrate(log, method=method, task=task)
     folder = find_bundle(run)
     write_calibration(folder, ranker.calibration)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from manygate.cli.flags import (
+    CSV,
     DATA,
     MODEL,
     SCHEME_NAMES,
     TRAINING,
     CompareFlags,
     ConfigFile,
+    CsvFlags,
     DataFlags,
     Imports,
     Json,
@@ -54,6 +56,7 @@ def compare(
     json: Json = False,
     progress: ShowProgress = "auto",
     data: Annotated[DataFlags | None, DATA] = None,  # type: ignore[valid-type]
+    csv: Annotated[CsvFlags | None, CSV] = None,  # type: ignore[valid-type]
     model: Annotated[ModelFlags | None, MODEL] = None,  # type: ignore[valid-type]
     training: Annotated[CompareFlags | None, TRAINING] = None,  # type: ignore[valid-type]
 ) -> None:
@@ -66,7 +69,7 @@ def compare(
     from manygate.runs.folder import check_folder, open_folder, sources_of
     from manygate.runs.preflight import prepare
 
-    given = settings_of(data, model, training)
+    given = settings_of(data, csv, model, training)
     chosen = {"architectures": architectures, "weightings": weightings, "weight_sweep": weight_sweep or None}
     given |= {name: value for name, value in chosen.items() if value is not None}
     settings = run_settings("compare", log, config, given, resume, out, overwrite).with_defaults(replicas=8)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import Device, Imports, Json, print_json
+from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings, print_json
 from manygate.cli.loading import load_ranker
 from manygate.text import count_of
 
@@ -20,6 +20,7 @@ def evaluate(
     json: Json = False,
     device: Device = "auto",
     import_: Imports = (),
+    csv: Annotated[CsvFlags | None, CSV] = None,  # type: ignore[valid-type]
 ) -> None:
     """Print every metric of every task of a trained model on a log.
 
@@ -27,7 +28,7 @@ def evaluate(
     """
     from manygate.cli.terminal import show_calibration, show_metrics, show_ranking
 
-    report = load_ranker(run, device, import_).evaluate(log)
+    report = load_ranker(run, device, import_, csv_settings(csv)).evaluate(log)
     if json:
         print_json(report.to_tree())
     else:

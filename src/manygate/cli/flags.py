@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from cyclopts import Group, Parameter
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from manygate.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from manygate.config import CsvConfig, DataConfig, ModelConfig, RunConfig, TrainConfig
+from manygate.errors import InputError
 from manygate.files import read_text
 from manygate.schema import Task
-from manygate.schema.reading import read_yaml
+from manygate.schema.reading import read_yaml, validated
 from manygate.training.progress import ProgressMode
 
 Json = Annotated[bool, Parameter(help="Print one JSON object on stdout; everything else goes to stderr.")]
@@ -27,6 +29,7 @@ ConfigFile = Annotated[Path | None, Parameter(help="Settings as YAML; flags over
 Out = Annotated[Path | None, Parameter(help="Folder to write. Default: runs/NAME-N.")]
 Resume = Annotated[Path | None, Parameter(help="Continue the run in this folder, with its own log and settings.")]
 Overwrite = Annotated[bool, Parameter(help="Replace the run in --out.")]
+CSV = Parameter(name="*", group=Group("CSV files", sort_key=5))
 DATA = Parameter(name="*", group=Group("Data", sort_key=2))
 MODEL = Parameter(name="*", group=Group("Model", sort_key=3))
 TRAINING = Parameter(name="*", group=Group("Training", sort_key=4))
@@ -45,23 +48,38 @@ def _flag_type(annotation: Any) -> Any:
     return str
 
 
+def _optional(field: str, kind: Any, default: Any) -> Any:
+    """The type of a flag; a switch without a default can be given either way, --header and --no-header."""
+    if bool in get_args(kind):
+        return Annotated[kind, Parameter(negative=f"--no-{field.replace('_', '-')}")]
+    return kind if default is not None else kind | None
+
+
 def _text(default: Any) -> Any:
     return ",".join(str(part) for part in default) if isinstance(default, tuple) else default
 
 
-def _flags(settings: type[BaseModel], name: str, **defaults: Any) -> type[BaseModel]:
+def _flags(settings: type[BaseModel], name: str, without: type[BaseModel] = BaseModel, **defaults: Any) -> type[BaseModel]:
     fields: dict[str, Any] = {}
-    for field, info in settings.model_fields.items():
+    chosen = {field: info for field, info in settings.model_fields.items() if field not in without.model_fields}
+    for field, info in chosen.items():
         kind = _flag_type(info.annotation)
         default = defaults.get(field, info.default if kind == tuple[str, ...] else _text(info.default))
-        fields[field] = (kind if default is not None else kind | None, Field(default, description=info.description))
+        fields[field] = (_optional(field, kind, default), Field(default, description=info.description))
     return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
 
 
-DataFlags = _flags(DataConfig, "DataFlags")
+CsvFlags = _flags(CsvConfig, "CsvFlags")
+DataFlags = _flags(DataConfig, "DataFlags", without=CsvConfig)
 ModelFlags = _flags(ModelConfig, "ModelFlags")
 TrainFlags = _flags(TrainConfig, "TrainFlags")
 CompareFlags = _flags(TrainConfig, "CompareFlags", replicas=8)
+
+
+def show_warnings(warnings: Sequence[str]) -> None:
+    """Print what a user must know to stderr, with flags where Python has arguments."""
+    for warning in warnings:
+        print(f"warning: {InputError(warning).for_command_line()}", file=sys.stderr)
 
 
 def print_json(tree: Any) -> None:
@@ -78,6 +96,12 @@ def settings_of(*groups: BaseModel | None) -> dict[str, Any]:
     if isinstance(given.get("fractions"), str):
         given["fractions"] = [part.strip() for part in given["fractions"].split(",")]
     return given
+
+
+def csv_settings(csv: BaseModel | None) -> CsvConfig | None:
+    """The settings of CSV files that are given as flags; None where there are none."""
+    given = settings_of(csv)
+    return validated(CsvConfig, given, "") if given else None
 
 
 def resolve(config: Path | None, given: Mapping[str, object]) -> RunConfig:

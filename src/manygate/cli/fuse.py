@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import Device, Imports, Json, print_json
+from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings, print_json
 from manygate.cli.loading import load_ranker
 from manygate.errors import InputError
 
@@ -51,6 +51,7 @@ def fuse(
     json: Json = False,
     device: Device = "auto",
     import_: Imports = (),
+    csv: Annotated[CsvFlags | None, CSV] = None,  # type: ignore[valid-type]
 ) -> None:
     """Rank by one score, prod p^w x prod f(feature)^v, with weights by hand or searched on the visits of a labelled log.
 
@@ -62,7 +63,7 @@ def fuse(
     Example: manygate fuse runs/mmoe january.parquet --objective click/ndcg=1 --objective watch_time/gain@5=0.5
     """
     check_one_request(log, weights, feature, objective, show, remove)
-    ranker = load_ranker(run, device, import_)
+    ranker = load_ranker(run, device, import_, csv_settings(csv))
     name = name or (ranker.fusion.name if ranker.fusion else "score")
     before = ranker.fusion
     result: FusionSearch | None = None

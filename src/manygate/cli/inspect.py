@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import Imports, Json, print_json
+from manygate.cli.flags import CSV, CsvFlags, Imports, Json, csv_settings, print_json
 from manygate.cli.loading import import_own
 from manygate.errors import InputError
 
@@ -27,6 +27,7 @@ def inspect(
     json: Json = False,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")] = "auto",
     import_: Imports = (),
+    csv: Annotated[CsvFlags | None, CSV] = None,  # type: ignore[valid-type]
 ) -> None:
     """Show what the experts and gates of a trained model do, with alarms in plain words; write inspection.json and inspection.html.
 
@@ -46,7 +47,7 @@ def inspect(
         raise InputError(f"--out {folder}: a file of this name exists. Choose another --out.")
     import_own(import_)
     parts = None if only is None else [part.strip() for part in only.split(",") if part.strip()]
-    inspection = look(run, log, only=parts, rows=rows, by=by, replicas=replicas, device=device)
+    inspection = look(run, log, only=parts, rows=rows, by=by, replicas=replicas, device=device, csv=csv_settings(csv))
     write_text(folder / "inspection.json", to_json(inspection.document.to_tree()))
     inspection.report(folder / "inspection.html")
     if json:

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from manygate.config import CsvConfig
     from manygate.ranker import Ranker
 
 
-def load_ranker(run: Path, device: str, modules: tuple[str, ...]) -> Ranker:
-    """The trained model at a path; ``modules`` are those of schemes of the user's own, which must be imported first."""
+def load_ranker(run: Path, device: str, modules: tuple[str, ...], csv: CsvConfig | None = None) -> Ranker:
+    """The trained model at a path; ``modules`` are those of schemes of the user's own, which must be imported first.
+
+    ``csv`` has settings of CSV files that are given over those of its training.
+    """
     from manygate.ranker import Ranker
     from manygate.scoring.bundle import chosen_model
 
@@ -20,7 +24,10 @@ def load_ranker(run: Path, device: str, modules: tuple[str, ...]) -> Ranker:
     chosen = chosen_model(run)
     if chosen is not None:
         print(f"{run} is a comparison: its model with the best validation score, {chosen}, is used", file=sys.stderr)
-    return Ranker.load(run, device)
+    ranker = Ranker.load(run, device)
+    if csv is not None:
+        ranker.csv = csv.over(ranker.csv)
+    return ranker
 
 
 def import_own(modules: tuple[str, ...], flags: Mapping[str, object] | None = None) -> None:

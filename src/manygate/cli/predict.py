@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import Device, Imports, Json, print_json
+from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings, print_json, show_warnings
 from manygate.cli.loading import load_ranker
 from manygate.text import count_of
 
@@ -24,6 +24,7 @@ def predict(
     json: Json = False,
     device: Device = "auto",
     import_: Imports = (),
+    csv: Annotated[CsvFlags | None, CSV] = None,  # type: ignore[valid-type]
 ) -> None:
     """Score rows: one column per task, in the order of the rows; calibrated, and with the fused score, where the bundle says how.
 
@@ -31,9 +32,11 @@ def predict(
     """
     from manygate.scoring.score_file import write_scores
 
-    ranker = load_ranker(run, device, import_)
+    ranker = load_ranker(run, device, import_, csv_settings(csv))
     predictor = ranker.predictor.uncorrected() if raw else ranker.predictor
-    rows = write_scores(predictor, log, out, keep, overwrite)
+    table = predictor.open(log)
+    show_warnings(table.warnings_of([*(feature.name for feature in predictor.schema.served_features), *keep]))
+    rows = write_scores(predictor, table, out, keep, overwrite)
     names = predictor.output_names
     if json:
         tasks = list(ranker.schema.task_names)

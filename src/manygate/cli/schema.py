@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import Json, print_json
+from manygate.cli.flags import CSV, CsvFlags, Json, csv_settings, print_json, show_warnings
 from manygate.errors import InputError
 
 
@@ -25,18 +25,22 @@ def schema(
     ignore: Annotated[tuple[str, ...], Parameter(help="Columns not to use.")] = (),
     overwrite: Annotated[bool, Parameter(help="Replace --out.")] = False,
     json: Json = False,
+    csv: Annotated[CsvFlags | None, CSV] = None,  # type: ignore[valid-type]
 ) -> None:
     """Infer what each column of a log means, say why, and write it as YAML to edit.
 
     Example: manygate schema log.parquet --task click --task buy:where=click==1 --out schema.yaml
     """
     from manygate.cli.terminal import show_schema
-    from manygate.data.infer import infer_schema
+    from manygate.data.infer import asked_about, infer_schema
+    from manygate.data.table import open_table
     from manygate.files import write_text
 
     if out is not None and out.exists() and (out.is_dir() or not overwrite):
         raise InputError(f"--out {out} exists. Choose another{', or add --overwrite' if out.is_file() else ''}.")
-    inferred = infer_schema(log, list(task), weight=weight, group=group, time=time, bias=bias, ignore=ignore)
+    table = open_table(log, csv=csv_settings(csv))
+    inferred = infer_schema(table, list(task), weight=weight, group=group, time=time, bias=bias, ignore=ignore)
+    show_warnings(table.warnings_of(asked_about(inferred, table)))
     if out is not None:
         write_text(out, inferred.to_yaml())
         print(f"wrote {out}", file=sys.stderr)

@@ -7,10 +7,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from manygate.cli.flags import (
+    CSV,
     DATA,
     MODEL,
     TRAINING,
     ConfigFile,
+    CsvFlags,
     DataFlags,
     Imports,
     Json,
@@ -41,6 +43,7 @@ def train(
     json: Json = False,
     progress: ShowProgress = "auto",
     data: Annotated[DataFlags | None, DATA] = None,  # type: ignore[valid-type]
+    csv: Annotated[CsvFlags | None, CSV] = None,  # type: ignore[valid-type]
     model: Annotated[ModelFlags | None, MODEL] = None,  # type: ignore[valid-type]
     training: Annotated[TrainFlags | None, TRAINING] = None,  # type: ignore[valid-type]
 ) -> None:
@@ -53,7 +56,7 @@ def train(
     from manygate.runs.preflight import prepare
     from manygate.runs.run import train_run
 
-    given = settings_of(data, model, training)
+    given = settings_of(data, csv, model, training)
     settings = run_settings("train", log, config, given, resume, out, overwrite)
     folder, reads = resume or out or free_folder("train"), sources_of(settings)
     check_folder(folder, resume is not None, overwrite, reads)

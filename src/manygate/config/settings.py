@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer, field_validator, model_validator
 
+from manygate.config.csv_settings import CsvConfig
 from manygate.config.names import (
     ARCHITECTURE,
     ARCHITECTURES,
@@ -44,7 +45,7 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class DataConfig(_Settings):
+class DataConfig(CsvConfig):
     """Settings of the rows: their sources, and how they become inputs."""
 
     valid: str | None = Field(None, description="Validation rows: a file, folder or glob. Default: split from the log.")
@@ -64,6 +65,11 @@ class DataConfig(_Settings):
     )
     bins: int = Field(16, ge=1, le=1024, description="Quantile bins of the piecewise-linear encoding.")
     min_count: int = Field(2, ge=1, description="Ids that occur less often share the row of unseen ids.")
+
+    @classmethod
+    def of_csv(cls, csv: CsvConfig | None) -> Self:
+        """Settings that say how CSV files are read, and nothing else."""
+        return cls(**{name: getattr(csv, name) for name in CsvConfig.model_fields} if csv else {})
 
     @field_serializer("task")
     def _tasks_as_given(self, tasks: tuple[str | Task, ...]) -> list[str | dict[str, object]]:

@@ -8,7 +8,7 @@ becomes one float: its place on a scale fitted on training rows (see :mod:`manyg
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,16 +59,17 @@ class Encoder:
         rows = self.vocabularies[feature.name].rows
         return Input(feature.name, feature.kind, feature.bias, rows=rows, dim=feature.dim or dim, pooling=feature.pooling)
 
-    def check(self, arrow_schema: pa.Schema, source: str, columns: Iterable[str]) -> None:
-        """Raise one error that lists every column whose values cannot be those of training.
+    def check(self, arrow_schema: pa.Schema, source: str, columns: Iterable[str], reasons: Mapping[str, str] | None = None) -> None:
+        """Raise one error that lists every column whose values cannot be those of training; ``reasons`` has words for it.
 
         Any value may name a group. Labels and sample spaces are judged row by row, whatever their type.
         """
         judged = {self.schema.group, *(column for task in self.schema.tasks for column in task.columns)}
         compared = (name for name in columns if name not in judged or name in self.schema.feature_names)
         given = {name: arrow_schema.field(name).type for name in compared}
-        changes = (type_change(name, kind, self.types[name], name in self.vocabularies, source) for name, kind in given.items())
-        raise_all(problem for problem in changes if problem is not None)
+        changes = {n: type_change(n, kind, self.types[n], n in self.vocabularies, source) for n, kind in given.items()}
+        reasons = {name: f" The column is text, since it holds {why}." for name, why in (reasons or {}).items()}
+        raise_all(f"{problem}{reasons.get(name, '')}" for name, problem in changes.items() if problem is not None)
 
     def encode(self, batch: pa.RecordBatch, location: str = "log", labels: bool = True, bias: bool = True) -> Rows:
         """Turn a record batch into rows.

@@ -18,6 +18,7 @@ from manygate.config import DataConfig
 from manygate.data.encode import Encoder
 from manygate.data.fingerprint import TableFingerprint, type_word
 from manygate.data.fit import fit_encoder
+from manygate.data.infer import asked_about
 from manygate.data.rows import UNKNOWN_ROW, Rows
 from manygate.data.sources import Sources
 from manygate.data.split import PARTS, split_log
@@ -116,7 +117,7 @@ def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedL
     check_columns(sources, schema)
     encoder = fit_encoder(schema, config, _training_batches(sources, schema, config), seed=config.shuffle_seed)
     for part, table in sources.named()[1:]:
-        encoder.check(table.arrow_schema, table.name, part_columns(schema, part))
+        encoder.check(table.arrow_schema, table.name, part_columns(schema, part), table.mismatches)
     batches_by_part: dict[str, list[Rows]] = {part: [] for part in PARTS}
     fingerprints = {part: TableFingerprint() for part, _ in sources.named()}
     for part, location, batch in log_batches(sources, schema, config, lambda part, batch: fingerprints[part].add(batch)):
@@ -128,6 +129,8 @@ def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedL
     log = EncodedLog(sources.name, encoder, {part: Rows.concat(rows) for part, rows in batches_by_part.items()})
     log.record = LogRecord.of([fingerprints[part].record(part, table) for part, table in sources.named()])
     raise_all(_label_problems(log, locations))
+    for _, table in sources.named():
+        log.warnings += table.warnings_of(asked_about(schema, table))
     log.warnings += encoder.warnings
     return log
 

@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from manygate.config import CsvConfig
 from manygate.data.infer_tasks import infer_tasks
+from manygate.data.look_of_text import look_of_text
 from manygate.data.role_words import AMOUNTS, CODES, POSITIONS, REQUESTS, TIMES, USERS, WEIGHTS
 from manygate.data.sampled_column import SampledColumn
 from manygate.data.table import Table, open_table
@@ -19,6 +21,8 @@ from manygate.schema import Feature, Schema, Task
 from manygate.schema.reading import validated
 from manygate.text import count_of
 
+IGNORED_BY_USER = ("asked for", "ignored by the settings")
+"""The reasons of columns that a user wants to be left out."""
 MOST_CODES = 20
 """Whole numbers of at most so many values are codes, unless their name says otherwise."""
 
@@ -33,6 +37,7 @@ def infer_schema(
     bias: str | Iterable[str] = (),
     ignore: str | Iterable[str] = (),
     rows: int = 200_000,
+    csv: CsvConfig | None = None,
 ) -> Schema:
     """Infer what each column means from its name, its type and about ``rows`` rows spread over the log.
 
@@ -61,18 +66,26 @@ def infer_schema(
     >>> schema.group, schema.tasks[0].kind, schema.tasks[0].note
     ('user_id', 'binary', '0 and 1, 33 % ones')
     """
-    table = open_table(source)
+    table = open_table(source, csv=csv)
     parsed = Task.parse_all([tasks] if isinstance(tasks, (str, Task)) else tasks)
     bias, ignore = ([names] if isinstance(names, str) else list(names) for names in (bias, ignore))
     _check_columns(table, parsed, {"weight": weight, "group": group, "time": time}, bias, ignore)
     table.require_rows()
     sample = table.sample(rows)
-    columns = {name: SampledColumn(name, sample.column(name), name in table.categorical) for name in table.column_names}
+    columns = {
+        name: SampledColumn(name, sample.column(name), name in table.categorical, table.remarks.get(name, ""))
+        for name in table.column_names
+    }
     labelled = infer_tasks(parsed, sample, weight, table.name)
     choice = _Choice(columns, labelled, sample.num_rows == table.count())
-    choice.ignored |= dict.fromkeys(ignore, "asked for")
+    choice.ignored |= dict.fromkeys(ignore, IGNORED_BY_USER[0])
     choice.set_roles(weight, group, time, table.name)
     return choice.schema(bias, table)
+
+
+def asked_about(schema: Schema, table: Table) -> list[str]:
+    """The columns of a table whose warnings matter: all but those that the user ignores."""
+    return [name for name in table.column_names if schema.ignored.get(name) not in IGNORED_BY_USER]
 
 
 def _check_columns(table: Table, tasks: Sequence[Task], roles: dict[str, str | None], bias: list[str], ignore: list[str]) -> None:
@@ -192,7 +205,8 @@ class _Choice:
         if column.distinct == 1 and len(column.known) == len(column.values):
             return f"constant: {column.known[0].as_py()!r} in every row looked at"
         if self._differs(column) and name != self.group:
-            return f"a row key or free text: {count_of(column.distinct, 'value')} in {count_of(len(column.known), 'row')}"
+            hint = look_of_text(column.known, name)
+            return f"a row key or free text: {count_of(column.distinct, 'value')} in {count_of(len(column.known), 'row')}{hint}"
         return None
 
     def _differs(self, column: SampledColumn) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Literal, final
 
 import pyarrow as pa
 
-from manygate.config import DataConfig
+from manygate.config import CsvConfig, DataConfig
 from manygate.data.encode import Encoder
 from manygate.data.encoded import check_columns, log_batches, part_columns
 from manygate.data.fingerprint import TableFingerprint
@@ -20,13 +20,13 @@ from manygate.schema import Schema
 Part = Literal["train", "valid", "test"]
 
 
-def labelled_table(encoder: Encoder, log: Any, part: Part = "test") -> Table:
-    """A labelled log; of a data set with several parts, the part that is asked for."""
-    sources = open_sources(log, DataConfig())
+def labelled_table(encoder: Encoder, log: Any, part: Part = "test", csv: CsvConfig | None = None) -> Table:
+    """A labelled log; of a data set with several parts, the part that is asked for. ``csv`` says how CSV files are read."""
+    sources = open_sources(log, DataConfig.of_csv(csv), types=encoder.types)
     table: Table | None = getattr(sources, part)
     if table is None and sources.folder is not None:
         raise InputError(f"{log}: a data set without a {part} part. Name a file of labelled rows instead.")
-    return table if table is not None and sources.folder is not None else open_table(log, types=encoder.types)
+    return table if table is not None and sources.folder is not None else sources.train
 
 
 def check_labelled(encoder: Encoder, table: Table) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ def check_labelled(encoder: Encoder, table: Table) -> tuple[str, ...]:
     columns = encoder.schema.evaluated_columns
     table.require(columns, "needed to evaluate")
     table.require_rows()
-    encoder.check(table.arrow_schema, table.name, columns)
+    encoder.check(table.arrow_schema, table.name, columns, table.mismatches)
     return columns
 
 

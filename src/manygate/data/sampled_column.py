@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from manygate.data.look_of_text import look_of_text
 from manygate.data.role_words import GLUED_ID, IDS, USERS
 from manygate.text import count_of
 
@@ -22,6 +23,7 @@ class SampledColumn:
     name: str
     values: pa.ChunkedArray
     categorical: bool
+    remark: str = ""
 
     @cached_property
     def known(self) -> pa.ChunkedArray:
@@ -83,6 +85,10 @@ class SampledColumn:
     @cached_property
     def note(self) -> str:
         """A description of the values, for people."""
+        return f"{self._note}; {self.remark}" if self.remark else self._note
+
+    @property
+    def _note(self) -> str:
         kind = self.values.type
         missing = 1 - len(self.known) / len(self.values)
         nulls = f", {percent(missing)} missing" if missing else ""
@@ -98,7 +104,7 @@ class SampledColumn:
             many = f", {percent(zeros)} zeros" if zeros >= 0.2 else ""
             return f"{'whole numbers' if self.is_whole else 'decimals'} from {low} to {high}{many}{nulls}"
         words = "categories" if self.categorical else "strings"
-        return f"{words}, {count_of(self.distinct, 'value')}{nulls}"
+        return f"{words}, {count_of(self.distinct, 'value')}{nulls}{look_of_text(self.known, self.name)}"
 
 
 def percent(share: float) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from manygate.config import DataConfig
-from manygate.data.infer import infer_schema
+from manygate.data.infer import IGNORED_BY_USER, infer_schema
 from manygate.data.split import PARTS
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError, did_you_mean, raise_all, setting
@@ -38,8 +41,12 @@ class Sources:
         return [(part, table) for part, table in pairs if table is not None]
 
 
-def open_sources(log: Any, config: DataConfig, valid: Any = None, test: Any = None) -> Sources:
+def open_sources(
+    log: Any, config: DataConfig, valid: Any = None, test: Any = None, types: Mapping[str, pa.DataType] | None = None
+) -> Sources:
     """Find a log's tables. A folder with train, valid and test in it (files or folders) is read as these parts.
+
+    ``types`` are those of training; without them CSV files of the other parts are read in the types of the training part.
 
     >>> import pyarrow as pa
     >>> open_sources(pa.table({"a": [1]}), DataConfig()).train.name
@@ -55,7 +62,9 @@ def open_sources(log: Any, config: DataConfig, valid: Any = None, test: Any = No
     for part, source in (("train", parts.get("train", log)), ("valid", valid), ("test", test)):
         chosen = source if source is not None else parts.get(part)
         try:
-            tables[part] = None if chosen is None else open_table(chosen)
+            tables[part] = None if chosen is None else open_table(chosen, types, config)
+            if types is None and part == "train":
+                types = _types_of(tables[part])
         except InputError as error:
             problems += error.marked
     raise_all(problems)
@@ -63,6 +72,10 @@ def open_sources(log: Any, config: DataConfig, valid: Any = None, test: Any = No
     if train is None:
         raise InputError("no log is given. Give a path (a file, folder or glob) or a dataframe.")
     return Sources(train, tables["valid"], tables["test"], schema_file, Path(log) if parts else None)
+
+
+def _types_of(table: Table | None) -> dict[str, pa.DataType]:
+    return {} if table is None else {field.name: field.type for field in table.arrow_schema}
 
 
 def _part_path(folder: Path, part: str) -> Path | None:
@@ -102,7 +115,7 @@ def _with_roles(schema: Schema, config: DataConfig, table: Table) -> Schema:
         for feature in schema.features
         if feature.name not in dropped
     )
-    ignored = schema.ignored | dict.fromkeys(config.ignore, "ignored by the settings")
+    ignored = schema.ignored | dict.fromkeys(config.ignore, IGNORED_BY_USER[1])
     return validated(Schema, {**dict(schema), **given, "features": features, "ignored": ignored}, "schema")
 
 

@@ -12,6 +12,9 @@ import narwhals.stable.v2 as nw
 import pyarrow as pa
 import pyarrow.types as pt
 
+from manygate.config import CsvConfig
+from manygate.data.asked_types import with_kinds
+from manygate.data.csv_files import open_csv_files
 from manygate.data.paths import check_content, each, ending, expand
 from manygate.data.plain_frame import frame_to_arrow
 from manygate.data.readers import OPENERS, Part, name_problems
@@ -34,6 +37,9 @@ class Table:
         self._parts = tuple(parts)
         self.arrow_schema = _unify(self._parts)
         self.column_names: tuple[str, ...] = tuple(self.arrow_schema.names)
+        self.remarks: dict[str, str] = {name: words for part in reversed(self._parts) for name, words in part.remarks.items()}
+        self.mismatches: dict[str, str] = {name: why for part in self._parts for name, why in part.mismatches.items()}
+        self.warnings: tuple[tuple[str | None, str], ...] = tuple(warning for part in self._parts for warning in part.warnings)
         self.categorical = frozenset(f.name for part in parts for f in part.schema if pt.is_dictionary(f.type))
 
     def batches(self, columns: Sequence[str] | None = None, rows: int = 131_072) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -86,6 +92,20 @@ class Table:
         counts = [part.rows for part in self._parts]
         return None if None in counts else sum(count for count in counts if count is not None)
 
+    def written(self) -> Table:
+        """The same rows with the values of CSV files as they stand there: 007, 1.10 and words for missing values are text.
+
+        Whole numbers that have one form stay whole numbers.
+        """
+        if not any(part.written for part in self._parts):
+            return self
+        return Table(self.name, [part.written or part for part in self._parts])
+
+    def warnings_of(self, columns: Iterable[str]) -> list[str]:
+        """What a user must know before these columns are used."""
+        used = {None, *columns}
+        return [warning for column, warning in self.warnings if column in used]
+
     def missing(self, columns: Iterable[str], purpose: str) -> list[str]:
         """One problem for each column that the table lacks; ``purpose`` says what needs it."""
         absent = [c for c in dict.fromkeys(columns) if c not in self.column_names]
@@ -124,12 +144,13 @@ class Table:
         return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
 
 
-def open_table(source: Any, types: Mapping[str, pa.DataType] | None = None) -> Table:
-    """Open a table; rows are read later, batch by batch.
+def open_table(source: Any, types: Mapping[str, pa.DataType] | None = None, csv: CsvConfig | None = None) -> Table:
+    """Open a table; rows are read later, batch by batch. CSV files are read once to find their types.
 
     ``source``: a path to a file, folder (every data file in it) or glob, or a list of those: Parquet, CSV, TSV, Arrow; a
     pyarrow Table, RecordBatch or RecordBatchReader; a dataframe of pandas, polars, DuckDB or any other that narwhals knows; or
-    a :class:`Table`. ``types`` fixes the types of CSV columns, which are else taken from the first 16 MB of each file.
+    a :class:`Table`. ``types`` are those of training, in which columns of CSV files are read where their values allow it. ``csv``
+    has the settings of CSV files; its ``types`` hold for every table.
 
     Raises one :class:`InputError` with every problem: missing, empty, damaged or unreadable files, files whose columns differ.
 
@@ -139,11 +160,13 @@ def open_table(source: Any, types: Mapping[str, pa.DataType] | None = None) -> T
     """
     if isinstance(source, Table):
         return source
+    csv = csv or CsvConfig()
     if isinstance(source, (str, os.PathLike)):
-        return _open_paths([os.fspath(source)], types or {})
+        source = [source]
     if isinstance(source, (list, tuple)) and source and all(isinstance(item, (str, os.PathLike)) for item in source):
-        return _open_paths([os.fspath(item) for item in source], types or {})
-    return _open_frame(source)
+        return _open_paths([os.fspath(item) for item in source], types or {}, csv)
+    table = _open_frame(source)
+    return Table(table.name, [with_kinds(part, csv.kinds) for part in table._parts])
 
 
 def _open_frame(source: Any) -> Table:
@@ -180,7 +203,7 @@ def _memory_part(location: str, table: pa.Table) -> Part:
     return Part(location, table.schema, table.num_rows, -(-table.num_rows // step), read)
 
 
-def _open_paths(paths: list[str], types: Mapping[str, pa.DataType]) -> Table:
+def _open_paths(paths: list[str], types: Mapping[str, pa.DataType], csv: CsvConfig) -> Table:
     files = list(dict.fromkeys(file for files in each(expand, paths) for file in files))
     each(check_content, files)
     kinds = Counter(ending(file)[0] for file in files)
@@ -189,7 +212,10 @@ def _open_paths(paths: list[str], types: Mapping[str, pa.DataType]) -> Table:
             f"{', '.join(paths)}: files of several formats ({', '.join(f'{n} {k}' for k, n in sorted(kinds.items()))}). "
             "Name the files of one format, for example with a glob such as 'log/*.parquet'."
         )
-    parts = each(lambda file: OPENERS[ending(file)[0]](file, types), files)
+    if "CSV" in kinds:
+        parts = open_csv_files(files, types, csv)
+    else:
+        parts = [with_kinds(part, csv.kinds) for part in each(lambda file: OPENERS[ending(file)[0]](file), files)]
     return Table(", ".join(paths) if len(paths) <= 3 else f"{paths[0]} and {len(paths) - 1} more", parts, paths)
 
 

@@ -21,7 +21,7 @@ def evaluate_log(predictor: Predictor, log: Any, more: Mapping[str, Metric] | No
     ``more`` holds metrics of the user by name. If there are a fusion and a group column, ``fusion`` of the report describes how the
     score ranks the visits (:func:`manygate.scoring.fusion_search.judge_fusion`).
     """
-    table = labelled_table(predictor.encoder, log)
+    table = labelled_table(predictor.encoder, log, csv=predictor.csv_settings)
     rows, fusion, replicas = encode_labelled(predictor.encoder, table), predictor.fusion, predictor.model.replicas
     logit_RNT = predictor.logits(rows)
     report = LogEvaluation(

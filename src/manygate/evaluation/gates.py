@@ -9,7 +9,6 @@ import pyarrow as pa
 import torch
 
 from manygate.data.batches import Split
-from manygate.data.table import open_table
 from manygate.model import MultiTaskModel
 from manygate.model.gate_moments import GateMoments
 from manygate.model.logits import ROWS_AT_ONCE
@@ -39,7 +38,7 @@ def gate_table(predictor: Predictor, source: Any) -> pa.Table:
     Its columns are replica, level, task, expert, mean and sd.
     """
     model, encoder = predictor.model, predictor.encoder
-    table = open_table(source, types=encoder.types)
+    table = predictor.open(source)
     features = [feature.name for feature in encoder.schema.served_features]
     table.require(features, "needed to read the gates")
     moments = GateMoments()

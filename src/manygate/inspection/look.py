@@ -172,7 +172,7 @@ def inspect_log(
     parts_chosen = check_parts(parts)
     if by is not None and "gates" not in parts_chosen:
         raise InputError(f"by {by!r}: only the gates are shown by segment, and they are not among the parts asked for. Add gates.")
-    name, total, sample, column = read_sample(predictor.encoder, log, rows, by)
+    name, total, sample, column = read_sample(predictor.encoder, log, rows, by, predictor.csv_settings)
     segment = (by, column) if by is not None and column is not None else None
     inspection = look(predictor.model, sample, parts_chosen, replicas, segment)
     over_time = [EpochGates(epoch=entry.epoch, gates=entry.gates) for entry in history if entry.gates]

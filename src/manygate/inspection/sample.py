@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from manygate.config import DataConfig
+from manygate.config import CsvConfig, DataConfig
 from manygate.data.encode import Encoder
 from manygate.data.rows import Rows
 from manygate.data.sources import open_sources
-from manygate.data.table import Table, open_table
+from manygate.data.table import Table
 from manygate.errors import InputError, setting
 
 SEGMENTS = 10
@@ -24,12 +24,15 @@ BINS = 5
 """The number of parts of equal size that a column of fractions or times is cut into."""
 
 
-def read_sample(encoder: Encoder, log: Any, rows: int, by: str | None = None) -> tuple[str, int, Rows, pa.Array | None]:
+def read_sample(
+    encoder: Encoder, log: Any, rows: int, by: str | None = None, csv: CsvConfig | None = None
+) -> tuple[str, int, Rows, pa.Array | None]:
     """Read at most ``rows`` labelled rows of a log, or of the test part of a data set, encoded as they are for serving.
 
     Returns the log's name, the number of its rows, the encoded rows and their values in the column ``by``.
     """
-    table = open_sources(log, DataConfig()).test or open_table(log, types=encoder.types)
+    sources = open_sources(log, DataConfig.of_csv(csv), types=encoder.types)
+    table = sources.test or sources.train
     columns = encoder.schema.evaluated_columns
     table.require(columns, "needed to inspect")
     if by is not None:
@@ -37,7 +40,7 @@ def read_sample(encoder: Encoder, log: Any, rows: int, by: str | None = None) ->
         if pt.is_nested(table.arrow_schema.field(by).type):
             raise InputError(f"{table.name}: {setting('by', by)} holds lists. Name a column with one plain value a row.")
     table.require_rows()
-    encoder.check(table.arrow_schema, table.name, columns)
+    encoder.check(table.arrow_schema, table.name, columns, table.mismatches)
     total = table.count() or _count(table)
     sampled = np.unique(np.linspace(0, total - 1, min(rows, total)).round().astype(np.int64))
     parts, segments, start = [], [], 0

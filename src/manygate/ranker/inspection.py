@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from manygate.config import CsvConfig
 from manygate.inspection.look import PARTS, REPLICAS, ROWS, inspect_log, read_history
 from manygate.ranker.ranker import Ranker
 from manygate.report.inspection.page import html_alarms, summary, write_page
@@ -43,12 +45,14 @@ def inspect(
     by: str | None = None,
     replicas: int = REPLICAS,
     device: str = "cpu",
+    csv: CsvConfig | None = None,
 ) -> Inspection:
     """Measure what the experts and gates of a trained model do on a labelled log, and raise alarms in plain words.
 
     ``run`` is a fitted ranker, or the path of a run or bundle. ``only`` chooses parts: gates, dead, experts, noise, conflict,
     affinity, importance, embeddings. At most ``rows`` rows are looked at, spread evenly over the log, and the first ``replicas``.
-    ``by`` names a column of the log: the gates are then shown for its largest segments.
+    ``by`` names a column of the log: the gates are then shown for its largest segments. ``csv`` says how CSV files are read, if not
+    as for training.
     Raises :class:`manygate.InputError`.
 
     >>> import pyarrow as pa
@@ -61,4 +65,5 @@ def inspect(
     ranker = run if isinstance(run, Ranker) else Ranker.load(run, device)
     history = ranker.history_ if ranker.document is not None else [] if isinstance(run, Ranker) else read_history(Path(run))
     parts = PARTS if only is None else tuple(only)
-    return Inspection(inspect_log(ranker.predictor, log, parts, rows, by, replicas, history))
+    predictor = ranker.predictor if csv is None else replace(ranker.predictor, csv=csv.over(ranker.csv))
+    return Inspection(inspect_log(predictor, log, parts, rows, by, replicas, history))

@@ -11,13 +11,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from manygate.config import RunConfig
+from manygate.config import CsvConfig, RunConfig
 from manygate.config.names import CalibrationMethod
 from manygate.data.batches import Split
 from manygate.data.encode import Encoder
 from manygate.data.frames import like_source
 from manygate.data.labelled import encode_labelled, labelled_table, run_part, validation_rows
-from manygate.data.table import Table, open_table
+from manygate.data.table import Table
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.evaluation.evaluate_log import evaluate_log
 from manygate.evaluation.gates import gate_table
@@ -155,14 +155,14 @@ class Ranker(RankerKeywords):
         numbers = [task.name for task in self.schema.tasks if task.kind != "binary"]
         if numbers:
             raise InputError(f"task {numbers[0]!r} is a regression and has no probabilities. Call predict, which gives its values.")
-        parts = [batch for _, batch in self.predictor.score(open_table(frame, types=self.encoder.types))]
+        parts = [batch for _, batch in self.predictor.score(self.predictor.open(frame))]
         columns = [np.concatenate([np.asarray(part.column(name)) for part in parts]) for name in self.schema.task_names]
         pairs = [np.stack([1 - one_N, one_N], axis=1) for one_N in columns]
         return pairs[0] if len(pairs) == 1 else pairs
 
     def score(self, log: Any) -> float:
         """What validation watches (``monitor``), higher is better, on a labelled log: the mean over the replicas."""
-        table = labelled_table(self.encoder, log)
+        table = labelled_table(self.encoder, log, csv=self.predictor.csv_settings)
         rows, members = encode_labelled(self.encoder, table), self.model.members
         monitor = Monitor(self.model.config.monitor, self.predictor.problem, rows, Split(rows, self.model.device))
         _, score_M = monitor(self.predictor.logits(rows), members)
@@ -258,7 +258,7 @@ class Ranker(RankerKeywords):
                     f"{config.log}, so they may have changed since. Give labelled rows that trained nothing."
                 )
             return validation_rows(config, config.log, self.schema, record)
-        table = labelled_table(self.encoder, log, "valid")
+        table = labelled_table(self.encoder, log, "valid", self.csv)
         if record is None or run_part(record, self.encoder, table) != "train":
             return table
         if record.table("valid") is not None:
@@ -335,6 +335,15 @@ class Ranker(RankerKeywords):
         if self.document is None:
             raise InputError("this ranker has no history: it was loaded from a bundle alone, or not fitted.")
         return self.document.results[self._name or self.model.config.architecture].history
+
+    @property
+    def csv(self) -> CsvConfig:
+        """How CSV files are read: as for training, unless it is set to a :class:`manygate.config.CsvConfig`."""
+        return self.predictor.csv_settings
+
+    @csv.setter
+    def csv(self, csv: CsvConfig | None) -> None:
+        self._predictor = replace(self.predictor, csv=csv)
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._predictor is not None

@@ -13,6 +13,7 @@ Names: TypeAlias = str | Sequence[str]
 Widths: TypeAlias = int | str | Sequence[int]
 Rows: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
 Numbers: TypeAlias = float | str | Sequence[float]
+ColumnTypes: TypeAlias = str | Mapping[str, str] | Sequence[str]
 NumberRows: TypeAlias = str | Sequence[float] | Sequence[Sequence[float]]
 ClassName: TypeAlias = str | type[Any]
 ClassNames: TypeAlias = str | type[Any] | Sequence[str | type[Any]]
@@ -24,6 +25,21 @@ schema : Schema | str | Path | None, default None
     A schema, or the YAML file of one. Default: inferred from the log.
 task : Tasks, default ()
     A label to predict, NAME or NAME:where=click==1,kind=regression.
+types : ColumnTypes, default ()
+    Kind of a column, COLUMN=KIND, with KIND one of text, integer, number, decimal_comma, thousands_comma, boolean. Text
+    keeps the bytes of an id: sku=text. Default: CSV files are looked through; other tables have types.
+separator : str | None, default None
+    What separates the fields of a CSV file: one character, or tab. Default: recognised.
+quote : str | None, default None
+    Character around CSV fields that hold separators, or none. Default: ".
+escape : str | None, default None
+    Character before a quote inside a quoted CSV field, such as \\, or none. Default: recognised.
+file_encoding : str | None, default None
+    Encoding of the text of CSV files, such as cp1252. Default: UTF-8, or UTF-16 where that is recognised.
+header : bool | None, default None
+    Whether CSV files begin with a line of names. Without one the columns are column_1, column_2, ...
+null_values : Names, default ()
+    Words that stand for a missing value in every column of a CSV file, beside the empty field.
 valid : str | None, default None
     Validation rows: a file, folder or glob. Default: split from the log.
 test : str | None, default None
@@ -204,10 +220,11 @@ class RankerKeywords:
     # fmt: off
     def __init__(
         self, *,
-        schema: Schema | str | Path | None = None, task: Tasks = (), valid: str | None = None, test: str | None = None,
-        schema_file: str | None = None, group: str | None = None, time: str | None = None, weight: str | None = None,
-        bias: Names = (), ignore: Names = (), split: Literal["random", "time", "group"] = "random",
-        fractions: Sequence[float] = (0.8, 0.1, 0.1), shuffle_seed: int = 0,
+        schema: Schema | str | Path | None = None, task: Tasks = (), types: ColumnTypes = (), separator: str | None = None,
+        quote: str | None = None, escape: str | None = None, file_encoding: str | None = None, header: bool | None = None,
+        null_values: Names = (), valid: str | None = None, test: str | None = None, schema_file: str | None = None,
+        group: str | None = None, time: str | None = None, weight: str | None = None, bias: Names = (), ignore: Names = (),
+        split: Literal["random", "time", "group"] = "random", fractions: Sequence[float] = (0.8, 0.1, 0.1), shuffle_seed: int = 0,
         encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16, min_count: int = 2,
         architecture: ClassName = "mmoe", dim: int = 8, lower_hidden: Widths = (), experts: int = 8, expert_hidden: Widths = (64,),
         levels: int = 2, level_hidden: Rows | None = None, shared_experts: Widths | None = None, task_experts: Rows | None = None,

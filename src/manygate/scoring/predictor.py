@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from manygate.config import CsvConfig
 from manygate.data.batches import Split
 from manygate.data.column import as_numbers
 from manygate.data.encode import Encoder
@@ -43,6 +44,8 @@ class Predictor:
     fusion: Fusion | None = None
     log: LogRecord | None = None
     """The tables that the model was trained on. None for a bundle of an earlier version."""
+    csv: CsvConfig | None = None
+    """How CSV files are read. None stands for the settings of training."""
 
     @property
     def schema(self) -> Schema:
@@ -86,13 +89,22 @@ class Predictor:
         predicted = {name: output_RBT[..., t].mean(axis=0) for t, name in enumerate(self.schema.task_names)}
         return predicted | {name: joint_RBT[..., t].mean(axis=0) for t, name in enumerate(self.schema.joint_names) if name}
 
+    def open(self, source: Any) -> Table:
+        """Open a table to score: CSV files in the types of training, and with its settings or those of :attr:`csv`."""
+        refuse_parts(source)
+        return open_table(source, self.encoder.types, self.csv_settings)
+
+    @property
+    def csv_settings(self) -> CsvConfig:
+        """The settings of CSV files: those of :attr:`csv`, else those of training."""
+        return self.csv or self.model.config
+
     def predict(self, source: Any) -> Any:
         """Predict a table or a file. The result is a frame of the same kind: pandas (with its index), polars, pyarrow or duckdb.
 
         The result of a path is a pyarrow table.
         """
-        refuse_parts(source)
-        table = open_table(source, types=self.encoder.types)
+        table = self.open(source)
         batches = [batch for _, batch in self.score(table)]
         empty = pa.schema([(name, pa.float64()) for name in self.output_names])
         return like_source(pa.Table.from_batches(batches, None if batches else empty), source)
@@ -113,7 +125,7 @@ class Predictor:
             table.missing(dict.fromkeys([*features, *keep]), "needed to predict")
             + table.missing([name for name in fused if name not in features], "needed by the fusion's score")
         )
-        self.encoder.check(table.arrow_schema, table.name, features)
+        self.encoder.check(table.arrow_schema, table.name, features, table.mismatches)
         for place, batch in table.batches(list(dict.fromkeys([*features, *keep, *fused]))):
             logit_RBT = self.logits(self.encoder.encode(batch, place, labels=False, bias=False))
             predicted = self.columns(logit_RBT)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
-from manygate.data.table import open_table
+from manygate.data.table import Table
 from manygate.errors import InputError, setting
 from manygate.files import writing
-from manygate.scoring.predictor import Predictor, refuse_parts
+from manygate.scoring.csv_writer import CsvWriter
+from manygate.scoring.predictor import Predictor
 
 ENDINGS = (".parquet", ".csv", ".arrow")
 
@@ -25,7 +25,10 @@ def write_scores(
     keep: Sequence[str] = (),
     overwrite: bool = False,
 ) -> int:
-    """Score a log into the file ``out`` and return the number of rows. ``keep`` names columns of the log to copy."""
+    """Score a log into the file ``out`` and return the number of rows. ``keep`` names columns of the log to copy.
+
+    Values of a CSV log are copied as they stand there: ``00014``, ``1.10`` and words for missing values as text.
+    """
     if out.suffix not in ENDINGS:
         raise InputError(f"{setting('out', out)}: unknown kind of file. Choose a name that ends in {', '.join(ENDINGS)}.")
     with writing(out):
@@ -39,8 +42,7 @@ def write_scores(
         raise InputError(
             f"{setting('keep', taken[0])}: a task or the score has this name already. Rename the column, or do not keep it."
         )
-    refuse_parts(log)
-    table = open_table(log, types=predictor.encoder.types)
+    table = predictor.open(log)
     table.require_rows()
     table.require(keep, "to keep")
     lists = [name for name in keep if pa.types.is_nested(table.arrow_schema.field(name).type)]
@@ -51,9 +53,24 @@ def write_scores(
     temporary = out.with_name(f".{out.name}.tmp")
     with writing(out, temporary):
         out.parent.mkdir(parents=True, exist_ok=True)
-        rows = _stream(temporary, out.suffix, (batch for _, batch in predictor.score(table, keep)))
+        rows = _stream(temporary, out.suffix, _with_kept(predictor, table, keep))
         temporary.replace(out)
     return rows
+
+
+def _with_kept(predictor: Predictor, table: Table, keep: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The predictions with the columns to keep before them."""
+    written = table.written()
+    if written is table or not keep:
+        yield from (batch for _, batch in predictor.score(table, keep))
+        return
+    kept = (batch for _, batch in written.batches(list(dict.fromkeys(keep))))
+    for _, scores in predictor.score(table):
+        beside = next(kept, None)
+        if beside is None or beside.num_rows != scores.num_rows:
+            raise InputError(f"{table.name}: the file changed while it was read. Try again.")
+        columns = {name: beside.column(name) for name in keep}
+        yield pa.record_batch(columns | {name: scores.column(name) for name in scores.schema.names})
 
 
 def _stream(path: Path, ending: str, batches: Any) -> int:
@@ -72,4 +89,4 @@ def _stream(path: Path, ending: str, batches: Any) -> int:
 def _open_writer(path: Path, ending: str, schema: pa.Schema) -> Any:
     if ending == ".parquet":
         return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
-    return pc_csv.CSVWriter(path, schema) if ending == ".csv" else pa.ipc.new_file(path, schema)
+    return CsvWriter(path, schema) if ending == ".csv" else pa.ipc.new_file(path, schema)
