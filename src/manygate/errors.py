@@ -113,6 +113,45 @@ def os_reason(error: BaseException) -> str:
     return f"({text}). {remedy}."
 
 
+_LIBRARIES = {
+    "pyarrow": "data could not be read or written",
+    "safetensors": "weights could not be read or written",
+    "yaml": "YAML could not be read",
+    "json": "JSON could not be read",
+    "pydantic_core": "a value does not fit",
+    "zlib": "a packed file could not be read",
+    "lzma": "a packed file could not be read",
+    "zipfile": "a packed file could not be read",
+}
+_MEMORY = re.compile("(?i)allocate memory|out of memory|not enough memory|failed to map segment|bad_alloc|cannot create thread")
+
+
+def outside_problem(error: BaseException) -> str | None:
+    """Words for an error that comes from data, the machine or the disk, and that no :class:`InputError` explains.
+
+    None for any other error, which is a fault of manygate.
+
+    >>> outside_problem(MemoryError()), outside_problem(KeyError("a"))
+    ('memory ran out. Close other programs, raise the limit of memory (ulimit -v), or give less data.', None)
+    >>> outside_problem(PermissionError(13, "Permission denied", "log.csv"))
+    'log.csv: it cannot be used (Permission denied). Ask for the right to it (ls -l, chmod), or choose another path.'
+    """
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError | ImportError | OSError) and _MEMORY.search(text)):
+        return "memory ran out. Close other programs, raise the limit of memory (ulimit -v), or give less data."
+    if isinstance(error, RecursionError):
+        return "the input is nested too deeply. Write it with fewer levels."
+    what = _LIBRARIES.get(type(error).__module__.partition(".")[0])
+    if what is not None:
+        return f"{what} ({type(error).__name__}: {text}). Check the files that this command reads."
+    if isinstance(error, OSError) and (error.errno is not None or re.search(r"\berrno \d", text)):
+        named = f"{error.filename}: it" if error.filename else "a file"
+        return f"{named} cannot be used {os_reason(error)}"
+    if isinstance(error, UnicodeError):
+        return f"a text is not valid Unicode ({text}). Write the input in UTF-8."
+    return None
+
+
 def did_you_mean(name: str, options: Iterable[str]) -> str:
     """A hint to append to an error about an unknown name, or an empty string.
 

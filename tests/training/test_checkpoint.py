@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from manygate.errors import InputError
+from manygate.files import write_manifest
 from manygate.training.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -52,8 +53,37 @@ def test_without_a_checkpoint_there_is_none(tmp_path):
 def test_a_damaged_one_is_passed_over_and_two_are_named(tmp_path, name):
     save(tmp_path, 1, 2)
     flip(tmp_path / "step-0000000002" / name)
-    assert load_checkpoint(tmp_path)[1]["step"] == 1
+    said = []
+    assert load_checkpoint(tmp_path, said.append)[1]["step"] == 1
+    assert len(said) == 1
+    assert f"step-0000000002/{name}: its sha256 is not that of the manifest" in said[0]
+    assert "Training goes on from the older checkpoint step-0000000001" in said[0]
     flip(tmp_path / "step-0000000001" / name)
     with pytest.raises(InputError, match=r"every checkpoint is damaged\. Remove the run's folder") as error:
         load_checkpoint(tmp_path)
     assert all(str(tmp_path / f"step-000000000{step}" / name) in str(error.value) for step in (1, 2))
+
+
+def test_nothing_is_said_of_whole_checkpoints(tmp_path):
+    save(tmp_path, 1, 2)
+    said = []
+    load_checkpoint(tmp_path, said.append)
+    assert said == []
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", "{"])
+def test_a_state_that_is_none_is_one_error(tmp_path, text):
+    save(tmp_path, 1)
+    (tmp_path / "step-0000000001/state.json").write_text(text)
+    (tmp_path / "step-0000000001/manifest.json").unlink()
+    write_manifest(tmp_path / "step-0000000001", {})
+    if text == "[]":
+        assert load_checkpoint(tmp_path)[1] == {}
+    else:
+        with pytest.raises(InputError, match="step-0000000001"):
+            load_checkpoint(tmp_path)
+
+
+def test_the_weights_may_be_read_by_those_who_may_read_the_rest(tmp_path):
+    save(tmp_path, 1)
+    assert len({path.stat().st_mode for path in (tmp_path / "step-0000000001").iterdir()}) == 1

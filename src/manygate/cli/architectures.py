@@ -17,11 +17,11 @@ from manygate.cli.flags import (
     Imports,
     Json,
     ModelFlags,
-    print_json,
     resolve,
     settings_of,
 )
 from manygate.cli.loading import import_own
+from manygate.cli.screen import print_json
 from manygate.errors import InputError
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings, print_json
+from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings
 from manygate.cli.loading import load_ranker
+from manygate.cli.screen import print_json, say
 from manygate.config.names import CalibrationMethod
 from manygate.text import count_of
 
@@ -44,11 +44,11 @@ def calibrate(
     folder = find_bundle(run)
     write_calibration(folder, ranker.calibration)
     if ranker.fusion is not None and ranker.fusion.active:
-        print(f"the weights of {ranker.fusion.name!r} were chosen for other probabilities: choose them again", file=sys.stderr)
+        say(f"the weights of {ranker.fusion.name!r} were chosen for other probabilities: choose them again", error=True)
     if json:
         print_json({"bundle": str(folder), "method": method, **report.to_tree()})
     elif method == "none":
-        print(f"took the calibration out of {folder}" if not ranker.calibration else f"took {', '.join(task)} out of {folder}")
+        say(f"took the calibration out of {folder}" if not ranker.calibration else f"took {', '.join(task)} out of {folder}")
     else:
         show_calibration(report.tasks, f"{method} on {report.log}: {count_of(report.rows, 'row')}, those of the fit")
-        print(f"\nbundle {folder}")
+        say(f"\nbundle {folder}")

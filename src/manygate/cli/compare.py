@@ -24,11 +24,11 @@ from manygate.cli.flags import (
     Overwrite,
     Resume,
     ShowProgress,
-    print_json,
     settings_of,
 )
 from manygate.cli.loading import import_own
 from manygate.cli.run_folder import command_line, free_folder, resumable, run_settings
+from manygate.cli.screen import print_json, say
 from manygate.config import RunConfig
 from manygate.config.names import COMPARED
 from manygate.training.progress import Progress, open_progress
@@ -100,4 +100,4 @@ def compare_and_show(
         print_json(document.to_tree())
     else:
         show_comparison(document, headline(document))
-        print(f"report {folder / 'report.html'}")
+        say(f"report {folder / 'report.html'}")

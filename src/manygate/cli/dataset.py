@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from manygate.cli.flags import Json, print_json
+from manygate.cli.flags import Json
+from manygate.cli.screen import print_json, say
 from manygate.errors import InputError
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _show(written: WrittenDataset, json: bool) -> None:
         parts = {part: str(path) for part, path in written.parts.items()}
         print_json({"out": str(written.folder), "rows": written.rows, "parts": parts, **paths})
     else:
-        print(f"wrote {written.folder}. Next: manygate compare {shlex.quote(str(written.folder))}")
+        say(f"wrote {written.folder}. Next: manygate compare {shlex.quote(str(written.folder))}")
 
 
 def _numbers(flag: str, text: str) -> tuple[float, ...]:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings, print_json
+from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings
 from manygate.cli.loading import load_ranker
+from manygate.cli.screen import print_json
 from manygate.text import count_of
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json as json_module
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -12,7 +10,6 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from manygate.config import CsvConfig, DataConfig, ModelConfig, RunConfig, TrainConfig
-from manygate.errors import InputError
 from manygate.files import read_text
 from manygate.schema import Task
 from manygate.schema.reading import read_yaml, validated
@@ -74,17 +71,6 @@ DataFlags = _flags(DataConfig, "DataFlags", without=CsvConfig)
 ModelFlags = _flags(ModelConfig, "ModelFlags")
 TrainFlags = _flags(TrainConfig, "TrainFlags")
 CompareFlags = _flags(TrainConfig, "CompareFlags", replicas=8)
-
-
-def show_warnings(warnings: Sequence[str]) -> None:
-    """Print what a user must know to stderr, with flags where Python has arguments."""
-    for warning in warnings:
-        print(f"warning: {InputError(warning).for_command_line()}", file=sys.stderr)
-
-
-def print_json(tree: Any) -> None:
-    """One JSON object on stdout."""
-    print(json_module.dumps(tree, ensure_ascii=False, allow_nan=False))
 
 
 def settings_of(*groups: BaseModel | None) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings, print_json
+from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings
 from manygate.cli.loading import load_ranker
+from manygate.cli.screen import print_json, say
 from manygate.errors import InputError
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _write_and_show(run: Path, ranker: Ranker, changed: bool, result: FusionSear
         )
     else:
         show_fusion(ranker.fusion, result)
-        print("\n".join(str(page) for page in pages) or f"bundle {folder}")
+        say("\n".join(str(page) for page in pages) or f"bundle {folder}")
 
 
 def _write_search(folder: Path, result: FusionSearch, ranker: Ranker) -> list[Path]:

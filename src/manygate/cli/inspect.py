@@ -7,8 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import CSV, CsvFlags, Imports, Json, csv_settings, print_json
+from manygate.cli.flags import CSV, CsvFlags, Imports, Json, csv_settings
 from manygate.cli.loading import import_own
+from manygate.cli.screen import print_json, say
 from manygate.errors import InputError
 
 PARTS = "gates, dead, experts, noise, conflict, affinity, importance, embeddings"
@@ -54,4 +55,4 @@ def inspect(
         print_json(inspection.document.to_tree())
     else:
         show_inspection(inspection.document, repr(inspection).partition("\n")[0])
-        print(f"page {folder / 'inspection.html'}")
+        say(f"page {folder / 'inspection.html'}")

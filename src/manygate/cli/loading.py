@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from manygate.cli.screen import say
 
 if TYPE_CHECKING:
     from manygate.config import CsvConfig
@@ -23,7 +24,7 @@ def load_ranker(run: Path, device: str, modules: tuple[str, ...], csv: CsvConfig
     import_own(modules)
     chosen = chosen_model(run)
     if chosen is not None:
-        print(f"{run} is a comparison: its model with the best validation score, {chosen}, is used", file=sys.stderr)
+        say(f"{run} is a comparison: its model with the best validation score, {chosen}, is used", error=True)
     ranker = Ranker.load(run, device)
     if csv is not None:
         ranker.csv = csv.over(ranker.csv)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -26,13 +27,15 @@ from manygate.cli.predict import predict
 from manygate.cli.report import report
 from manygate.cli.reproduce import reproduce_app
 from manygate.cli.schema import schema
+from manygate.cli.screen import discard_output, flush_streams, prepare_streams, say
 from manygate.cli.train import train
-from manygate.errors import InputError
+from manygate.errors import InputError, outside_problem
+from manygate.text import cut
 from manygate.training.interrupt import Interrupted
 
 EPILOGUE = (
-    "Exit codes: 0 done, 1 a fault of manygate (--debug shows the traceback), 2 bad input or settings, 130 stopped by Ctrl-C, "
-    "143 stopped by SIGTERM. Every command takes --debug."
+    "Exit codes: 0 done, 1 a fault of manygate (--debug shows the traceback), 2 bad input or settings, a full disk and the like, "
+    "130 stopped by Ctrl-C, 141 nobody read the output, 143 stopped by SIGTERM. Every command takes --debug."
 )
 
 app = App(
@@ -57,21 +60,32 @@ def main() -> None:
     debug = len(arguments) < len(sys.argv) - 1
     signal.signal(signal.SIGTERM, _terminated)
     try:
+        prepare_streams()
         app(arguments, exit_on_error=False, print_error=False)
+        flush_streams()
     except CycloptsError as error:
         _fail(_usage_problem(error), 2, "Try manygate --help.")
     except InputError as error:
-        if debug:
-            traceback.print_exc()
+        _trace(debug)
         _fail(error.for_command_line(), 2)
     except Interrupted as stop:
         _fail(str(stop), stop.exit_code)
     except KeyboardInterrupt:
         _fail("stopped by Ctrl-C.", 130)
+    except BrokenPipeError:
+        discard_output()
+        raise SystemExit(128 + signal.SIGPIPE) from None
     except Exception as error:
-        if debug:
-            traceback.print_exc()
+        _trace(debug)
+        problem = outside_problem(error)
+        if problem is not None:
+            _fail(f"{problem} --debug shows where.", 2)
         _fail(f"{type(error).__name__}: {error}. This is a fault of manygate; --debug shows where.", 1)
+
+
+def _trace(debug: bool) -> None:
+    if debug:
+        say(traceback.format_exc(), error=True)
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:
@@ -83,11 +97,13 @@ def _usage_problem(error: CycloptsError) -> str:
     if not isinstance(error.__cause__, ValidationError):
         return str(error)
     flags = [(str(detail["loc"][-1]).replace("_", "-"), detail) for detail in error.__cause__.errors()]
-    return str(InputError(f"--{flag}: {detail['msg']}; found {detail['input']!r}." for flag, detail in flags))
+    return str(InputError(f"--{flag}: {detail['msg']}; found {cut(detail['input'])}." for flag, detail in flags))
 
 
 def _fail(message: str, code: int, hint: str = "") -> NoReturn:
-    print(f"manygate: {message}{' ' + hint if hint else ''}", file=sys.stderr)
+    with suppress(OSError):  # nobody may read stderr, and the code says it, too
+        say(f"manygate: {message}{' ' + hint if hint else ''}", error=True)
+    discard_output()
     raise SystemExit(code)
 
 

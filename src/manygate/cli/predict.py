@@ -7,8 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings, print_json, show_warnings
+from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings
 from manygate.cli.loading import load_ranker
+from manygate.cli.screen import print_json, say, show_warnings
 from manygate.text import count_of
 
 
@@ -44,4 +45,4 @@ def predict(
             {"out": str(out), "rows": rows, "tasks": tasks, "columns": names, "calibrated": predictor.calibration is not None}
         )
     else:
-        print(f"wrote {count_of(rows, 'row')} to {out}: {', '.join([*keep, *names])}")
+        say(f"wrote {count_of(rows, 'row')} to {out}: {', '.join([*keep, *names])}")

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import Json, print_json
+from manygate.cli.flags import Json
+from manygate.cli.screen import print_json, say
 from manygate.errors import InputError
 
 
@@ -33,4 +34,4 @@ def report(
     if json:
         print_json({"out": str(target), "headline": headline(document)})
     else:
-        print(f"{headline(document)}\nreport {target}")
+        say(f"{headline(document)}\nreport {target}")

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from manygate.cli.flags import Json, ShowProgress, print_json
+from manygate.cli.flags import Json, ShowProgress
+from manygate.cli.screen import print_json
 from manygate.errors import raise_all
 from manygate.training.interrupt import Interrupted
 from manygate.training.progress import open_progress

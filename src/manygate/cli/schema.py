@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from manygate.cli.flags import CSV, CsvFlags, Json, csv_settings, print_json, show_warnings
+from manygate.cli.flags import CSV, CsvFlags, Json, csv_settings
+from manygate.cli.screen import print_json, say, show_warnings
 from manygate.errors import InputError
 
 
@@ -43,7 +43,7 @@ def schema(
     show_warnings(table.warnings_of(asked_about(inferred, table)))
     if out is not None:
         write_text(out, inferred.to_yaml())
-        print(f"wrote {out}", file=sys.stderr)
+        say(f"wrote {out}", error=True)
     if json:
         print_json(inferred.model_dump(mode="json"))
     else:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from manygate.cli.screen import Text, say
 from manygate.metrics.table import MAIN_METRIC
 from manygate.report.words import outcome, task_names
 from manygate.results.comparison import ComparisonDocument, Recommendation, Seesaw, WeightSweep
@@ -74,7 +74,7 @@ def show_study(results: StudyResults, out: Path) -> None:
         style = {"reproduced": "bold green", "not reproduced": "bold red", "cannot tell": "dim"}.get(claim.verdict, "yellow")
         table.add_row(Text(claim.title), Text(claim.verdict, style=style), Text(claim.where))
     _console().print(table)
-    print(f"\nThe figures and all numbers: {out / 'report.html'}")
+    say(f"\nThe figures and all numbers: {out / 'report.html'}")
 
 
 def show_inspection(document: Inspection, headline: str) -> None:
@@ -155,13 +155,13 @@ def show_calibration(tasks: Mapping[str, TaskReport], title: str) -> None:
 def show_fusion(fusion: Fusion | None, result: FusionSearch | None) -> None:
     """The formula of the score, and of a search what it reaches beside each prediction alone."""
     if fusion is None:
-        print("there is no fusion")
+        say("there is no fusion")
         return
-    print(f"{fusion.formula()}   (version {fusion.version}, {fusion.made.get('how', 'unknown')})")
+    say(f"{fusion.formula()}   (version {fusion.version}, {fusion.made.get('how', 'unknown')})")
     if result is None:
         return
     counts = ((result.rows, "row"), (result.visits, "visit"), (len(result.trials), "trial"))
-    print("\n" + ", ".join(count_of(*count) for count in counts))
+    say("\n" + ", ".join(count_of(*count) for count in counts))
     names = [one.objective for one in result.objectives]
     fused, random = result.trials[result.chosen].values, [one.random for one in result.objectives]
     _ranked_by(names, {FUSED: fused, **{f"{name} alone": values for name, values in result.alone.items()}, RANDOM: random})
@@ -171,7 +171,7 @@ def show_ranking(ranking: FusionRanking | None) -> None:
     """How the fused score ranks the visits of a log, beside each prediction alone; nothing where there is no fusion."""
     if ranking is None:
         return
-    print(f"\n{ranking.formula}   (version {ranking.version}), {count_of(ranking.visits, 'visit')}")
+    say(f"\n{ranking.formula}   (version {ranking.version}), {count_of(ranking.visits, 'visit')}")
     objectives = list(ranking.objectives.values())
     rows = {FUSED: [one.fused for one in objectives]}
     for name in objectives[0].alone if objectives else ():

@@ -22,11 +22,11 @@ from manygate.cli.flags import (
     Resume,
     ShowProgress,
     TrainFlags,
-    print_json,
     settings_of,
 )
 from manygate.cli.loading import import_own
 from manygate.cli.run_folder import command_line, free_folder, resumable, run_settings
+from manygate.cli.screen import print_json, say
 from manygate.text import count_of
 from manygate.training.progress import open_progress
 
@@ -72,4 +72,4 @@ def train(
         title = f"{settings.architecture} on test, {count_of(result.replicas, 'replica')}"
         show_metrics(result.tasks, title, document.interval_note)
         show_calibration(result.tasks, "calibrated on validation rows, judged on test")
-        print(f"\nbundle {folder / 'bundle'}\nreport {folder / 'report.html'}")
+        say(f"\nbundle {folder / 'bundle'}\nreport {folder / 'report.html'}")

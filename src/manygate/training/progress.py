@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any, Literal, get_args
 
+from manygate.text import printable
+
 ProgressMode = Literal["auto", "rich", "plain", "none"]
 
 
@@ -44,7 +46,7 @@ class PlainProgress(Progress):
             self.say(f"{self.title}: {self.done / max(self.total, 1):.0%}, {rate:,.0f} rows/s, at most {left:.0f} s left")
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 class RichProgress(Progress):
@@ -58,6 +60,7 @@ class RichProgress(Progress):
 
     def start(self, title: str, total: int, done: int = 0) -> None:
         from rich import progress as rp
+        from rich.markup import escape
 
         self.finish()
         self.bar = rp.Progress(
@@ -72,7 +75,7 @@ class RichProgress(Progress):
         )
         self.bar.start()
         self.first, self.done, self.began = done, done, time.monotonic()
-        self.task = self.bar.add_task(title, total=total, completed=done, rate="")
+        self.task = self.bar.add_task(escape(printable(title)), total=total, completed=done, rate="")
 
     def advance(self, rows: int) -> None:
         self.done += rows
@@ -81,7 +84,7 @@ class RichProgress(Progress):
             self.bar.update(self.task, completed=self.done, rate=f"{rate:,.0f} rows/s")
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(printable(text), highlight=False, markup=False)
 
     def finish(self) -> None:
         if self.bar is not None:

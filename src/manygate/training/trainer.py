@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ from manygate.objective.loss import Losses
 from manygate.objective.weighting import StepContext, WeightingSetup, build_weighting, shared_gramian
 from manygate.text import count_of
 from manygate.training.callback import EpochEnd, OnEpoch
-from manygate.training.checkpoint import load_checkpoint, save_checkpoint
+from manygate.training.checkpoint import load_checkpoint, reading_checkpoint, save_checkpoint
 from manygate.training.divergence import DivergedError, DivergenceErrors
 from manygate.training.interrupt import Interrupt, Interrupted
 from manygate.training.memory import keep_freed_memory
@@ -367,10 +368,16 @@ class Trainer:
 
     @torch.no_grad()
     def _resume(self) -> None:
-        checkpoint = load_checkpoint(self.folder / "checkpoints") if self.folder else None
-        if checkpoint is None:
+        if self.folder is None:
             return
-        tensors, state = checkpoint
+        folder = self.folder / "checkpoints"
+        checkpoint = load_checkpoint(folder, lambda text: self.progress.say(f"{self.title}: {text}"))
+        if checkpoint is not None:
+            with reading_checkpoint(folder):
+                self._restore(*checkpoint)
+            self.progress.say(f"{self.title}: continuing after step {self.state.step:,}")
+
+    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         check_fingerprint(self.folder, state.pop("fingerprint"), self.fingerprint)
         self.state = State(**state)
         for name, value in self.model.parameters.items():
@@ -381,4 +388,3 @@ class Trainer:
         self.weight_sum_MT.copy_(tensors["weight_sum"])
         for prefix, part in (("optimizer|", self.optimizer), ("weighting|", self.weighting)):
             part.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-        self.progress.say(f"{self.title}: continuing after step {self.state.step:,}")
