@@ -22,3 +22,12 @@ def test_without_json_people_get_tables(run: Run, log: Path, trained: Path) -> N
     assert "normalised_entropy" in result.out
     with pytest.raises(json.JSONDecodeError):
         json.loads(result.out)
+
+
+def test_the_rows_of_training_are_warned_of(run: Run, log: Path, trained: Path) -> None:
+    result = run("evaluate", trained, log / "train.parquet")
+    assert "warning: " in result.err
+    assert "train.parquet holds the rows that trained the model" in result.err
+    report = run("evaluate", trained, log / "train.parquet", "--json").json
+    assert len(report["warnings"]) == 1
+    assert run("evaluate", trained, log, "--json").json["warnings"] == []

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from log_folders import PARTS, equal_rows, write_log_folder
-from manygate.data.encoded import EncodedLog, encode_log
+from manygate.data.encoded import EncodedLog, encode_log, encoded_bytes
 from manygate.data.sources import open_sources
 from manygate.errors import InputError
 from manygate.schema import Feature, Schema, Task
@@ -381,3 +381,24 @@ def test_of_one_table_bias_features_are_known_in_training_rows_alone(settings):
         assert len(log.parts[part]) == 20
         assert (log.parts[part].id_BS[:, 1] == 0).all()
         assert np.isnan(log.parts[part].number_BM[:, 1]).all()
+
+
+def test_a_log_too_large_to_encode_is_refused_before_it_is_read(log_table, log_schema, settings, monkeypatch):
+    """4 numbers and ids, 2 of them bias features, 2 bags, 3 tasks and a group: 400 rows need 1.5 times these bytes."""
+    needed = encoded_bytes(log_schema(), 400)
+    assert needed == 400 * (6 * 4 + 2 * 12 + 3 * 8 + 8)
+    monkeypatch.setattr("manygate.data.encoded.free_memory", lambda: 1.5 * needed)
+    encode_log(open_sources(log_table(400), settings()), log_schema(), settings())
+    monkeypatch.setattr("manygate.data.encoded.free_memory", lambda: 1.5 * needed - 1)
+    text = problems(log_table(400), log_schema(), settings)
+    assert "400 encoded rows need about 0.00 GB of memory, and 0.00 GB are free. Encoded rows stay in memory." in text
+    assert "ignore='COLUMN'" in text
+
+
+def test_memory_that_runs_out_while_encoding_says_what_to_do(log_table, log_schema, settings, monkeypatch):
+    def full(*_: Any, **__: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr("manygate.data.encode.Encoder.encode", full)
+    assert "memory ran out" in (text := problems(log_table(400), log_schema(), settings))
+    assert "Use fewer rows (some of the files, or a sample), leave out columns with ignore='COLUMN'" in text

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from encoders import KEEP_ALL, assert_same_rows
 from manygate.data.fit import fit_encoder
-from manygate.data.rows import NULL_ROW, Rows, Vocabulary
+from manygate.data.rows import NULL_ROW, Rows, RowsBuilder, Vocabulary
 
 
 def test_rows_where_and_concat(log_table, log_schema):
@@ -51,3 +51,27 @@ def test_bags_of_parts_are_joined_by_hand() -> None:
     assert (joined.bags[0][0].tolist(), joined.bags[0][1].tolist()) == ([5, 6, 7, 8], [0, 2, 2, 3, 4])
     kept = joined.where(np.array([False, True, True, True]))
     assert (kept.bags[0][0].tolist(), kept.bags[0][1].tolist()) == ([7, 8], [0, 0, 1, 2])
+
+
+def test_a_builder_frees_what_it_joins(log_table, log_schema) -> None:
+    batch = log_table(90).combine_chunks().to_batches()[0]
+    encoder = fit_encoder(log_schema(), KEEP_ALL, [("log", batch)])
+    builder = RowsBuilder()
+    for start in (0, 30, 60):
+        builder.add(encoder.encode(batch.slice(start, 30)))
+    assert builder.count == 90
+    rows = builder.rows()
+    assert_same_rows(rows, encoder.encode(batch))
+    assert not builder._arrays
+    assert not builder._bags
+    assert rows.nbytes == 90 * (3 * 4 + 3 * 4 + 3 * 8 + 8) + sum(4 * len(ids) + 8 * 91 for ids, _ in rows.bags)
+
+
+def test_rows_without_inputs_keep_labels_weights_and_groups(log_table, log_schema) -> None:
+    batch = log_table(30).combine_chunks().to_batches()[0]
+    rows = fit_encoder(log_schema(), KEEP_ALL, [("log", batch)]).encode(batch)
+    lean = rows.without_inputs()
+    assert len(lean) == 30
+    assert lean.nbytes == 30 * (3 * 8 + 8)
+    for name in ("label_BT", "weight_BT", "group_B"):
+        assert getattr(lean, name) is getattr(rows, name)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from log_folders import PARTS, write_log_folder
 from manygate.data.batches import Split
 from manygate.errors import InputError
 from manygate.evaluation.evaluate_log import evaluate_log
@@ -92,3 +93,22 @@ def test_without_a_group_no_fusion_is_judged(encoded, trainer, settings, log_sch
 def test_a_log_without_its_labels_is_refused(predictor, log_table):
     with pytest.raises(InputError, match="'click'"):
         evaluate_log(predictor, log_table(50).drop_columns(["click"]))
+
+
+def test_rows_that_the_model_knows_are_named(encoded, trainer, settings, log_schema, log_table, tmp_path):
+    """The log that was split, its training and its validation rows; other rows and the run's test rows give no warning."""
+    table = log_table(300, seed=1)
+    log = encoded(table, log_schema(), settings(min_count=2))
+    model = trainer(log, settings()).model
+    (warning,) = evaluate_log(Predictor(model, log.encoder, log=log.record), table).warnings
+    assert "is the log of the run, and most of its rows trained the model: the metrics are better than on new rows" in warning
+    assert evaluate_log(Predictor(model, log.encoder, log=log.record), table.slice(0, 299)).warnings == []
+    assert evaluate_log(Predictor(model, log.encoder), table).warnings == [], "an earlier bundle does not know its rows"
+    tables = {part: log_table(100 + seed, seed) for seed, part in enumerate(PARTS)}
+    folder = write_log_folder(tmp_path / "log", {f"{part}.parquet": table for part, table in tables.items()})
+    log = encoded(folder, log_schema(), settings(min_count=2))
+    predictor = Predictor(trainer(log, settings()).model, log.encoder, log=log.record)
+    warnings = {part: evaluate_log(predictor, folder / f"{part}.parquet").warnings for part in PARTS}
+    assert "holds the rows that trained the model" in warnings["train"][0]
+    assert "holds the run's validation rows, which chose the epoch that was kept" in warnings["valid"][0]
+    assert warnings["test"] == []

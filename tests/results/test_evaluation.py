@@ -59,7 +59,7 @@ def test_divergence_and_best_epochs_are_records() -> None:
 
 
 def test_an_evaluation_of_a_log_has_a_fusion_only_where_one_was_judged() -> None:
-    tree: dict[str, Any] = {"log": "a.parquet", "rows": 3, "replicas": 2, "interval_note": None, "tasks": {}}
+    tree: dict[str, Any] = {"log": "a.parquet", "rows": 3, "replicas": 2, "interval_note": None, "tasks": {}, "warnings": []}
     assert LogEvaluation.model_validate(tree).to_tree() == tree
     ranking = {"formula": "click", "version": 1, "visits": 2, "objectives": {}, "undefined": {"click/ndcg": "no click"}}
     found = LogEvaluation.model_validate({**tree, "fusion": ranking})

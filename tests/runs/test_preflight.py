@@ -91,17 +91,27 @@ def test_the_number_of_threads_is_set_before_the_log_is_read(log_table, log_sche
     assert given == [1]
 
 
-def test_memory_by_the_count_of_numbers(encoded, settings, monkeypatch) -> None:
-    """Each replica's weights, and one replica's gradient and best weights beside them, at 4 bytes a number."""
+def test_memory_counts_the_model_and_the_data(encoded, settings, monkeypatch) -> None:
+    """Each replica's weights, one replica's gradient and best weights, every encoded row, and the scores of the larger part.
+
+    All at 4 bytes a number, but for 8 of a group and of an offset of a bag.
+    """
     log = encoded()
     config = settings(replicas=3)
     problem = Problem.of(log.encoder, config)
     count = mg.model.MultiTaskModel(problem, settings()).parameter_count()
-    monkeypatch.setattr(preflight, "_memory", lambda device: 4 * count * 5)
-    check_memory(problem, config)
-    monkeypatch.setattr(preflight, "_memory", lambda device: 4 * count * 5 - 1)
-    with pytest.raises(InputError, match=rf"mmoe with 3 replicas of {count:,} numbers needs at least 0 GB of memory"):
-        check_memory(problem, config)
+    bags = sum(4 * len(ids) + 8 * len(offsets) for rows in log.parts.values() for ids, offsets in rows.bags)
+    rows = sum(len(part) for part in log.parts.values())
+    data = bags + rows * (4 * 3 + 4 * 3 + 2 * 4 * 3 + 8)
+    scores = 4 * 3 * 3 * max(len(log.parts["valid"]), len(log.parts["test"]))
+    needed = 4 * count * 5 + data + scores
+    monkeypatch.setattr(preflight, "_memory", lambda device: needed)
+    check_memory(problem, config, log)
+    monkeypatch.setattr(preflight, "_memory", lambda device: needed - 1)
+    text = rf"mmoe with 3 replicas of {count:,} numbers needs at least 0\.00 GB of memory and the {rows} rows need 0\.00 GB"
+    with pytest.raises(InputError, match=text) as error:
+        check_memory(problem, config, log)
+    assert "or give fewer rows" in str(error.value)
 
 
 @pytest.mark.parametrize("scheme", [Own, Detached])

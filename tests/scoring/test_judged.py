@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from manygate.data.table import open_table
@@ -11,7 +10,7 @@ from manygate.errors import InputError
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
 from manygate.schema import Schema
-from manygate.scoring.judged import feature_numbers, judged_rows
+from manygate.scoring.judged import judged_rows
 from manygate.scoring.predictor import Predictor
 
 
@@ -40,23 +39,6 @@ def test_each_row_has_its_predictions_labels_weights_visit_and_numbers(predictor
     np.testing.assert_array_equal(judged.features["age"], table["age"].to_numpy(), err_msg="NaN where the age is null")
     np.testing.assert_array_equal(judged.features["price"], table["price"].to_numpy())
     assert np.isnan(judged.features["age"]).any()
-
-
-def test_numbers_of_several_batches_are_one_column(monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = [
-        pa.table({"age": pa.array([1, None], pa.int64()), "x": [0.5, 1.5]}),
-        pa.table({"age": pa.array([3], pa.int64()), "x": [2.5]}),
-    ]
-    numbers = feature_numbers(open_table(pa.concat_tables(parts)), ["x", "age"])
-    assert list(numbers) == ["x", "age"]
-    np.testing.assert_array_equal(numbers["age"], [1.0, np.nan, 3.0])
-    np.testing.assert_array_equal(numbers["x"], [0.5, 1.5, 2.5])
-    assert feature_numbers(open_table(parts[0]), []) == {}
-
-
-def test_a_feature_that_the_table_lacks_is_named() -> None:
-    with pytest.raises(InputError, match=r"column 'agee' .*named by a fusion's feature.*Did you mean 'age'"):
-        feature_numbers(open_table(pa.table({"age": [1.0]})), ["agee"])
 
 
 def test_a_schema_without_a_group_is_refused_with_the_setting_that_names_one(encoded, settings, log_schema, log_table) -> None:

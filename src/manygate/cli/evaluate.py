@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,8 @@ def evaluate(
     from manygate.cli.terminal import show_calibration, show_metrics, show_ranking
 
     report = load_ranker(run, device, import_, csv_settings(csv)).evaluate(log)
+    for warning in report.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if json:
         print_json(report.to_tree())
     else:

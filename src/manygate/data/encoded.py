@@ -19,10 +19,11 @@ from manygate.data.encode import Encoder
 from manygate.data.fingerprint import TableFingerprint, type_word
 from manygate.data.fit import fit_encoder
 from manygate.data.infer import asked_about
-from manygate.data.rows import UNKNOWN_ROW, Rows
+from manygate.data.memory import enough_memory, free_memory, gigabytes
+from manygate.data.rows import UNKNOWN_ROW, Rows, RowsBuilder
 from manygate.data.sources import Sources
 from manygate.data.split import PARTS, split_log
-from manygate.errors import raise_all, setting
+from manygate.errors import InputError, raise_all, setting
 from manygate.results.evaluation import DataSummary, FeatureSummary, LabelSummary
 from manygate.results.log_record import LogRecord
 from manygate.schema import Schema, Task
@@ -31,6 +32,12 @@ from manygate.text import count_of
 IDS_AT_ONCE = 65_536
 FINGERPRINT_VERSION = "rows-2"
 """How a fingerprint is computed. Version 1, without a prefix, read a million rows of each part."""
+WHILE_ENCODING = 1.5
+"""The peak of memory while rows are encoded, in sizes of the encoded rows: batches are joined one array after another."""
+FEWER_ROWS = (
+    "Encoded rows stay in memory. Use fewer rows (some of the files, or a sample), leave out columns with "
+    f"{setting('ignore', 'COLUMN')}, or use a machine with more memory."
+)
 Observe = Callable[[str, pa.RecordBatch], None]
 """Called with a part and each batch of its table."""
 
@@ -113,20 +120,51 @@ def _schema_and_encoder(encoder: Encoder) -> Iterator[str]:
 
 
 def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
-    """Fit the encoder on the training rows in one pass, and encode every part in a second."""
+    """Fit the encoder on the training rows in one pass, and encode every part in a second.
+
+    Raises :class:`InputError` if the encoded rows are known not to fit in memory, or if memory runs out.
+    """
     check_columns(sources, schema)
+    check_room(sources, schema)
+    with enough_memory(sources.name, FEWER_ROWS):
+        return _encode(sources, schema, config)
+
+
+def encoded_bytes(schema: Schema, rows: int) -> int:
+    """Estimate the memory that some rows take once they are encoded. A bag counts as one id, as its length is not known.
+
+    >>> from manygate.schema import Feature, Task
+    >>> features = (Feature(name="item", kind="sparse"), Feature(name="age", kind="dense"))
+    >>> encoded_bytes(Schema(features=features, tasks=(Task(name="click"),)), 1_000_000)
+    16000000
+    """
+    bags = sum(feature.kind == "bag" for feature in schema.features)
+    features, tasks = len(schema.features) - bags, len(schema.tasks)
+    return rows * (4 * features + 12 * bags + 8 * tasks + (8 if schema.group else 0))
+
+
+def check_room(sources: Sources, schema: Schema) -> None:
+    """Raise an :class:`InputError` before any work if the encoded rows are known not to fit in memory. CSV does not tell."""
+    rows = sum(table.count() or 0 for _, table in sources.named())
+    needed, free = encoded_bytes(schema, rows) * WHILE_ENCODING, free_memory()
+    if needed > free:
+        raise InputError(
+            f"{sources.name}: {rows:,} encoded rows need about {gigabytes(needed)} of memory, and {gigabytes(free)} are free. "
+            f"{FEWER_ROWS}"
+        )
+
+
+def _encode(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
     encoder = fit_encoder(schema, config, _training_batches(sources, schema, config), seed=config.shuffle_seed)
     for part, table in sources.named()[1:]:
         encoder.check(table.arrow_schema, table.name, part_columns(schema, part), table.mismatches)
-    batches_by_part: dict[str, list[Rows]] = {part: [] for part in PARTS}
+    builders = {part: RowsBuilder() for part in PARTS}
     fingerprints = {part: TableFingerprint() for part, _ in sources.named()}
     for part, location, batch in log_batches(sources, schema, config, lambda part, batch: fingerprints[part].add(batch)):
-        batches_by_part[part].append(encoder.encode(batch, location, bias=part == "train"))
+        builders[part].add(encoder.encode(batch, location, bias=part == "train"))
     locations = dict.fromkeys(PARTS, sources.train.name) | {part: table.name for part, table in sources.named()}
-    raise_all(
-        f"{locations[part]}: there are no {part} rows. Check what wrote it." for part, rows in batches_by_part.items() if not rows
-    )
-    log = EncodedLog(sources.name, encoder, {part: Rows.concat(rows) for part, rows in batches_by_part.items()})
+    raise_all(f"{locations[part]}: there are no {part} rows. Check what wrote it." for part in PARTS if not builders[part].count)
+    log = EncodedLog(sources.name, encoder, {part: builder.rows() for part, builder in builders.items()})
     log.record = LogRecord.of([fingerprints[part].record(part, table) for part, table in sources.named()])
     raise_all(_label_problems(log, locations))
     for _, table in sources.named():

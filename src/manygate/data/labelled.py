@@ -10,7 +10,6 @@ from manygate.config import CsvConfig, DataConfig
 from manygate.data.encode import Encoder
 from manygate.data.encoded import check_columns, log_batches, part_columns
 from manygate.data.fingerprint import TableFingerprint
-from manygate.data.rows import Rows
 from manygate.data.sources import open_sources
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError
@@ -36,12 +35,6 @@ def check_labelled(encoder: Encoder, table: Table) -> tuple[str, ...]:
     table.require_rows()
     encoder.check(table.arrow_schema, table.name, columns, table.mismatches)
     return columns
-
-
-def encode_labelled(encoder: Encoder, table: Table) -> Rows:
-    """A labelled table, encoded as serving would see it."""
-    columns = check_labelled(encoder, table)
-    return Rows.concat([encoder.encode(batch, location, bias=False) for location, batch in table.batches(columns)])
 
 
 @final

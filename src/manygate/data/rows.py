@@ -33,24 +33,24 @@ class Rows:
     def __len__(self) -> int:
         return len(self.id_BS)
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of all arrays."""
+        arrays = [self.id_BS, self.number_BM, self.label_BT, self.weight_BT, *(array for bag in self.bags for array in bag)]
+        return sum(array.nbytes for array in arrays) + (0 if self.group_B is None else self.group_B.nbytes)
+
     @classmethod
     def concat(cls, parts: Sequence[Rows]) -> Rows:
         """Put batches one after another."""
-        first = parts[0]
-        bags = []
-        for b in range(len(first.bags)):
-            starts = np.cumsum([0] + [part.bags[b][1][-1] for part in parts[:-1]])
-            offsets = [part.bags[b][1][:-1] + start for part, start in zip(parts, starts, strict=True)]
-            total = starts[-1] + parts[-1].bags[b][1][-1]
-            bags.append((np.concatenate([part.bags[b][0] for part in parts]), np.append(np.concatenate(offsets), total)))
-        return cls(
-            id_BS=np.concatenate([part.id_BS for part in parts]),
-            number_BM=np.concatenate([part.number_BM for part in parts]),
-            bags=bags,
-            label_BT=np.concatenate([part.label_BT for part in parts]),
-            weight_BT=np.concatenate([part.weight_BT for part in parts]),
-            group_B=None if first.group_B is None else np.concatenate([part.group_B for part in parts]),
-        )
+        builder = RowsBuilder()
+        for part in parts:
+            builder.add(part)
+        return builder.rows()
+
+    def without_inputs(self) -> Rows:
+        """The labels, weights and groups alone: rows of no feature."""
+        none = np.zeros((len(self), 0))
+        return Rows(none.astype(np.int32), none.astype(np.float32), [], self.label_BT, self.weight_BT, self.group_B)
 
     def where(self, keep_B: np.ndarray) -> Rows:
         """The rows for which ``keep_B`` is true."""
@@ -61,6 +61,41 @@ class Rows:
             bags.append((value_n[np.repeat(keep_B, length_B)], kept))
         group_B = None if self.group_B is None else self.group_B[keep_B]
         return Rows(self.id_BS[keep_B], self.number_BM[keep_B], bags, self.label_BT[keep_B], self.weight_BT[keep_B], group_B)
+
+
+class RowsBuilder:
+    """Puts batches one after another. The arrays of the batches are freed one kind after another while they are joined."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, list[np.ndarray]] = {}
+        self._bags: list[tuple[list[np.ndarray], list[np.ndarray]]] = []
+        self.count = 0
+
+    def add(self, rows: Rows) -> None:
+        self.count += len(rows)
+        for name in ("id_BS", "number_BM", "label_BT", "weight_BT", "group_B"):
+            array = getattr(rows, name)
+            if array is not None:
+                self._arrays.setdefault(name, []).append(array)
+        self._bags = self._bags or [([], []) for _ in rows.bags]
+        for (values, lengths), (value_n, offset) in zip(self._bags, rows.bags, strict=True):
+            values.append(value_n)
+            lengths.append(np.diff(offset))
+
+    def rows(self) -> Rows:
+        """The rows of all batches. The builder is empty afterwards. There must be a batch."""
+        bags = []
+        while self._bags:
+            values, lengths = self._bags.pop(0)
+            bags.append((_joined(values), np.append(0, np.cumsum(_joined(lengths))).astype(np.int64)))
+        joined = {name: _joined(self._arrays.pop(name)) for name in list(self._arrays)}
+        return Rows(bags=bags, **joined)
+
+
+def _joined(arrays: list[np.ndarray]) -> np.ndarray:
+    whole = np.concatenate(arrays)
+    arrays.clear()
+    return whole
 
 
 @dataclass(frozen=True)

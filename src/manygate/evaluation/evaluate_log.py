@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from manygate.data.labelled import encode_labelled, labelled_table
+from manygate.data.labelled import labelled_table
 from manygate.evaluation.task_report import task_report
 from manygate.metrics.table import Metric
 from manygate.metrics.uncertainty import interval_note
 from manygate.results.evaluation import LogEvaluation
 from manygate.scoring.fusion_search import judge_fusion
-from manygate.scoring.judged import feature_numbers, judged
+from manygate.scoring.judged import judged
 from manygate.scoring.predictor import Predictor
+from manygate.scoring.scored import score_rows
 
 
 def evaluate_log(predictor: Predictor, log: Any, more: Mapping[str, Metric] | None = None) -> LogEvaluation:
@@ -22,17 +23,32 @@ def evaluate_log(predictor: Predictor, log: Any, more: Mapping[str, Metric] | No
     score ranks the visits (:func:`manygate.scoring.fusion_search.judge_fusion`).
     """
     table = labelled_table(predictor.encoder, log, csv=predictor.csv_settings)
-    rows, fusion, replicas = encode_labelled(predictor.encoder, table), predictor.fusion, predictor.model.replicas
-    logit_RNT = predictor.logits(rows)
+    fusion = predictor.fusion if predictor.fusion and predictor.fusion.active and predictor.schema.group is not None else None
+    replicas = predictor.model.replicas
+    scored = score_rows(predictor, table, fusion.features if fusion else ())
     report = LogEvaluation(
         log=table.name,
-        rows=len(rows),
+        rows=len(scored.rows),
         replicas=replicas,
-        tasks=task_report(logit_RNT, rows, predictor.problem, predictor.calibration, more),
+        tasks=task_report(scored.logit_RNT, scored.rows, predictor.problem, predictor.calibration, more),
         interval_note=interval_note(replicas),
+        warnings=_warnings(predictor, table.name, scored.run_part),
     )
-    if not (fusion and fusion.active and predictor.schema.group is not None):
+    if fusion is None:
         return report
-    number = feature_numbers(table, fusion.features)
-    ranking = judge_fusion(judged(predictor, rows, predictor.columns(logit_RNT), number), fusion)
-    return report.model_copy(update={"fusion": ranking})
+    return report.model_copy(update={"fusion": judge_fusion(judged(predictor, scored), fusion)})
+
+
+def _warnings(predictor: Predictor, name: str, run_part: str | None) -> list[str]:
+    """Say so if the rows are those of the run, which the model or the choice of its epoch has seen."""
+    if run_part is None or predictor.log is None or run_part == "test":
+        return []
+    judged_better = "the metrics are better than on new rows"
+    if run_part == "valid":
+        return [f"{name} holds the run's validation rows, which chose the epoch that was kept: {judged_better}."]
+    if predictor.log.table("valid") is None or predictor.log.table("test") is None:
+        return [
+            f"{name} is the log of the run, and most of its rows trained the model: {judged_better}. "
+            "The run's report has the metrics of its test rows."
+        ]
+    return [f"{name} holds the rows that trained the model: {judged_better}."]

@@ -14,7 +14,7 @@ from manygate.results.summary import Calibrated, JointReport, MetricSummary, Sco
 from manygate.schema import Task
 from manygate.schema.task import joint_name
 from manygate.scoring.calibration import Calibration
-from manygate.scoring.outputs import joint_outputs, outputs
+from manygate.scoring.outputs import task_output
 
 
 def task_report(
@@ -29,17 +29,14 @@ def task_report(
     The report also has the ensemble's calibration curve. If a task has a calibrator, ``calibrated`` holds its method, and the
     metrics and the calibration curve of the calibrated ensemble. ``more`` holds metrics of the user by name.
     """
-    tasks = problem.tasks
-    output_RNT = outputs(logit_RNT, problem)
-    labelled = [problem.labelled(rows, t) for t in range(len(tasks))]
-    label_NT, weight_NT = (np.stack(columns, axis=1) for columns in zip(*labelled, strict=True))
     parts: dict[str, dict[str, object]] = {}
-    for t, task in enumerate(tasks):
-        label_N, weight_N = label_NT[:, t], weight_NT[:, t]
-        parts[task.name] = _scores(task, output_RNT[..., t], label_N, weight_N, rows.group_B, more).to_tree()
+    for t, task in enumerate(problem.tasks):
+        label_N, weight_N = problem.labelled(rows, t)
+        output_RN = task_output(logit_RNT, problem, t)
+        parts[task.name] = _scores(task, output_RN, label_N, weight_N, rows.group_B, more).to_tree()
         if calibration is not None and task.name in calibration.tasks:
             calibrator = calibration.tasks[task.name]
-            after_N = calibrator.apply(output_RNT[..., t].mean(axis=0))
+            after_N = calibrator.apply(output_RN.mean(axis=0))
             values, undefined = metrics.task_metrics(task.kind, label_N, after_N, weight_N, rows.group_B, more)
             parts[task.name]["calibrated"] = Calibrated(
                 method=calibrator.method,
@@ -47,24 +44,41 @@ def task_report(
                 undefined=undefined,
                 calibration=metrics.calibration_curve(label_N, after_N, weight_N),
             )
-    for t, joint in _joint_reports(output_RNT, label_NT, weight_NT, problem, rows.group_B).items():
-        parts[tasks[t].name]["joint"] = joint
+    joint = _Joint(logit_RNT, rows, problem)
+    for t in joint.before:
+        name = problem.tasks[t].name
+        parts[name]["joint"] = joint.report(t)
     return {name: TaskReport.model_validate(part) for name, part in parts.items()}
 
 
-def _joint_reports(
-    output_RNT: np.ndarray, label_NT: np.ndarray, weight_NT: np.ndarray, problem: Problem, group_N: np.ndarray | None
-) -> dict[int, JointReport]:
-    """Report the joint outputs of each task after another, on all rows of the funnel's first step."""
-    tasks, steps, reports = problem.tasks, problem.targets.steps, {}
-    joint_RNT, joint_label_NT, joint_weight_NT = joint_outputs(output_RNT, steps), label_NT.copy(), weight_NT.copy()
-    for t, after in steps:
-        happened_N = joint_label_NT[:, after] == 1
-        joint_label_NT[:, t] = np.where(happened_N, label_NT[:, t], 0.0)
-        joint_weight_NT[:, t] = np.where(happened_N, weight_NT[:, t], joint_weight_NT[:, after])
-        scores = _scores(tasks[t], joint_RNT[..., t], joint_label_NT[:, t], joint_weight_NT[:, t], group_N)
-        reports[t] = JointReport.model_validate({"name": joint_name(tasks[t], tasks), **scores.to_tree()})
-    return reports
+class _Joint:
+    """Reports the joint outputs of a task after another, on all rows of the funnel's first step.
+
+    Each is computed when it is needed: those of all tasks together take far more memory. ``before`` holds the step before a task.
+    """
+
+    def __init__(self, logit_RNT: np.ndarray, rows: Rows, problem: Problem):
+        self.logit_RNT, self.rows, self.problem = logit_RNT, rows, problem
+        self.before = dict(problem.targets.steps)
+
+    def report(self, t: int) -> JointReport:
+        task = self.problem.tasks[t]
+        scores = _scores(task, self.output(t), *self.labelled(t), self.rows.group_B)
+        return JointReport.model_validate({"name": joint_name(task, self.problem.tasks), **scores.to_tree()})
+
+    def output(self, t: int) -> np.ndarray:
+        """The product of the outputs of a task and of the steps before it, (R, N)."""
+        output_RN = task_output(self.logit_RNT, self.problem, t)
+        return output_RN * self.output(self.before[t]) if t in self.before else output_RN
+
+    def labelled(self, t: int) -> tuple[np.ndarray, np.ndarray]:
+        """The labels, 0 where a step before did not happen, and the weights on all rows of the first step; (N,) each."""
+        label_N, weight_N = self.problem.labelled(self.rows, t)
+        if t not in self.before:
+            return label_N, weight_N
+        before_N, before_weight_N = self.labelled(self.before[t])
+        happened_N = before_N == 1
+        return np.where(happened_N, label_N, 0.0), np.where(happened_N, weight_N, before_weight_N)
 
 
 def _scores(

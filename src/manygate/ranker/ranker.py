@@ -16,7 +16,7 @@ from manygate.config.names import CalibrationMethod
 from manygate.data.batches import Split
 from manygate.data.encode import Encoder
 from manygate.data.frames import like_source
-from manygate.data.labelled import encode_labelled, labelled_table, run_part, validation_rows
+from manygate.data.labelled import labelled_table, run_part, validation_rows
 from manygate.data.table import Table
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.evaluation.evaluate_log import evaluate_log
@@ -43,6 +43,7 @@ from manygate.scoring.fusion import Fusion, now, parse_fusion
 from manygate.scoring.fusion_search import Sampler, found_fusion, plan_search, search
 from manygate.scoring.judged import judged_rows
 from manygate.scoring.predictor import Predictor
+from manygate.scoring.scored import score_rows
 from manygate.training.callback import OnEpoch
 from manygate.training.progress import ProgressMode, open_progress
 
@@ -163,9 +164,9 @@ class Ranker(RankerKeywords):
     def score(self, log: Any) -> float:
         """What validation watches (``monitor``), higher is better, on a labelled log: the mean over the replicas."""
         table = labelled_table(self.encoder, log, csv=self.predictor.csv_settings)
-        rows, members = encode_labelled(self.encoder, table), self.model.members
-        monitor = Monitor(self.model.config.monitor, self.predictor.problem, rows, Split(rows, self.model.device))
-        _, score_M = monitor(self.predictor.logits(rows), members)
+        scored, members = score_rows(self.predictor, table), self.model.members
+        monitor = Monitor(self.model.config.monitor, self.predictor.problem, scored.rows, Split(scored.rows, self.model.device))
+        _, score_M = monitor(scored.logit_RNT, members)
         return float(np.mean(monitor.by_replica(score_M, members)))
 
     def evaluate(self, log: Any, metrics: Mapping[str, Metric] | None = None) -> LogEvaluation:
@@ -193,8 +194,8 @@ class Ranker(RankerKeywords):
             self.calibration = Calibration(kept, before.fitted) if kept else None
             return CalibrationReport(log=None, rows=0, tasks={})
         table = self._validation(log)
-        rows, problem = encode_labelled(self.encoder, table), self.predictor.problem
-        logit_RNT = self.predictor.logits(rows)
+        scored, problem = score_rows(self.predictor, table), self.predictor.problem
+        logit_RNT, rows = scored.logit_RNT, scored.rows
         fitted = fit_calibration(logit_RNT, rows, problem, method, task or None, table.name)
         self.calibration = before.updated(fitted)
         report = task_report(logit_RNT, rows, problem, fitted)

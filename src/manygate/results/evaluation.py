@@ -92,13 +92,17 @@ class RunResult(Record):
 
 
 class LogEvaluation(Record):
-    """Every metric of a model on a log; ``fusion`` only with a fusion and a group column."""
+    """Every metric of a model on a log; ``fusion`` only with a fusion and a group column.
+
+    ``warnings`` say in which way the metrics could mislead.
+    """
 
     log: str
     rows: int
     replicas: int
     interval_note: str | None = None
     tasks: dict[str, TaskReport]
+    warnings: list[str]
     fusion: FusionRanking | None = None
 
 

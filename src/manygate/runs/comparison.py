@@ -21,7 +21,7 @@ from manygate.runs.folder import model_folder, record
 from manygate.runs.run import Trained, diverged, document, finish, train_one
 from manygate.runs.weight_sweep import judge, sweep_settings
 from manygate.schema import Task
-from manygate.scoring.outputs import outputs
+from manygate.scoring.outputs import task_output
 from manygate.text import count_of
 from manygate.training.callback import OnEpoch
 from manygate.training.progress import Progress
@@ -160,11 +160,10 @@ def measures(log: EncodedLog, trained: dict[str, Trained]) -> Measures:
     measured: Measures = {}
     for name, run in trained.items():
         problem = run.predictor.problem
-        output_RNT = outputs(run.test_logit_RNT, problem)
         measured[name] = {}
         for t, task in enumerate(log.schema.tasks):
             label_N, weight_N = problem.labelled(rows, t)
-            scores = (run.test_logit_RNT[..., t], output_RNT[..., t])
+            scores = (run.test_logit_RNT[..., t], task_output(run.test_logit_RNT, problem, t))
             measured[name][task.name] = measure(task.kind, label_N, *scores, weight_N, cluster_N, rows.group_B is not None)
     return measured
 

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from manygate.architecture import find_architecture
 from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog, encode_log
+from manygate.data.memory import all_memory, gigabytes
 from manygate.data.sources import find_schema, open_sources
 from manygate.errors import InputError, raise_all, setting
 from manygate.evaluation.monitor import check_monitor, parse_monitor
@@ -22,7 +23,6 @@ from manygate.model.problem import Problem
 from manygate.objective.weighting import check_weighting
 from manygate.schema import Schema
 from manygate.text import count_of
-from manygate.training.memory import all_memory
 
 
 def prepare(
@@ -111,7 +111,7 @@ def _problems(log: EncodedLog, config: RunConfig) -> list[str]:
     try:
         with scheme_errors(config.architecture):
             sized = matched(problem, config)
-            check_memory(problem, sized)
+            check_memory(problem, sized, log)
             measure(problem, sized)
             check_representations(problem, sized)
             check_shared_layer(problem, sized)
@@ -155,19 +155,25 @@ def check_shared_layer(problem: Problem, config: RunConfig) -> None:
         )
 
 
-def check_memory(problem: Problem, config: RunConfig) -> None:
-    """Raise an :class:`InputError` if a model cannot fit in memory.
+def check_memory(problem: Problem, config: RunConfig, log: EncodedLog) -> None:
+    """Raise an :class:`InputError` if data and model cannot fit in memory.
 
-    It needs at least the weights of all replicas, and the gradient and the best weights of one replica, in float32.
+    A model needs at least the weights of all replicas, and the gradient and the best weights of one replica, in float32. The rows
+    of all parts stay in memory, on the device of the training, with the scores of the validation or the test rows.
     """
     with torch.device("meta"):
         single = MultiTaskModel(problem, config.replace(replicas=1), "meta", False)
-    needed, memory = 4 * single.parameter_count() * (config.replicas + 2), _memory(choose_device(config.device))
-    if needed > memory:
+    model = 4 * single.parameter_count() * (config.replicas + 2)
+    judged = max(len(log.parts["valid"]), len(log.parts["test"]))
+    data = sum(rows.nbytes for rows in log.parts.values()) + 4 * config.replicas * len(problem.tasks) * judged
+    memory = _memory(choose_device(config.device))
+    if model + data > memory:
+        rows = sum(len(rows) for rows in log.parts.values())
         raise InputError(
             f"{config.architecture} with {config.replicas:,} replicas of {single.parameter_count():,} numbers needs at least "
-            f"{needed / 1e9:,.0f} GB of memory, and there are {memory / 1e9:,.0f}. Lower {setting('replicas')}, "
-            f"{setting('dim')}, {setting('experts')} or {setting('expert_hidden')}, or raise {setting('min_count')}."
+            f"{gigabytes(model)} of memory and the {rows:,} rows need {gigabytes(data)}, and there are {gigabytes(memory)}. "
+            f"Lower {setting('replicas')}, {setting('dim')}, {setting('experts')} or {setting('expert_hidden')}, raise "
+            f"{setting('min_count')}, or give fewer rows."
         )
 
 

@@ -18,11 +18,14 @@ def outputs(logit_RNT: np.ndarray, problem: Problem) -> np.ndarray:
 
     The output of a task after another is conditional on the task before.
     """
-    output_RNT = logit_RNT.astype(np.float64)
-    for t, task in enumerate(problem.tasks):
-        transform = sigmoid if task.kind == "binary" else problem.labels[task.name].decode
-        output_RNT[..., t] = transform(output_RNT[..., t])
-    return output_RNT
+    return np.stack([task_output(logit_RNT, problem, t) for t in range(len(problem.tasks))], axis=-1)
+
+
+def task_output(logit_RNT: np.ndarray, problem: Problem, t: int) -> np.ndarray:
+    """Return the output of one task as in :func:`outputs`, (R, N) float64. The outputs of all tasks take far more memory."""
+    task = problem.tasks[t]
+    transform = sigmoid if task.kind == "binary" else problem.labels[task.name].decode
+    return np.asarray(transform(logit_RNT[..., t].astype(np.float64)))
 
 
 def joint_outputs(output_RNT: np.ndarray, steps: Sequence[tuple[int, int]]) -> np.ndarray:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from manygate.config import RunConfig
+from manygate.data.memory import free_memory
 from manygate.errors import InputError, setting
 from manygate.files import RECORD, check_recorded, read_json, to_json, write_manifest, write_text
 from manygate.model import MultiTaskModel
@@ -22,7 +23,6 @@ from manygate.model.problem import Problem
 from manygate.model.replicas import member_axis
 from manygate.objective.weighting import find_weighting
 from manygate.training.divergence import DivergedError
-from manygate.training.memory import free_memory
 from manygate.training.state import EpochEntry, State, write_history
 from manygate.training.trainer import Trainer
 
