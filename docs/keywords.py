@@ -11,6 +11,7 @@ from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 from manygate.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from manygate.text import arguments
 
 WIDTH = 132
 SHORT_FORMS = {
@@ -154,7 +155,7 @@ def _described(parameters: list[tuple[str, str, str, str]]) -> str:
     """Each parameter with its type, default and meaning, as help() shows it."""
     lines = ["Parameters", "----------"]
     for name, kind, default, text in parameters:
-        meaning = text.replace("--", "").replace("\\", "\\\\")
+        meaning = arguments(text).replace("\\", "\\\\")
         lines.append(f"{name} : {kind}, default {default}")
         lines += textwrap.wrap(meaning, WIDTH - 8, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines) + "\n"

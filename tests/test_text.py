@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from manygate.text import count_of, duration, finite, flags, half_width, interval, listed, number, plus_minus, share, whole
+from manygate.text import (
+    arguments,
+    count_of,
+    decimals,
+    duration,
+    finite,
+    flags,
+    half_width,
+    interval,
+    listed,
+    number,
+    plus_minus,
+    share,
+    whole,
+)
 
 NAN, INF = float("nan"), float("inf")
 
@@ -18,9 +35,12 @@ NAN, INF = float("nan"), float("inf")
         (0.81234, "0.8123"),
         (-0.81234, "−0.8123"),
         (-0.0, "−0.0000"),
-        (0.00004, "4.0e−05"),
-        (0.0000499, "5.0e−05"),
-        (-0.00001234, "−1.2e−05"),
+        (0.00004, "0.000040"),
+        (0.0000499, "0.000050"),
+        (-0.00001234, "−0.000012"),
+        (9.97e-6, "0.000010"),
+        (1.2e-8, "0.000000012"),
+        (1.2e-9, "1.2e−09"),
         (0.00005, "0.0001"),
         (9.99999, "10.0000"),
         (10, "10.00"),
@@ -51,7 +71,7 @@ def test_ordinary_numbers(value: Any, expected: bool) -> None:
     ("mean", "bounds", "text"),
     [
         (0.8, (0.79, 0.81), "0.8000 ± 0.0100"),
-        (0.8, (0.8 - 1e-6, 0.8 + 1e-6), "0.8000 ± 1.0e−06"),
+        (0.8, (0.8 - 1e-6, 0.8 + 1e-6), "0.8000 ± 0.0000010"),
         (0.99, (0.97, 1.0), "0.9900 (0.9700 to 1.0000)"),
         (0.8, None, "0.8000"),
         (None, None, "undefined"),
@@ -129,3 +149,23 @@ def test_flags_are_code_and_the_rest_is_escaped() -> None:
     assert flags("Try --dropout 0.1 & <b>.") == "Try <code>--dropout 0.1</code> &amp; &lt;b&gt;."
     assert flags("a -- b, --Upper, -x") == "a -- b, --Upper, -x"
     assert flags("Use --seed.") == "Use <code>--seed</code>."
+
+
+@pytest.mark.parametrize(
+    ("flags", "python"),
+    [
+        ("Train with fewer --experts.", "Train with fewer experts."),
+        ("--gate-dropout 0.1, or a --temperature of 2 or more.", "gate_dropout=0.1, or a temperature of 2 or more."),
+        ("(--architecture ple)", "(architecture ple)"),
+        ("a - b -- c", "a - b -- c"),
+    ],
+)
+def test_flags_as_arguments_of_python(flags: str, python: str) -> None:
+    assert arguments(flags) == python
+
+
+@given(st.floats(min_value=1e-8, max_value=1e6), st.integers(1, 6))
+def test_decimals_keep_so_many_digits_without_an_exponent(size: float, digits: int) -> None:
+    shown = format(size, decimals(size, digits))
+    assert "e" not in shown
+    assert abs(float(shown) - size) <= 0.5000001 * 10.0 ** (math.floor(math.log10(size)) + 1 - digits) or "." not in shown

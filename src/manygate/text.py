@@ -22,17 +22,30 @@ def finite(value: Any) -> TypeGuard[float]:
 def number(value: Any, signed: bool = False) -> str:
     """Four decimals, fewer where the number is large, two digits where it is tiny; never NaN.
 
-    >>> number(0.81234), number(-0.01, signed=True), number(1234.5), number(0.00001234), number(None)
-    ('0.8123', '−0.0100', '1,234', '1.2e−05', 'undefined')
+    >>> number(0.81234), number(-0.01, signed=True), number(1234.5), number(-0.000021), number(None)
+    ('0.8123', '−0.0100', '1,234', '−0.000021', 'undefined')
     """
     if not finite(value):
         return UNDEFINED
-    form = ".1e" if 0 < abs(value) < 0.00005 else _form(abs(value))
-    return format(value, ("+" if signed and value else "") + form).replace("-", "−")
+    return format(value, ("+" if signed and value else "") + _form(abs(value))).replace("-", "−")
 
 
 def _form(size: float) -> str:
+    if 0 < size < 0.00005:
+        return decimals(size, 2)
     return ".4f" if size < 10 else ".2f" if size < 1000 else ",.0f"
+
+
+def decimals(size: float, digits: int) -> str:
+    """The format of a number of that size with so many digits: a plain decimal, or a power of ten below a hundred-millionth.
+
+    >>> format(0.000021, decimals(0.000021, 2)), format(123.4, decimals(123.4, 2)), format(2e-12, decimals(2e-12, 2))
+    ('0.000021', '123', '2.0e-12')
+    """
+    if not size:
+        return ".0f"
+    exponent = int(f"{size:.{digits - 1}e}".partition("e")[2])
+    return f".{digits - 1}e" if exponent < -8 else f".{max(digits - 1 - exponent, 0)}f"
 
 
 def half_width(middle: float | None, bounds: tuple[float, float] | None) -> float | None:
@@ -60,7 +73,7 @@ def plus_minus(mean: float | None, bounds: tuple[float, float] | None = None) ->
     half = half_width(mean, bounds)
     if half is None:
         return f"{number(mean)} ({number(bounds[0])} to {number(bounds[1])})" if bounds else number(mean)
-    same = format(half, _form(abs(mean)))
+    same = format(half, _form(max(abs(mean), 0.0001)))
     return f"{number(mean)} ± {same if float(same.replace(',', '')) or not half else number(half)}"
 
 
@@ -127,6 +140,20 @@ def flags(text: str) -> Markup:
     Markup('Try <code>--dropout 0.1</code> &amp; wait.')
     """
     return Markup(re.sub(r"(--[a-z][a-z0-9-]*(?: [0-9.]*[0-9])?)", r"<code>\1</code>", str(escape(text))))
+
+
+def arguments(text: str) -> str:
+    """A sentence in which each flag, with the number it is given, is an argument of Python.
+
+    >>> arguments("Try --gate-dropout 0.1 or fewer --experts.")
+    'Try gate_dropout=0.1 or fewer experts.'
+    """
+
+    def argument(flag: re.Match[str]) -> str:
+        name = flag[1].replace("-", "_")
+        return f"{name}={flag[2]}" if flag[2] else name
+
+    return re.sub(r"--([a-z][a-z0-9-]*)(?: ([0-9.]*[0-9]))?", argument, text)
 
 
 def count_of(amount: int, noun: str) -> str:

@@ -826,7 +826,7 @@ def test_foreign_files_in_a_bundle(refuses: Any, tmp_path: Path, trained: Path) 
         (lambda log: mg.Ranker(task="click").fit(pd.concat([log, log], axis=1)), ("'age' 2 times", "Rename")),
         (lambda log: mg.Ranker(task="click").fit(log.assign(country=[1, "a"] * 150)), ("country", "one type")),
         (lambda log: mg.compare(log, task="click", replicas=0, architectures="mmoe,x"), ("replicas", "'x' is unknown")),
-        (lambda log: mg.compare(log, task="click", progress="loud"), ("progress 'loud' is unknown", "plain")),
+        (lambda log: mg.compare(log, task="click", progress="loud"), ("progress='loud': unknown", "plain")),
         (lambda log: mg.infer_schema(log, ["clik"]), ("'clik'", "Did you mean 'click'?")),
         (lambda log: mg.infer_schema(log, ["click", "click"]), ("task 'click' is named twice",)),
         (lambda log: mg.infer_schema(log.iloc[:0], "click"), ("no rows",)),

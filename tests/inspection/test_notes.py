@@ -67,13 +67,13 @@ def test_a_distance_by_row_that_is_undefined_counts_as_none():
 def test_few_rows_are_counted_in_words_and_numbers():
     (note,) = few_rows(filled(Inspection, {"rows": 57}))
     assert (note.kind, note.severity, note.numbers) == ("few_rows", "note", {"rows": 57})
-    assert "57 rows were looked at; with fewer than 100" in note.message
+    assert "The inspection read 57 rows. It judges gates and units from 100 rows on." in note.message
 
 
 def test_a_lonely_task_lists_what_its_steps_do_to_the_others():
     entries = [{"of": "buy", "on": on, "mean": mean, "se": 1e-4} for on, mean in (("click", -1e-3), ("like", -2e-2))]
     (note,) = lonely_tasks(filled(Inspection, {"affinity": entries}))
-    assert "(relative fall of the loss: click -0.1 %, like -2 %)" in note.message
+    assert "the loss of every other task rises: click +0.10 %, like +2.0 %." in note.message
     assert note.numbers == {"task": "buy", "on": entries}
     undefined = [{"of": "buy", "on": "click", "mean": -1e-3, "se": None}]
     assert list(lonely_tasks(filled(Inspection, {"affinity": undefined}))) == []

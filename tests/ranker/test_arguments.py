@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import manygate as mg
 from manygate.errors import InputError
-from manygate.ranker.arguments import build_config, progress_mode, read_schema, refuse_arrays
+from manygate.ranker import arguments
+from manygate.ranker.arguments import build_config, progress_mode, read_schema, refuse_arguments, refuse_arrays
 from manygate.schema import Feature, Schema, Task
 
 
@@ -65,3 +69,26 @@ def test_an_array_is_refused_with_the_remedy():
 @pytest.mark.parametrize("valid", [None, "valid.parquet", ["a.parquet", "b.parquet"], pd.DataFrame({"a": [1]})])
 def test_tables_and_paths_pass(valid):
     refuse_arrays(pd.DataFrame({"a": [1]}), valid)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("verbose", "Give progress=True or progress=False."),
+        ("sample_weight", r"Name the column of the weights: Ranker\(weight='...'\)."),
+        ("epochs", r"It is a parameter of Ranker: Ranker\(epochs=\.\.\.\)."),
+        ("random_state", r"It is a parameter of Ranker: Ranker\(random_state=\.\.\.\)."),
+        ("overwite", "Did you mean 'overwrite'?"),
+        ("sheet", "It has log, valid, test, schema, out, resume, overwrite, progress, on_epoch;"),
+    ],
+)
+def test_an_argument_that_fit_lacks_is_refused_with_the_remedy(name, remedy):
+    with pytest.raises(InputError, match=f"{name}: no argument of fit. {remedy}"):
+        mg.Ranker(task="click").fit(pd.DataFrame({"click": [0, 1]}), **{name: 1})
+
+
+def test_the_remedies_name_arguments_of_fit():
+    parameters = list(inspect.signature(mg.Ranker.fit).parameters)
+    assert tuple(parameters[1:-1]) == arguments._FIT
+    assert not set(arguments._REMEDIES) & set(parameters)
+    refuse_arguments({})

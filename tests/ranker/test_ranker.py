@@ -276,3 +276,9 @@ def test_a_metric_that_cannot_be_computed_is_named(ranker, table, metric, proble
         ranker.evaluate(table, metrics={"mine": metric})
     with pytest.raises(InputError, match="expected a mapping"):
         ranker.evaluate(table, metrics=["auc"])
+
+
+def test_labels_beside_the_table_are_refused_where_a_model_is_scored(ranker, table):
+    assert ranker.score(table, None) == ranker.score(table)
+    with pytest.raises(InputError, match=r"Put the labels into it: score\(X.assign\(click=y\)\)"):
+        ranker.score(table, [0, 1])

@@ -28,7 +28,7 @@ def page(document: dict[str, Any]) -> str:
 def test_advice_comes_first_and_flags_stand_in_the_table(document: dict[str, Any], page: str) -> None:
     outline = Outline(page)
     advice = document["recommendation"]
-    assert outline.text.index(advice["text"]) < outline.text.index("its own model")
+    assert outline.text.index(advice["text"]) < outline.text.index("a model per task")
     assert all(reason in outline.text for reason in advice["reasons"])
     for mark in ("negative transfer", "undoes the harm of shared_bottom", "worse log loss"):
         assert re.search(rf'<span class="mark \w+">{mark}', page), mark
@@ -41,9 +41,9 @@ def test_who_pays_shows_every_seesaw_gain_and_difference(document: dict[str, Any
     sure = [flag for flag in found["seesaws"] if flag["sure"]]
     assert len(sure) == 2
     assert f"{len(found['seesaws']) - len(sure)} possible seesaws" in section
-    told = [gain for own in found["gains"].values() for task in own.values() if "auc" in task for gain in task.values()]
-    told += [gain for pair in found["differences"] for gain in pair["tasks"].values()]
-    for gain in told:
+    gains = [gain for of_model in found["gains"].values() for task in of_model.values() if "auc" in task for gain in task.values()]
+    gains += [gain for pair in found["differences"] for gain in pair["tasks"].values()]
+    for gain in gains:
         assert number(gain["gain"], signed=True) in section
         assert interval(gain["joint95"]) in section
     assert re.findall(r"<figcaption>([^<]+) <small>seesaw</small>", section) == ["like and watch_time"]

@@ -52,7 +52,7 @@ def test_every_method_and_vector_is_shown(tasks, undefined):
         "beyond the sweep",
         "+24.60 %",
         "0.0500",
-        "guessing: 0.5 for click",
+        "guessing reaches: 0.5 for click",
         "3 weight vectors, 2 replicas each",
     ):
         assert text in section

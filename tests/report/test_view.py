@@ -77,7 +77,7 @@ def test_every_column_of_costs_shows_its_own_number(document: dict[str, Any]) ->
         odd["results"][name] |= own | {"seconds": 7.5 + place, "stopped": stopped}
         numbers = [f"1,000,{1 + 100 * place:03}", f"2,000,{2 + 100 * place:03}", f"3,000,{3 + 100 * place:03}"]
         expected.append([*numbers, f"{7.5 + place} s", str(11 + 100 * place), f"{20 + place}–{30 + place}", f"reason {place}"])
-    heads = ["parameters", "of the network", "FLOPs a row", "training time", "replicas", "best epoch", "why it stopped"]
+    heads = ["parameters", "network parameters", "FLOPs a row", "training time", "replicas", "best epoch", "why it stopped"]
     found = list(rows_of(render(odd), "architecture", "parameters").values())
     assert [[row[head] for head in heads] for row in found] == expected
 

@@ -182,7 +182,7 @@ def test_masked_rows_do_not_count() -> None:
     ("given", "message"),
     [
         (("plat", [0, 1], [0.1, 0.2]), "Did you mean 'platt'"),
-        (("platt", [1, 1], [0.1, 0.2]), "all 2 labels are 1"),
+        (("platt", [1, 1], [0.1, 0.2]), "every label of 2 rows is 1"),
         (("platt", [], []), "no labelled row"),
         (("isotonic", [0, 1], [0.1, np.nan]), "not finite"),
     ],

@@ -44,7 +44,7 @@ def plan(*texts: str, **more: Any) -> Plan:
 
 
 def best_of_grid(rows: Judged, objectives: tuple[Objective, ...], steps: int = 20) -> float:
-    """The best weighed sum over all directions with multiples of 1/steps, each objective in units of its task alone."""
+    """The best weighted sum over all directions with multiples of 1/steps, each objective in units of its task alone."""
     judge, names = Judge(rows, objectives), list(rows.columns)
     own = [judge(rows.columns[one.task])[m] for m, one in enumerate(objectives)]
     grid = [w for w in itertools.product(range(steps + 1), repeat=len(names)) if sum(w) == steps]
@@ -105,7 +105,7 @@ def test_what_the_result_says() -> None:
     assert result.trials[2].weights == [1.0, 1.0, 0.0]
     totals = [trial.total for trial in result.trials]
     assert result.chosen == int(np.argmax(totals))
-    assert result.trials[result.chosen].front, "the best weighed sum is beaten by no other"
+    assert result.trials[result.chosen].front, "the best weighted sum is beaten by no other"
     worst = [one.random / one.own for one in result.objectives]
     point = np.array(result.trials[result.chosen].values) / own - worst
     assert result.hypervolume >= np.prod(point) > 0
@@ -144,7 +144,7 @@ def test_the_page_shows_the_surface() -> None:
     assert "&lt;b&gt;log&lt;/b&gt;" in page
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
-    for part in ("buy/ndcg", "watch/gain@3", "click alone", "an order at random", "log(age)", "Hypervolume"):
+    for part in ("buy/ndcg", "watch/gain@3", "click alone", "a random order", "log(age)", "hypervolume"):
         assert part in page
     assert page == render_search(two.model_copy(update={"log": "<b>log</b>"}))
     one = search(ROWS, plan("buy/ndcg", factors=["buy"], trials=5))

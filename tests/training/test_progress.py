@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from manygate.errors import InputError
 from manygate.training import progress
 from manygate.training.progress import PlainProgress, Progress, RichProgress, open_progress
 
@@ -90,5 +91,5 @@ def test_the_kind_follows_from_the_terminal_unless_it_is_named(monkeypatch, mode
 
 
 def test_an_unknown_kind_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"progress 'loud' is unknown\. Choose auto, rich, plain, none\."):
+    with pytest.raises(InputError, match=r"progress='loud': unknown\. Choose auto, rich, plain, none\."):
         open_progress("loud")

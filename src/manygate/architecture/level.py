@@ -9,6 +9,7 @@ from typing import TypeVar
 from manygate.config import ModelConfig
 from manygate.errors import InputError, setting
 from manygate.layers.mixture import Group, Mixture, MixtureSettings
+from manygate.text import count_of
 
 Value = TypeVar("Value")
 
@@ -127,5 +128,7 @@ def spread(setting: str, given: Sequence[Value], count: int, what: str) -> tuple
     if len(given) == 1:
         return tuple(given) * count
     if len(given) != count:
-        raise InputError(f"{setting}: {len(given)} values for {count} {what}s, found {list(given)}. Give one, or {count}.")
+        raise InputError(
+            f"{setting}: {count_of(len(given), 'value')} for {count_of(count, what)}, found {list(given)}. Give one, or {count}."
+        )
     return tuple(given)

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from manygate.config.csv_settings import CsvConfig
 from manygate.config.names import (
@@ -32,6 +41,7 @@ from manygate.config.values import (
     WidthRows,
     Widths,
     class_name,
+    is_misused_bool,
     scheme_names,
     weighting_names,
 )
@@ -39,10 +49,20 @@ from manygate.errors import InputError, raise_all, setting
 from manygate.files import read_text
 from manygate.schema import Task
 from manygate.schema.reading import read_yaml, validated
+from manygate.text import count_of
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse true and false where numbers are expected: pydantic would take them for 1 and 0."""
+        name = str(info.field_name)
+        if is_misused_bool(cls.model_fields[name].annotation, value):
+            raise InputError(f"{setting(name)}: expected a number; found {value!r}.")
+        return value
 
 
 class DataConfig(CsvConfig):
@@ -194,7 +214,8 @@ class ModelConfig(_Settings):
         rows = rows[:1] if count == 1 else rows
         if len(rows) not in (1, count):
             raise InputError(
-                f"{setting('level_hidden')}: widths of {len(rows)} levels for {count}. Give one, or {count}, separated by /."
+                f"{setting('level_hidden')}: widths of {count_of(len(rows), 'level')} for {count}. Give one, or {count}, "
+                "separated by /."
             )
         return rows * count if len(rows) == 1 else rows
 

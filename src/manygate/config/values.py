@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field
 
 from manygate.config.names import ARCHITECTURES, WEIGHTINGS
 from manygate.schema import Task
 from manygate.schema.reading import validated
+
+
+def is_misused_bool(annotation: object, value: object) -> bool:
+    """Return whether a value is or holds true or false although its setting takes numbers.
+
+    >>> is_misused_bool(int | None, True), is_misused_bool(bool, True), is_misused_bool(tuple[int, ...], [8, True])
+    (True, False, True)
+    """
+    types = _types(annotation)
+    return bool(types & {int, float}) and bool not in types and _holds_bool(value)
+
+
+def _types(annotation: object) -> set[object]:
+    """List the types in an annotation such as ``tuple[int, ...] | None``."""
+    parts = get_args(annotation)
+    return set().union(*map(_types, parts)) if parts else {annotation}
+
+
+def _holds_bool(value: object) -> bool:
+    return isinstance(value, bool) or (isinstance(value, list | tuple) and any(map(_holds_bool, value)))
 
 
 def _widths(value: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from manygate.inspection.alarms import alarm, gate_numbers, grouped, level_name, level_words, on_own_expert, top_expert
 from manygate.inspection.thresholds import CHANCE_ERRORS, COLLAPSED_WEIGHT, FEWEST_ROWS, SAME_MIXTURE
 from manygate.results.inspection import Alarm, Inspection
+from manygate.text import count_of, decimals
 
 
 def own_experts_only(inspection: Inspection) -> Iterator[Alarm]:
@@ -52,7 +53,7 @@ def few_rows(inspection: Inspection) -> Iterator[Alarm]:
         "few_rows",
         "note",
         "Too few rows to look for faults",
-        f"{inspection.rows:,} rows were looked at; with fewer than {FEWEST_ROWS} gates and units are not judged.",
+        f"The inspection read {count_of(inspection.rows, 'row')}. It judges gates and units from {FEWEST_ROWS} rows on.",
         "Give a larger log, or a larger --rows.",
         rows=inspection.rows,
     )
@@ -64,13 +65,19 @@ def lonely_tasks(inspection: Inspection) -> Iterator[Alarm]:
     known = [affinity for affinity in entries if affinity.se is not None]
     for task, group in grouped(known, lambda affinity: affinity.of):
         if all(affinity.se is not None and affinity.mean + CHANCE_ERRORS * affinity.se < 0 for affinity in group):
-            effects = ", ".join(f"{affinity.on} {100 * affinity.mean:+.2g} %" for affinity in group)
+            effects = ", ".join(f"{affinity.on} {_percent(affinity.mean)}" for affinity in group)
             yield alarm(
                 "helps_no_task",
                 "note",
                 f"A step for {task} helps no other task",
-                f"After a small step on its gradient the loss of every other task rises (relative fall of the loss: {effects}).",
+                f"After a small step along its gradient, the loss of every other task rises: {effects}.",
                 "If the others lose by sharing with it, train it apart.",
                 task=task,
                 on=group,
             )
+
+
+def _percent(fall: float) -> str:
+    """Write the rise of a loss that fell by a negative share."""
+    rise = -100 * fall
+    return f"{rise:+{decimals(abs(rise), 2)}} %"

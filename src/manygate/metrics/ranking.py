@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from manygate.errors import InputError
+from manygate.text import count_of
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.intp]
@@ -49,7 +50,7 @@ class Visits:
         """Order the rows of each group from the highest score to the lowest. Tied rows count as in a random order."""
         score = np.asarray(score_N, dtype=np.float64)
         if score.shape != self.group_N.shape:
-            raise InputError(f"scores: expected one for each of {self.group_N.size:,} rows; found shape {score.shape}.")
+            raise InputError(f"scores: expected one for each of {count_of(self.group_N.size, 'row')}; found shape {score.shape}.")
         if not np.isfinite(score).all():
             raise InputError("scores: a score is not finite, so the rows have no order. Remove this row, or correct its score.")
         return Ranked(self, score)
@@ -141,6 +142,6 @@ def _checked(value_N: ArrayLike, rows: int) -> Floats:
     value = np.asarray(value_N, dtype=np.float64)
     if value.shape != (rows,) or not np.isfinite(value).all():
         raise InputError(
-            f"gains, labels and weights: expected a finite number for each of {rows:,} rows; found shape {value.shape}."
+            f"gains, labels and weights: expected a finite number for each of {count_of(rows, 'row')}; found shape {value.shape}."
         )
     return value

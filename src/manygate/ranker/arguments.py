@@ -10,7 +10,7 @@ import numpy as np
 
 from manygate.config import RunConfig
 from manygate.config.names import import_named
-from manygate.errors import InputError, raise_all
+from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.schema import Schema
 from manygate.training.progress import ProgressMode
 
@@ -73,6 +73,29 @@ def check_run(out: object, resume: bool, overwrite: bool, on_epoch: object) -> N
     if on_epoch is not None and not callable(on_epoch):
         problems.append(f"on_epoch: expected a function of one EpochEnd, found {type(on_epoch).__name__}.")
     raise_all(problems)
+
+
+def refuse_arguments(unknown: Mapping[str, Any]) -> None:
+    """Refuse arguments that ``fit`` does not have, with the way to say the same here."""
+    raise_all(f"{name}: no argument of fit.{_REMEDIES.get(name) or _remedy(name)}" for name in unknown)
+
+
+_REMEDIES = {
+    "verbose": " Give progress=True or progress=False.",
+    "sample_weight": " Name the column of the weights: Ranker(weight='...').",
+    "validation_data": " Give valid=, a table with labels.",
+    "eval_set": " Give valid=, a table with labels.",
+    "callbacks": " Give on_epoch=, a function of one EpochEnd.",
+    "y": " The labels are columns of the log: Ranker(task='click').fit(X.assign(click=y)).",
+}
+"""What users of other libraries give to ``fit``, and the way to say the same here."""
+_FIT = ("log", "valid", "test", "schema", "out", "resume", "overwrite", "progress", "on_epoch")
+
+
+def _remedy(name: str) -> str:
+    if name in RunConfig.model_fields or name == "random_state":
+        return f" It is a parameter of Ranker: Ranker({name}=...)."
+    return did_you_mean(name, _FIT) or f" It has {', '.join(_FIT)}; settings are parameters of Ranker."
 
 
 def refuse_arrays(log: Any, second: Any = None) -> None:

@@ -126,7 +126,7 @@ expert_hidden : Widths, default (64,)
 levels : int, default 2
     Levels of ple, ml_mmoe and adatt.
 level_hidden : Rows | None, default None
-    Hidden widths of each level's experts, levels separated by /: 128/64. Default: expert-hidden in each.
+    Hidden widths of each level's experts, levels separated by /: 128/64. Default: expert_hidden in each.
 shared_experts : Widths | None, default None
     Shared experts of cgc, ple, adatt and stem; one number, or one a level: 4,2. Default: half of experts.
 task_experts : Rows | None, default None

@@ -26,7 +26,7 @@ from manygate.evaluation.task_report import task_report
 from manygate.metrics.table import Metric
 from manygate.model import MultiTaskModel
 from manygate.model.device import choose_device
-from manygate.ranker.arguments import build_config, check_run, listed, progress_mode, read_schema, refuse_arrays
+from manygate.ranker.arguments import build_config, check_run, listed, progress_mode, read_schema, refuse_arguments, refuse_arrays
 from manygate.ranker.ranker_keywords import PARAMETERS, RankerKeywords
 from manygate.report import html_summary, write_report
 from manygate.results.comparison import ComparisonDocument
@@ -117,6 +117,7 @@ class Ranker(RankerKeywords):
         overwrite: bool = False,
         progress: ProgressMode | bool = "auto",
         on_epoch: OnEpoch | None = None,
+        **unknown: Any,
     ) -> Self:
         """Train on a log: a path (Parquet, CSV, Arrow; file, folder or glob) or any dataframe.
 
@@ -124,6 +125,7 @@ class Ranker(RankerKeywords):
         test rows are used for ``document`` alone. ``out`` writes the run's folder, ``resume`` continues it. ``on_epoch`` is called
         after each epoch (:mod:`manygate.training.callback`). Raises :class:`manygate.InputError`, which lists every problem.
         """
+        refuse_arguments(unknown)
         refuse_arrays(log, valid)
         check_run(out, resume, overwrite, on_epoch)
         folder = Path(out) if out is not None else None
@@ -161,8 +163,15 @@ class Ranker(RankerKeywords):
         pairs = [np.stack([1 - one_N, one_N], axis=1) for one_N in columns]
         return pairs[0] if len(pairs) == 1 else pairs
 
-    def score(self, log: Any) -> float:
-        """What validation watches (``monitor``), higher is better, on a labelled log: the mean over the replicas."""
+    def score(self, log: Any, y: None = None) -> float:
+        """What validation watches (``monitor``), higher is better, on a labelled log: the mean over the replicas.
+
+        The labels are columns of ``log``; ``y`` stands here as scikit-learn calls it, and must be None.
+        """
+        if y is not None:
+            raise InputError(
+                "score takes one table that holds features and labels. Put the labels into it: score(X.assign(click=y))."
+            )
         table = labelled_table(self.encoder, log, csv=self.predictor.csv_settings)
         scored, members = score_rows(self.predictor, table), self.model.members
         monitor = Monitor(self.model.config.monitor, self.predictor.problem, scored.rows, Split(scored.rows, self.model.device))

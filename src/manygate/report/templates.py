@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from manygate.report.svg import DASHES, SHAPES, mark
-from manygate.text import flags, listed
+from manygate.text import arguments, count_of, flags, listed
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -21,5 +21,5 @@ def environment() -> Environment:
         loader=PackageLoader("manygate", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.globals.update(dashes=DASHES, shapes=SHAPES, mark=mark)
-    made.filters.update(listed=listed, flags=flags)
+    made.filters.update(listed=listed, flags=flags, arguments=arguments, count_of=count_of)
     return made

@@ -262,7 +262,7 @@ def inspected(document: ComparisonDocument) -> list[View]:
         {
             **head._asdict(),
             "alarms": [alarm for alarm in inspection.alarms if alarm.severity != "note"],
-            "seen": f"{text.whole(inspection.rows)} rows, {text.count_of(inspection.replicas.looked_at, 'replica')}",
+            "seen": f"{text.count_of(inspection.rows, 'row')}, {text.count_of(inspection.replicas.looked_at, 'replica')}",
         }
         for head, inspection in inspections
     ]

@@ -15,6 +15,7 @@ from manygate.metrics.task import log_loss
 from manygate.model.problem import Problem
 from manygate.scoring.calibration import Calibration, Calibrator, Floats, bounded_sigmoid, logit, unknown_method
 from manygate.scoring.outputs import outputs
+from manygate.text import count_of
 
 COLDEST, HOTTEST = 1e-3, 1e3
 """The smallest and the largest temperature. If a threshold separates the classes, the optimum would be 0."""
@@ -37,7 +38,7 @@ def fit_calibrator(method: str, label_N: ArrayLike, probability_N: ArrayLike, we
     if not all(np.isfinite(column).all() for column in (label, probability, weight)):
         raise InputError("calibration: a label, a prediction or a weight is not finite.")
     if label.size == 0 or label.min() == label.max():
-        reason = f"all {label.size:,} labels are {label[0]:g}" if label.size else "there is no labelled row"
+        reason = f"every label of {count_of(label.size, 'row')} is {label[0]:g}" if label.size else "there is no labelled row"
         raise InputError(f"calibration needs rows of both classes; {reason}. Give more rows.")
     fitted = Calibrator(method, _FITS[method](label, probability, weight / weight.mean()))
     if method == "isotonic" and log_loss(label, fitted.apply(probability), weight) > log_loss(label, probability, weight):

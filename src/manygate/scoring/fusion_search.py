@@ -24,6 +24,7 @@ from manygate.metrics.pareto import hypervolume, non_dominated
 from manygate.metrics.ranking import Ranked, Visits
 from manygate.results.fusion import FusionRanking, FusionSearch, RankedObjective, SearchFeature, SearchObjective, Trial
 from manygate.scoring.fusion import Fusion, Term, log_factor, parse_feature, unknown_predictions, unknown_transform
+from manygate.text import count_of
 
 Floats: TypeAlias = NDArray[np.float64]
 Sampler: TypeAlias = Literal["tpe", "gp"]
@@ -173,9 +174,8 @@ class Judge:
         self._measures = [self._measure(rows, objective) for objective in objectives]
         self.random = self(np.zeros(rows.group_N.size))
         raise_all(
-            f"{setting('objective', str(objective))}: undefined on these "
-            f"{rows.group_N.size:,} rows: no visit has several rows and a "
-            f"{objective.task} among them. Give a log with more rows in each visit."
+            f"{setting('objective', str(objective))}: undefined on {count_of(rows.group_N.size, 'row')}: no visit has several rows "
+            f"with a {objective.task} among them. Give a log with more rows in each visit."
             for objective, value in zip(objectives, self.random, strict=True)
             if not math.isfinite(value)
         )

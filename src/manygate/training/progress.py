@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any, Literal, get_args
 
+from manygate.errors import InputError, setting
 from manygate.text import printable
 
 ProgressMode = Literal["auto", "rich", "plain", "none"]
@@ -95,7 +96,7 @@ class RichProgress(Progress):
 def open_progress(mode: ProgressMode = "auto") -> Progress:
     """Return the progress of a mode. ``auto`` is a bar in a terminal. In CI, with NO_COLOR and elsewhere it is plain lines."""
     if mode not in get_args(ProgressMode):
-        raise ValueError(f"progress {mode!r} is unknown. Choose {', '.join(get_args(ProgressMode))}.")
+        raise InputError(f"{setting('progress', mode)}: unknown. Choose {', '.join(get_args(ProgressMode))}.")
     if mode == "auto":
         plain = not sys.stderr.isatty() or os.environ.get("CI") or os.environ.get("NO_COLOR")
         mode = "plain" if plain else "rich"

@@ -317,7 +317,7 @@ class Trainer:
         if self.on_epoch is not None:
             end = EpochEnd(self.title, state.epoch, state.step, train_loss, valid)
             if self.on_epoch(end) and not state.reason:
-                state.reason = f"stopped by on_epoch after {state.epoch} epochs"
+                state.reason = f"stopped by on_epoch after {count_of(state.epoch, 'epoch')}"
         self._checkpoint()
 
     def _by_task(self, value_MT: Tensor) -> list[np.ndarray]:

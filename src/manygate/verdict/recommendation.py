@@ -164,7 +164,7 @@ def _advice(rule: Rule, judged: str, kept_separate: bool, gains: Gains, replicas
         unless = f"unless {listed(helped)} {_matter(helped)} more"
         return f"Keep one model per task, as validation chose, {unless}: {best} helps {helps} but hurts {hurts}.{rest}"
     if rule == "share at a price":
-        return f"Share with {judged} only if you can pay for it: it helps {helps}, and {listed(hurt)} would pay: {hurts}.{rest}"
+        return f"Share with {judged} only if you accept the harm: it helps {helps} and hurts {hurts}.{rest}"
     if rule == "separate" and kept_separate and not hurt:
         why = "on the test rows no way of sharing helps a task beyond doubt, and some hurt"
         return f"Keep one model per task, as validation chose: {why}."
@@ -180,10 +180,10 @@ def _advice(rule: Rule, judged: str, kept_separate: bool, gains: Gains, replicas
     chose = "Validation chose one model per task, and these" if kept_separate else "These"
     cannot = f"{chose} data cannot tell whether sharing with {judged} helps or hurts"
     if note := interval_note(replicas):
-        return f"{cannot}. {note} Give --replicas 8 or more."
+        return f"{cannot}. {note} Train 8 replicas or more."
     if not any(gain.joint95 for gain in gains.values()):
         return f"{cannot}: no gain is defined on the test rows."
-    return f"{cannot} any task: looked at together, every interval holds zero{_widest(gains)}.{_leanings(gains)}"
+    return f"{cannot} any task: every interval that holds for all tasks together contains zero{_widest(gains)}.{_leanings(gains)}"
 
 
 def _matter(tasks: Sequence[str]) -> str:
@@ -219,7 +219,7 @@ def _alternative_words(alternatives: Sequence[Alternative]) -> str:
     if not alternatives:
         return ""
     phrases = listed([f"{alternative.model} helps {listed(alternative.helps)}" for alternative in alternatives])
-    return f"On these test rows {phrases} and hurts none; test rows do not choose, so look at it in a comparison of its own."
+    return f"On these test rows {phrases} and hurts no task. Test rows must not choose a model, so test it in another comparison."
 
 
 def _need_words(needs: Sequence[Need]) -> str:
@@ -242,7 +242,7 @@ def _takes(need: Need) -> str:
     if size.times_rows > 1:
         parts.append(f"{size.times_rows:,.{0 if size.times_rows >= 10 else 1}f} times the test rows")
     where = f"{size.size:g} in {metric_label(need.metric)} on {need.task}"
-    return f"To tell a difference of {where} would take {listed(parts)}." if parts else f"A difference of {where} would show."
+    return f"To detect a difference of {where} takes {listed(parts)}." if parts else f"A difference of {where} would be detected."
 
 
 def _in_reach(size: SizeNeed, replicas: int) -> bool:
@@ -264,13 +264,13 @@ def _harm_words(transfer: Transfer, judged: str) -> list[str]:
             models = [removal.model for removal in transfer.removed if (removal.of, removal.task) == (name, task)]
             cures.setdefault(tuple(sorted(models, key=lambda name: name != judged)), []).append(task)
         cure_phrases = [
-            f"{_some(models)} take{'s' if len(models) == 1 else ''} it away for {listed(tasks_cured)}"
+            f"{_some(models)} remove{'s' if len(models) == 1 else ''} this harm for {listed(tasks_cured)}"
             for models, tasks_cured in cures.items()
             if models
         ]
         sentences.append(f"Negative transfer: {name} hurts {listed(tasks)}{'; ' if cure_phrases else ''}{listed(cure_phrases)}.")
     if rest:
-        sentences.append(f"Negative transfer under {len(rest)} more: {_some(rest)}.")
+        sentences.append(f"Negative transfer: {len(rest)} more models hurt a task: {_some(rest)}.")
     return sentences
 
 
@@ -287,7 +287,7 @@ def _probability_words(transfer: Transfer, judged: str) -> list[str]:
         flags = [flag for flag in spoiled if flag.task == task]
         worse = listed([_NAMES[flag.metric] for flag in flags])
         though = " though it ranks better" if flags[0].ranking == "helps" else ""
-        sentences.append(f"{judged} makes the {worse} of {task} worse{though}: calibrate before you use its probabilities as such.")
+        sentences.append(f"{judged} makes the {worse} of {task} worse{though}. Calibrate it before you use its probabilities.")
     return sentences
 
 

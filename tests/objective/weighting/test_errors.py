@@ -48,6 +48,14 @@ def test_weights_that_are_all_zero_are_named(log_table, log_schema, settings):
         prepare(log_table(), settings(replica_weights=((0, 1, 1),)), schema)
 
 
+@pytest.mark.parametrize("name", ["__main__:Own", "math:pi", "math:Own"])
+def test_a_weighting_that_is_no_class_is_named_once(log_table, log_schema, settings, name):
+    with pytest.raises(InputError) as caught:
+        prepare(log_table(), settings(weighting=name), log_schema())
+    assert str(caught.value).count("weighting ") == 1
+    assert str(caught.value).startswith(f"weighting {name!r}: ")
+
+
 @pytest.mark.parametrize("missing", ["torchjd", "quadprog"])
 def test_without_torchjd_the_error_gives_the_command_that_installs_it(log_table, log_schema, settings, monkeypatch, missing):
     real = builtins.__import__

@@ -22,7 +22,8 @@ def check_weighting(name: str, tasks: int, config: TrainConfig) -> None:
     try:
         build_weighting(WeightingSetup(zero_MT, zero_MT, zero_MT > 0, [()], config.model_copy(update={"weighting": name})))
     except InputError as error:
-        raise InputError(f"weighting {name!r}: {problem}" for problem in error.marked) from None
+        named = f"weighting {name!r}: "
+        raise InputError(problem if problem.startswith(named) else named + problem for problem in error.marked) from None
 
 
 def build_weighting(setup: WeightingSetup) -> Weighting:

@@ -53,10 +53,10 @@ def render(document: Inspection) -> str:
 
 
 def html_alarms(document: Inspection) -> str:
-    """Render the summary and the alarms as a fragment of HTML, for a notebook."""
+    """Render the summary and the alarms as a fragment of HTML, for a notebook; settings have their Python names."""
     source = (
         "<div><p><strong>{{ headline }}</strong></p>{% if alarms %}<ul>{% for alarm in alarms %}"
-        "<li><strong>{{ alarm.title }}</strong> ({{ alarm.severity }}). {{ alarm.message }} {{ alarm.advice }}</li>"
+        "<li><strong>{{ alarm.title }}</strong> ({{ alarm.severity }}). {{ alarm.message }} {{ alarm.advice | arguments }}</li>"
         "{% endfor %}</ul>{% endif %}</div>"
     )
     html = environment().from_string(source).render(headline=summary(document), alarms=document.alarms)
