@@ -26,7 +26,7 @@ import pytest
 
 import manygate as mg
 from manygate.cli import main as cli
-from manygate.data import readers as readers_module
+from manygate.data import csv_files as csv_files_module
 
 ROWS = 300
 FAST = ("--threads", "1", "--epochs", "1", "--progress", "none", "--device", "cpu", "--experts", "2", "--expert-hidden", "4")
@@ -216,21 +216,25 @@ def test_damaged_arrow_and_csv(train: Any, refuses: Any, tmp_path: Path) -> None
     log.write_bytes(log.read_bytes()[:2000])
     refuses(*train(log), words=("log.arrow", "cannot be read", "copy it again"))
     (tmp_path / "a.csv").write_text("age,click,buy\n1,0,1\n2,1\n")
-    refuses(*train(tmp_path / "a.csv"), words=("a.csv: cannot be read", "Row #3"))
+    refuses(*train(tmp_path / "a.csv"), words=("a.csv, line 3: cannot be read", "Row #3", "--separator"))
     (tmp_path / "b.csv").write_text("age,click,click\n1,0,1\n")
     refuses(*train(tmp_path / "b.csv"), words=("b.csv: column 'click' is there twice",))
     (tmp_path / "c.csv").write_bytes("city,click,buy\nZürich,0,1\n".encode("latin-1"))
-    refuses(*train(tmp_path / "c.csv"), words=("c.csv: column 'city' is not UTF-8", "iconv"))
+    refuses(*train(tmp_path / "c.csv"), words=("c.csv, line 2: not UTF-8 text", "--file-encoding cp1252", "iconv"))
     (tmp_path / "d.csv").write_text("age,click,buy\n")
     refuses(*train(tmp_path / "d.csv"), words=("d.csv: the table has columns but no rows",))
 
 
-def test_csv_that_changes_its_type_late(train: Any, refuses: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers_module, "CSV_BLOCK", 4096)
+def test_a_late_word_among_numbers_of_a_csv_file_is_said(call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_files_module, "BLOCK", 4096)
     log = tmp_path / "log.csv"
     pc_csv.write_csv(pa.table(columns(tags=None)), log)
     log.write_text(log.read_text() + '3,"CH",old,1,1\n')
-    refuses(*train(log), words=("log.csv, line 302: column 'age' holds 'old'", "Mend the value"))
+    code, _, message = call("schema", log, "--task", "click")
+    assert code == 0
+    assert f"warning: {log}: column 'age' is read as text, since 'old' (row 301 of {log}) is no number" in message
+    assert "--null-values old" in message
+    assert "--types age=text" in message
 
 
 # Columns
