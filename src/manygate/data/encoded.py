@@ -167,6 +167,7 @@ def _encode(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
     log = EncodedLog(sources.name, encoder, {part: builder.rows() for part, builder in builders.items()})
     log.record = LogRecord.of([fingerprints[part].record(part, table) for part, table in sources.named()])
     raise_all(_label_problems(log, locations))
+    log.warnings += sources.unread
     for _, table in sources.named():
         log.warnings += table.warnings_of(asked_about(schema, table))
     log.warnings += encoder.warnings

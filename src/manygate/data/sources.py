@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,12 @@ import pyarrow as pa
 
 from manygate.config import DataConfig
 from manygate.data.infer import IGNORED_BY_USER, infer_schema
+from manygate.data.part_paths import part_paths, refuse_parts, unread_data
 from manygate.data.split import PARTS
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError, did_you_mean, raise_all, setting
 from manygate.schema import Schema, Task
 from manygate.schema.reading import validated
-
-_ENDINGS = ("", ".parquet", ".csv", ".csv.gz", ".csv.bz2", ".csv.zst", ".tsv", ".arrow", ".feather", ".ipc")
 
 
 @dataclass
@@ -29,6 +28,8 @@ class Sources:
     test: Table | None = None
     schema_file: Path | None = None
     folder: Path | None = None
+    unread: list[str] = field(default_factory=list)
+    """What of the folder is not read."""
 
     @property
     def name(self) -> str:
@@ -44,7 +45,7 @@ class Sources:
 def open_sources(
     log: Any, config: DataConfig, valid: Any = None, test: Any = None, types: Mapping[str, pa.DataType] | None = None
 ) -> Sources:
-    """Find a log's tables. A folder with train, valid and test in it (files or folders) is read as these parts.
+    """Find a log's tables. A folder with train, valid (val, validation, dev) and test in it is read as these parts.
 
     ``types`` are those of training; without them CSV files of the other parts are read in the types of the training part.
 
@@ -53,9 +54,14 @@ def open_sources(
     'Table (pyarrow)'
     """
     valid, test = valid if valid is not None else config.valid, test if test is not None else config.test
-    parts, schema_file = {}, None
+    parts: dict[str, list[Path]] = {}
+    schema_file, warnings = None, []
     if isinstance(log, str | Path) and Path(log).is_dir():
-        parts = {part: path for part in PARTS if (path := _part_path(Path(log), part)) is not None}
+        parts = part_paths(Path(log), [part for part, table in (("valid", valid), ("test", test)) if table is not None])
+        if parts:
+            warnings = unread_data(Path(log), parts)
+        else:
+            refuse_parts(Path(log))
         schema_file = Path(log) / "schema.yaml" if (Path(log) / "schema.yaml").is_file() else None
     tables: dict[str, Table | None] = {}
     problems: list[str] = []
@@ -71,17 +77,11 @@ def open_sources(
     train = tables["train"]
     if train is None:
         raise InputError("no log is given. Give a path (a file, folder or glob) or a dataframe.")
-    return Sources(train, tables["valid"], tables["test"], schema_file, Path(log) if parts else None)
+    return Sources(train, tables["valid"], tables["test"], schema_file, Path(log) if parts else None, warnings)
 
 
 def _types_of(table: Table | None) -> dict[str, pa.DataType]:
     return {} if table is None else {field.name: field.type for field in table.arrow_schema}
-
-
-def _part_path(folder: Path, part: str) -> Path | None:
-    if part != "train" and _part_path(folder, "train") is None:
-        return None
-    return next((path for ending in _ENDINGS if (path := folder / f"{part}{ending}").exists()), None)
 
 
 def find_schema(sources: Sources, config: DataConfig, schema: Schema | str | Path | None = None) -> Schema:

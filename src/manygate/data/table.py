@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
@@ -15,7 +16,8 @@ import pyarrow.types as pt
 from manygate.config import CsvConfig
 from manygate.data.asked_types import with_kinds
 from manygate.data.csv_files import open_csv_files
-from manygate.data.paths import check_content, each, ending, expand
+from manygate.data.partitions import with_folder_columns
+from manygate.data.paths import check_content, each, ending, expand, read_once
 from manygate.data.plain_frame import frame_to_arrow
 from manygate.data.readers import OPENERS, Part, name_problems
 from manygate.data.types import cast, common_type, normal_field
@@ -147,7 +149,8 @@ class Table:
 def open_table(source: Any, types: Mapping[str, pa.DataType] | None = None, csv: CsvConfig | None = None) -> Table:
     """Open a table; rows are read later, batch by batch. CSV files are read once to find their types.
 
-    ``source``: a path to a file, folder (every data file in it) or glob, or a list of those: Parquet, CSV, TSV, Arrow; a
+    ``source``: a path to a file, folder (every data file in it, and the columns of folders named ``dt=2024-01-01``) or glob, or a
+    list of those: Parquet, CSV, TSV, Arrow; a
     pyarrow Table, RecordBatch or RecordBatchReader; a dataframe of pandas, polars, DuckDB or any other that narwhals knows; or
     a :class:`Table`. ``types`` are those of training, in which columns of CSV files are read where their values allow it. ``csv``
     has the settings of CSV files; its ``types`` hold for every table.
@@ -204,7 +207,9 @@ def _memory_part(location: str, table: pa.Table) -> Part:
 
 
 def _open_paths(paths: list[str], types: Mapping[str, pa.DataType], csv: CsvConfig) -> Table:
-    files = list(dict.fromkeys(file for files in each(expand, paths) for file in files))
+    listings = each(expand, paths)
+    once = read_once([file for listing in listings for file in listing.files])
+    files = once.files
     each(check_content, files)
     kinds = Counter(ending(file)[0] for file in files)
     if len(kinds) > 1:
@@ -212,10 +217,12 @@ def _open_paths(paths: list[str], types: Mapping[str, pa.DataType], csv: CsvConf
             f"{', '.join(paths)}: files of several formats ({', '.join(f'{n} {k}' for k, n in sorted(kinds.items()))}). "
             "Name the files of one format, for example with a glob such as 'log/*.parquet'."
         )
-    if "CSV" in kinds:
-        parts = open_csv_files(files, types, csv)
-    else:
-        parts = [with_kinds(part, csv.kinds) for part in each(lambda file: OPENERS[ending(file)[0]](file), files)]
+    is_csv = "CSV" in kinds
+    opened = open_csv_files(files, types, csv) if is_csv else each(lambda file: OPENERS[ending(file)[0]](file), files)
+    asked = {name: kind for name, kind in csv.kinds.items() if not (is_csv and name in opened[0].schema.names)}
+    parts = [with_kinds(part, asked) for part in with_folder_columns(opened, types)]
+    warnings = tuple((None, warning) for listing in (*listings, once) for warning in listing.warnings)
+    parts[0] = replace(parts[0], warnings=(*warnings, *parts[0].warnings))
     return Table(", ".join(paths) if len(paths) <= 3 else f"{paths[0]} and {len(paths) - 1} more", parts, paths)
 
 

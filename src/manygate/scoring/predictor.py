@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from manygate.config import CsvConfig
+from manygate.data import part_paths
 from manygate.data.batches import Split
 from manygate.data.column import as_numbers
 from manygate.data.encode import Encoder
 from manygate.data.frames import like_source
 from manygate.data.rows import Rows
 from manygate.data.table import Table, open_table
-from manygate.errors import InputError, raise_all
+from manygate.errors import raise_all
 from manygate.model import MultiTaskModel
 from manygate.model.logits import predict
 from manygate.model.problem import Problem
@@ -139,5 +140,5 @@ class Predictor:
 
 def refuse_parts(source: Any) -> None:
     """Raise an :class:`InputError` if the source is a data set of several parts and not one table."""
-    if isinstance(source, str | Path) and (Path(source) / "train.parquet").is_file():
-        raise InputError(f"{source}: a data set with several parts. Choose one, for example {Path(source) / 'test.parquet'}.")
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        part_paths.refuse_parts(Path(source))
