@@ -259,7 +259,7 @@ def test_columns_of_validation_and_test_rows(train: Any, refuses: Any, tmp_path:
     write(tmp_path / "log/test.parquet", columns(age=None, buy=None))
     words = ("test.parquet: column 'age'", "is missing", "column 'buy' (a label) is missing")
     refuses(*train(tmp_path / "log"), words=words)
-    write(tmp_path / "log/test.parquet", columns(age=["old"] * ROWS, user_id=["u"] * ROWS))
+    write(tmp_path / "log/test.parquet", columns(age=["old"] * ROWS, user_id=[True] * ROWS))
     words = ("2 problems", "test.parquet: column 'age' is string, but was double in training", "'user_id'", "with its old type")
     refuses(*train(tmp_path / "log"), words=words)
 

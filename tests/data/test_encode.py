@@ -94,7 +94,7 @@ def test_ids_beyond_the_range_of_the_fitted_type_are_unknown(fitted, later):
 
 
 def test_fractions_where_ids_were_whole_are_named():
-    with pytest.raises(InputError, match=r"column 'id' holds ids that do not fit int64.* Write them as in training"):
+    with pytest.raises(InputError, match=r"column 'id' holds ids that do not fit int64.* Write whole numbers"):
         rows_of(sparse_encoder(pa.array([1, 2])), pa.array([1.5]))
 
 

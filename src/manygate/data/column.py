@@ -89,8 +89,9 @@ def as_ids(values: pa.Array, fitted: pa.DataType, name: str, location: str) -> t
     try:
         ids, unseen = convert(values, fitted) if convert else (values.cast(id_type(fitted)), None)
     except pa.ArrowInvalid as error:
+        remedy = "Write whole numbers (int64, or their digits as text)" if family == "int" else "Write them"
         raise InputError(
-            f"{location}: column {name!r} holds ids that do not fit {id_type(fitted)}: {error}. Write them as in training."
+            f"{location}: column {name!r} holds ids that do not fit {id_type(fitted)}: {error}. {remedy}, as in training."
         ) from None
     unseen_N = None if unseen is None else pc.fill_null(unseen, False).to_numpy(zero_copy_only=False)
     return ids, unseen_N if unseen_N is not None and unseen_N.any() else None
