@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from manygate.data.part_paths import part_paths, refuse_parts, unread_data
+from manygate.data.part_paths import part_paths, refuse_parts, training_part, unread_data
 from manygate.data.sources import open_sources
+from manygate.data.table import open_table
 from manygate.errors import InputError
 from tables import read, write_csv
 
@@ -88,7 +89,16 @@ def test_parts_are_never_read_as_one_table(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a data set with several parts \(train, valid\)\. Choose one, for example .*/dev"):
         refuse_parts(folder)
     repository = write(tmp_path / "repository", "data/train-0-of-1.parquet", "data/test-0-of-1.parquet")
-    for check in (refuse_parts, parts_of):
+    for check in (refuse_parts, parts_of, open_table):
         with pytest.raises(InputError, match=r"repository: a data set with several parts \(train, test\) in data\. .*test-0-of-1"):
             check(repository)
     refuse_parts(write(tmp_path / "one", "train", "day1"))
+
+
+def test_a_schema_is_inferred_from_the_training_rows(tmp_path: Path) -> None:
+    folder = write(tmp_path / "log", "train-0.parquet", "train-1.parquet", "val", "truth")
+    assert training_part(folder) == training_part(str(folder)) == [str(folder / f"train-{k}.parquet") for k in (0, 1)]
+    assert training_part(folder / "val") == folder / "val"
+    frame = pa.table({"row": [1]})
+    assert training_part(frame) is frame
+    assert training_part("") == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,9 @@ def test_nested_files_are_counted_unless_their_folders_are_columns(tmp_path: Pat
     assert table.warnings_of([]) == [f"{tmp_path}/log: 2 of 3 files lie in folders below it: 2024/01, old."]
     write_rows(tmp_path / "days" / "dt=1" / "a.parquet", tmp_path / "days" / "dt=2" / "a.parquet")
     assert open_table(tmp_path / "days").warnings == ()
+
+
+def test_a_pipe_is_named_and_nothing_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log.csv")
+    for path in (tmp_path / "log.csv", tmp_path):
+        assert problems(path) == (f"{tmp_path}/log.csv: a pipe, socket or device, not a file. Write the rows to a file first.",)

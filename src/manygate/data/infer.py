@@ -13,6 +13,7 @@ import pyarrow.types as pt
 from manygate.config import CsvConfig
 from manygate.data.infer_tasks import infer_tasks
 from manygate.data.look_of_text import look_of_text
+from manygate.data.part_paths import training_part
 from manygate.data.role_words import AMOUNTS, CODES, POSITIONS, REQUESTS, TIMES, USERS, WEIGHTS
 from manygate.data.sampled_column import SampledColumn
 from manygate.data.table import Table, open_table
@@ -66,7 +67,7 @@ def infer_schema(
     >>> schema.group, schema.tasks[0].kind, schema.tasks[0].note
     ('user_id', 'binary', '0 and 1, 33 % ones')
     """
-    table = open_table(source, csv=csv)
+    table = open_table(training_part(source), csv=csv)
     parsed = Task.parse_all([tasks] if isinstance(tasks, (str, Task)) else tasks)
     bias, ignore = ([names] if isinstance(names, str) else list(names) for names in (bias, ignore))
     _check_columns(table, parsed, {"weight": weight, "group": group, "time": time}, bias, ignore)

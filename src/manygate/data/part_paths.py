@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from manygate.data.paths import ending, without_ending
 from manygate.errors import InputError, raise_all, setting
@@ -72,8 +73,18 @@ def _has_data(entry: Path) -> bool:
     return any(ending(file.name)[0] for file in entry.rglob("*"))
 
 
-def refuse_parts(folder: Path) -> None:
+def training_part(source: Any) -> Any:
+    """The training rows of a data set with parts; any other source as it is."""
+    if not (isinstance(source, str | Path) and source and Path(source).is_dir()):
+        return source
+    return [str(path) for path in part_paths(Path(source)).get("train", [])] or source
+
+
+def refuse_parts(path: str | Path) -> None:
     """Raise an :class:`InputError` if a folder that is to be one table, or a folder in it, holds several parts of a data set."""
+    folder = Path(path)
+    if not path or not folder.is_dir():
+        return
     for inner in (folder, *(entry for entry in sorted(folder.iterdir()) if entry.is_dir() and not entry.name.startswith("."))):
         parts = part_paths(inner)
         if len(parts) > 1:

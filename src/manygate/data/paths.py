@@ -184,6 +184,8 @@ def read_once(files: Sequence[str]) -> Listing:
 def check_content(path: str) -> None:
     """Compare the first bytes with the ending."""
     file_format, wanted = ending(path)
+    if not Path(path).is_file() and Path(path).exists():
+        raise InputError(f"{path}: a pipe, socket or device, not a file. Write the rows to a file first.")
     with Path(path).open("rb") as file:
         head = file.read(8)
         if not head:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from manygate.config import DataConfig
 from manygate.data.infer import IGNORED_BY_USER, infer_schema
-from manygate.data.part_paths import part_paths, refuse_parts, unread_data
+from manygate.data.part_paths import part_paths, unread_data
 from manygate.data.split import PARTS
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError, did_you_mean, raise_all, setting
@@ -55,13 +55,11 @@ def open_sources(
     """
     valid, test = valid if valid is not None else config.valid, test if test is not None else config.test
     parts: dict[str, list[Path]] = {}
-    schema_file, warnings = None, []
+    schema_file = None
+    warnings: list[str] = []
     if isinstance(log, str | Path) and Path(log).is_dir():
         parts = part_paths(Path(log), [part for part, table in (("valid", valid), ("test", test)) if table is not None])
-        if parts:
-            warnings = unread_data(Path(log), parts)
-        else:
-            refuse_parts(Path(log))
+        warnings = unread_data(Path(log), parts) if parts else []
         schema_file = Path(log) / "schema.yaml" if (Path(log) / "schema.yaml").is_file() else None
     tables: dict[str, Table | None] = {}
     problems: list[str] = []

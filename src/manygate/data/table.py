@@ -16,6 +16,7 @@ import pyarrow.types as pt
 from manygate.config import CsvConfig
 from manygate.data.asked_types import with_kinds
 from manygate.data.csv_files import open_csv_files
+from manygate.data.part_paths import refuse_parts
 from manygate.data.partitions import with_folder_columns
 from manygate.data.paths import check_content, each, ending, expand, read_once
 from manygate.data.plain_frame import frame_to_arrow
@@ -207,6 +208,7 @@ def _memory_part(location: str, table: pa.Table) -> Part:
 
 
 def _open_paths(paths: list[str], types: Mapping[str, pa.DataType], csv: CsvConfig) -> Table:
+    each(refuse_parts, paths)
     listings = each(expand, paths)
     once = read_once([file for listing in listings for file in listing.files])
     files = once.files

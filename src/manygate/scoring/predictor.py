@@ -140,5 +140,5 @@ class Predictor:
 
 def refuse_parts(source: Any) -> None:
     """Raise an :class:`InputError` if the source is a data set of several parts and not one table."""
-    if isinstance(source, str | Path) and Path(source).is_dir():
-        part_paths.refuse_parts(Path(source))
+    if isinstance(source, str | Path):
+        part_paths.refuse_parts(source)
