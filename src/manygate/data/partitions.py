@@ -42,7 +42,10 @@ def with_folder_columns(parts: Sequence[Part], types: Mapping[str, pa.DataType])
     names = list(dict.fromkeys(name for row in values for name in row))
     stored = {name for name in names if any(name in part.schema.names for part in parts)}
     warnings = tuple(
-        (name, f"column {name!r} is in the files and in the names of their folders ({parts[0].location}); that of the files is read.")
+        (
+            name,
+            f"column {name!r} is in the files and in the names of their folders ({parts[0].location}); that of the files is read.",
+        )
         for name in names
         if name in stored
     )
