@@ -14,3 +14,9 @@ def test_json_of_schema(run: Run, log: Path, tmp_path: Path) -> None:
     found = run("schema", log / "train.parquet", *arguments).json
     assert [task["name"] for task in found["tasks"]] == ["click", "buy"]
     assert yaml.safe_load((tmp_path / "schema.yaml").read_text())["group"] == "user_id"
+
+
+def test_a_data_set_with_parts_is_known_from_its_training_rows(run: Run, log: Path) -> None:
+    """The other parts, and the truth beside them, are never mixed in."""
+    arguments = "--task click --ignore like --ignore buy --ignore watch_time --json"
+    assert run("schema", log, arguments).json == run("schema", log / "train.parquet", arguments).json

@@ -239,3 +239,36 @@ def test_nan_in_a_bag_of_whole_ids_is_null():
     later = pa.record_batch({"ids": pa.array([[3.0, float("nan")], [1.0]], pa.list_(pa.float64()))})
     ((value, offset),) = encoder.encode(later, labels=False).bags
     assert (value.tolist(), offset.tolist()) == ([4, NULL_ROW, 2], [0, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("known", "reason"),
+    [
+        (["7", "007"], "'007' was an id in training"),
+        (["7", "-07"], "'-07' was an id in training"),
+        (["1.10", "7"], "'1.10' was an id in training"),
+        (["7.0", "8"], "'7.0' was an id in training"),
+        (["+7", "8"], r"'\+7' was an id in training"),
+        (["u7", "alice"], r"no id of training is a number \('alice', for instance\)"),
+        (["7", "1e3", "u7", "0", "0.5", "-7"], None),
+        (["10", "100"], None),
+    ],
+)
+@pytest.mark.parametrize("served", [pa.array([7]), pa.array([7.0]), pa.array([7], pa.uint8())], ids=lambda values: str(values.type))
+def test_numbers_stand_for_text_only_where_all_text_is_written_as_numbers_are(known, reason, served):
+    encoder = sparse_encoder(pa.array(known))
+    schema = pa.schema({"id": served.type})
+    if reason is None:
+        encoder.check(schema, "new.parquet", ["id"])
+        assert rows_of(encoder, served) == rows_of(encoder, pa.array(["7"]))
+    else:
+        with pytest.raises(InputError, match=rf"new\.parquet: column 'id' is {served.type}, but was string in training: {reason}"):
+            encoder.check(schema, "new.parquet", ["id"])
+    encoder.check(pa.schema({"id": pa.string()}), "new.parquet", ["id"])
+
+
+def test_numbers_stand_for_text_in_bags_alike():
+    batch = pa.record_batch({"id": pa.array([["007"], ["7"]], pa.list_(pa.string())), "click": [0, 1]})
+    encoder = fit_encoder(schema_of(Feature(name="id", kind="bag")), KEEP_ALL, [("log", batch)])
+    with pytest.raises(InputError, match=r"column 'id' is list<item: int64>, but was list<item: string> in training: '007'"):
+        encoder.check(pa.schema({"id": pa.list_(pa.int64())}), "new", ["id"])

@@ -33,12 +33,13 @@ def schema(
     """
     from manygate.cli.terminal import show_schema
     from manygate.data.infer import asked_about, infer_schema
+    from manygate.data.part_paths import training_part
     from manygate.data.table import open_table
     from manygate.files import write_text
 
     if out is not None and out.exists() and (out.is_dir() or not overwrite):
         raise InputError(f"--out {out} exists. Choose another{', or add --overwrite' if out.is_file() else ''}.")
-    table = open_table(log, csv=csv_settings(csv))
+    table = open_table(training_part(log), csv=csv_settings(csv))
     inferred = infer_schema(table, list(task), weight=weight, group=group, time=time, bias=bias, ignore=ignore)
     show_warnings(table.warnings_of(asked_about(inferred, table)))
     if out is not None:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manygate.data.column import as_ids, as_numbers, type_change
+from manygate.data.column import as_ids, as_numbers, type_change, type_family
 from manygate.data.hashing import stable_hash
 from manygate.data.labels import LabelScale, encode_labels, no_labels
 from manygate.data.rows import UNKNOWN_ROW, Input, Rows, Vocabulary
@@ -68,8 +68,20 @@ class Encoder:
         compared = (name for name in columns if name not in judged or name in self.schema.feature_names)
         given = {name: arrow_schema.field(name).type for name in compared}
         changes = {n: type_change(n, kind, self.types[n], n in self.vocabularies, source) for n, kind in given.items()}
+        changes = {n: problem or self._numbers_for_text(n, given[n], source) for n, problem in changes.items()}
         reasons = {name: f" The column is text, since it holds {why}." for name, why in (reasons or {}).items()}
         raise_all(f"{problem}{reasons.get(name, '')}" for name, problem in changes.items() if problem is not None)
+
+    def _numbers_for_text(self, name: str, given: pa.DataType, source: str) -> str | None:
+        """The problem of numbers in a column that was text in training: 7 may stand for "007"."""
+        if name not in self.vocabularies or type_family(given).removeprefix("list of ") not in ("int", "float"):
+            return None
+        reason = self.vocabularies[name].unlike_numbers()
+        return (
+            f"{source}: column {name!r} is {given}, but was {self.types[name]} in training: {reason}. Write it as text."
+            if reason
+            else None
+        )
 
     def encode(self, batch: pa.RecordBatch, location: str = "log", labels: bool = True, bias: bool = True) -> Rows:
         """Turn a record batch into rows.

@@ -49,7 +49,7 @@ def each(action: Callable[[str], T], paths: Iterable[str]) -> list[T]:
         except InputError as error:
             problems += error.marked
         except OSError as error:
-            problems.append(f"{path}: {error.strerror or error}. Check that you may read it (chmod, mount).")
+            problems.append(f"{error.filename or path}: {error.strerror or error}. Check that you may read it (chmod, mount).")
     raise_all(problems)
     return done
 

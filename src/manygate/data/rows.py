@@ -130,6 +130,25 @@ class Vocabulary:
         """Rows of the embedding table, the null and the out-of-vocabulary row included."""
         return FIRST_ROW + (self.buckets or len(self.values))
 
+    def unlike_numbers(self) -> str | None:
+        """The reason that numbers cannot stand for ids that were text in training, or None where they can.
+
+        >>> Vocabulary(pa.array(["7", "007"])).unlike_numbers()
+        "'007' was an id in training, and no number is written so"
+        >>> Vocabulary(pa.array(["7", "u7"])).unlike_numbers() is None
+        True
+        """
+        if not (pa.types.is_string(self.values.type) and len(self.values)):
+            return None
+        padded = self.values.filter(
+            pc.match_substring_regex(self.values, r"\A([+-]?0[0-9]+(\.[0-9]*)?|\+[0-9.]+|-?[0-9]+\.[0-9]*0)\z")
+        )
+        if len(padded):
+            return f"{padded[0].as_py()[:40]!r} was an id in training, and no number is written so"
+        if not pc.any(pc.match_substring_regex(self.values, r"\A-?[0-9]+(\.[0-9]+)?\z")).as_py():
+            return f"no id of training is a number ({self.values[0].as_py()[:40]!r}, for instance)"
+        return None
+
     def rows_of(self, ids: pa.Array) -> np.ndarray:
         """Ids to rows, int32."""
         if self.buckets:
