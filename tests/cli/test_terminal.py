@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from documents import comparison, filled
-from manygate.cli.terminal import show_comparison, show_metrics
+from manygate.cli.terminal import show_alarms, show_comparison, show_metrics
 from manygate.metrics.uncertainty import interval_note
+from manygate.results.evaluation import DataWarning
 from manygate.results.summary import TaskReport
 
 
@@ -88,3 +89,27 @@ def test_a_comparison_without_a_baseline_gives_no_advice(capsys: pytest.CaptureF
     del alone["transfer"], alone["recommendation"]
     show_comparison(comparison(alone), "mmoe did best on validation, of 2 architectures.")
     assert capsys.readouterr().out.splitlines()[-1] == "mmoe is best. The choice is made on validation alone."
+
+
+def test_alarms_stand_under_a_count_with_their_level(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    warnings = [DataWarning(level="serious", text="feature 'outcome' alone separates the label of task 'buy'; leave it out")]
+    warnings += [DataWarning(level="note", text="a [bold]note[/bold]"), DataWarning(level="note", text="another")]
+    show_alarms(warnings)
+    shown = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert shown == [
+        "",
+        "1 serious alarm, 2 notes",
+        "serious  feature 'outcome' alone separates the label of task",
+        "         'buy'; leave it out",
+        "note     a [bold]note[/bold]",
+        "note     another",
+    ]
+
+
+def test_alarms_beside_json_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    show_alarms([DataWarning(level="serious", text="a leak")], to_stderr=True)
+    show_alarms([])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "a leak" in err

@@ -81,7 +81,11 @@ CASES: list[tuple[str, Any, str, str]] = [
     ("always", ["x"] * N, "ignored", "constant: 'x' in every row looked at"),
     ("title", [f"text {i}" for i in range(N)], "ignored", "a row key or free text: 400 values in 400 rows"),
     ("row_id", RNG.permutation(N) * 3, "ignored", "a row key"),
-    ("Unnamed: 0", range(N), "ignored", "a row key"),
+    ("Unnamed: 0", range(N), "ignored", "an index that numbers the rows"),
+    ("__index_level_0__", [i % 40 for i in range(N)], "ignored", "an index that numbers the rows"),
+    ("", [f"w{i % 40}" for i in range(N)], "ignored", "a column without a name"),
+    ("row", np.random.default_rng(1).permutation(N), "ignored", "a row key"),
+    ("row", np.random.default_rng(1).permutation(N) + 10_000.0, "ignored", "a row key"),
     ("revenue", RNG.permutation(N) * 3, "dense", "whole numbers from 0 to 1,197"),
     ("clicked", CLICK.astype(bool), "ignored", "identical to label 'click'"),
     ("target", CLICK.astype(float), "ignored", "identical to label 'click'"),
@@ -215,12 +219,13 @@ def test_a_column_known_only_where_a_label_is_one_is_an_outcome_and_no_feature()
     schema = infer_schema(log, "click")
     assert schema.feature_names == ("item",)
     assert "--task dwell:where=click==1" in schema.ignored["dwell"]
-    assert infer_schema(log.set_column(2, "dwell", pa.array([1.0, 3.5] * 10)), "click").feature_names == ("item", "dwell")
+    price = log.set_column(2, "price", pa.array([1.0, 3.5, 3.5, 1.0] * 5))
+    assert infer_schema(price, "click").feature_names == ("item", "price")
 
 
 def stretched(low: int, high: int, values: int = 200) -> pa.Array:
-    """Whole numbers from exactly ``low`` to exactly ``high``, more of them than make codes."""
-    return pa.array(np.linspace(low, high, values).astype(np.int64)[np.arange(N) % values])
+    """Amounts from exactly ``low`` to exactly ``high``, more of them than make codes, small ones more often than large ones."""
+    return pa.array(np.linspace(low, high, values).astype(np.int64)[(values * np.linspace(0, 0.9999, N) ** 2).astype(int)])
 
 
 def shuffled(values: Any) -> list[Any]:
@@ -228,8 +233,8 @@ def shuffled(values: Any) -> list[Any]:
 
 
 def mostly(steps: int) -> pa.Array:
-    """Numbers that rise by one ``steps`` times of N - 1, and by two else."""
-    return pa.array(np.cumsum([0, *([1] * steps), *([2] * (N - 1 - steps))]) + 3)
+    """Numbers that rise by one ``steps`` times of N - 1, and stay else."""
+    return pa.array(np.cumsum([0, *([1] * steps), *([0] * (N - 1 - steps))]) + 3)
 
 
 LIMITS: list[tuple[str, str, Any, str, Any, str]] = [

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from manygate.data.infer import infer_schema
+from manygate.data.infer_tasks import labels_that_count
 from manygate.errors import InputError
 from manygate.schema import Schema, Task
 
@@ -76,3 +77,24 @@ def test_whole_labels_of_four_values_are_a_number_and_of_three_are_not(values: l
             infer_schema(log, "y")
     else:
         assert infer_schema(log, "y").tasks[0].kind == "regression"
+
+
+def test_labels_count_within_their_space_after_their_step_and_where_they_are_known() -> None:
+    sample = pa.table(
+        {
+            "click": [1, 1, 0, 1, 1],
+            "buy": [1, 0, 1, -1, 5],
+            "told": ["yes", "no", "?", None, "yes"],
+            "watch": [1.5, None, 2.0, float("inf"), 3.0],
+        }
+    )
+    tasks = Task.parse_all(
+        ["click", "buy:after=click,unknown=-1", "told:positive=yes,negative=no,unknown=?", "watch:where=click==1"]
+    )
+    tasks[3] = tasks[3].model_copy(update={"kind": "regression"})
+    nan = np.nan
+    found = labels_that_count(tasks, sample, "log")
+    np.testing.assert_array_equal(found["click"], [1, 1, 0, 1, 1])
+    np.testing.assert_array_equal(found["buy"], [1, 0, nan, nan, nan])
+    np.testing.assert_array_equal(found["told"], [1, 0, nan, nan, 1])
+    np.testing.assert_array_equal(found["watch"], [1.5, nan, nan, nan, 3.0])

@@ -166,9 +166,21 @@ def test_sections_without_content_are_left_out(document: dict[str, Any]) -> None
 
 def test_warnings_come_before_the_table(document: dict[str, Any]) -> None:
     warned = copy.deepcopy(document)
-    warned["data"]["warnings"] = ["buy has 31 positive rows in validation"]
+    levels = ("note", "warning", "serious", "serious")
+    warned["data"]["warnings"] = [{"level": level, "text": f"text {i}"} for i, level in enumerate(levels)]
     page = render(warned)
-    assert page.index("buy has 31 positive rows") < page.index("<table")
+    titles = ["2 serious alarms", "text 2", "text 3", "1 warning", "text 1", "<table", "1 note", "text 0"]
+    places = [page.index(title) for title in titles]
+    assert places == sorted(places)
+    assert '<aside class="warnings serious"' in page
+
+
+def test_a_notebook_shows_alarms_and_no_notes(document: dict[str, Any]) -> None:
+    warned = copy.deepcopy(document)
+    warned["data"]["warnings"] = [{"level": "note", "text": "fine <b>"}, {"level": "serious", "text": "a leak <b>"}]
+    html = html_summary(warned)
+    assert html.index("1 serious alarm") < html.index("a leak &lt;b&gt;") < html.index("<table")
+    assert "fine" not in html
 
 
 def test_summary_is_small_and_says_the_same(document: dict[str, Any]) -> None:

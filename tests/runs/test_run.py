@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from manygate.data.alarms import by_severity
 from manygate.data.encoded import EncodedLog
 from manygate.errors import InputError
+from manygate.results.evaluation import DataWarning
 from manygate.runs import run as run_module
 from manygate.runs.folder import record
 from manygate.runs.run import diverged, document, finish, train_one, train_run
@@ -189,7 +191,10 @@ def test_the_document_reports_each_run_and_adds_the_run_s_warnings_to_the_log_s(
     assert found.architectures == ["mmoe"]
     assert found.command == "manygate train"
     assert found.config["replicas"] == 3
-    assert found.data.warnings == [*log.summary().warnings, "a model diverged"]
+    warnings = found.data.warnings
+    assert set(log.summary().warnings) < set(warnings)
+    assert DataWarning(level="warning", text="a model diverged") in warnings
+    assert warnings == by_severity(warnings)
     assert (found.baseline, found.best, found.verdicts, found.interval_note) == (None, None, {}, None)
     assert found.valid["mmoe"].values == pytest.approx(trained.valid_score_R)
     assert found.valid["mmoe"].mean == pytest.approx(np.mean(trained.valid_score_R))
@@ -225,7 +230,7 @@ def test_models_that_diverged_are_named_by_replica(log, settings, monkeypatch) -
     monkeypatch.setattr(Trainer, "fit", diverging)
     trained, found = train_run(log, settings(replicas=3, epochs=1), None, Progress())
     assert [(entry.replica, entry.step) for entry in found.results["mmoe"].diverged] == [(1, 5)]
-    (warning,) = (text for text in found.data.warnings if "diverged" in text)
+    (warning,) = (entry.text for entry in found.data.warnings if "diverged" in entry.text)
     assert warning.startswith("mmoe: 1 model diverged (replica 1) and count")
     assert diverged({"a": trained, "b": trained})[1].startswith("b: 1 model")
     two = SimpleNamespace(result=SimpleNamespace(diverged=[SimpleNamespace(replica=0, step=3), SimpleNamespace(replica=2, step=5)]))

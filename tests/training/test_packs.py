@@ -118,7 +118,7 @@ def test_a_pack_of_which_all_diverge_is_counted_like_the_others(log, settings, t
     found, document = train_run(log, settings(replicas=4, epochs=3, seed=0, pack=size), tmp_path / "run", progress)
     assert [step is not None for step in found.state.diverged] == [False, True, False, True]
     assert [entry.replica for entry in document.results["mmoe"].diverged] == [1, 3]
-    assert any("2 models diverged (replica 1, 3)" in warning for warning in document.data.warnings)
+    assert any("2 models diverged (replica 1, 3)" in warning.text for warning in document.data.warnings)
     assert [text.split(": ")[1][:9] for text in said if "is frozen" in text] == ["replica 1", "replica 3"]
     assert not any("nan" in text for text in said)
 

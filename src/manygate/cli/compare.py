@@ -91,13 +91,15 @@ def compare_and_show(
     imports: tuple[str, ...] = (),
 ) -> None:
     """Train the architectures of a comparison in a folder and print the result."""
-    from manygate.cli.terminal import show_comparison
+    from manygate.cli.terminal import show_alarms, show_comparison
     from manygate.report import headline
     from manygate.runs.comparison import compare_run
 
     document, _ = resumable("compare", folder, imports, lambda: compare_run(log, settings, folder, progress, command))
     if json:
         print_json(document.to_tree())
+        show_alarms(document.data.warnings, to_stderr=True)
     else:
         show_comparison(document, headline(document))
-        say(f"report {folder / 'report.html'}")
+        show_alarms(document.data.warnings)
+        say(f"\nreport {folder / 'report.html'}")

@@ -31,8 +31,8 @@ def schema(
 
     Example: manygate schema log.parquet --task click --task buy:where=click==1 --out schema.yaml
     """
-    from manygate.cli.terminal import show_schema
-    from manygate.data.infer import asked_about, infer_schema
+    from manygate.cli.terminal import show_alarms, show_schema
+    from manygate.data.infer import asked_about, infer_with_questions
     from manygate.data.part_paths import training_part
     from manygate.data.table import open_table
     from manygate.files import write_text
@@ -40,12 +40,15 @@ def schema(
     if out is not None and out.exists() and (out.is_dir() or not overwrite):
         raise InputError(f"--out {out} exists. Choose another{', or add --overwrite' if out.is_file() else ''}.")
     table = open_table(training_part(log), csv=csv_settings(csv))
-    inferred = infer_schema(table, list(task), weight=weight, group=group, time=time, bias=bias, ignore=ignore)
+    answer = infer_with_questions(table, list(task), weight=weight, group=group, time=time, bias=bias, ignore=ignore)
+    inferred = answer.schema
     show_warnings(table.warnings_of(asked_about(inferred, table)))
     if out is not None:
         write_text(out, inferred.to_yaml())
         say(f"wrote {out}", error=True)
     if json:
         print_json(inferred.model_dump(mode="json"))
+        show_alarms(answer.questions, to_stderr=True)
     else:
         show_schema(inferred)
+        show_alarms(answer.questions)

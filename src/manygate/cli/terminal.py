@@ -13,6 +13,7 @@ from manygate.cli.screen import Text, say
 from manygate.metrics.table import MAIN_METRIC
 from manygate.report.words import outcome, task_names
 from manygate.results.comparison import ComparisonDocument, Recommendation, Seesaw, WeightSweep
+from manygate.results.evaluation import DataWarning
 from manygate.results.fusion import FusionRanking, FusionSearch
 from manygate.results.inspection import Inspection, NoiseReport
 from manygate.results.study import StudyResults
@@ -63,6 +64,23 @@ def show_schema(schema: Schema) -> None:
         if table.rows:
             _console().print(table)
             _console().print()
+
+
+def show_alarms(warnings: Sequence[DataWarning], to_stderr: bool = False) -> None:
+    """Every warning about the data and the results, the serious ones first; nothing where there is none."""
+    if not warnings:
+        return
+    levels = [warning.level for warning in warnings]
+    names = (("serious", "serious alarm"), ("warning", "warning"), ("note", "note"))
+    title = ", ".join(count_of(levels.count(level), name) for level, name in names if level in levels)
+    table = Table(title=Text(title), title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for warning in warnings:
+        table.add_row(Text(warning.level, style=SEVERITY_STYLE[warning.level]), Text(warning.text))
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False) if to_stderr else _console()
+    console.print()
+    console.print(table)
 
 
 def show_study(results: StudyResults, out: Path) -> None:

@@ -15,16 +15,18 @@ import numpy as np
 import pyarrow as pa
 
 from manygate.config import DataConfig
+from manygate.data.alarms import by_severity, data_alarms, unseen_shares
 from manygate.data.encode import Encoder
 from manygate.data.fingerprint import TableFingerprint, type_word
 from manygate.data.fit import fit_encoder
 from manygate.data.infer import asked_about
+from manygate.data.leaks import LeakScan, Separation, leak_warnings
 from manygate.data.memory import enough_memory, free_memory, gigabytes
 from manygate.data.rows import UNKNOWN_ROW, Rows, RowsBuilder
 from manygate.data.sources import Sources
 from manygate.data.split import PARTS, split_log
 from manygate.errors import InputError, raise_all, setting
-from manygate.results.evaluation import DataSummary, FeatureSummary, LabelSummary
+from manygate.results.evaluation import DataSummary, DataWarning, FeatureSummary, LabelSummary
 from manygate.results.log_record import LogRecord
 from manygate.schema import Schema, Task
 from manygate.text import count_of
@@ -49,8 +51,9 @@ class EncodedLog:
     source: str
     encoder: Encoder
     parts: dict[str, Rows]
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str | DataWarning] = field(default_factory=list)
     record: LogRecord = field(default_factory=partial(LogRecord.of, ()))
+    separations: list[Separation] = field(default_factory=list)
 
     @property
     def schema(self) -> Schema:
@@ -76,6 +79,7 @@ class EncodedLog:
             for t, task in enumerate(schema.tasks)
         }
         unknown = self._unknown_shares()
+        unseen = {part: unseen_shares(schema, rows) for part, rows in self.parts.items()}
         features = [
             FeatureSummary(
                 name=feature.name,
@@ -85,19 +89,22 @@ class EncodedLog:
                 columns=encoder.scales[feature.name].units if feature.name in encoder.scales else None,
                 null_share=encoder.null_share[feature.name],
                 unknown_share=unknown.get(feature.name),
+                unknown_shares={part: shares[feature.name] for part, shares in unseen.items() if feature.name in shares},
                 note=feature.note,
             )
             for feature in schema.features
         ]
         rows = {part: len(rows) for part, rows in self.parts.items()}
-        return DataSummary(log=self.source, rows=rows, tasks=tasks, features=features, warnings=list(self.warnings))
+        counts = DataSummary(log=self.source, rows=rows, tasks=tasks, features=features, warnings=[])
+        return counts.model_copy(update={"warnings": by_severity([*self.warnings, *data_alarms(counts)])})
 
     def _label_summary(self, rows: Rows, t: int, task: Task) -> LabelSummary:
         weight_N = rows.weight_BT[:, t]
         label_N = self.encoder.labels[task.name].decode(rows.label_BT[:, t].astype(np.float64))
         known = weight_N > 0
         mean = float(np.average(label_N, weights=weight_N)) if known.any() else None
-        return LabelSummary(rows=int(known.sum()), mean=mean)
+        positives = int((label_N[known] == 1).sum()) if task.kind == "binary" else None
+        return LabelSummary(rows=int(known.sum()), mean=mean, positives=positives)
 
     def _unknown_shares(self) -> dict[str, float]:
         """Share of test rows whose id training had not seen (often enough), by sparse feature."""
@@ -160,14 +167,19 @@ def _encode(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
         encoder.check(table.arrow_schema, table.name, part_columns(schema, part), table.mismatches)
     builders = {part: RowsBuilder() for part in PARTS}
     fingerprints = {part: TableFingerprint() for part, _ in sources.named()}
+    scan = LeakScan(encoder)
     for part, location, batch in log_batches(sources, schema, config, lambda part, batch: fingerprints[part].add(batch)):
-        builders[part].add(encoder.encode(batch, location, bias=part == "train"))
+        rows = encoder.encode(batch, location, bias=part == "train")
+        builders[part].add(rows)
+        if part == "train":
+            scan.add(rows)
     locations = dict.fromkeys(PARTS, sources.train.name) | {part: table.name for part, table in sources.named()}
     raise_all(f"{locations[part]}: there are no {part} rows. Check what wrote it." for part in PARTS if not builders[part].count)
     log = EncodedLog(sources.name, encoder, {part: builder.rows() for part, builder in builders.items()})
     log.record = LogRecord.of([fingerprints[part].record(part, table) for part, table in sources.named()])
     raise_all(_label_problems(log, locations))
-    log.warnings += sources.unread
+    log.separations = scan.results()
+    log.warnings += [*leak_warnings(log.separations), *sources.questions, *sources.unread]
     for _, table in sources.named():
         log.warnings += table.warnings_of(asked_about(schema, table))
     log.warnings += encoder.warnings

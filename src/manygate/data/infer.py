@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from shlex import quote
 from typing import Any
 
@@ -11,21 +12,32 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from manygate.config import CsvConfig
-from manygate.data.infer_tasks import infer_tasks
+from manygate.data.alarms import by_severity
+from manygate.data.id_or_number import names_rows
+from manygate.data.infer_kind import Kind, ids_note, infer_kind
+from manygate.data.infer_tasks import infer_tasks, labels_that_count
 from manygate.data.look_of_text import look_of_text
+from manygate.data.outcomes import Outcomes
 from manygate.data.part_paths import training_part
-from manygate.data.role_words import AMOUNTS, CODES, POSITIONS, REQUESTS, TIMES, USERS, WEIGHTS
+from manygate.data.role_words import INDEXES, POSITIONS, REQUESTS, TIMES, USERS, WEIGHTS
 from manygate.data.sampled_column import SampledColumn
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError, raise_all, setting
+from manygate.results.evaluation import DataWarning
 from manygate.schema import Feature, Schema, Task
 from manygate.schema.reading import validated
 from manygate.text import count_of
 
 IGNORED_BY_USER = ("asked for", "ignored by the settings")
 """The reasons of columns that a user wants to be left out."""
-MOST_CODES = 20
-"""Whole numbers of at most so many values are codes, unless their name says otherwise."""
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """A schema, and what its author should decide: ids or amounts, outcomes or features."""
+
+    schema: Schema
+    questions: list[DataWarning]
 
 
 def infer_schema(
@@ -46,14 +58,16 @@ def infer_schema(
     10,000,000 (seconds since 1970, or 20240131). Group: the first name of ``USERS``, then of ``REQUESTS``; a user stays a
     feature too, other request ids are ignored. Names of ``POSITIONS`` are bias features, names of ``WEIGHTS`` are ignored.
 
-    Ignored, with the reason: one value or none, a column equal to a label or known only where a label is 1, columns of a task's
-    ``where``, text and ids that differ in nearly every row, row numbers, further times, and types that no feature can have.
+    Ignored, with the reason: one value or none, columns of a task's ``where``, text and ids that differ in nearly every row, row
+    numbers in any order, the index that pandas wrote, further times, and types that no feature can have. Also outcomes: a column
+    that alone separates a label, that is null or 0 wherever a label is 0, or that is yes or no and named like an outcome.
 
     The rest: text, true or false and categories are sparse; lists are bags; decimals are dense. Whole numbers are sparse if
-    their name ends like an id (``item_id``, ``sku``), if they are two values, if they spread over 2**31 (hashed ids), or if
-    their name ends like a code (``country``, ``hour``) or they are at most 20 values, and no word of the name says amount
-    (``age``, ``num_items``); else dense. Decimals that are all whole and named like an id are sparse: pandas stores ids with
-    nulls so.
+    their name ends like an id (``item_id``, ``sku``, ``movie``), if they are two values, if they spread over 2**31 (hashed ids), or
+    if their name ends like a code (``country``, ``hour``) or they are at most 20 values, and no word of the name says amount
+    (``age``, ``num_items``). Whole numbers with many values and no order are sparse, too; the note asks whether they are ids or
+    amounts (:mod:`manygate.data.id_or_number`). All others are dense. Decimals that are all whole count as whole numbers where the
+    name or the values say ids: pandas stores ids with nulls so.
 
     A task without a kind is binary if its labels are 0 and 1, regression if they are other numbers; whole numbers of at most three
     values (-1 and 1, say) must be given a kind. Raises one :class:`InputError` that lists all unknown columns, or all labels that
@@ -67,6 +81,25 @@ def infer_schema(
     >>> schema.group, schema.tasks[0].kind, schema.tasks[0].note
     ('user_id', 'binary', '0 and 1, 33 % ones')
     """
+    answer = infer_with_questions(
+        source, tasks, weight=weight, group=group, time=time, bias=bias, ignore=ignore, rows=rows, csv=csv
+    )
+    return answer.schema
+
+
+def infer_with_questions(
+    source: Any,
+    tasks: str | Task | Iterable[str | Task],
+    *,
+    weight: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    bias: str | Iterable[str] = (),
+    ignore: str | Iterable[str] = (),
+    rows: int = 200_000,
+    csv: CsvConfig | None = None,
+) -> Inferred:
+    """Infer a schema as :func:`infer_schema` does; also return what should be decided by someone who knows the log."""
     table = open_table(training_part(source), csv=csv)
     parsed = Task.parse_all([tasks] if isinstance(tasks, (str, Task)) else tasks)
     bias, ignore = ([names] if isinstance(names, str) else list(names) for names in (bias, ignore))
@@ -79,9 +112,11 @@ def infer_schema(
     }
     labelled = infer_tasks(parsed, sample, weight, table.name)
     choice = _Choice(columns, labelled, sample.num_rows == table.count())
+    choice.outcomes = Outcomes(labelled, columns, labels_that_count(labelled, sample, table.name))
     choice.ignored |= dict.fromkeys(ignore, IGNORED_BY_USER[0])
     choice.set_roles(weight, group, time, table.name)
-    return choice.schema(bias, table)
+    schema = choice.schema(bias, table)
+    return Inferred(schema, by_severity(choice.questions))
 
 
 def asked_about(schema: Schema, table: Table) -> list[str]:
@@ -117,6 +152,9 @@ class _Choice:
         self.time: str | None = None
         self.group: str | None = None
         self.weight: str | None = None
+        self.questions: list[DataWarning] = []
+        self.outcomes: Outcomes | None = None
+        self._entities = [c for c in columns.values() if c.is_plain and c.like_id and c.name not in self.labels and len(c.known)]
 
     def set_roles(self, weight: str | None, group: str | None, time: str | None, table: str) -> None:
         if weight is not None and (self.columns[weight].numbers is None or self.columns[weight].distinct == 0):
@@ -155,46 +193,38 @@ class _Choice:
         request_only = name == self.group and column.plain in REQUESTS
         if name in self.labels or name in self.ignored or name in (self.weight, self.time) or request_only:
             return None
-        reason = (
-            _unfit(column)
-            or self._copy_of_label(column)
-            or self._outcome(column)
-            or (None if bias else self._reason_to_ignore(column))
-        )
+        reason = _unfit(column) or self._outcome(column, bias) or (None if bias else self._reason_to_ignore(column))
         if reason:
             if bias:
                 raise InputError(f"column {name!r} cannot be a bias feature: {reason}.")
             self.ignored[name] = reason
             return None
         bias = bias or (column.plain in POSITIONS and not pt.is_list(column.values.type))
-        kind, note = ("sparse", _ids_note(column)) if bias and column.is_plain and column.is_whole else _kind(column)
-        note += "; the group" if name == self.group else ""
+        is_bias_id = bias and column.is_plain and column.is_whole
+        kind = Kind("sparse", ids_note(column)) if is_bias_id else infer_kind(column, self._entities)
+        if kind.question:
+            self.questions.append(DataWarning(level="warning", column=name, text=kind.question + "."))
+        note = kind.note + ("; the group" if name == self.group else "")
         note += "; bias: known while training, absent at serving" if bias else ""
-        feature: Feature = validated(Feature, {"name": name, "kind": kind, "bias": bias, "note": note}, f"column {name!r}")
+        feature: Feature = validated(Feature, {"name": name, "kind": kind.kind, "bias": bias, "note": note}, f"column {name!r}")
         return feature
 
-    def _copy_of_label(self, column: SampledColumn) -> str | None:
-        for label in (self.columns[name] for name in sorted(self.labels)):
-            numbers, answers = column.numbers, label.numbers
-            if numbers is None or answers is None or label.distinct < 2:
-                continue
-            if np.array_equal(numbers, answers, equal_nan=True):
-                return f"identical to label {label.name!r}"
-        return None
-
-    def _outcome(self, column: SampledColumn) -> str | None:
-        """A column that is known exactly where a label is 1 is an outcome too: it would give the label away."""
-        if not column.values.null_count:
+    def _outcome(self, column: SampledColumn, bias: bool) -> str | None:
+        """Why the column looks like an outcome; a bias feature and an index are none."""
+        if INDEXES.fullmatch(column.name) or (bias and column.name not in self.labels):
             return None
-        known_N = column.values.is_valid().to_numpy()
-        for label in (self.columns[name] for name in sorted(self.labels) if self.columns[name].distinct == 2):
-            if label.numbers is not None and np.array_equal(known_N, label.numbers == 1):
-                spec = quote(f"{column.name}:where={label.name}==1")
-                return f"known only where {label.name!r} is 1, so an outcome; --task {spec} predicts it"
-        return None
+        if column.name == self.group or (column.like_id and not column.is_yes_or_no and column.distinct > len(column.known) / 2):
+            return None
+        finding = self.outcomes.find(column) if self.outcomes else None
+        if finding is None:
+            return None
+        self.questions.append(finding.warning(column.name))
+        return finding.reason
 
     def _reason_to_ignore(self, column: SampledColumn) -> str | None:
         name = column.name
+        if INDEXES.fullmatch(name):
+            return "an index that numbers the rows, and no feature" if name.strip() else "a column without a name"
         if _is_time(column):
             return f"a time; the log's time is {self.time!r}" if self.time else "one of several times; --time NAME uses it"
         if column.plain in REQUESTS:
@@ -221,9 +251,10 @@ class _Choice:
             return column.distinct > 0.95 * rows
         if not column.is_whole:
             return False
+        numbers = column.numbers if column.numbers is not None else np.zeros(1)
         with np.errstate(all="ignore"):
-            steps = np.diff(column.numbers) if column.numbers is not None else np.zeros(1)
-        return (column.like_id and column.distinct == rows) or float((steps == 1).mean()) > 0.95
+            steps = np.diff(numbers)
+        return (column.like_id and column.distinct == rows) or float((steps == 1).mean()) > 0.95 or names_rows(numbers)
 
 
 def _unfit(column: SampledColumn) -> str | None:
@@ -256,29 +287,3 @@ def _time_of(columns: Sequence[SampledColumn]) -> str | None:
     named = [c for c in times if c.plain in TIMES] or [c for c in times if not TIMES.isdisjoint(c.words)]
     chosen = times if len(times) == 1 else named
     return max(chosen, key=lambda c: c.distinct).name if chosen else None
-
-
-def _ids_note(column: SampledColumn) -> str:
-    if column.categorical or not column.is_number:
-        return column.note
-    return f"whole numbers, {count_of(column.distinct, 'value')}: ids"
-
-
-def _kind(column: SampledColumn) -> tuple[str, str]:
-    """Kind of a feature and the reason; the rules are in :func:`infer_schema`."""
-    if pt.is_list(column.values.type):
-        return "bag", column.note
-    if not column.is_number or column.categorical:
-        return "sparse", column.note
-    if column.is_whole and column.like_id:
-        return "sparse", _ids_note(column)
-    if not pt.is_integer(column.values.type):
-        return "dense", column.note
-    low, high = column.extent
-    amount = not AMOUNTS.isdisjoint(column.words)
-    moments = any(unit <= low and high <= 3 * unit for unit in (10**9, 10**12, 10**15, 10**18))
-    if column.distinct <= 2 or (not amount and (column.words[-1] in CODES or column.distinct <= MOST_CODES)):
-        return "sparse", f"whole numbers, {count_of(column.distinct, 'value')}: codes"
-    if high - low >= 2**31 and not amount and not moments:
-        return "sparse", f"whole numbers, {count_of(column.distinct, 'value')} over a wide range: hashed ids"
-    return "dense", column.note

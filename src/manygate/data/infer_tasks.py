@@ -24,8 +24,7 @@ def infer_tasks(tasks: Sequence[Task], sample: pa.Table, weight: str | None, tab
 
     Only labels that count are looked at: within the sample space, after the step before, of a weight other than 0.
     """
-    names = dict.fromkeys([*(column for task in tasks for column in task.columns), *([weight] if weight else [])])
-    batch = pa.RecordBatch.from_pydict({name: _joined(sample.column(name)) for name in names})
+    batch = _batch_of(tasks, sample, weight)
     counted_N = np.ones(batch.num_rows, dtype=bool)
     if weight is not None and SampledColumn(weight, sample.column(weight), False).is_number:
         counted_N = as_numbers(batch.column(weight), weight, table) != 0
@@ -47,6 +46,24 @@ def infer_tasks(tasks: Sequence[Task], sample: pa.Table, weight: str | None, tab
         inferred[task.name] = task
     raise_all(problems)
     return tuple(inferred[task.name] for task in tasks)
+
+
+def labels_that_count(tasks: Sequence[Task], sample: pa.Table, table: str) -> dict[str, np.ndarray]:
+    """The labels of each task that :func:`infer_tasks` returned, as float64: NaN where a label is unknown or does not count."""
+    batch = _batch_of(tasks, sample, None)
+    labels: dict[str, np.ndarray] = {}
+    for task in _parents_first(tasks):
+        happened_N = labels[task.after] == 1 if task.after in labels else np.ones(batch.num_rows, dtype=bool)
+        values = read_label(task, batch, table)
+        inside_N = happened_N & sample_space(task, batch, table) & ~values.bad_B
+        labels[task.name] = np.where(inside_N, values.number_B, np.nan)
+    return labels
+
+
+def _batch_of(tasks: Sequence[Task], sample: pa.Table, weight: str | None) -> pa.RecordBatch:
+    """The columns of the sample that labels need."""
+    names = dict.fromkeys([*(column for task in tasks for column in task.columns), *([weight] if weight else [])])
+    return pa.RecordBatch.from_pydict({name: _joined(sample.column(name)) for name in names})
 
 
 def _joined(column: pa.ChunkedArray) -> pa.Array:

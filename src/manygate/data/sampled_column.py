@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from manygate.data.look_of_text import look_of_text
-from manygate.data.role_words import GLUED_ID, IDS, USERS
+from manygate.data.role_words import AMOUNTS, CODE_ENDING, ENTITIES, GLUED_ID, IDS, SAID_KIND, USERS
 from manygate.text import count_of
 
 
@@ -35,8 +35,15 @@ class SampledColumn:
 
     @cached_property
     def plain(self) -> str:
-        """The name in snake_case: ``userId`` and ``User ID`` are ``user_id``."""
-        return "_".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", self.name)).lower()
+        """The name in snake_case: ``userId``, ``User ID`` and RecBole's ``user_id:token`` are ``user_id``."""
+        name = SAID_KIND.sub("", self.name)
+        return "_".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)).lower()
+
+    @property
+    def said_kind(self) -> str:
+        """``token`` or ``float`` where the name ends in RecBole's word for the kind; else empty."""
+        said = SAID_KIND.search(self.name)
+        return said[1].partition("_")[0] if said else ""
 
     @property
     def words(self) -> list[str]:
@@ -44,14 +51,52 @@ class SampledColumn:
         return self.plain.split("_")
 
     @property
+    def last_word(self) -> str:
+        """The last word of the name that is no number: ``store`` of ``store9``."""
+        return next((word for word in reversed(self.words) if not word.isdigit()), "")
+
+    @property
     def like_id(self) -> bool:
-        """True where the name ends like that of an id."""
-        return self.words[-1] in IDS or GLUED_ID.fullmatch(self.words[-1]) is not None or self.plain in USERS
+        """True where the name ends like that of an id or a code, or names a thing."""
+        last = self.last_word
+        is_glued = GLUED_ID.fullmatch(last) is not None or CODE_ENDING.fullmatch(last) is not None
+        return last in IDS or is_glued or self.plain in USERS or (last in ENTITIES and AMOUNTS.isdisjoint(self.words))
+
+    @property
+    def says_amount(self) -> bool:
+        """True where a word of the name says amount; ``account_number`` names a thing, ``number_of_accounts`` does not."""
+        counted = self.words[:-1] if len(self.words) > 1 and self.last_word in ("number", "num") else self.words
+        return not AMOUNTS.isdisjoint(counted)
 
     @cached_property
     def distinct(self) -> int:
         """The number of different values."""
         return int(pc.count_distinct(self.known).as_py())
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """A code for each row by its value, from 0 on; null has one, too. Codes of numbers are in their order."""
+        return self._coded[0]
+
+    @property
+    def code_count(self) -> int:
+        """The number of different codes."""
+        return self._coded[1]
+
+    @cached_property
+    def _coded(self) -> tuple[np.ndarray, int]:
+        if self.numbers is not None:
+            unique, code_N = np.unique(self.numbers, return_inverse=True)  # NaN is the last
+            return code_N.astype(np.int64), len(unique)
+        encoded = pc.dictionary_encode(pa.concat_arrays(self.values.chunks), null_encoding="encode")
+        return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), len(encoded.dictionary)
+
+    @property
+    def is_yes_or_no(self) -> bool:
+        """True where the known values are two, true and false, 0 and 1 or two words, or one of them."""
+        if self.numbers is not None:
+            return bool(np.isin(self.numbers[~np.isnan(self.numbers)], (0, 1)).all())
+        return pt.is_string(self.values.type) and self.distinct == 2
 
     @property
     def is_plain(self) -> bool:

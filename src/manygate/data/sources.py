@@ -10,11 +10,12 @@ from typing import Any
 import pyarrow as pa
 
 from manygate.config import DataConfig
-from manygate.data.infer import IGNORED_BY_USER, infer_schema
+from manygate.data.infer import IGNORED_BY_USER, infer_with_questions
 from manygate.data.part_paths import part_paths, unread_data
 from manygate.data.split import PARTS
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError, did_you_mean, raise_all, setting
+from manygate.results.evaluation import DataWarning
 from manygate.schema import Schema, Task
 from manygate.schema.reading import validated
 
@@ -30,6 +31,8 @@ class Sources:
     folder: Path | None = None
     unread: list[str] = field(default_factory=list)
     """What of the folder is not read."""
+    questions: list[DataWarning] = field(default_factory=list)
+    """What the schema that was inferred leaves to someone who knows the log."""
 
     @property
     def name(self) -> str:
@@ -83,7 +86,10 @@ def _types_of(table: Table | None) -> dict[str, pa.DataType]:
 
 
 def find_schema(sources: Sources, config: DataConfig, schema: Schema | str | Path | None = None) -> Schema:
-    """The schema given, or of ``config.schema_file``, or beside the log, or inferred; ``config.task`` chooses its tasks."""
+    """The schema given, or of ``config.schema_file``, or beside the log, or inferred; ``config.task`` chooses its tasks.
+
+    What an inferred schema leaves open goes to ``sources.questions``.
+    """
     if isinstance(schema, str | Path):
         schema = Schema.load(schema)
     if schema is not None and not isinstance(schema, Schema):
@@ -94,7 +100,9 @@ def find_schema(sources: Sources, config: DataConfig, schema: Schema | str | Pat
         if not config.task:
             known = ", ".join(sources.train.column_names[:30])
             raise InputError(f"no label to predict is named. Name at least one with {setting('task', 'NAME')}. Columns: {known}.")
-        return infer_schema(sources.train, list(config.task), **_roles(config))
+        inferred = infer_with_questions(sources.train, list(config.task), **_roles(config))
+        sources.questions = inferred.questions
+        return inferred.schema
     schema = _with_tasks(schema, config.task) if config.task else schema
     return _with_roles(schema, config, sources.train)
 

@@ -30,7 +30,7 @@ def render(document: ComparisonDocument) -> str:
         "reason": document.best.reason if document.best else None,
         "facts": view.facts(document),
         "legend": view.legend(document),
-        "warnings": document.data.warnings,
+        "warnings": view.warnings(document),
         "verdict": view.verdict_table(document),
         "advice": seesaw.advice(document),
         "marks": seesaw.marks(document),
@@ -69,6 +69,7 @@ def html_summary(document: ComparisonDocument) -> str:
     return printable(
         template.render(
             headline=headline(document),
+            warnings=view.warnings(document),
             advice=seesaw.advice(document),
             verdict=view.verdict_table(document),
             scores=view.score_table(document),

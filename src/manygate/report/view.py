@@ -61,6 +61,17 @@ def facts(document: ComparisonDocument) -> list[str]:
     return some
 
 
+def warnings(document: ComparisonDocument) -> list[View]:
+    """Group the warnings by their level, the most severe first, with a title for each group."""
+    names = {"serious": "serious alarm", "warning": "warning", "note": "note"}
+    groups = {level: [entry.text for entry in document.data.warnings if entry.level == level] for level in names}
+    return [
+        {"level": level, "title": text.count_of(len(texts), names[level]), "texts": texts}
+        for level, texts in groups.items()
+        if texts
+    ]
+
+
 def verdict_table(document: ComparisonDocument) -> View | None:
     """Prepare a table of tasks by architectures: gain, interval, verdict, and the score of the baseline."""
     names, baseline = words.judged(document), document.baseline

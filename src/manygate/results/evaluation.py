@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
+
 from manygate.results.base import Record
 from manygate.results.fusion import FusionRanking
 from manygate.results.inspection import Inspection
@@ -9,14 +13,18 @@ from manygate.results.summary import TaskReport
 
 
 class LabelSummary(Record):
-    """The rows that count for a task in a part of the data, and the weighted mean of their labels."""
+    """The rows that count for a task in a part of the data, the weighted mean of their labels, and of a binary task the ones."""
 
     rows: int
     mean: float | None
+    positives: int | None = None
 
 
 class FeatureSummary(Record):
-    """A feature: its kind, the rows of its embedding table or the columns of a number, and shares of null and unseen values."""
+    """A feature: its kind, the rows of its embedding table or the columns of a number, and shares of null and unseen values.
+
+    ``unknown_share`` is that of unseen ids on test, ``unknown_shares`` has it for each part (of a bag, the share of its ids).
+    """
 
     name: str
     kind: str
@@ -25,17 +33,42 @@ class FeatureSummary(Record):
     columns: int | None
     null_share: float
     unknown_share: float | None = None
+    unknown_shares: dict[str, float] | None = None
     note: str
 
 
+class DataWarning(Record):
+    """A warning about the data or the result.
+
+    ``serious`` means that results should not be believed before someone has looked; ``warning`` that something may not be what it
+    seems; ``note`` that it is good to know. ``column`` and ``task`` name what it is about.
+    """
+
+    level: Literal["serious", "warning", "note"] = "warning"
+    text: str
+    column: str | None = None
+    task: str | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _as_warning(value: object) -> object:
+    """A plain text is a warning without a level of its own."""
+    return {"level": "warning", "text": value} if isinstance(value, str) else value
+
+
+AnyWarning = Annotated[DataWarning, BeforeValidator(_as_warning)]
+
+
 class DataSummary(Record):
-    """What was read: rows of each part, labels by task and part, features and warnings."""
+    """What was read: rows of each part, labels by task and part, features and warnings, the serious ones first."""
 
     log: str
     rows: dict[str, int]
     tasks: dict[str, dict[str, LabelSummary]]
     features: list[FeatureSummary]
-    warnings: list[str]
+    warnings: list[AnyWarning]
 
 
 class GateSummary(Record):

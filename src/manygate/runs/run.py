@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from manygate.config import RunConfig
+from manygate.data.alarms import by_severity
 from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
 from manygate.errors import InputError, setting
@@ -33,8 +34,9 @@ from manygate.model.logits import predict
 from manygate.model.problem import Problem
 from manygate.report import write_report
 from manygate.results.comparison import ComparisonDocument
-from manygate.results.evaluation import Divergence, Epoch, RunResult, Stopped
+from manygate.results.evaluation import DataWarning, Divergence, Epoch, RunResult, Stopped
 from manygate.results.log_record import LOG_FILE
+from manygate.runs.alarms import result_alarms
 from manygate.runs.folder import mark, record
 from manygate.runs.log_check import check_log
 from manygate.schema import Schema
@@ -222,10 +224,15 @@ def finish(folder: Path | None, trained: Trained) -> None:
 
 
 def document(
-    log: EncodedLog, config: RunConfig, trained: dict[str, Trained], command: str, warnings: Sequence[str] = ()
+    log: EncodedLog, config: RunConfig, trained: dict[str, Trained], command: str, warnings: Sequence[str | DataWarning] = ()
 ) -> ComparisonDocument:
-    """Build the document of one or several architectures. docs/results.md describes it. ``warnings`` follow those of the log."""
+    """Build the document of one or several architectures. docs/results.md describes it.
+
+    Its warnings are those of the log, of the results, and ``warnings``; the serious ones come first.
+    """
     summary = log.summary()
+    alarms = result_alarms({name: run.result for name, run in trained.items()}, log.separations)
+    every = by_severity([*summary.warnings, *alarms, *warnings])
     tree = {
         "comparison_version": DOCUMENT_VERSION,
         "manygate_version": version("manygate"),
@@ -233,7 +240,7 @@ def document(
         "command": command,
         "config": config.model_dump(mode="json"),
         "schema": log.schema.model_dump(mode="json"),
-        "data": summary.model_copy(update={"warnings": [*summary.warnings, *warnings]}),
+        "data": summary.model_copy(update={"warnings": every}),
         "architectures": list(trained),
         "baseline": None,
         "best": None,

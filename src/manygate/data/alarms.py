@@ -1,0 +1,99 @@
+"""Warnings that follow from counts of an encoded log: rare labels, unseen ids, features that number rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+from manygate.data.role_words import INDEXES
+from manygate.data.rows import UNKNOWN_ROW, Rows
+from manygate.data.sampled_column import percent
+from manygate.errors import InputError
+from manygate.results.evaluation import DataSummary, DataWarning, FeatureSummary, LabelSummary
+from manygate.schema import Schema
+from manygate.text import listed
+
+LEVELS = ("serious", "warning", "note")
+FEWEST_TO_JUDGE = 100
+"""With fewer rows of the rarer label an AUC is known to 0.06 at best."""
+UNSEEN_SERIOUS, UNSEEN_WARNING, UNSEEN_NOTE = 0.5, 0.2, 0.05
+PART_WORDS = {"train": "training", "valid": "validation", "test": "test"}
+
+
+def by_severity(warnings: Iterable[DataWarning | str]) -> list[DataWarning]:
+    """The warnings, the most severe first; a plain text is a warning.
+
+    >>> [str(warning) for warning in by_severity(["b", DataWarning(level="serious", text="a")])]
+    ['a', 'b']
+    """
+    typed = [_typed(entry) if isinstance(entry, str) else entry for entry in warnings]
+    return sorted(typed, key=lambda warning: LEVELS.index(warning.level))
+
+
+def _typed(text: str) -> DataWarning:
+    """A text as a warning, with flags in place of marked settings."""
+    return DataWarning(level="warning", text=InputError(text).for_command_line())
+
+
+def unseen_shares(schema: Schema, rows: Rows) -> dict[str, float]:
+    """The share of rows (of a bag: of ids) with an id that training had not seen, or not often enough."""
+    sparse = [feature.name for feature in schema.features if feature.kind == "sparse"]
+    bags = [feature.name for feature in schema.features if feature.kind == "bag"]
+    shares = {name: float((rows.id_BS[:, s] == UNKNOWN_ROW).mean()) for s, name in enumerate(sparse)}
+    shares |= {name: float((id_n == UNKNOWN_ROW).mean()) for name, (id_n, _) in zip(bags, rows.bags, strict=True) if len(id_n)}
+    return shares
+
+
+def data_alarms(summary: DataSummary) -> list[DataWarning]:
+    """What the counts of a log say about what can be learnt and judged from it."""
+    warnings = [warning for name, parts in summary.tasks.items() for warning in _rare_labels(name, parts)]
+    warnings += [warning for feature in summary.features for warning in _unseen(feature)]
+    return warnings + [
+        DataWarning(
+            level="warning",
+            column=feature.name,
+            text=f"feature {feature.name!r} is an index that numbers the rows. Take it out of the schema: what a model learns from "
+            "it holds for no other row.",
+        )
+        for feature in summary.features
+        if INDEXES.fullmatch(feature.name)
+    ]
+
+
+def _rare_labels(task: str, parts: Mapping[str, LabelSummary]) -> Iterator[DataWarning]:
+    """A task with few rows of a label cannot be judged on test, nor its best epoch chosen on validation."""
+    for part in ("test", "valid"):
+        labels = parts.get(part)
+        if labels is None or not labels.rows:
+            continue
+        rarer, counted, within = labels.rows, "labelled rows", ""
+        if labels.positives is not None:
+            rarer = min(labels.positives, labels.rows - labels.positives)
+            counted = f"{'positives' if rarer == labels.positives else 'negatives'} among {labels.rows:,} labelled rows"
+            within = f" Its AUC is known to about ± {0.6 / math.sqrt(max(rarer, 1)):.2f} at best."
+        if rarer >= FEWEST_TO_JUDGE:
+            continue
+        if part == "test":
+            text = f"this task cannot be judged.{within} Give test more rows, or a longer period."
+            yield DataWarning(level="serious", task=task, text=f"task {task!r} has {rarer} {counted} on test: {text}")
+        else:
+            text = "its best epoch is chosen largely by luck. Give validation more rows."
+            yield DataWarning(level="warning", task=task, text=f"task {task!r} has {rarer} {counted} on validation: {text}")
+
+
+def _unseen(feature: FeatureSummary) -> list[DataWarning]:
+    shares = {part: share for part, share in (feature.unknown_shares or {}).items() if share >= UNSEEN_NOTE and part != "train"}
+    if not shares:
+        return []
+    largest = max(shares.values())
+    of = "ids" if feature.kind == "bag" else "rows"
+    parts = listed([f"{percent(share)} of {PART_WORDS[part]} {of}" for part, share in shares.items()])
+    has = "are ids" if feature.kind == "bag" else "have an id"
+    return [
+        DataWarning(
+            level="serious" if largest >= UNSEEN_SERIOUS else "warning" if largest >= UNSEEN_WARNING else "note",
+            column=feature.name,
+            text=f"feature {feature.name!r}: {parts} {has} that training has not seen, or too rarely. There the model "
+            "knows no more than that the id is new.",
+        )
+    ]
