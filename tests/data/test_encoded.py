@@ -407,4 +407,4 @@ def test_memory_that_runs_out_while_encoding_says_what_to_do(log_table, log_sche
 def test_warnings_of_files_reach_the_summary(parts, tmp_path, log_schema, settings):
     folder = write_log_folder(tmp_path / "log", {**parts, "extra.parquet": parts["test.parquet"]}, log_schema())
     warnings = encode_log(open_sources(folder, settings()), log_schema(), settings()).summary().warnings
-    assert f"{folder}: the parts train, valid, test are read; not read: extra.parquet." in warnings
+    assert f"{folder}: the parts train, valid, test are read; not read: extra.parquet." in map(str, warnings)

@@ -179,7 +179,8 @@ def _encode(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
     log.record = LogRecord.of([fingerprints[part].record(part, table) for part, table in sources.named()])
     raise_all(_label_problems(log, locations))
     log.separations = scan.results()
-    log.warnings += [*leak_warnings(log.separations), *sources.questions, *sources.unread]
+    log.warnings += [*leak_warnings(log.separations), *sources.questions]
+    log.warnings += sources.unread
     for _, table in sources.named():
         log.warnings += table.warnings_of(asked_about(schema, table))
     log.warnings += encoder.warnings
