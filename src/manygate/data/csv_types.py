@@ -29,6 +29,7 @@ from manygate.errors import setting
 
 LONG_FIELD = 24
 """Lines that a quoted field may span before a stray quote is suspected."""
+FIRST_LOOK = 1000
 MOSTLY = 0.9
 """A column of text with at least this share of numbers is warned of."""
 _PATTERNS = {
@@ -76,6 +77,11 @@ class Column:
             self.quoted_empty += len(text) - text.null_count
             return
         self._look_for_long_fields(text, path, first)
+        if not self.forms and len(text) > FIRST_LOOK:  # most columns of text show that they are text
+            glance = Column(self.name)
+            glance._count_forms(text.slice(0, FIRST_LOOK), path, first)
+            if "other" in glance.forms:
+                self.forms, self.examples, self.words = glance.forms, glance.examples, glance.words
         if "other" not in self.forms:
             self._count_forms(text, path, first)
 
@@ -135,17 +141,17 @@ class Column:
         self, form: str, matches: pa.Array, rest: pa.Array, row: pa.Array | None, path: str, first: int
     ) -> tuple[pa.Array, pa.Array | None]:
         """Count the values of a form and return the others, with their rows."""
-        matches = pc.fill_null(matches, False)
-        count = pc.sum(matches).as_py() or 0
+        count = pc.sum(matches).as_py() or 0  # nulls match nothing, and filters leave them out
         if not count:
             return rest, row
-        at = pc.index(matches, True).as_py()
         self.forms[form] += count
-        number = first + (at if row is None else row[at].as_py()) + 1
-        self.examples.setdefault(form, (rest[at].as_py(), f"row {number:,} of {path}"))
+        if form not in self.examples:
+            at = pc.indices_nonzero(matches)[0].as_py()
+            number = first + (at if row is None else row[at].as_py()) + 1
+            self.examples[form] = (rest[at].as_py(), f"row {number:,} of {path}")
         if form == "whole":
             self._note_range(rest.filter(matches))
-        if count == len(rest):
+        if count == len(rest) - rest.null_count:
             return rest.slice(0, 0), row
         others = pc.invert(matches)
         row = pa.array(np.arange(len(rest))) if row is None else row
