@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pc_csv
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,23 @@ def test_fields(tmp_path: Path) -> None:
         'id,"a ""b""",f,t\n00014,1,0.1,true\n,,1e+20,false\n"",3,,\n"a,b",4,-0.5,true\n"say ""hi""",5,3,true\n" x",6,1e-9,true\n'
         '"two\nlines",7,2,true\n00014,1,0.1,true\n'
     )
+
+
+@pytest.mark.parametrize("neutralise", [False, True])
+def test_formulas_are_counted_and_neutralised_where_that_is_asked(tmp_path: Path, neutralise: bool) -> None:
+    formulas = ["=1+1", '=HYPERLINK("x")', "+41 79", "@a", "-a", "\t=1"]
+    others = ["-1.5", "-", "a=1", None, "", "7"]
+    batch = pa.record_batch({"=x": [*formulas, *others], "n": [-1.0] * 12})
+    writer = CsvWriter(tmp_path / "a.csv", batch.schema, neutralise)
+    writer.write_batch(batch)
+    writer.close()
+    assert writer.formulas == 7, "six fields and a name"
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        names, *rows = csv.reader(file)
+    mark = "'" if neutralise else ""
+    assert names == [f"{mark}=x", "n"]
+    assert [row[0] for row in rows] == [*(mark + text for text in formulas), *(text or "" for text in others)]
+    assert {row[1] for row in rows} == {"-1"}
 
 
 def test_one_column_and_categories(tmp_path: Path) -> None:

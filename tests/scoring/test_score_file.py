@@ -38,7 +38,7 @@ def rows(log_table) -> pa.Table:
 @pytest.mark.parametrize("ending", READERS)
 def test_every_format_holds_the_predictions_and_the_columns_to_keep(predictor, rows, tmp_path, ending: str) -> None:
     out = tmp_path / "new" / f"scores{ending}"
-    assert write_scores(predictor, rows, out, keep=["user", "country"]) == 70
+    assert write_scores(predictor, rows, out, keep=["user", "country"]) == (70, 0)
     table = READERS[ending](out)
     assert table.column_names == ["user", "country", "click", "like", "watch"]
     expected = predictor.predict(rows)
@@ -78,7 +78,7 @@ def test_columns_of_csv_are_copied_as_they_stand(of_csv, tmp_path, ending: str) 
     rows = zip(*written.values(), strict=True)
     (tmp_path / "log.csv").write_text("\n".join([",".join(written), *map(",".join, rows)]))
     keep = [*COPIED, "user", "price"]
-    assert write_scores(of_csv, tmp_path / "log.csv", tmp_path / f"scores{ending}", keep) == 3
+    assert write_scores(of_csv, tmp_path / "log.csv", tmp_path / f"scores{ending}", keep).rows == 3
     if ending == ".csv":
         lines = [line.rpartition(",")[0] for line in (tmp_path / "scores.csv").read_text().splitlines()]
         assert lines == [",".join(keep), *map(",".join, zip(*(written[name] for name in keep), strict=True))]
@@ -106,7 +106,7 @@ def test_an_older_file_is_replaced_only_where_that_is_asked(predictor, rows, tmp
     with pytest.raises(InputError, match=r"a.csv.* exists. Choose another, or add .*overwrite"):
         write_scores(predictor, rows, out)
     assert out.read_text() == "old"
-    assert write_scores(predictor, rows.slice(0, 5), out, overwrite=True) == 5
+    assert write_scores(predictor, rows.slice(0, 5), out, overwrite=True).rows == 5
     assert len(pc_csv.read_csv(out)) == 5
 
 

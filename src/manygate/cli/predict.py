@@ -22,6 +22,9 @@ def predict(
     keep: Annotated[tuple[str, ...], Parameter(help="Columns to copy beside the scores.")] = (),
     raw: Annotated[bool, Parameter(help="The model's own predictions: no calibration and no fused score.")] = False,
     overwrite: Annotated[bool, Parameter(help="Replace --out.")] = False,
+    neutralise_formulas: Annotated[
+        bool, Parameter(help="Put an apostrophe before text of --keep that a spreadsheet would run as a formula, in CSV.")
+    ] = False,
     json: Json = False,
     device: Device = "auto",
     import_: Imports = (),
@@ -37,12 +40,25 @@ def predict(
     predictor = ranker.predictor.uncorrected() if raw else ranker.predictor
     table = predictor.open(log)
     show_warnings(table.warnings_of([*(feature.name for feature in predictor.schema.served_features), *keep]))
-    rows = write_scores(predictor, table, out, keep, overwrite)
+    written = write_scores(predictor, table, out, keep, overwrite, neutralise_formulas)
+    if written.formulas:
+        fields = count_of(written.formulas, "field")
+        done = "now begins with an apostrophe" if written.formulas == 1 else "now begin with an apostrophe"
+        advice = "--neutralise-formulas puts an apostrophe before them"
+        show_warnings(
+            [f"{out}: {fields} that a spreadsheet takes for a formula (=, +, -, @): {done if neutralise_formulas else advice}."]
+        )
     names = predictor.output_names
     if json:
         tasks = list(ranker.schema.task_names)
         print_json(
-            {"out": str(out), "rows": rows, "tasks": tasks, "columns": names, "calibrated": predictor.calibration is not None}
+            {
+                "out": str(out),
+                "rows": written.rows,
+                "tasks": tasks,
+                "columns": names,
+                "calibrated": predictor.calibration is not None,
+            }
         )
     else:
-        say(f"wrote {count_of(rows, 'row')} to {out}: {', '.join([*keep, *names])}")
+        say(f"wrote {count_of(written.rows, 'row')} to {out}: {', '.join([*keep, *names])}")

@@ -177,12 +177,13 @@ def _has_names(path: str, rows: list[list[str]], given: bool | None) -> bool:
         return given
     names, body = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
     no_header, has_header = either("header=False", "--no-header"), either("header=True", "--header")
-    if len(names) > 1 and names in body:
+    values = bool(body) and _named_like_values(names, body)
+    if not values and len(names) > 1 and names in body:
         raise InputError(
             f"{path}: row {body.index(names) + 1} repeats the first line. If the file has no line of names, say {no_header}; if "
             "files were joined with their lines of names, take the later ones out."
         )
-    if body and (_named_like_values(names, body) or _names_among_values(names, body)):
+    if values or _names_among_values(names, body):
         shown = ", ".join(repr(name[:20]) for name in names[:4]) + (", ..." if len(names) > 4 else "")
         raise InputError(
             f"{path}: the first line looks like values and not like names: {shown}. If the file has no line of names, say "

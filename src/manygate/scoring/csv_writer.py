@@ -9,22 +9,45 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from manygate.data.words import NUMBER_OF_ARROW
+
 ROWS = 16_384
 _SPECIAL = r'[",\r\n]|^$|^\s|\s$'
 """A field of text with these is quoted; the empty text too, since a field of nothing stands for a missing value."""
 
 
-class CsvWriter:
-    """A writer of record batches; nulls become empty fields, the empty text becomes ``""``."""
+_FORMULA = r"^[=+\-@\t\r]."
+"""The beginning of a text that spreadsheets run. Numbers are none."""
 
-    def __init__(self, path: Path, schema: pa.Schema):
+
+class CsvWriter:
+    """A writer of record batches; nulls become empty fields, the empty text becomes ``""``.
+
+    ``formulas`` counts the fields that a spreadsheet takes for formulas; ``neutralise`` puts an apostrophe before them.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, neutralise: bool = False):
+        self._neutralise, self.formulas = neutralise, 0
         self._sink = path.open("wb")
-        self._sink.write((",".join(_fields(pa.array(schema.names)).to_pylist()) + "\n").encode())
+        self._write_lines([pa.array([name]) for name in schema.names])
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
         """Write the rows of a batch."""
         for start in range(0, batch.num_rows, ROWS):
-            self._sink.write(_lines(batch.slice(start, ROWS).columns))
+            self._write_lines(batch.slice(start, ROWS).columns)
+
+    def _write_lines(self, columns: Sequence[pa.Array]) -> None:
+        fields = [self._without_formulas(column) if pt.is_string(column.type) else column for column in columns]
+        self._sink.write(_lines(fields))
+
+    def _without_formulas(self, text: pa.Array) -> pa.Array:
+        """Text in which a spreadsheet finds no formula, if that is asked for; else they are counted."""
+        formulas = pc.and_(pc.match_substring_regex(text, _FORMULA), pc.invert(pc.match_substring_regex(text, NUMBER_OF_ARROW)))
+        count = pc.sum(formulas).as_py() or 0
+        self.formulas += count
+        if not count or not self._neutralise:
+            return text
+        return pc.if_else(formulas, pc.binary_join_element_wise("'", text, ""), text)
 
     def close(self) -> None:
         """Close the file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,16 +18,25 @@ from manygate.scoring.predictor import Predictor
 ENDINGS = (".parquet", ".csv", ".arrow")
 
 
+class ScoreFile(NamedTuple):
+    """A file of scores: its rows, and the fields of text that a spreadsheet takes for formulas."""
+
+    rows: int
+    formulas: int = 0
+
+
 def write_scores(
     predictor: Predictor,
     log: Any,
     out: Path,
     keep: Sequence[str] = (),
     overwrite: bool = False,
-) -> int:
-    """Score a log into the file ``out`` and return the number of rows. ``keep`` names columns of the log to copy.
+    neutralise_formulas: bool = False,
+) -> ScoreFile:
+    """Score a log into the file ``out``. ``keep`` names columns of the log to copy.
 
-    Values of a CSV log are copied as they stand there: ``00014``, ``1.10`` and words for missing values as text.
+    Values of a CSV log are copied as they stand there: ``00014``, ``1.10`` and words for missing values as text. In CSV
+    ``neutralise_formulas`` puts an apostrophe before text that a spreadsheet would run as a formula.
     """
     if out.suffix not in ENDINGS:
         raise InputError(f"{setting('out', out)}: unknown kind of file. Choose a name that ends in {', '.join(ENDINGS)}.")
@@ -53,9 +62,9 @@ def write_scores(
     temporary = out.with_name(f".{out.name}.tmp")
     with writing(out, temporary):
         out.parent.mkdir(parents=True, exist_ok=True)
-        rows = _stream(temporary, out.suffix, _with_kept(predictor, table, keep))
+        written = _stream(temporary, out.suffix, _with_kept(predictor, table, keep), neutralise_formulas)
         temporary.replace(out)
-    return rows
+    return written
 
 
 def _with_kept(predictor: Predictor, table: Table, keep: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -73,20 +82,20 @@ def _with_kept(predictor: Predictor, table: Table, keep: Sequence[str]) -> Itera
         yield pa.record_batch(columns | {name: scores.column(name) for name in scores.schema.names})
 
 
-def _stream(path: Path, ending: str, batches: Any) -> int:
+def _stream(path: Path, ending: str, batches: Any, neutralise: bool) -> ScoreFile:
     rows, writer = 0, None
     try:
         for batch in batches:
-            writer = writer or _open_writer(path, ending, batch.schema)
+            writer = writer or _open_writer(path, ending, batch.schema, neutralise)
             writer.write_batch(batch)
             rows += batch.num_rows
     finally:
         if writer is not None:
             writer.close()
-    return rows
+    return ScoreFile(rows, writer.formulas if isinstance(writer, CsvWriter) else 0)
 
 
-def _open_writer(path: Path, ending: str, schema: pa.Schema) -> Any:
+def _open_writer(path: Path, ending: str, schema: pa.Schema, neutralise: bool) -> Any:
     if ending == ".parquet":
         return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
-    return CsvWriter(path, schema) if ending == ".csv" else pa.ipc.new_file(path, schema)
+    return CsvWriter(path, schema, neutralise) if ending == ".csv" else pa.ipc.new_file(path, schema)
