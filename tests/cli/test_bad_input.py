@@ -303,7 +303,7 @@ def test_keeping_columns(refuses: Any, call: Any, tmp_path: Path, trained: Path)
         (pa.nulls(ROWS), "click", ("null in every row", "Name another label")),
         (np.zeros(ROWS, np.int8), "click", ("3 problems", "always 0 in train", "always 0 in test", "drop the task")),
         (np.full(ROWS, 3.5), "click", ("constant in valid", "drop the task")),
-        (["yes", "no"] * 150, "click", ("holds string: 'yes', 'no'", "Write 0 and 1")),
+        (["yes", "no"] * 150, "click", ("holds string: 'yes', 'no'", "which word means 1", "--task click:positive=yes")),
         (columns()["tags"], "click", ("holds list<", "Write 0 and 1")),
     ],
 )
@@ -331,11 +331,14 @@ def test_one_class_in_one_part(part: str, train: Any, refuses: Any, tmp_path: Pa
 @pytest.mark.parametrize(
     ("tasks", "words"),
     [
-        (("click", "buy:where=click==7"), ("log.parquet: task 'buy' has no labelled row where click==7 in train", "Check 'where'")),
-        (("click", "buy:where=click=='x'"), ("log.parquet", "task 'buy'", "column 'click' (int8) with 'x'", "its own type")),
-        (("click", "buy:where=country==3"), ("log.parquet", "column 'country' (string) with 3 (int)", "its own type")),
+        (("click", "buy:where=click==7"), ("log.parquet: task 'buy'", "no row looked at of its sample space (click==7)")),
+        (("click", "buy:where=click=='x'"), ("log.parquet", "task 'buy'", "column 'click' (int8) with 'x'", "without quotes")),
+        (("click", "buy:where=country==3"), ("log.parquet", "column 'country' (string) with 3", "in quotes: '3'")),
         (("click", "buy:where=clik==1"), ("log.parquet: column 'clik' (sample space of task 'buy')", "Did you mean 'click'?")),
-        (("click", "buy:where=click"), ("task 'buy:where=click'", "is not a comparison", "for example 'click == 1'")),
+        (
+            ("click", "buy:where=click"),
+            ("task 'buy:where=click'", "is not a comparison", "at character 6", "example click == 1"),
+        ),
         (("click:knd=binary", "buy:wher=1,weight=-1"), ("2 problems", "Did you mean 'kind'?", "Did you mean 'where'?")),
         (("click:kind=ordinal", "buy:weight=inf"), ("2 problems", "click:kind=ordinal", "'binary' or 'regression'", "weight")),
         (("click", "click"), ("log.parquet: task 'click' is named twice",)),

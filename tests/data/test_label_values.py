@@ -94,7 +94,7 @@ def test_columns_that_are_no_label(task: Task, column: pa.Array, problem: str) -
         (Task(name="y"), pa.array([0, 2, 1]), r"\(2\), the first in row 1.*kind=regression.*y:unknown=2"),
         (Task(name="y"), pa.array(["0", "maybe", "1"]), r"\('maybe'\), the first in row 1.*y:positive=WORD"),
         (Task(name="y", **WORDS), pa.array(["yes", "No", "no"]), r"\('No'\).*Its words are 'yes' for 1 and 'no' for 0"),
-        (Task(name="y", kind="regression"), pa.array([0, float("inf"), 1]), r"\(inf\), .* row 1.*a finite number, or null"),
+        (Task(name="y", kind="regression"), pa.array([0, float("inf"), 1]), r"\(inf\), .* row 1.*a finite number or null"),
         (Task(name="y", kind="regression", loss="log"), pa.array([0, -1.0, 1]), r"\(-1\).*loss=log is a finite number of 0"),
     ],
 )

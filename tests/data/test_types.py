@@ -59,7 +59,9 @@ STAMP = pa.timestamp
         (STAMP("s"), STAMP("us"), STAMP("us")),
         (STAMP("s"), STAMP("s", "UTC"), None),
         (pa.string(), pa.int64(), None),
-        (pa.bool_(), pa.int64(), None),
+        (pa.bool_(), pa.int64(), pa.bool_()),
+        (pa.float32(), pa.bool_(), pa.bool_()),
+        (pa.bool_(), pa.string(), None),
     ],
 )
 def test_the_type_that_holds_both(first: pa.DataType, second: pa.DataType, common: pa.DataType | None) -> None:

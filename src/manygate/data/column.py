@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from manygate.data.types import numbers_as_bool
 from manygate.errors import InputError
 
 
@@ -65,7 +66,7 @@ def type_change(name: str, given: pa.DataType, fitted: pa.DataType, ids: bool, l
 
 def _type_change(name: str, given: pa.DataType, fitted: pa.DataType, location: str) -> str:
     families = {type_family(given), type_family(fitted)}
-    reason = "" if "bool" not in families else " True and false are neither numbers nor words."
+    reason = "" if "bool" not in families else " True and false are no words."
     return f"{location}: column {name!r} is {given}, but was {fitted} in training.{reason} Write it with its old type."
 
 
@@ -221,6 +222,14 @@ def _float_to_text(values: pa.Array, fitted: pa.DataType) -> tuple[pa.Array, Non
     return pc.if_else(whole, pc.if_else(whole, values, None).cast(pa.int64()).cast(pa.string()), values.cast(pa.string())), None
 
 
+def _to_bool(values: pa.Array, fitted: pa.DataType) -> tuple[pa.Array, None]:
+    return numbers_as_bool(values), None
+
+
+def _bool_to_number(values: pa.Array, fitted: pa.DataType) -> tuple[pa.Array, None]:
+    return values.cast(pa.int8()).cast(id_type(fitted)), None
+
+
 def _to_text(values: pa.Array, fitted: pa.DataType) -> tuple[pa.Array, None]:
     return values.cast(pa.string()), None
 
@@ -235,6 +244,10 @@ _CONVERSIONS: dict[tuple[str, str], Callable[[pa.Array, pa.DataType], tuple[pa.A
     ("int", "string"): _to_text,
     ("float", "string"): _float_to_text,
     ("date32[day]", "string"): _to_text,
+    ("int", "bool"): _to_bool,
+    ("float", "bool"): _to_bool,
+    ("bool", "int"): _bool_to_number,
+    ("bool", "float"): _bool_to_number,
 }
 """How a value of the first family becomes an id of the second; each gives the ids and a mask of values that are none."""
 

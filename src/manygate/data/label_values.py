@@ -152,8 +152,9 @@ def _remedy(task: Task, kind: pa.DataType, example: str) -> str:
     if task.positive is not None:
         return f"Its words are {task.positive!r} for 1 and {task.negative!r} for 0; say with unknown which word means unknown."
     if task.kind != "binary":
-        rule = "a finite number of 0 or more" if task.trained_by == "log" else "a finite number"
-        return f"A label of a regression{' with loss=log' if task.trained_by == 'log' else ''} is {rule}, or null."
+        if task.trained_by == "log":
+            return "A label with loss=log is a finite number of 0 or more, or null."
+        return "A regression label is a finite number or null."
     if pt.is_string(kind) or pt.is_large_string(kind):
         return f"A binary label is 0, 1, true, false or null; for other words write {setting('task', f'{name}:positive=WORD')}."
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, final
 
 import pyarrow as pa
+import pyarrow.types as pt
 
 from manygate.config import CsvConfig, DataConfig
 from manygate.data.encode import Encoder
@@ -21,7 +22,9 @@ Part = Literal["train", "valid", "test"]
 
 def labelled_table(encoder: Encoder, log: Any, part: Part = "test", csv: CsvConfig | None = None) -> Table:
     """A labelled log; of a data set with several parts, the part that is asked for. ``csv`` says how CSV files are read."""
-    sources = open_sources(log, DataConfig.of_csv(csv), types=encoder.types)
+    free = {name for name in encoder.schema.label_columns if not pt.is_string(encoder.types[name])}  # 0 and 1, or true and false
+    types = {name: kind for name, kind in encoder.types.items() if name not in free}
+    sources = open_sources(log, DataConfig.of_csv(csv), types=types)
     table: Table | None = getattr(sources, part)
     if table is None and sources.folder is not None:
         raise InputError(f"{log}: a data set without a {part} part. Name a file of labelled rows instead.")

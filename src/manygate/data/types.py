@@ -59,8 +59,8 @@ def _is_bytes(kind: pa.DataType) -> bool:
 def common_type(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
     """The type that holds the values of both types, or None where there is no such type.
 
-    >>> common_type(pa.int8(), pa.float32()), common_type(pa.string(), pa.int64())
-    (DataType(double), None)
+    >>> common_type(pa.int8(), pa.float32()), common_type(pa.bool_(), pa.int64()), common_type(pa.string(), pa.int64())
+    (DataType(double), DataType(bool), None)
     """
     if first == second or pt.is_null(second):
         return first
@@ -68,14 +68,34 @@ def common_type(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
         return second
     if pt.is_integer(first) and pt.is_integer(second):
         return pa.uint64() if pa.uint64() in (first, second) else pa.int64()
-    if all(pt.is_integer(kind) or pt.is_floating(kind) for kind in (first, second)):
+    if _is_number(first) and _is_number(second):
         return pa.float64()
+    if pa.bool_() in (first, second) and (_is_number(first) or _is_number(second)):
+        return pa.bool_()  # numbers other than 0 and 1 are refused when they are read
     if pt.is_list(first) and pt.is_list(second):
         inner = common_type(first.value_type, second.value_type)
         return None if inner is None else pa.list_(inner)
     if pt.is_timestamp(first) and pt.is_timestamp(second) and first.tz == second.tz:
         return max(first, second, key=lambda kind: ("s", "ms", "us", "ns").index(kind.unit))
     return None
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pt.is_integer(kind) or pt.is_floating(kind))
+
+
+def numbers_as_bool(values: pa.Array) -> pa.Array:
+    """True for 1 and false for 0; null for null and NaN. Raises ``pa.ArrowInvalid`` for another number.
+
+    >>> numbers_as_bool(pa.array([1.0, 0.0, None])).to_pylist()
+    [True, False, None]
+    """
+    if pt.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), None, values)
+    other = values.filter(pc.and_(pc.not_equal(values, 0), pc.not_equal(values, 1)))
+    if len(other):
+        raise pa.ArrowInvalid(f"{other[0]} is neither 0 nor 1, so neither true nor false")
+    return pc.equal(values, 1)
 
 
 def cast(column: pa.Array, kind: pa.DataType, field: pa.Field | None = None) -> pa.Array:
@@ -105,6 +125,8 @@ def cast(column: pa.Array, kind: pa.DataType, field: pa.Field | None = None) -> 
         return _cast_list(column, kind)
     if _is_bytes(column.type) and pt.is_string(kind):
         return _bytes_as_text(column)
+    if pt.is_boolean(kind) and _is_number(column.type):
+        return numbers_as_bool(column)
     return column.cast(kind)
 
 
