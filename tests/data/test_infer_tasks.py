@@ -98,3 +98,71 @@ def test_labels_count_within_their_space_after_their_step_and_where_they_are_kno
     np.testing.assert_array_equal(found["buy"], [1, 0, nan, nan, nan])
     np.testing.assert_array_equal(found["told"], [1, 0, nan, nan, 1])
     np.testing.assert_array_equal(found["watch"], [1.5, nan, nan, nan, 3.0])
+
+
+def columns_of(label: Any, **more: Any) -> dict[str, Any]:
+    return {"y": label, "x": RNG.random(N)} | more
+
+
+CLICKED = CLICK == 1
+
+
+@pytest.mark.parametrize(
+    ("label", "task"),
+    [
+        (np.where(CLICKED, ITEM % 2, -1), "y:where=click == 1"),
+        (np.where(CLICKED, ITEM % 2, -1), "y:where=y != -1"),
+        (np.where(CLICKED, ITEM % 2, -1), "y:unknown=-1"),
+        (np.where(CLICKED, ITEM % 2, -1), "y:after=click"),
+        (np.where(CLICKED, ITEM % 2, 7.5), "y:where=click = 1"),
+        (np.where(CLICKED, ITEM % 2, np.inf), "y:where=click = true"),
+        (np.where(CLICKED, np.where(ITEM % 2, "true", "False"), "?"), "y:where=click == 1"),
+        (np.where(CLICKED, np.where(ITEM % 2, "1", "0"), ""), "y:unknown="),
+    ],
+)
+def test_only_labels_that_count_decide_the_kind(label: Any, task: str) -> None:
+    inferred = infer(columns_of(label), ["click", task]).tasks[1]
+    assert inferred.kind == "binary"
+    assert f"{100 * float((ITEM % 2)[CLICKED].mean()):.0f} % ones" in inferred.note
+
+
+def test_labels_of_weight_zero_do_not_count() -> None:
+    columns = columns_of(np.where(CLICKED, ITEM % 2, -1), w=np.where(CLICKED, 2.5, 0.0))
+    assert infer(columns, "y", weight="w").tasks[0].kind == "binary"
+    assert "has 3 values" in problems(columns, "y", ignore="w")[0]
+
+
+def test_two_words_name_both_words_in_the_schema() -> None:
+    words = np.where(CLICKED, "yes", "no")
+    task = infer(columns_of(words), "y:positive=yes").tasks[0]
+    assert (task.kind, task.positive, task.negative) == ("binary", "yes", "no")
+    assert task.note == f"yes is 1 and no is 0, {100 * CLICKED.mean():.0f} % ones"
+    numbers = infer(columns_of(np.where(CLICKED, 2, 1)), "y:positive=2").tasks[0]
+    assert (numbers.positive, numbers.negative) == ("2", "1")
+    signs = infer(columns_of(np.where(CLICKED, 1.0, -1.0)), "y:positive=1").tasks[0]
+    assert (signs.positive, signs.negative) == ("1", "-1")
+    third = infer(columns_of(np.where(ITEM == 3, "?", words)), "y:positive=yes,unknown=?").tasks[0]
+    assert (third.negative, third.unknown) == ("no", "?")
+
+
+@pytest.mark.parametrize(
+    ("label", "task", "problem"),
+    [
+        (np.where(CLICKED, "yes", "no"), "y", "Say which word means 1, for example task='y:positive="),
+        (np.where(ITEM == 3, "?", np.where(CLICKED, "yes", "no")), "y:positive=yes", "holds 'yes' beside"),
+        (np.where(ITEM == 3, "?", np.where(CLICKED, "yes", "no")), "y:positive=yes,negative=no", r"cannot be labels ('?')"),
+        (np.full(N, "yes"), "y:positive=yes", "holds 'yes' alone. Say with y:negative=WORD"),
+        (np.where(CLICKED, "yes", "no"), "y:positive=Yes", "holds 'Yes' beside"),
+        (np.where(CLICKED, "a", "b"), "y:kind=regression", "A regression needs numbers"),
+        (np.where(CLICKED, 1, -1), "y", "y:positive=VALUE for the value that means 1"),
+        (ITEM % 2, "y:where=click == 7", "has no row looked at of its sample space (click == 7)"),
+        (ITEM % 2, "y:unknown=none", "unknown is 'none', and the label column is int64"),
+    ],
+)
+def test_labels_that_need_a_word_from_the_user(label: Any, task: str, problem: str) -> None:
+    assert problem in problems(columns_of(label), task)[0]
+
+
+def test_an_explicit_kind_needs_no_row_in_the_sample() -> None:
+    (task,) = infer(columns_of(ITEM % 2), "y:where=click == 7,kind=binary").tasks
+    assert (task.kind, task.note) == ("binary", "no row looked at of its sample space (click == 7)")

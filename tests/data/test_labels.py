@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from encoders import KEEP_ALL, schema_of
 from manygate.data.fit import fit_encoder
-from manygate.data.labels import Levels, encode_labels, fit_levels
+from manygate.data.labels import Levels, count_too_early, encode_labels, fit_levels
 from manygate.errors import InputError
 from manygate.schema import Feature, Schema, Task
 
@@ -73,6 +73,57 @@ def test_labels_masks_weights_and_sample_spaces():
     rows = encoder.encode(batch)
     np.testing.assert_allclose(rows.label_BT[:, 2], [(10 - mean) / sd, 0, 0, 0, (40 - mean) / sd, 0], rtol=1e-6)
     assert encoder.encode(batch, labels=False).weight_BT.sum() == 0
+
+
+def test_what_lies_outside_every_mask_is_not_looked_at():
+    """Words, -1, infinity and bad weights stand where no label counts: outside where, after no click, of weight 0, in no task."""
+    inf = np.inf
+    batch = pa.record_batch(
+        {
+            "age": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            "click": [1.0, 0.0, 1.0, -1.0, 1.0, None],
+            "buy": ["1", "-1", "0", "?", "1", "unknown"],
+            "watch": [2.0, inf, 3.0, -inf, 4.0, inf],
+            "w": [1.0, 1.0, 2.0, 0.0, 1.0, None],
+        }
+    )
+    tasks = (
+        Task(name="click"),
+        Task(name="buy", after="click"),
+        Task(name="watch", kind="regression", loss="log", where="click == 1 and watch < inf"),
+        Task(name="again", label="buy", after="buy", where="watch > 2 or watch == inf"),
+    )
+    schema = schema_of(Feature(name="age", kind="dense"), tasks=tasks, weight="w")
+    label_BT, weight_BT = encode_labels(schema, batch, "log")
+    assert weight_BT.T.tolist() == [[1, 1, 2, 0, 1, 0], [1, 0, 2, 0, 1, 0], [1, 0, 2, 0, 1, 0], [0, 0, 0, 0, 1, 0]]
+    assert label_BT.T.tolist() == [[1, 0, 1, 0, 1, 0], [1, 0, 0, 0, 1, 0], [2, 0, 3, 0, 4, 0], [0, 0, 0, 0, 1, 0]]
+    assert fit_encoder(schema, KEEP_ALL, [("log", batch)]).labels["watch"].log
+    for column, row, value, message in (
+        ("click", 2, 3.0, r"label 'click' of task 'click' has 1 value .*\(3\), the first in row 2"),
+        ("buy", 4, "?", r"label 'buy' of task 'buy' has 1 value .*\('\?'\), the first in row 4"),
+        ("watch", 0, -2.0, r"label 'watch' of task 'watch' has 1 value .*\(-2\), the first in row 0"),
+        ("w", 1, None, r"weight column 'w' has 1 value .*null.*the first in row 1"),
+    ):
+        values = batch.column(column).to_pylist()
+        values[row] = value
+        with pytest.raises(InputError, match=message):
+            encode_labels(schema, batch.set_column(batch.schema.get_field_index(column), column, pa.array(values)), "log")
+
+
+def test_a_label_after_a_step_that_cannot_be_read_adds_no_problem():
+    batch = pa.record_batch({"age": [1.0, 2.0], "click": [7, 1], "buy": ["?", "1"]})
+    schema = schema_of(Feature(name="age", kind="dense"), tasks=(Task(name="buy", after="click"), Task(name="click")))
+    with pytest.raises(InputError) as error:
+        encode_labels(schema, batch, "log")
+    assert len(error.value.problems) == 1
+    assert "'click'" in error.value.problems[0]
+
+
+def test_a_label_too_early_is_counted_within_its_own_where_alone():
+    batch = pa.record_batch({"click": [0, 0, 1, 0], "buy": ["1", "true", "1", "?"], "ok": [True, False, True, True]})
+    tasks = (Task(name="click"), Task(name="buy", after="click", where="ok == 1"))
+    schema = schema_of(Feature(name="ok", kind="sparse"), tasks=tasks)
+    assert count_too_early(schema, batch, "log").tolist() == [0, 1]
 
 
 def test_a_regression_label_far_from_zero_keeps_its_spread():

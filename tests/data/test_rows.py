@@ -7,7 +7,38 @@ import pyarrow as pa
 
 from encoders import KEEP_ALL, assert_same_rows
 from manygate.data.fit import fit_encoder
-from manygate.data.rows import NULL_ROW, Rows, RowsBuilder, Vocabulary
+from manygate.data.rows import NO_GROUP, NULL_ROW, Rows, RowsBuilder, Vocabulary, groupless_warnings
+
+
+def rows_of_groups(group_B: list[int] | None) -> Rows:
+    count = 0 if group_B is None else len(group_B)
+    empty = np.zeros((count, 0))
+    return Rows(empty, empty, [], empty, empty, None if group_B is None else np.array(group_B, np.uint64))
+
+
+def test_a_row_without_a_group_is_a_group_of_its_own_after_all_others() -> None:
+    none = int(NO_GROUP)
+    for given, expected in (
+        ([9, none, 5, 9, none], [1, 2, 0, 1, 3]),
+        ([none, none], [0, 1]),
+        ([2**63, 0], [1, 0]),
+        ([], []),
+    ):
+        rows = rows_of_groups(given)
+        assert rows.groups is not None
+        assert rows.groups.tolist() == expected
+        assert rows.groupless == given.count(none)
+    assert rows_of_groups(None).groups is None
+    assert rows_of_groups(None).groupless == 0
+
+
+def test_the_warning_counts_the_rows_of_each_part() -> None:
+    none = int(NO_GROUP)
+    parts = {"valid": rows_of_groups([none, 1]), "test": rows_of_groups([none, none, 4])}
+    (warning,) = groupless_warnings("user", parts)
+    assert "column 'user' is null in 1 of 2 valid rows and 2 of 3 test rows: GAUC leaves these rows out" in warning
+    assert groupless_warnings("user", {"test": rows_of_groups([3, 4])}) == []
+    assert groupless_warnings(None, {"test": rows_of_groups(None)}) == []
 
 
 def test_rows_where_and_concat(log_table, log_schema):

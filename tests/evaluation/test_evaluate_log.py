@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -44,6 +46,20 @@ def test_evaluate_agrees_with_the_report_of_training(log, predictor, log_table):
     assert found.tasks == own
     lean = evaluate_log(predictor, table.drop_columns(["position", "depth"]))
     assert lean.tasks == own
+
+
+@pytest.mark.parametrize("gone", [pa.scalar(None, pa.float64()), pa.scalar(float("nan"))])
+def test_rows_without_a_group_are_left_out_of_gauc(predictor, log_table, gone):
+    """GAUC equals that of the known rows alone, and the evaluation says how many have no group."""
+    table = log_table(200, seed=12)
+    without = pa.array(np.arange(200) % 4 == 0)
+    sessions = pc.if_else(without, gone, table["session"].cast(pa.float64()))
+    found = evaluate_log(predictor, table.set_column(table.column_names.index("session"), "session", sessions))
+    known = evaluate_log(predictor, table.filter(pc.invert(without)))
+    assert found.tasks["click"].ensemble["gauc"] == known.tasks["click"].ensemble["gauc"]
+    assert found.tasks["click"].ensemble["auc"] != known.tasks["click"].ensemble["auc"], "all rows count elsewhere"
+    assert any("'session' is null in 50 of 200 labelled rows" in warning for warning in found.warnings)
+    assert not any("is null in" in warning for warning in known.warnings)
 
 
 def test_evaluate_takes_the_test_part_of_a_data_set(predictor, log_table, tmp_path):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from manygate import metrics
-from manygate.data.rows import Rows
+from manygate.data.rows import NO_GROUP, Rows
 from manygate.evaluation.gains import clusters, gains, measured
 from scored_rows import TASKS, UNSCALED, N, R, logits, rows
 
@@ -45,11 +46,26 @@ def test_a_gain_that_cannot_be_computed_is_null():
 
 def test_rows_of_one_group_are_one_cluster_and_rows_without_groups_one_each():
     of = rows().where(np.arange(N) < 5)
-    of.group_B = np.array([7, 2**63, 7, 0, 2**63], np.uint64)
-    assert [[a == b for b in clusters(of)] for a in clusters(of)] == [[a == b for b in of.group_B] for a in of.group_B]
-    assert sorted(set(clusters(of).tolist())) == [0, 1, 2]
-    of.group_B = None
-    assert clusters(of).tolist() == [0, 1, 2, 3, 4]
+    of = replace(of, group_B=np.array([7, 2**63, 7, NO_GROUP, NO_GROUP], np.uint64))
+    assert clusters(of).tolist() == [0, 1, 0, 2, 3]
+    assert clusters(replace(of, group_B=None)).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_rows_without_a_group_make_a_verdict_as_sure_as_rows_of_groups_of_their_own():
+    """Half of the rows have no user: the error of the gain is that of as many users with a row each, and not of one user."""
+    of = rows()
+    group_N = np.arange(1, N + 1, dtype=np.uint64)
+    half = np.arange(N) % 2 == 0
+    without, alone, pooled = (
+        replace(of, group_B=np.where(half, other, group_N)) for other in (NO_GROUP, group_N, np.uint64(N + 1))
+    )
+    pair = [logits(of, 0.5, seed=1), logits(of, 1.5, seed=1)]
+    errors = [
+        gains(measured(pair[1], each, UNSCALED), measured(pair[0], each, UNSCALED), TASKS)["click"].se_test
+        for each in (without, alone, pooled)
+    ]
+    assert errors[0] == pytest.approx(errors[1], rel=1e-12)
+    assert errors[0] != pytest.approx(errors[2], rel=1e-3)
 
 
 def test_a_user_s_row_said_twice_makes_a_verdict_no_surer():

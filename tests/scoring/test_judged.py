@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from manygate.data.table import open_table
@@ -39,6 +41,22 @@ def test_each_row_has_its_predictions_labels_weights_visit_and_numbers(predictor
     np.testing.assert_array_equal(judged.features["age"], table["age"].to_numpy(), err_msg="NaN where the age is null")
     np.testing.assert_array_equal(judged.features["price"], table["price"].to_numpy())
     assert np.isnan(judged.features["age"]).any()
+
+
+def test_rows_without_a_visit_are_left_out(predictor, log_table) -> None:
+    table = log_table(60, seed=3)
+    without = pa.array(np.arange(60) % 3 == 0)
+    place = table.column_names.index("session")
+    some = table.set_column(place, "session", pc.if_else(without, pa.scalar(None, table["session"].type), table["session"]))
+    judged, known = (judged_rows(predictor, open_table(log), ["price"]) for log in (some, table.filter(pc.invert(without))))
+    assert len(judged.group_N) == 40
+    np.testing.assert_array_equal(judged.group_N, known.group_N)
+    for name in ("columns", "labels", "weights", "features"):
+        for key, values in getattr(judged, name).items():
+            np.testing.assert_allclose(values, getattr(known, name)[key], rtol=1e-6, err_msg=f"{name} {key}")
+    nothing = table.set_column(place, "session", pa.nulls(60, table["session"].type))
+    with pytest.raises(InputError, match="'session' is null in every row"):
+        judged_rows(predictor, open_table(nothing))
 
 
 def test_a_schema_without_a_group_is_refused_with_the_setting_that_names_one(encoded, settings, log_schema, log_table) -> None:

@@ -111,7 +111,7 @@ class Split:
         self.id_NS, self.number_NM = self._tensor(rows.id_BS), self._tensor(rows.number_BM)
         self.label_NT, self.weight_NT = self._tensor(rows.label_BT), self._tensor(rows.weight_BT)
         self.bags = [(self._tensor(value), self._tensor(offset)) for value, offset in rows.bags]
-        self.group_N = self._tensor(_numbered(rows.group_B)) if groups and rows.group_B is not None else None
+        self.group_N = self._tensor(rows.groups) if groups and rows.groups is not None else None
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
@@ -148,11 +148,6 @@ class Split:
             bags = [(value[offset[start] : offset[stop]], offset[start : stop + 1] - offset[start]) for value, offset in self.bags]
             part = slice(start, stop)
             yield Batch(self.id_NS[part], self.number_NM[part], bags, self.label_NT[part], self.weight_NT[part])
-
-
-def _numbered(group_N: np.ndarray) -> np.ndarray:
-    """Groups as 0, 1, 2, ..."""
-    return np.unique(group_N, return_inverse=True)[1]
 
 
 def _take_bag(value_n: Tensor, offset: Tensor, row_B: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manygate.data.column import as_ids, as_numbers, type_change, type_family
+from manygate.data.comparisons import comparable
 from manygate.data.hashing import stable_hash
 from manygate.data.labels import LabelScale, encode_labels, no_labels
-from manygate.data.rows import UNKNOWN_ROW, Input, Rows, Vocabulary
+from manygate.data.rows import NO_GROUP, UNKNOWN_ROW, Input, Rows, Vocabulary
 from manygate.data.scale import Scale
 from manygate.errors import raise_all
 from manygate.schema import Feature, Schema
@@ -111,7 +112,7 @@ class Encoder:
             label = self.labels[task.name]
             if task.kind == "regression":
                 label_BT[:, t] = np.where(weight_BT[:, t] > 0, label.encode(label_BT[:, t]), 0.0)
-        group_B = stable_hash(batch.column(self.schema.group)) if labels and self.schema.group else None
+        group_B = _groups(batch.column(self.schema.group)) if labels and self.schema.group else None
         return Rows(id_BS, number_BM, bags, label_BT.astype(np.float32), weight_BT.astype(np.float32), group_B)
 
     def _bag(self, feature: Feature, batch: pa.RecordBatch, location: str) -> tuple[np.ndarray, np.ndarray]:
@@ -128,6 +129,14 @@ class Encoder:
         if unseen_N is not None:
             row_N[unseen_N] = UNKNOWN_ROW
         return row_N
+
+
+def _groups(column: pa.Array) -> np.ndarray:
+    """A hash of each row's group; :data:`NO_GROUP` for null and NaN alone."""
+    values = comparable(column)
+    hash_B = stable_hash(values)
+    known_B = values.is_valid().to_numpy(zero_copy_only=False)
+    return np.where(known_B, np.minimum(hash_B, NO_GROUP - np.uint64(1)), NO_GROUP)
 
 
 def _empty_bag(count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from manygate.data.fit import fit_encoder
 from manygate.data.infer import asked_about
 from manygate.data.leaks import LeakScan, Separation, leak_warnings
 from manygate.data.memory import enough_memory, free_memory, gigabytes
-from manygate.data.rows import UNKNOWN_ROW, Rows, RowsBuilder
+from manygate.data.rows import UNKNOWN_ROW, Rows, RowsBuilder, groupless_warnings
 from manygate.data.sources import Sources
 from manygate.data.split import PARTS, split_log
 from manygate.errors import InputError, raise_all, setting
@@ -183,7 +183,7 @@ def _encode(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
     log.warnings += sources.unread
     for _, table in sources.named():
         log.warnings += table.warnings_of(asked_about(schema, table))
-    log.warnings += encoder.warnings
+    log.warnings += encoder.warnings + groupless_warnings(schema.group, {part: log.parts[part] for part in ("valid", "test")})
     return log
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,8 @@ import pyarrow.compute as pc
 from manygate.data.hashing import stable_hash
 
 NULL_ROW, UNKNOWN_ROW, FIRST_ROW = 0, 1, 2
+NO_GROUP = np.uint64(2**64 - 1)
+"""What stands in ``Rows.group_B`` for a row whose group is null or NaN."""
 
 
 @dataclass
@@ -20,7 +23,7 @@ class Rows:
 
     ``id_BS`` int32 rows of the embedding tables; ``number_BM`` float32 places on the scales, NaN for null; ``bags`` one pair
     (ids, offsets of B + 1) per bag feature; ``label_BT`` and ``weight_BT`` float32, weight 0 where the label is masked;
-    ``group_B`` uint64 or None.
+    ``group_B`` uint64 or None; :data:`NO_GROUP` where a row has no group.
     """
 
     id_BS: np.ndarray
@@ -32,6 +35,29 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.id_BS)
+
+    @cached_property
+    def groups(self) -> np.ndarray | None:
+        """Groups as 0, 1, 2, ...; a row without a group is one of its own, after all others. None where the log has no groups.
+
+        So such a row has no part in GAUC, which needs groups of both classes, and depends on no other row in an interval.
+
+        >>> empty = np.zeros((4, 0))
+        >>> Rows(empty, empty, [], empty, empty, np.array([7, NO_GROUP, 7, NO_GROUP], np.uint64)).groups.tolist()
+        [0, 1, 0, 2]
+        """
+        if self.group_B is None:
+            return None
+        without_N = self.group_B == NO_GROUP
+        group_N = np.zeros(len(self), dtype=np.int64)
+        known, group_N[~without_N] = np.unique(self.group_B[~without_N], return_inverse=True)
+        group_N[without_N] = len(known) + np.arange(int(without_N.sum()))
+        return group_N
+
+    @property
+    def groupless(self) -> int:
+        """The number of rows without a group, 0 where the log has no groups."""
+        return 0 if self.group_B is None else int(np.count_nonzero(self.group_B == NO_GROUP))
 
     @property
     def nbytes(self) -> int:
@@ -96,6 +122,22 @@ def _joined(arrays: list[np.ndarray]) -> np.ndarray:
     whole = np.concatenate(arrays)
     arrays.clear()
     return whole
+
+
+def groupless_warnings(group: str | None, parts: Mapping[str, Rows]) -> list[str]:
+    """Say how many rows have no group, and what follows; nothing where all have one. ``parts`` are rows by what they are.
+
+    >>> empty = np.zeros((2, 0))
+    >>> groupless_warnings("user", {"test": Rows(empty, empty, [], empty, empty, np.array([7, NO_GROUP], np.uint64))})[0][:53]
+    "group column 'user' is null in 1 of 2 test rows: GAUC"
+    """
+    counts = [f"{rows.groupless:,} of {len(rows):,} {part} rows" for part, rows in parts.items() if rows.groupless]
+    if not counts:
+        return []
+    return [
+        f"group column {group!r} is null in {' and '.join(counts)}: GAUC leaves these rows out, and for intervals each is a "
+        "group of its own."
+    ]
 
 
 @dataclass(frozen=True)

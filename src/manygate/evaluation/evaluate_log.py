@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from manygate.data.labelled import labelled_table
+from manygate.data.rows import groupless_warnings
 from manygate.evaluation.task_report import task_report
 from manygate.metrics.table import Metric
 from manygate.metrics.uncertainty import interval_note
@@ -32,7 +33,8 @@ def evaluate_log(predictor: Predictor, log: Any, more: Mapping[str, Metric] | No
         replicas=replicas,
         tasks=task_report(scored.logit_RNT, scored.rows, predictor.problem, predictor.calibration, more),
         interval_note=interval_note(replicas),
-        warnings=_warnings(predictor, table.name, scored.run_part),
+        warnings=_warnings(predictor, table.name, scored.run_part)
+        + groupless_warnings(predictor.schema.group, {"labelled": scored.rows}),
     )
     if fusion is None:
         return report

@@ -28,8 +28,8 @@ def measured(logit_RNT: np.ndarray, rows: Rows, problem: Problem) -> dict[str, p
 
 
 def clusters(rows: Rows) -> np.ndarray:
-    """Return the number of each row's cluster of dependent rows, (N,): its group, or its own number without groups."""
-    return np.arange(len(rows)) if rows.group_B is None else np.unique(rows.group_B, return_inverse=True)[1]
+    """Return the number of each row's cluster of dependent rows, (N,): its group, or a number of its own without a group."""
+    return np.arange(len(rows)) if rows.groups is None else rows.groups
 
 
 def gains(model: dict[str, paired.Measured], reference: dict[str, paired.Measured], tasks: Sequence[Task]) -> dict[str, MetricGain]:

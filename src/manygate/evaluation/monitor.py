@@ -80,7 +80,7 @@ class Monitor:
         of = sigmoid if kind == "binary" else scale.decode
         score_N, label_N = of(logit_NT[:, t].astype(np.float64)), self.rows.label_BT[:, t].astype(np.float64)
         label_N = label_N if kind == "binary" else scale.decode(label_N)
-        values, _ = metrics.task_metrics(kind, label_N, score_N, self.rows.weight_BT[:, t], self.rows.group_B)
+        values, _ = metrics.task_metrics(kind, label_N, score_N, self.rows.weight_BT[:, t], self.rows.groups)
         return metrics.METRICS[self.metric].oriented(values[self.metric])
 
 
@@ -112,7 +112,7 @@ def check_monitor(monitored: str, tasks: Sequence[Task], rows: Rows) -> None:
     if t is None or metric is None:
         return
     score_N = np.full(len(rows), 0.5)
-    _, undefined = metrics.task_metrics(tasks[t].kind, rows.label_BT[:, t], score_N, rows.weight_BT[:, t], rows.group_B)
+    _, undefined = metrics.task_metrics(tasks[t].kind, rows.label_BT[:, t], score_N, rows.weight_BT[:, t], rows.groups)
     if metric in undefined:
         raise InputError(
             f"monitor {monitored!r} is undefined on the validation rows: {undefined[metric]}. "

@@ -33,11 +33,11 @@ def task_report(
     for t, task in enumerate(problem.tasks):
         label_N, weight_N = problem.labelled(rows, t)
         output_RN = task_output(logit_RNT, problem, t)
-        parts[task.name] = _scores(task, output_RN, label_N, weight_N, rows.group_B, more).to_tree()
+        parts[task.name] = _scores(task, output_RN, label_N, weight_N, rows.groups, more).to_tree()
         if calibration is not None and task.name in calibration.tasks:
             calibrator = calibration.tasks[task.name]
             after_N = calibrator.apply(output_RN.mean(axis=0))
-            values, undefined = metrics.task_metrics(task.kind, label_N, after_N, weight_N, rows.group_B, more)
+            values, undefined = metrics.task_metrics(task.kind, label_N, after_N, weight_N, rows.groups, more)
             parts[task.name]["calibrated"] = Calibrated(
                 method=calibrator.method,
                 metrics={name: value if np.isfinite(value) else None for name, value in values.items()},
@@ -63,7 +63,7 @@ class _Joint:
 
     def report(self, t: int) -> JointReport:
         task = self.problem.tasks[t]
-        scores = _scores(task, self.output(t), *self.labelled(t), self.rows.group_B)
+        scores = _scores(task, self.output(t), *self.labelled(t), self.rows.groups)
         return JointReport.model_validate({"name": joint_name(task, self.problem.tasks), **scores.to_tree()})
 
     def output(self, t: int) -> np.ndarray:

@@ -28,7 +28,7 @@ def chance_report(logit_RNT: np.ndarray, rows: Rows, problem: Problem) -> list[N
     report = []
     for t, task in enumerate(problem.tasks):
         value, influence_N = judge(problem, t, rows, output_NT[:, t])
-        se = metrics.standard_error(influence_N, rows.group_B)
+        se = metrics.standard_error(influence_N, rows.groups)
         metric = metrics.MAIN_METRIC[task.kind]
         known = bool(np.isfinite(value) and np.isfinite(se))
         report.append(

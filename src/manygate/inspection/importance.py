@@ -110,7 +110,7 @@ def _report_of_space(
         for t in task_indices:
             drop_K = np.array([base[t][0] - result[t][0] for result in permuted_K])
             influence_N = base[t][1] - np.mean([result[t][1] for result in permuted_K], axis=0)
-            drop, se = _summary(drop_K, influence_N, rows.group_B)
+            drop, se = _summary(drop_K, influence_N, rows.groups)
             entries[t].append(FeatureImportance(feature=feature.name, drop=drop, se=se))
     return {
         t: TaskImportance(
