@@ -63,11 +63,18 @@ def test_types_have_families(kind: pa.DataType, family: str) -> None:
     ],
 )
 def test_types_that_may_stand_for_each_other(given: pa.DataType, fitted: pa.DataType, ids: bool, accepted: bool) -> None:
-    problem = type_change("a", given, fitted, ids, "log")
+    problem = type_change("a", given, fitted, pa.array([0, 1]) if ids else None, "log")
     assert (problem is None) is accepted
     if problem is not None:
         assert problem.startswith(f"log: column 'a' is {given}, but was {fitted} in training.")
         assert problem.endswith("Write it with its old type.")
+
+
+def test_true_and_false_stand_for_ids_that_are_0_and_1_alone() -> None:
+    for ids, accepted in (([0, 1], True), ([1], True), ([0, 1, 2], False), ([5, 7], False)):
+        problem = type_change("a", pa.bool_(), pa.int64(), pa.array(ids), "log")
+        assert (problem is None) is accepted
+    assert "True and false stand for 1 and 0 alone. Write it with its old type" in str(problem)
 
 
 def test_a_type_that_a_feature_cannot_have_names_the_kind_that_can() -> None:
@@ -159,7 +166,7 @@ WORDS = ("alice", "", "+7", "7.0", " 7", "7\n", "\N{FULLWIDTH DIGIT SEVEN}", "1e
         (pa.array([0.5]), pa.int64(), r"holds ids that do not fit int64.*as in training"),
         (pa.array([2]), pa.bool_(), r"holds ids that do not fit bool: 2 is neither 0 nor 1"),
         (pa.array([0.0, 0.5]), pa.bool_(), r"holds ids that do not fit bool: 0.5 is neither 0 nor 1"),
-        (pa.array([True]), pa.string(), r"is bool, but was string in training. True and false are no words"),
+        (pa.array([True]), pa.string(), r"is bool, but was string in training. True and false stand for 1 and 0 alone"),
         (pa.array([0], pa.timestamp("s")), pa.string(), r"is timestamp\[s\], but was string"),
     ],
 )

@@ -106,7 +106,7 @@ def test_values_that_do_not_fit_the_common_type(tmp_path: Path) -> None:
 def test_files_that_differ_are_all_listed(tmp_path: Path) -> None:
     pq.write_table(pa.table({"click": [1], "item": ["a"], "age": [3]}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"clik": [1], "item": ["a"], "age": ["x"]}), tmp_path / "b.parquet")
-    pq.write_table(pa.table({"click": [1], "age": [True]}), tmp_path / "c.parquet")
+    pq.write_table(pa.table({"click": [1], "age": [[1]]}), tmp_path / "c.parquet")
     found = problems(tmp_path)
     assert len(found) == 5
     assert "b.parquet: column 'click'" in found[0]
@@ -117,7 +117,18 @@ def test_files_that_differ_are_all_listed(tmp_path: Path) -> None:
     assert "b.parquet: column 'clik' is not in" in found[2]
     assert "c.parquet: column 'item'" in found[3]
     assert "missing" in found[3]
-    assert "c.parquet: column 'age' is bool" in found[4]
+    assert "c.parquet: column 'age' is list" in found[4]
+
+
+def test_true_and_false_in_one_file_may_be_0_and_1_in_another(tmp_path: Path) -> None:
+    for name, values in (("a", [True, None]), ("b", [1, 0]), ("c", [0.0, float("nan")])):
+        pq.write_table(pa.table({"vip": values}), tmp_path / f"{name}.parquet")
+    table = open_table(tmp_path)
+    assert table.arrow_schema.field("vip").type == pa.bool_()
+    assert pa.Table.from_batches(batch for _, batch in table.batches())["vip"].to_pylist() == [True, None, True, False, False, None]
+    pq.write_table(pa.table({"vip": [0, 2]}), tmp_path / "d.parquet")
+    with pytest.raises(InputError, match=r"d\.parquet, rows 0 to 1: column 'vip' .*2 is neither 0 nor 1"):
+        list(open_table(tmp_path).batches())
 
 
 def test_sample_reaches_the_end_of_a_long_log(tmp_path: Path) -> None:

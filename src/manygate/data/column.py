@@ -45,12 +45,13 @@ def type_problem(name: str, feature_kind: str, kind: pa.DataType, location: str)
     return f"{location}: column {name!r} is {kind}, which cannot be a {feature_kind} feature. {advice}, or change its type."
 
 
-def type_change(name: str, given: pa.DataType, fitted: pa.DataType, ids: bool, location: str) -> str | None:
+def type_change(name: str, given: pa.DataType, fitted: pa.DataType, ids: pa.Array | None, location: str) -> str | None:
     """The problem of a column whose type is not the one of training, or None where the values may stay the same.
 
-    ``ids``: the column holds ids (a sparse feature or a bag); else it holds numbers, labels or the values of a sample space.
+    ``ids``: the ids that training knows, for a sparse feature or a bag; None where the column holds numbers. True and false may
+    stand for ids of numbers only where these are 0 and 1.
 
-    >>> type_change("a", pa.string(), pa.int64(), True, "log"), type_change("a", pa.bool_(), pa.int8(), False, "log")
+    >>> type_change("a", pa.string(), pa.int64(), pa.array([7]), "log"), type_change("a", pa.bool_(), pa.int8(), None, "log")
     (None, None)
     """
     given_family, fitted_family = type_family(given), type_family(fitted)
@@ -59,14 +60,17 @@ def type_change(name: str, given: pa.DataType, fitted: pa.DataType, ids: bool, l
     pair = (given_family, fitted_family)
     if given_family == fitted_family or "null" in pair:
         return None
-    if pair in _CONVERSIONS if ids else set(pair) <= {"int", "float", "bool"}:
+    if ids is None and set(pair) <= {"int", "float", "bool"}:
+        return None
+    flags_for_ids = ids is not None and given_family == "bool" and not set(ids.slice(0, 3).to_pylist()) <= {0, 1}
+    if ids is not None and pair in _CONVERSIONS and not flags_for_ids:
         return None
     return _type_change(name, given, fitted, location)
 
 
 def _type_change(name: str, given: pa.DataType, fitted: pa.DataType, location: str) -> str:
     families = {type_family(given), type_family(fitted)}
-    reason = "" if "bool" not in families else " True and false are no words."
+    reason = "" if "bool" not in families else " True and false stand for 1 and 0 alone."
     return f"{location}: column {name!r} is {given}, but was {fitted} in training.{reason} Write it with its old type."
 
 

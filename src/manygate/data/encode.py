@@ -68,7 +68,8 @@ class Encoder:
         judged = {self.schema.group, *(column for task in self.schema.tasks for column in task.columns)}
         compared = (name for name in columns if name not in judged or name in self.schema.feature_names)
         given = {name: arrow_schema.field(name).type for name in compared}
-        changes = {n: type_change(n, kind, self.types[n], n in self.vocabularies, source) for n, kind in given.items()}
+        ids = {name: vocabulary.values for name, vocabulary in self.vocabularies.items()}
+        changes = {name: type_change(name, kind, self.types[name], ids.get(name), source) for name, kind in given.items()}
         changes = {n: problem or self._numbers_for_text(n, given[n], source) for n, problem in changes.items()}
         reasons = {name: f" The column is text, since it holds {why}." for name, why in (reasons or {}).items()}
         raise_all(f"{problem}{reasons.get(name, '')}" for name, problem in changes.items() if problem is not None)
