@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,42 @@ def test_a_failure_on_the_way_leaves_the_older_file_and_nothing_else(predictor, 
         write_scores(predictor, rows, out, overwrite=True)
     assert out.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+
+
+STORED = {
+    "price_exact": pa.array([Decimal("1.10"), Decimal("12345678901234567.89"), None], pa.decimal128(19, 2)),
+    "wide": pa.array([Decimal(2**70), Decimal(2**70 + 1), None], pa.decimal128(38, 0)),
+    "digest": pa.array([b"\xff\x00", b"CH", None], pa.binary()),
+    "key": pa.array([bytes(range(16)), b"0" * 16, None], pa.binary(16)),
+    "uuid": pa.array([bytes(range(16)), b"0" * 16, None], pa.uuid()),
+    "number": pa.array([2**63, 2**64 - 1, None], pa.uint64()),
+}
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".arrow"])
+@pytest.mark.parametrize("source", ["memory", "file"])
+def test_keys_keep_their_bytes_and_digits(predictor, rows, tmp_path, ending: str, source: str) -> None:
+    log = rows.slice(0, 3)
+    for name, values in STORED.items():
+        log = log.append_column(name, values)
+    pq.write_table(log, tmp_path / "log.parquet")
+    write_scores(predictor, log if source == "memory" else tmp_path / "log.parquet", tmp_path / f"scores{ending}", [*STORED])
+    table = READERS[ending](tmp_path / f"scores{ending}")
+    for name, values in STORED.items():
+        assert table.schema.field(name).type == values.type
+        assert table[name].to_pylist() == values.to_pylist()
+
+
+def test_keys_in_csv_are_their_text(predictor, rows, tmp_path) -> None:
+    log = rows.slice(0, 3)
+    for name, values in STORED.items():
+        log = log.append_column(name, values)
+    write_scores(predictor, log, tmp_path / "scores.csv", [*STORED])
+    lines = [line.split(",")[: len(STORED)] for line in (tmp_path / "scores.csv").read_text().splitlines()]
+    uuids = ["00010203-0405-0607-0809-0a0b0c0d0e0f", "30303030-3030-3030-3030-303030303030"]
+    assert lines[1] == ["1.10", str(2**70), "\\xff00", uuids[0], uuids[0], str(2**63)]
+    assert lines[2] == ["12345678901234567.89", str(2**70 + 1), "CH", uuids[1], uuids[1], str(2**64 - 1)]
+    assert lines[3] == [""] * 6
 
 
 @pytest.mark.parametrize(

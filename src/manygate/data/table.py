@@ -21,7 +21,7 @@ from manygate.data.partitions import with_folder_columns
 from manygate.data.paths import check_content, each, ending, expand, read_once
 from manygate.data.plain_frame import frame_to_arrow
 from manygate.data.readers import OPENERS, Part, name_problems
-from manygate.data.types import cast, common_type, normal_field
+from manygate.data.types import cast, common_type, is_stored_exactly, normal_field
 from manygate.errors import InputError, did_you_mean, raise_all
 
 
@@ -95,14 +95,21 @@ class Table:
         counts = [part.rows for part in self._parts]
         return None if None in counts else sum(count for count in counts if count is not None)
 
-    def written(self) -> Table:
-        """The same rows with the values of CSV files as they stand there: 007, 1.10 and words for missing values are text.
+    def written(self, columns: Iterable[str] | None = None, text: bool = False) -> Table:
+        """The same rows with the values of columns as they are stored, for copies; the table itself where nothing differs.
 
-        Whole numbers that have one form stay whole numbers.
+        Of CSV files 007, 1.10 and words for missing values are text, and whole numbers that have one form stay whole numbers.
+        Decimals stay decimals, and bytes stay bytes (unless ``text``) where all files store them alike.
         """
-        if not any(part.written for part in self._parts):
+        names = self.column_names if columns is None else columns
+        stored = {name: {part.schema.field(name).type for part in self._parts} for name in names}
+        single = {name: next(iter(kinds)) for name, kinds in stored.items() if len(kinds) == 1}
+        exact = {name: kind for name, kind in single.items() if is_stored_exactly(kind, text)}
+        if not exact and not any(part.written for part in self._parts):
             return self
-        return Table(self.name, [part.written or part for part in self._parts])
+        table = Table(self.name, [part.written or part for part in self._parts])
+        table.arrow_schema = pa.schema([field.with_type(exact.get(field.name, field.type)) for field in table.arrow_schema])
+        return table
 
     def warnings_of(self, columns: Iterable[str]) -> list[str]:
         """What a user must know before these columns are used."""

@@ -56,6 +56,12 @@ def _is_bytes(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (pt.is_binary, pt.is_large_binary, pt.is_binary_view, pt.is_fixed_size_binary))
 
 
+def is_stored_exactly(kind: pa.DataType, text: bool) -> bool:
+    """True for a type that copies keep, since its normal type is rounder: decimals, and bytes where they need not be ``text``."""
+    is_uuid = isinstance(kind, pa.UuidType)
+    return bool(pt.is_decimal(kind)) or (not text and (is_uuid or (_is_bytes(kind) and not pt.is_binary_view(kind))))
+
+
 def common_type(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
     """The type that holds the values of both types, or None where there is no such type.
 
@@ -111,6 +117,8 @@ def cast(column: pa.Array, kind: pa.DataType, field: pa.Field | None = None) -> 
     if extension in _OF_PANDAS:
         assert field is not None
         return _pandas_text(extension, column, field.metadata[b"ARROW:extension:metadata"])
+    if column.type == kind:
+        return column
     if isinstance(column, pa.ExtensionArray):
         if column.type.extension_name in _OF_PANDAS:
             return _pandas_text(column.type.extension_name, column.storage, column.type.__arrow_ext_serialize__())

@@ -35,8 +35,9 @@ def write_scores(
 ) -> ScoreFile:
     """Score a log into the file ``out``. ``keep`` names columns of the log to copy.
 
-    Values of a CSV log are copied as they stand there: ``00014``, ``1.10`` and words for missing values as text. In CSV
-    ``neutralise_formulas`` puts an apostrophe before text that a spreadsheet would run as a formula.
+    Values are copied as they are stored: of a CSV log ``00014``, ``1.10`` and words for missing values as text; else decimals as
+    decimals, and bytes as bytes. In CSV ``neutralise_formulas`` puts an apostrophe before text that a spreadsheet would run as a
+    formula.
     """
     if out.suffix not in ENDINGS:
         raise InputError(f"{setting('out', out)}: unknown kind of file. Choose a name that ends in {', '.join(ENDINGS)}.")
@@ -62,14 +63,15 @@ def write_scores(
     temporary = out.with_name(f".{out.name}.tmp")
     with writing(out, temporary):
         out.parent.mkdir(parents=True, exist_ok=True)
-        written = _stream(temporary, out.suffix, _with_kept(predictor, table, keep), neutralise_formulas)
+        batches = _with_kept(predictor, table, keep, out.suffix == ".csv")
+        written = _stream(temporary, out.suffix, batches, neutralise_formulas)
         temporary.replace(out)
     return written
 
 
-def _with_kept(predictor: Predictor, table: Table, keep: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The predictions with the columns to keep before them."""
-    written = table.written()
+def _with_kept(predictor: Predictor, table: Table, keep: Sequence[str], text: bool) -> Iterator[pa.RecordBatch]:
+    """The predictions with the columns to keep before them; bytes as ``text`` where the file holds text alone."""
+    written = table.written(keep, text)
     if written is table or not keep:
         yield from (batch for _, batch in predictor.score(table, keep))
         return
