@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from pathlib import PurePath
 
 _BOTH = re.compile("\x02(.*?)\x1f(.*?)\x03", re.DOTALL)
+MOST_PROBLEMS, LONGEST = 100, 1_500
+"""The most problems that a message shows, and the most characters of each."""
 _NO_RIGHT = "Ask for the right to it (ls -l, chmod), or choose another path"
 _REMEDIES = {
     errno.ENOSPC: "Free space on this disk, or choose another path",
@@ -70,9 +72,15 @@ class InputError(ValueError):
 
 
 def _message(problems: Sequence[str]) -> str:
-    if len(problems) == 1:
-        return problems[0]
-    return f"{len(problems)} problems:\n" + "\n".join(f"  - {problem}" for problem in problems)
+    """Return all problems as a text; a value or a list of thousands of characters does not fill the terminal."""
+    shown = [
+        problem if len(problem) <= LONGEST else f"{problem[: LONGEST // 2]} ... {problem[-LONGEST // 2 :]}" for problem in problems
+    ]
+    if len(shown) == 1:
+        return shown[0]
+    first = shown[:MOST_PROBLEMS]
+    rest = [f"and {len(shown) - len(first):,} more"] if len(first) < len(shown) else []
+    return f"{len(shown)} problems:\n" + "\n".join(f"  - {problem}" for problem in (*first, *rest))
 
 
 def setting(name: str, value: object = None) -> str:
@@ -106,7 +114,7 @@ def os_reason(error: BaseException) -> str:
     """
     number = getattr(error, "errno", None)
     if number is None:
-        named = re.search(r"(?:errno|os error) (\d+)", str(error))
+        named = re.search(r"(?:errno|os error|[a-z] \()\s*(\d+)\b", str(error))  # torch ends with "Too many open files (24)"
         number = int(named[1]) if named else None
     text = os.strerror(number) if number is not None else " ".join(str(error).split())[:200] or type(error).__name__
     remedy = _REMEDIES.get(number or 0, "Check the path and the disk")

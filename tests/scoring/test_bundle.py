@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -229,3 +230,18 @@ def test_loading_draws_nothing_and_leaves_the_random_state_alone(saved):
     for name, value in one.parameters.items():
         assert torch.isfinite(value).all()
         assert torch.equal(value, two.parameters[name])
+
+
+def test_more_replicas_than_the_weights_hold_are_refused_before_memory_is_taken(bundle):
+    text = (bundle / "config.yaml").read_text()
+    (bundle / "config.yaml").write_text(re.sub(r"replicas: \d+", "replicas: 1000000000", text))
+    write_manifest(bundle, {"bundle_version": 1})
+    assert "config.yaml asks for 1,000,000,000 replicas, and model.safetensors has" in refused(bundle)[0]
+
+
+def test_weights_that_cannot_be_opened_are_an_error_of_the_system(bundle, monkeypatch):
+    def fail(path):
+        raise RuntimeError(f"unable to open file <{path}> in read-only mode: Too many open files (24)")
+
+    monkeypatch.setattr("manygate.scoring.bundle.load_file", fail)
+    assert refused(bundle)[0].endswith("cannot be read (Too many open files). Raise the limit of open files (ulimit -n 1024).")

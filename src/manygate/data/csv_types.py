@@ -167,9 +167,9 @@ class Column:
                 self._mark_beyond(long)
 
     def _mark_beyond(self, long: pa.Array) -> None:
-        value = next(v for v in long.to_pylist() if not -(2**63) <= int(v) < 2**64)
+        value = next(v for v in long.to_pylist() if len(v) > 20 or not -(2**63) <= int(v) < 2**64)
         self.forms["beyond"] += 1
-        self.examples.setdefault("beyond", (value, ""))
+        self.examples.setdefault("beyond", (value if len(value) <= 60 else f"{value[:60]}...", ""))
 
     def merge(self, other: Column) -> None:
         """Add what another file holds in the same column."""

@@ -23,7 +23,7 @@ class Feature(Frozen):
     name: str
     kind: Literal["sparse", "bag", "dense"]
     bias: bool = Field(False, description="Used in training, absent at serving (a position, say).")
-    dim: int | None = Field(None, ge=1, description="Width of the embedding.")
+    dim: int | None = Field(None, ge=1, le=4096, description="Width of the embedding.")
     vocabulary: Literal["ids", "hash"] = Field("ids", description="Learn a row for each id, or hash ids into buckets.")
     min_count: int | None = Field(None, ge=1, description="Rarer ids share the out-of-vocabulary row.")
     buckets: int | None = Field(None, ge=2, le=2**30, description="Rows of a hashed vocabulary.")

@@ -9,10 +9,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from manygate.errors import InputError, did_you_mean, either
-from manygate.text import count_of, cut
+from manygate.text import cut
 
-MOST_PROBLEMS = 50
-"""The most problems of a file that one error lists."""
 DEEPEST = 32
 """The most lists and mappings inside each other in a YAML file."""
 LARGEST_YAML = 1 << 23
@@ -136,8 +134,11 @@ def validated(model: type[Any], tree: Any, where: str) -> Any:
     except ValidationError as error:
         lines = tree.lines if isinstance(tree, YamlTree) else {}
         problems = [line for detail in _causes(error) for line in _explain(model, detail, where, lines)]
-        shown, rest = problems[:MOST_PROBLEMS], len(problems) - MOST_PROBLEMS
-        raise InputError([*shown, *([f"and {count_of(rest, 'problem')} more."] if rest > 0 else [])]) from None
+        hints = [problem.partition(" Known names: ") for problem in problems]
+        known = next((hint[2] for hint in hints if hint[1]), "")
+        later = [first if names == known else first + mark + names for first, mark, names in hints]
+        at = next((n for n, hint in enumerate(hints) if hint[1]), 0)
+        raise InputError([*later[:at], problems[at], *later[at + 1 :]]) from None
     except RecursionError:
         raise InputError(f"{where or 'settings'}: its lists are nested too deeply.") from None
 

@@ -24,7 +24,7 @@ from manygate.data.encode import Encoder
 from manygate.data.labels import LabelScale
 from manygate.data.rows import Vocabulary
 from manygate.data.scale import Scale
-from manygate.errors import InputError, raise_all
+from manygate.errors import InputError, os_reason, raise_all
 from manygate.files import check_manifest, check_recorded, read_json, to_json, write_folder, write_manifest, write_text
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
@@ -92,6 +92,7 @@ def load_bundle(path: str | Path, device: str = "cpu") -> Predictor:
     with _reading(folder / "encoder.json"):
         encoder = _read_encoder(folder, schema)
         problem = Problem.of(encoder, config)
+    _check_size(folder, config)
     model = MultiTaskModel(problem, config, device, False)
     with _reading(folder / "model.safetensors"):
         tensors = load_file(folder / "model.safetensors")
@@ -106,6 +107,19 @@ def load_bundle(path: str | Path, device: str = "cpu") -> Predictor:
     return Predictor(model, encoder, read_calibration(folder), read_fusion(folder), log)
 
 
+def _check_size(folder: Path, config: RunConfig) -> None:
+    """Raise an :class:`InputError` if the settings ask for more replicas than the file of weights can hold.
+
+    Such a bundle would fill the memory before its tensors are compared.
+    """
+    size = (folder / "model.safetensors").stat().st_size
+    if 4 * config.replicas > size:
+        raise InputError(
+            f"{folder}: config.yaml asks for {config.replicas:,} replicas, and model.safetensors has {size:,} bytes. "
+            "Restore the bundle from a good copy."
+        )
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Turn an error of reading into an :class:`InputError`. It occurs if both the file and the manifest were changed."""
@@ -113,6 +127,8 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
+    except RuntimeError as error:  # torch's error of the system
+        raise InputError(f"{path}: cannot be read {os_reason(error)}") from None
     except (LookupError, TypeError, ValueError, AttributeError, OSError, pa.ArrowException, SafetensorError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise InputError(f"{path}: not a valid file of a bundle ({reason}). Restore the bundle from a good copy.") from None
