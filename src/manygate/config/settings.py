@@ -71,13 +71,13 @@ class DataConfig(CsvConfig):
     valid: str | None = Field(None, description="Validation rows: a file, folder or glob. Default: split from the log.")
     test: str | None = Field(None, description="Test rows: a file, folder or glob. Default: split from the log.")
     schema_file: str | None = Field(None, description="Schema as YAML. Default: schema.yaml beside the log, else inferred.")
-    task: Specs = Field((), description="A label to predict, NAME or NAME:where=click==1,kind=regression.")
+    task: Specs = Field((), description="A label to predict: NAME, or NAME:where=click==1,kind=regression.")
     group: str | None = Field(None, description="Column of users or queries, for GAUC, splits and intervals.")
     time: str | None = Field(None, description="Column of times, for splits.")
     weight: str | None = Field(None, description="Column of row weights.")
     bias: Names = Field((), description="Features that are absent at serving, such as a position.")
     ignore: Names = Field((), description="Columns not to use.")
-    split: Literal["random", "time", "group"] = Field("random", description="How to split a log that comes in one piece.")
+    split: Literal["random", "time", "group"] = Field("random", description="How to split a log that is not split yet.")
     fractions: tuple[float, float, float] = Field((0.8, 0.1, 0.1), description="Shares of train, validation and test.")
     shuffle_seed: int = Field(0, ge=0, le=LARGEST_SEED, description="Seed of the split and of the order of batches.")
     encoding: Literal["piecewise", "minmax", "standard", "log1p"] = Field(
@@ -109,41 +109,40 @@ class ModelConfig(_Settings):
     """Settings of the network."""
 
     architecture: Annotated[str, BeforeValidator(class_name)] = Field(
-        "mmoe",
-        description=f"How the tasks share: {', '.join(ARCHITECTURES)}; or a class of your own as module:Class.",
+        "mmoe", description=f"How the tasks share: {', '.join(ARCHITECTURES)}; or a class of your own as module:Class."
     )
     dim: int = Field(8, ge=1, le=4096, description="Width of each embedding.")
     lower_hidden: Widths = Field(
-        (), description="Hidden widths of layers that all tasks share under the scheme (MMoE section 6.4.1). Default: none."
+        (), description="Hidden widths of layers below the scheme, which all tasks share (MMoE section 6.4.1). Default: none."
     )
     experts: int = Field(8, ge=1, le=4096, description="Number of experts.")
     expert_hidden: Widths = Field((64,), min_length=1, description="Hidden widths of an expert, for example 64 or 128,64.")
-    levels: int = Field(2, ge=1, le=32, description="Levels of ple, ml_mmoe and adatt.")
+    levels: int = Field(2, ge=1, le=32, description="Number of levels of ple, ml_mmoe and adatt.")
     level_hidden: WidthRows | None = Field(
-        None, description="Hidden widths of each level's experts, levels separated by /: 128/64. Default: --expert-hidden in each."
+        None, description="Hidden widths of the experts of each level; 128/64 for two levels. Default: --expert-hidden on each."
     )
     shared_experts: Counts | None = Field(
-        None, description="Shared experts of cgc, ple, adatt and stem; one number, or one a level: 4,2. Default: half of --experts."
+        None, description="Number of shared experts of cgc, ple, adatt and stem, or of each level: 4,2. Default: half of --experts."
     )
     task_experts: CountRows | None = Field(
         None,
-        description="Each task's own experts in cgc, ple, adatt and stem; one number, or one a task: 2,1, levels separated by /. "
-        "Default: what --experts leaves, divided among the tasks.",
+        description="Number of experts that serve one task alone in cgc, ple, adatt and stem; or of each task: 2,1, "
+        "levels separated by /. Default: the rest of --experts, divided among the tasks.",
     )
     task_expert_hidden: WidthRows | None = Field(
-        None, description="Hidden widths of each task's own experts, tasks separated by /. Default: those of the level."
+        None, description="Hidden widths of experts that serve one task alone, tasks separated by /. Default: those of the level."
     )
     bottom_hidden: Widths | None = Field(
         None,
         min_length=1,
-        description="Hidden widths of a shared bottom and of each task's network where a scheme has them. "
-        "Default: as many weights as the experts (MMoE section 5.1).",
+        description="Hidden widths of a shared bottom, and of the network of each task where a scheme has one. Default: "
+        "widths with as many weights as the experts (MMoE section 5.1).",
     )
     tower_hidden: Widths = Field((32,), description="Hidden widths of each task's tower.")
     gate: Literal["softmax", "topk", "dselect_k"] = Field("softmax", description="How gates choose experts.")
     gate_bias: bool = Field(False, description="Give the gates a bias; equation 8 of MMoE has none.")
     gate_features: Names = Field((), description="Features that the gates read. Default: what the experts read.")
-    temperature: float = Field(1.0, gt=0, le=1e6, description="The number that divides the gates' logits.")
+    temperature: float = Field(1.0, gt=0, le=1e6, description="Temperature of the gates: it divides their logits.")
     top_k: int = Field(2, ge=1, le=4096, description="How many experts a gate selects with --gate topk or dselect_k.")
     gate_dropout: float = Field(
         0.0, ge=0, lt=1, description="Share of gate weights that are set to zero in training (Zhao et al. 2019)."
@@ -151,39 +150,37 @@ class ModelConfig(_Settings):
     importance_weight: float | None = Field(
         None, ge=0, le=1e6, description="Weight of the importance loss. Default: 0.1 with --gate topk, else 0."
     )
-    load_weight: float | None = Field(None, ge=0, le=1e6, description="Weight of the load loss of --gate topk. Default: 0.1 there.")
-    entropy_weight: float = Field(0.01, ge=0, le=1e6, description="Weight of the entropy of --gate dselect_k.")
+    load_weight: float | None = Field(None, ge=0, le=1e6, description="Weight of the load loss. Default: 0.1 with --gate topk.")
+    entropy_weight: float = Field(0.01, ge=0, le=1e6, description="Weight of the entropy loss, which --gate dselect_k alone has.")
     ml_gate_input: Literal["previous", "raw"] = Field(
-        "previous", description="Input of ml_mmoe's gates above level 1: the level below, or x."
+        "previous", description="What ml_mmoe's gates read above level 1: the output of the level below, or the raw input x."
     )
-    expert_norm: bool = Field(False, description="Normalise each expert's output, with Swish for ReLU (HoME, KDD 2025).")
+    expert_norm: bool = Field(False, description="Normalise expert outputs and replace ReLU by Swish (HoME, KDD 2025).")
     fusion: Literal["concat", "sum", "mean"] | None = Field(
-        None, description="How bottoms are joined. Default: sum in asymmetric_sharing, concat in customized_sharing."
+        None, description="How a task's bottoms are combined. Default: sum in asymmetric_sharing, concat in customized_sharing."
     )
     l2_alpha: float = Field(1e-3, ge=0, le=1e6, description="Weight of l2_constrained's penalty.")
     stitch_rate: float = Field(
-        10.0, ge=0, le=1e6, description="Factor of the learning rate of stitches (cross_stitch, sluice_network)."
+        10.0, ge=0, le=1e6, description="Factor for the learning rate of the stitches (cross_stitch, sluice_network)."
     )
-    subspaces: int = Field(2, ge=1, le=64, description="Subspaces of each layer of sluice_network.")
+    subspaces: int = Field(2, ge=1, le=64, description="Number of subspaces of each layer of sluice_network.")
     orthogonality: float = Field(0.0, ge=0, le=1e6, description="Weight of sluice_network's penalty on overlapping subspaces.")
     tucker_ranks: Widths | None = Field(
         None,
         min_length=1,
-        description="Ranks r1,r2,r3 of tensor_factorization: of inputs, outputs and tasks. Default: nearly full.",
+        description="The ranks r1,r2,r3 of tensor_factorization, for inputs, outputs and tasks. Default: nearly full.",
     )
     gate_hidden: int = Field(32, ge=1, le=65536, description="Hidden width of pepnet's gates.")
     match_parameters: int | None = Field(
         None,
         ge=1,
-        description="Choose hidden widths so that each scheme has this many parameters, embedding tables left out, within 2 %.",
+        description="Choose hidden widths so that each scheme has this many parameters outside the embedding tables, within 2 %.",
     )
     match_flops: int | None = Field(
-        None,
-        ge=1,
-        description="Choose hidden widths so that a row's forward pass takes this many FLOPs, within 2 %.",
+        None, ge=1, description="Choose hidden widths so that a row's forward pass takes this many FLOPs, within 2 %."
     )
     funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = Field(
-        "esmm", description="How a task that comes after another is trained: on the rows where the other happened, or on all rows."
+        "esmm", description="How to train a task that comes after another: on the rows where the other happened, or on all rows."
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden units that are dropped in training.")
     bias_dropout: float = Field(0.1, ge=0, lt=1, description="Share of rows whose bias features are hidden in training.")
@@ -223,42 +220,41 @@ class ModelConfig(_Settings):
 class TrainConfig(_Settings):
     """Settings of the training."""
 
-    replicas: int = Field(1, ge=1, description="How many models to train at once. They differ in their seed alone.")
+    replicas: int = Field(1, ge=1, description="Number of models to train at once. They differ in their seed alone.")
     seed: int = Field(
         0,
         ge=0,
         le=LARGEST_SEED,
-        description="Replica r uses seed + r, so runs with seeds 0 and 1 have all replicas but one in common.",
+        description="The first seed: replica r uses seed + r. So runs with the seeds 0 and 1 share all replicas but one.",
     )
     pack: int | None = Field(
-        None, ge=1, description="How many replicas to train in one program; the rest follow. Default: as many as fit in memory."
+        None, ge=1, description="Number of replicas in one program; the others train later. Default: as many as fit in memory."
     )
     replica_data: Literal["shared", "order", "bootstrap"] = Field(
-        "shared", description="Training rows of a replica: the same for all, an order of its own, or a bootstrap sample of its own."
+        "shared", description="Training rows: the same for all replicas, shuffled for each, or a bootstrap sample for each."
     )
     replica_seeds: Counted = Field(
         (), description="Numbers that are added to the seed. Replicas take them in turn: 0,1,0,1. Default: 0,1,2 and so on."
     )
-    replica_rates: Factors = Field((), description="Factors of the learning rate. Replicas take them in turn: 0.1,1,10.")
+    replica_rates: Factors = Field((), description="Factors for the learning rate. Replicas take them in turn: 0.1,1,10.")
     replica_weights: FactorRows = Field(
-        (),
-        description="Factors of the tasks' weights. Replicas take them in turn, separated by /: 1,1/1,2 for two tasks.",
+        (), description="Factors for the tasks' weights. Replicas take them in turn, separated by /: 1,1/1,2 for two tasks."
     )
-    calibrator_weight: float = Field(0.6, ge=0, le=1e6, description="Weight of aitm's calibrator.")
-    escm2_weight: float = Field(1.0, ge=0, le=1e6, description="Weight of escm2's counterfactual loss.")
-    escm2_joint_weight: float = Field(1.0, ge=0, le=1e6, description="Weight of esmm's loss in escm2.")
+    calibrator_weight: float = Field(0.6, ge=0, le=1e6, description="Weight of the calibrator loss of aitm.")
+    escm2_weight: float = Field(1.0, ge=0, le=1e6, description="Weight of the counterfactual loss of escm2.")
+    escm2_joint_weight: float = Field(1.0, ge=0, le=1e6, description="Weight of the loss of esmm within escm2.")
     propensity_floor: float = Field(0.05, gt=0, le=1, description="Smallest propensity that escm2 divides by.")
     weighting: Annotated[str, BeforeValidator(class_name)] = Field(
         "fixed",
         description=f"How the tasks' losses become one objective: {', '.join(WEIGHTINGS)}; or a class of your own as module:Class.",
     )
-    balance_every: int = Field(1, ge=1, description="Weightings that read gradients read them in every Nth step.")
-    gradnorm_alpha: float = Field(1.5, ge=0, le=100, description="How strongly gradnorm pulls the tasks to one rate of learning.")
+    balance_every: int = Field(1, ge=1, description="Weightings that use gradients compute them in every Nth step.")
+    gradnorm_alpha: float = Field(1.5, ge=0, le=100, description="How strongly gradnorm makes the tasks learn at the same rate.")
     cagrad_c: float = Field(
         0.4, ge=0, lt=1, description="Largest distance of cagrad's direction from the mean gradient, as a share of its length."
     )
-    optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = Field("adamw", description="Optimizer.")
-    learning_rate: float = Field(2e-3, gt=0, le=1e6, description="Learning rate.")
+    optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = Field("adamw", description="The optimizer.")
+    learning_rate: float = Field(2e-3, gt=0, le=1e6, description="The learning rate.")
     weight_decay: float | None = Field(
         None, ge=0, le=1e6, description="Weight decay. Default: 0.01 for adamw, where it is decoupled, and 0 for the others."
     )
@@ -266,25 +262,25 @@ class TrainConfig(_Settings):
         "constant", description="How the learning rate changes over the steps."
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps over which the learning rate rises from zero.")
-    clip_norm: float | None = Field(None, gt=0, le=1e30, description="Largest norm of a replica's gradient.")
-    batch_size: int = Field(1024, ge=1, description="Rows in a batch.")
-    epochs: int = Field(20, ge=1, description="Most passes over the training rows.")
-    max_steps: int | None = Field(None, ge=1, description="Most optimizer steps, whatever the epochs.")
+    clip_norm: float | None = Field(None, gt=0, le=1e30, description="Largest norm of a replica's gradient. Default: no limit.")
+    batch_size: int = Field(1024, ge=1, description="Number of rows in a batch.")
+    epochs: int = Field(20, ge=1, description="Largest number of passes over the training rows.")
+    max_steps: int | None = Field(None, ge=1, description="Largest number of optimizer steps. Default: no limit.")
     keep: Literal["best", "last"] = Field(
-        "best", description="Weights to keep: those of the best validation metric, or the last ones (then patience stops nothing)."
+        "best", description="Weights to keep: those with the best validation metric, or the last (then patience stops nothing)."
     )
-    patience: int = Field(3, ge=1, description="Epochs without a better validation metric before a replica stops.")
+    patience: int = Field(3, ge=1, description="A replica stops after this many epochs without a better validation metric.")
     monitor: str = Field("mean", description="The metric that validation watches: mean (of all tasks), TASK, or TASK/METRIC.")
     calibration: CalibrationMethod = Field(
         "none", description="How predicted probabilities are corrected, fitted on the validation rows after training."
     )
     precision: Literal["float32", "bf16"] = Field("float32", description="Precision of training; bf16 uses autocast.")
     sparse_gradients: bool | None = Field(
-        None, description="Update only the embedding rows of a batch. Default: when there are over 100,000 rows."
+        None, description="Update only the embedding rows that a batch reads. Default: if there are over 100,000 embedding rows."
     )
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    device: str = Field("auto", description="Where to compute: auto, cpu, cuda or cuda:N.")
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads. Default: all cores.")
-    checkpoint_seconds: float = Field(60.0, ge=0, description="Most time between checkpoints, which come each epoch anyway.")
+    checkpoint_seconds: float = Field(60.0, ge=0, description="Longest time between checkpoints. Each epoch ends with one, too.")
 
     @field_validator("weighting")
     @classmethod
@@ -306,17 +302,16 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
     config_version: Literal[1] = 1
     log: str | None = Field(None, description="The log: a file, a folder or a glob.")
     architectures: Annotated[tuple[str, ...], BeforeValidator(scheme_names)] = Field(
-        COMPARED, description="The architectures that a comparison trains; all for every scheme."
+        COMPARED, description="The architectures that a comparison trains; all means every one."
     )
     weightings: Annotated[tuple[str, ...], BeforeValidator(weighting_names)] = Field(
-        (),
-        description="Weightings that a comparison trains each architecture with; all for every one. Default: --weighting.",
+        (), description="The weightings that a comparison trains; all means every one. Default: --weighting."
     )
     weight_sweep: int = Field(
         0,
         ge=0,
         le=1000,
-        description="How many vectors of fixed weights a comparison trains for each architecture. Default: none.",
+        description="Number of vectors of fixed weights that a comparison trains for each architecture. Default: none.",
     )
 
     @field_validator("weightings")

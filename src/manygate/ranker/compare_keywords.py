@@ -75,7 +75,7 @@ Parameters
 schema : Schema | str | Path | None, default None
     A schema, or the YAML file of one. Default: inferred from the log.
 task : Tasks, default ()
-    A label to predict, NAME or NAME:where=click==1,kind=regression.
+    A label to predict: NAME, or NAME:where=click==1,kind=regression.
 types : ColumnTypes, default ()
     Kind of a column, COLUMN=KIND, with KIND one of text, integer, number, decimal_comma, thousands_comma, boolean. Text
     keeps the bytes of an id: sku=text. Default: CSV files are looked through; other tables have types.
@@ -104,7 +104,7 @@ bias : Names, default ()
 ignore : Names, default ()
     Columns not to use.
 split : Literal['random', 'time', 'group'], default 'random'
-    How to split a log that comes in one piece.
+    How to split a log that is not split yet.
 fractions : Sequence[float], default (0.8, 0.1, 0.1)
     Shares of train, validation and test.
 shuffle_seed : int, default 0
@@ -118,25 +118,25 @@ min_count : int, default 2
 dim : int, default 8
     Width of each embedding.
 lower_hidden : Widths, default ()
-    Hidden widths of layers that all tasks share under the scheme (MMoE section 6.4.1). Default: none.
+    Hidden widths of layers below the scheme, which all tasks share (MMoE section 6.4.1). Default: none.
 experts : int, default 8
     Number of experts.
 expert_hidden : Widths, default (64,)
     Hidden widths of an expert, for example 64 or 128,64.
 levels : int, default 2
-    Levels of ple, ml_mmoe and adatt.
+    Number of levels of ple, ml_mmoe and adatt.
 level_hidden : Rows | None, default None
-    Hidden widths of each level's experts, levels separated by /: 128/64. Default: expert_hidden in each.
+    Hidden widths of the experts of each level; 128/64 for two levels. Default: expert_hidden on each.
 shared_experts : Widths | None, default None
-    Shared experts of cgc, ple, adatt and stem; one number, or one a level: 4,2. Default: half of experts.
+    Number of shared experts of cgc, ple, adatt and stem, or of each level: 4,2. Default: half of experts.
 task_experts : Rows | None, default None
-    Each task's own experts in cgc, ple, adatt and stem; one number, or one a task: 2,1, levels separated by /. Default:
-    what experts leaves, divided among the tasks.
+    Number of experts that serve one task alone in cgc, ple, adatt and stem; or of each task: 2,1, levels separated by /.
+    Default: the rest of experts, divided among the tasks.
 task_expert_hidden : Rows | None, default None
-    Hidden widths of each task's own experts, tasks separated by /. Default: those of the level.
+    Hidden widths of experts that serve one task alone, tasks separated by /. Default: those of the level.
 bottom_hidden : Widths | None, default None
-    Hidden widths of a shared bottom and of each task's network where a scheme has them. Default: as many weights as the
-    experts (MMoE section 5.1).
+    Hidden widths of a shared bottom, and of the network of each task where a scheme has one. Default: widths with as many
+    weights as the experts (MMoE section 5.1).
 tower_hidden : Widths, default (32,)
     Hidden widths of each task's tower.
 gate : Literal['softmax', 'topk', 'dselect_k'], default 'softmax'
@@ -146,7 +146,7 @@ gate_bias : bool, default False
 gate_features : Names, default ()
     Features that the gates read. Default: what the experts read.
 temperature : float, default 1.0
-    The number that divides the gates' logits.
+    Temperature of the gates: it divides their logits.
 top_k : int, default 2
     How many experts a gate selects with gate topk or dselect_k.
 gate_dropout : float, default 0.0
@@ -154,72 +154,72 @@ gate_dropout : float, default 0.0
 importance_weight : float | None, default None
     Weight of the importance loss. Default: 0.1 with gate topk, else 0.
 load_weight : float | None, default None
-    Weight of the load loss of gate topk. Default: 0.1 there.
+    Weight of the load loss. Default: 0.1 with gate topk.
 entropy_weight : float, default 0.01
-    Weight of the entropy of gate dselect_k.
+    Weight of the entropy loss, which gate dselect_k alone has.
 ml_gate_input : Literal['previous', 'raw'], default 'previous'
-    Input of ml_mmoe's gates above level 1: the level below, or x.
+    What ml_mmoe's gates read above level 1: the output of the level below, or the raw input x.
 expert_norm : bool, default False
-    Normalise each expert's output, with Swish for ReLU (HoME, KDD 2025).
+    Normalise expert outputs and replace ReLU by Swish (HoME, KDD 2025).
 fusion : Literal['concat', 'sum', 'mean'] | None, default None
-    How bottoms are joined. Default: sum in asymmetric_sharing, concat in customized_sharing.
+    How a task's bottoms are combined. Default: sum in asymmetric_sharing, concat in customized_sharing.
 l2_alpha : float, default 0.001
     Weight of l2_constrained's penalty.
 stitch_rate : float, default 10.0
-    Factor of the learning rate of stitches (cross_stitch, sluice_network).
+    Factor for the learning rate of the stitches (cross_stitch, sluice_network).
 subspaces : int, default 2
-    Subspaces of each layer of sluice_network.
+    Number of subspaces of each layer of sluice_network.
 orthogonality : float, default 0.0
     Weight of sluice_network's penalty on overlapping subspaces.
 tucker_ranks : Widths | None, default None
-    Ranks r1,r2,r3 of tensor_factorization: of inputs, outputs and tasks. Default: nearly full.
+    The ranks r1,r2,r3 of tensor_factorization, for inputs, outputs and tasks. Default: nearly full.
 gate_hidden : int, default 32
     Hidden width of pepnet's gates.
 match_parameters : int | None, default None
-    Choose hidden widths so that each scheme has this many parameters, embedding tables left out, within 2 %.
+    Choose hidden widths so that each scheme has this many parameters outside the embedding tables, within 2 %.
 match_flops : int | None, default None
     Choose hidden widths so that a row's forward pass takes this many FLOPs, within 2 %.
 funnel : Literal['conditional', 'esmm', 'aitm', 'escm2_ipw', 'escm2_dr'], default 'esmm'
-    How a task that comes after another is trained: on the rows where the other happened, or on all rows.
+    How to train a task that comes after another: on the rows where the other happened, or on all rows.
 dropout : float, default 0.1
     Share of hidden units that are dropped in training.
 bias_dropout : float, default 0.1
     Share of rows whose bias features are hidden in training.
 replicas : int, default 8
-    How many models to train at once. They differ in their seed alone.
+    Number of models to train at once. They differ in their seed alone.
 seed : int, default 0
-    Replica r uses seed + r, so runs with seeds 0 and 1 have all replicas but one in common.
+    The first seed: replica r uses seed + r. So runs with the seeds 0 and 1 share all replicas but one.
 pack : int | None, default None
-    How many replicas to train in one program; the rest follow. Default: as many as fit in memory.
+    Number of replicas in one program; the others train later. Default: as many as fit in memory.
 replica_data : Literal['shared', 'order', 'bootstrap'], default 'shared'
-    Training rows of a replica: the same for all, an order of its own, or a bootstrap sample of its own.
+    Training rows: the same for all replicas, shuffled for each, or a bootstrap sample for each.
 replica_seeds : Widths, default ()
     Numbers that are added to the seed. Replicas take them in turn: 0,1,0,1. Default: 0,1,2 and so on.
 replica_rates : Numbers, default ()
-    Factors of the learning rate. Replicas take them in turn: 0.1,1,10.
+    Factors for the learning rate. Replicas take them in turn: 0.1,1,10.
 replica_weights : NumberRows, default ()
-    Factors of the tasks' weights. Replicas take them in turn, separated by /: 1,1/1,2 for two tasks.
+    Factors for the tasks' weights. Replicas take them in turn, separated by /: 1,1/1,2 for two tasks.
 calibrator_weight : float, default 0.6
-    Weight of aitm's calibrator.
+    Weight of the calibrator loss of aitm.
 escm2_weight : float, default 1.0
-    Weight of escm2's counterfactual loss.
+    Weight of the counterfactual loss of escm2.
 escm2_joint_weight : float, default 1.0
-    Weight of esmm's loss in escm2.
+    Weight of the loss of esmm within escm2.
 propensity_floor : float, default 0.05
     Smallest propensity that escm2 divides by.
 weighting : ClassName, default 'fixed'
     How the tasks' losses become one objective: fixed, schedule, uncertainty, dwa, random, famo, gradnorm, pcgrad, gradvac,
     cagrad, mgda, nash_mtl, fairgrad, imtl_g, aligned_mtl, upgrad, dualproj; or a class of your own as module:Class.
 balance_every : int, default 1
-    Weightings that read gradients read them in every Nth step.
+    Weightings that use gradients compute them in every Nth step.
 gradnorm_alpha : float, default 1.5
-    How strongly gradnorm pulls the tasks to one rate of learning.
+    How strongly gradnorm makes the tasks learn at the same rate.
 cagrad_c : float, default 0.4
     Largest distance of cagrad's direction from the mean gradient, as a share of its length.
 optimizer : Literal['adam', 'adamw', 'sgd', 'adagrad'], default 'adamw'
-    Optimizer.
+    The optimizer.
 learning_rate : float, default 0.002
-    Learning rate.
+    The learning rate.
 weight_decay : float | None, default None
     Weight decay. Default: 0.01 for adamw, where it is decoupled, and 0 for the others.
 schedule : Literal['constant', 'linear', 'cosine'], default 'constant'
@@ -227,17 +227,17 @@ schedule : Literal['constant', 'linear', 'cosine'], default 'constant'
 warmup : float, default 0.0
     Share of the steps over which the learning rate rises from zero.
 clip_norm : float | None, default None
-    Largest norm of a replica's gradient.
+    Largest norm of a replica's gradient. Default: no limit.
 batch_size : int, default 1024
-    Rows in a batch.
+    Number of rows in a batch.
 epochs : int, default 20
-    Most passes over the training rows.
+    Largest number of passes over the training rows.
 max_steps : int | None, default None
-    Most optimizer steps, whatever the epochs.
+    Largest number of optimizer steps. Default: no limit.
 keep : Literal['best', 'last'], default 'best'
-    Weights to keep: those of the best validation metric, or the last ones (then patience stops nothing).
+    Weights to keep: those with the best validation metric, or the last (then patience stops nothing).
 patience : int, default 3
-    Epochs without a better validation metric before a replica stops.
+    A replica stops after this many epochs without a better validation metric.
 monitor : str, default 'mean'
     The metric that validation watches: mean (of all tasks), TASK, or TASK/METRIC.
 calibration : Literal['none', 'platt', 'temperature', 'isotonic'], default 'none'
@@ -245,19 +245,19 @@ calibration : Literal['none', 'platt', 'temperature', 'isotonic'], default 'none
 precision : Literal['float32', 'bf16'], default 'float32'
     Precision of training; bf16 uses autocast.
 sparse_gradients : bool | None, default None
-    Update only the embedding rows of a batch. Default: when there are over 100,000 rows.
+    Update only the embedding rows that a batch reads. Default: if there are over 100,000 embedding rows.
 device : str, default 'auto'
-    auto, cpu, cuda or cuda:N.
+    Where to compute: auto, cpu, cuda or cuda:N.
 threads : int | None, default None
     CPU threads. Default: all cores.
 checkpoint_seconds : float, default 60.0
-    Most time between checkpoints, which come each epoch anyway.
+    Longest time between checkpoints. Each epoch ends with one, too.
 architectures : ClassNames, default ('single_task', 'shared_bottom', 'omoe', 'mmoe', 'cgc', 'ple')
-    The architectures that a comparison trains; all for every scheme.
+    The architectures that a comparison trains; all means every one.
 weightings : ClassNames, default ()
-    Weightings that a comparison trains each architecture with; all for every one. Default: weighting.
+    The weightings that a comparison trains; all means every one. Default: weighting.
 weight_sweep : int, default 0
-    How many vectors of fixed weights a comparison trains for each architecture. Default: none.
+    Number of vectors of fixed weights that a comparison trains for each architecture. Default: none.
 random_state : int | None, default None
     Another name of ``seed``, as in scikit-learn.
 """
