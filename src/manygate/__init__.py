@@ -58,10 +58,10 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return version("manygate")
     if name in _HOMES:
-        found = getattr(import_module(_HOMES[name]), name)
+        value = getattr(import_module(_HOMES[name]), name)
         if name == "Schema":
-            found.infer = import_module("manygate.data.infer").infer_schema  # the schema itself imports nothing that reads data
-        return found
+            value.infer = import_module("manygate.data.infer").infer_schema  # the schema itself imports nothing that reads data
+        return value
     if name == "datasets":
         return import_module("manygate.datasets")
     raise AttributeError(f"module 'manygate' has no attribute {name!r}")

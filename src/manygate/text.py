@@ -37,7 +37,7 @@ def _form(size: float) -> str:
 
 
 def decimals(size: float, digits: int) -> str:
-    """The format of a number of that size with so many digits: a plain decimal, or a power of ten below a hundred-millionth.
+    """The format of a number of that size with so many digits: a plain decimal with at most seven places, or a power of ten.
 
     >>> format(0.000021, decimals(0.000021, 2)), format(123.4, decimals(123.4, 2)), format(2e-12, decimals(2e-12, 2))
     ('0.000021', '123', '2.0e-12')
@@ -45,7 +45,7 @@ def decimals(size: float, digits: int) -> str:
     if not size:
         return ".0f"
     exponent = int(f"{size:.{digits - 1}e}".partition("e")[2])
-    return f".{digits - 1}e" if exponent < -8 else f".{max(digits - 1 - exponent, 0)}f"
+    return f".{digits - 1}e" if exponent < -7 else f".{min(max(digits - 1 - exponent, 0), 7)}f"
 
 
 def half_width(middle: float | None, bounds: tuple[float, float] | None) -> float | None:

@@ -50,7 +50,7 @@ def test_experts_are_networks_of_their_own(hidden, norm, side_by_side):
         agree(expert_BEH[b], [net(inputs[n // 4]) for n, net in enumerate(nets(layer))])
     if side_by_side == 1:
         for e in range(4):
-            torch.testing.assert_close(layer.one(e, x), expert_BEH[:, e], rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(layer.forward_expert(e, x), expert_BEH[:, e], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("side_by_side", [1, 3])
@@ -72,7 +72,7 @@ def test_the_first_layer_alone_in_float32_equals_the_stacked_one():
     expert_BEH, linear_BU = layer(x_BD)
     torch.testing.assert_close(linear_BU, layer.linear(x_BD), rtol=1e-4, atol=1e-4)
     for e in range(16):
-        torch.testing.assert_close(layer.one(e, x_BD), expert_BEH[:, e], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(layer.forward_expert(e, x_BD), expert_BEH[:, e], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("hidden", [(6,), (6, 5, 4)])

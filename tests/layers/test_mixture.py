@@ -70,13 +70,13 @@ def test_no_expert_runs_on_a_row_that_did_not_select_it(monkeypatch):
     monkeypatch.setattr(mixture, "WORTH_SELECTING", 0)
     level = shaken(Mixture(5, [Group(8, (6,))], [range(8)], MixtureSettings(GateSettings(kind="topk", k=1))))
     seen: dict[int, int] = {}
-    original = level.banks[0].one
+    original = level.banks[0].forward_expert
 
-    def one(e: int, x_BD: Tensor) -> Tensor:
+    def counted(e: int, x_BD: Tensor) -> Tensor:
         seen[e] = len(x_BD)
         return original(e, x_BD)
 
-    monkeypatch.setattr(level.banks[0], "one", one)
+    monkeypatch.setattr(level.banks[0], "forward_expert", counted)
     gate_BGE = level(rows(50, 5))[1]
     assert seen == {e: n for e, n in enumerate((gate_BGE[:, 0] != 0).sum(dim=0).tolist()) if n}
     assert sum(seen.values()) == 50

@@ -35,7 +35,7 @@ def test_units_are_networks_of_their_own(hidden, norm):
         assert y_BNK is x_BNH
         return
     for n in range(3):
-        torch.testing.assert_close(units.one(n, x_BNH[:, n]), y_BNK[:, n], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(units.forward_unit(n, x_BNH[:, n]), y_BNK[:, n], rtol=1e-12, atol=1e-12)
     if not norm:
         for b in range(7):
             agree(y_BNK[b], [net(x_BNH[b, n].numpy()) for n, net in enumerate(unit_nets(units))])
@@ -49,7 +49,7 @@ def test_norm_looks_at_one_row_and_unit_at_a_time():
     other[2, 1] = x_BNH[2, 1]
     assert torch.equal(norm(other)[2, 1], y_BNH[2, 1])
     for n in range(3):
-        torch.testing.assert_close(norm.one(n, x_BNH[:, n]), y_BNH[:, n])
+        torch.testing.assert_close(norm.forward_unit(n, x_BNH[:, n]), y_BNH[:, n])
     x = x_BNH[2, 1]
     z = (x - x.mean()) / (x.var(correction=0) + 1e-5).sqrt() * norm.gain[1] + norm.bias[1]
     torch.testing.assert_close(y_BNH[2, 1], z / (1 + (-z).exp()))

@@ -25,7 +25,9 @@ def searched(values: list[list[float]], chosen: int = 0) -> FusionSearch:
         {
             "search_version": 1,
             "log": "<b>log</b>",
-            "objectives": [{"objective": name, "task": name[:2], "weight": 1.0, "own": 0.5, "random": 0.25} for name in names],
+            "objectives": [
+                {"objective": name, "task": name[:2], "weight": 1.0, "task_alone": 0.5, "random": 0.25} for name in names
+            ],
             "factors": ["click", "<buy>"],
             "features": [{"feature": "age", "transform": "log"}],
             "rows": 30,

@@ -14,7 +14,7 @@ from manygate.results.fusion import FusionFormula, FusionRanking, FusionSearch
 
 SEARCH: dict[str, Any] = {
     "search_version": 1,
-    "objectives": [{"objective": "buy/ndcg", "task": "buy", "weight": 1.0, "own": 0.6, "random": 0.4}],
+    "objectives": [{"objective": "buy/ndcg", "task": "buy", "weight": 1.0, "task_alone": 0.6, "random": 0.4}],
     "factors": ["click", "buy"],
     "features": [{"feature": "age", "transform": "log"}],
     "rows": 30,

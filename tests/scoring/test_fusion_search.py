@@ -46,11 +46,14 @@ def plan(*texts: str, **more: Any) -> Plan:
 def best_of_grid(rows: Judged, objectives: tuple[Objective, ...], steps: int = 20) -> float:
     """The best weighted sum over all directions with multiples of 1/steps, each objective in units of its task alone."""
     judge, names = Judge(rows, objectives), list(rows.columns)
-    own = [judge(rows.columns[one.task])[m] for m, one in enumerate(objectives)]
+    task_alone = [judge(rows.columns[entry.task])[m] for m, entry in enumerate(objectives)]
     grid = [w for w in itertools.product(range(steps + 1), repeat=len(names)) if sum(w) == steps]
     logs = np.column_stack([np.log(np.maximum(rows.columns[name], 1e-12)) for name in names])
     return max(
-        sum(one.weight * value / unit for one, value, unit in zip(objectives, judge(logs @ np.array(w)), own, strict=True))
+        sum(
+            entry.weight * value / unit
+            for entry, value, unit in zip(objectives, judge(logs @ np.array(w)), task_alone, strict=True)
+        )
         for w in grid
     )
 
@@ -70,20 +73,20 @@ def best_of_grid(rows: Judged, objectives: tuple[Objective, ...], steps: int = 2
 def test_what_is_found_is_within_two_percent_of_the_best(texts: tuple[str, ...], sampler: Any, trials: int) -> None:
     wanted = plan(*texts, trials=trials, sampler=sampler, seed=1)
     result = search(ROWS, wanted)
-    found, best = result.trials[result.chosen].total, best_of_grid(ROWS, wanted.objectives)
-    print(f"{sampler} {' '.join(texts)}: {found / best:.4f} of the best of a grid")
-    assert found >= 0.98 * best
+    trials_of, best = result.trials[result.chosen].total, best_of_grid(ROWS, wanted.objectives)
+    print(f"{sampler} {' '.join(texts)}: {trials_of / best:.4f} of the best of a grid")
+    assert trials_of >= 0.98 * best
 
 
 def test_the_same_seed_gives_the_same_result() -> None:
-    def found(sampler: str, trials: int, seed: int) -> dict[str, Any]:
+    def result_of(sampler: str, trials: int, seed: int) -> dict[str, Any]:
         return search(ROWS, plan("click/ndcg", "watch/gain@2", features=["age:power"], trials=trials, sampler=sampler, seed=seed))
 
     for sampler, trials in (("tpe", 30), ("gp", 12)):
         state = np.random.get_state()[1].copy()  # noqa: NPY002 - to see that it is left alone
-        assert found(sampler, trials, 5) == found(sampler, trials, 5)
+        assert result_of(sampler, trials, 5) == result_of(sampler, trials, 5)
         assert (state == np.random.get_state()[1]).all()  # noqa: NPY002
-    assert found("tpe", 30, 5).trials != found("tpe", 30, 6).trials
+    assert result_of("tpe", 30, 5).trials != result_of("tpe", 30, 6).trials
 
 
 def test_what_the_result_says() -> None:
@@ -93,12 +96,12 @@ def test_what_the_result_says() -> None:
     gain = np.where(ROWS.weights["buy"] > 0, ROWS.labels["buy"], 0.0)
     judge = Judge(ROWS, wanted.objectives)
     assert result.alone["click"][0] == pytest.approx(visits.ranked(ROWS.columns["click"]).ndcg(gain), rel=1e-12)
-    own = [one.own for one in result.objectives]
-    assert own[1] == visits.ranked(np.log(ROWS.columns["watch"])).gain(ROWS.labels["watch"] * ROWS.weights["watch"], 3)
-    assert [one.random for one in result.objectives] == judge(np.zeros(len(gain)))
+    task_alone = [entry.task_alone for entry in result.objectives]
+    assert task_alone[1] == visits.ranked(np.log(ROWS.columns["watch"])).gain(ROWS.labels["watch"] * ROWS.weights["watch"], 3)
+    assert [entry.random for entry in result.objectives] == judge(np.zeros(len(gain)))
     for trial in result.trials:
         assert max(map(abs, trial.weights)) == 1.0
-        np.testing.assert_allclose(trial.total, 2 * trial.values[0] / own[0] + trial.values[1] / own[1])
+        np.testing.assert_allclose(trial.total, 2 * trial.values[0] / task_alone[0] + trial.values[1] / task_alone[1])
         fusion = found_fusion(result.model_copy(update={"chosen": result.trials.index(trial)}))
         np.testing.assert_allclose(judge(fusion.log_score(ROWS.columns, ROWS.features)), trial.values, rtol=1e-9)
     assert result.trials[0].weights == [1.0, 0.0, 0.0]
@@ -106,8 +109,8 @@ def test_what_the_result_says() -> None:
     totals = [trial.total for trial in result.trials]
     assert result.chosen == int(np.argmax(totals))
     assert result.trials[result.chosen].front, "the best weighted sum is beaten by no other"
-    worst = [one.random / one.own for one in result.objectives]
-    point = np.array(result.trials[result.chosen].values) / own - worst
+    worst = [entry.random / entry.task_alone for entry in result.objectives]
+    point = np.array(result.trials[result.chosen].values) / task_alone - worst
     assert result.hypervolume >= np.prod(point) > 0
     fusion = found_fusion(result, "rank", "a note", log="valid")
     assert isinstance(fusion, Fusion)
@@ -147,8 +150,8 @@ def test_the_page_shows_the_surface() -> None:
     for part in ("buy/ndcg", "watch/gain@3", "click alone", "a random order", "log(age)", "hypervolume"):
         assert part in page
     assert page == render_search(two.model_copy(update={"log": "<b>log</b>"}))
-    one = search(ROWS, plan("buy/ndcg", factors=["buy"], trials=5))
-    assert "buy/ndcg by trial" in render_search(one)
+    entry = search(ROWS, plan("buy/ndcg", factors=["buy"], trials=5))
+    assert "buy/ndcg by trial" in render_search(entry)
     three = search(ROWS, plan("buy/ndcg", "click/gauc", "watch/gain", trials=20))
     assert render_search(three).count("<svg") == 3
 
@@ -161,7 +164,7 @@ def test_every_problem_of_a_plan_is_listed() -> None:
     more = {"factors": ["clik", "buy", "buy"], "features": ["age:lgo", "age", "gap:log=1"], "trials": 2, "seed": -1}
     with pytest.raises(InputError) as error:
         plan(*wishes, sampler="random", **more)
-    found = error.value.problems
+    trials_of = error.value.problems
     for part in (
         "no task 'clik'. Did you mean 'click'?",
         "no metric 'ndgcg@5'. Did you mean 'ndcg",
@@ -183,8 +186,8 @@ def test_every_problem_of_a_plan_is_listed() -> None:
         "sampler='random'",
         "seed=-1",
     ):
-        assert sum(part in problem for problem in found) == 1, part
-    assert len(found) == 19
+        assert sum(part in problem for problem in trials_of) == 1, part
+    assert len(trials_of) == 19
     with pytest.raises(InputError, match="no objective is given"):
         plan()
 

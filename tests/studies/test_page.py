@@ -31,10 +31,10 @@ SWEEP = filled(
 @pytest.mark.parametrize(
     ("verdicts", "rest"),
     [
-        (["reproduced"] * 3, "Of 3 claims of the paper, 3 reproduced"),
+        (["reproduced"] * 3, "Of 3 claims of the paper, 3 are reproduced"),
         (
             ["reproduced", "cannot tell", "refuted", "cannot tell", "depends on the learning rate"],
-            "Of 5 claims of the paper, 1 reproduced, 2 undecided, 1 refuted, 1 depending on the learning rate",
+            "Of 5 claims of the paper, 1 is reproduced, 2 are undecided, 1 is refuted and 1 depends on the learning rate",
         ),
     ],
 )
@@ -66,5 +66,5 @@ def test_spots_stand_in_the_order_of_their_means_and_leave_out_schemes_without_a
 
 
 def test_numbers_have_three_digits_a_real_minus_and_a_dash_where_there_is_none():
-    assert [_number(value) for value in (None, 0.123456, -1234.5, 2.0)] == ["–", "0.123", "−1.23e+03", "2"]
+    assert [_number(value) for value in (None, 0.123456, -1234.5, 2.0, 2.5e-6)] == ["–", "0.123", "−1230", "2", "0.0000025"]
     assert _number(0.123456, 2) == "0.12"

@@ -82,11 +82,11 @@ class Native(nn.Module):
 
     undecayed = ("native",)
 
-    def __init__(self, own: Sequence[int], read: Sequence[bool]):
+    def __init__(self, counts_of_units: Sequence[int], read: Sequence[bool]):
         super().__init__()
-        self.experts = sum(own)
-        self.starts = tuple(sum(own[:u]) for u in range(len(read)))
-        self.counts = tuple(count if wanted else 0 for count, wanted in zip(own, read, strict=False))
+        self.experts = sum(counts_of_units)
+        self.starts = tuple(sum(counts_of_units[:u]) for u in range(len(read)))
+        self.counts = tuple(count if wanted else 0 for count, wanted in zip(counts_of_units, read, strict=False))
         native, start = torch.empty(sum(self.counts)), 0
         for count in self.counts:
             native[start : start + count] = 1 / max(count, 1)

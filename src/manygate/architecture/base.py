@@ -99,7 +99,7 @@ def of_several(reads: Iterable[Iterable[int]]) -> tuple[int, ...]:
     >>> of_several([(0, 2, 3), (1, 2, 3)])
     (2, 3)
     """
-    counts = Counter(unit for own in reads for unit in set(own))
+    counts = Counter(unit for units_of_task in reads for unit in set(units_of_task))
     return tuple(sorted(unit for unit, count in counts.items() if count > 1))
 
 

@@ -28,8 +28,11 @@ class Level:
 
     def groups(self) -> list[Group]:
         """Each task's own experts, then the shared ones."""
-        own = self.task_hidden or (self.hidden,) * len(self.task_experts)
-        return [*(Group(n, h) for n, h in zip(self.task_experts, own, strict=True)), Group(self.shared_experts, self.hidden)]
+        task_hidden = self.task_hidden or (self.hidden,) * len(self.task_experts)
+        return [
+            *(Group(n, h) for n, h in zip(self.task_experts, task_hidden, strict=True)),
+            Group(self.shared_experts, self.hidden),
+        ]
 
     def seen(self) -> list[tuple[int, ...]]:
         """The experts of each task's gate: its own and the shared ones."""
@@ -110,16 +113,16 @@ def levels_of(tasks: int, config: ModelConfig, count: int, shared: int | None = 
         shares = spread("shared_experts", config.shared_experts[: 1 if count == 1 else None], count, "level")
     else:
         shares = (config.experts // 2 if shared is None else shared,) * count
-    own = [(max((config.experts - shares[0]) // tasks, 1),) * tasks] * count
+    task_experts = [(max((config.experts - shares[0]) // tasks, 1),) * tasks] * count
     if config.task_experts is not None:
         rows = spread("task_experts", config.task_experts[: 1 if count == 1 else None], count, "level")
-        own = [spread("task_experts", row, tasks, "task") for row in rows]
+        task_experts = [spread("task_experts", row, tasks, "task") for row in rows]
     task_hidden = (
         () if config.task_expert_hidden is None else spread("task_expert_hidden", config.task_expert_hidden, tasks, "task")
     )
     return [
         Level(tuple(o), s, tuple(h), tuple(tuple(w) for w in task_hidden))
-        for o, s, h in zip(own, shares, config.hidden_of_levels(count), strict=True)
+        for o, s, h in zip(task_experts, shares, config.hidden_of_levels(count), strict=True)
     ]
 
 

@@ -69,7 +69,9 @@ class STEM(Architecture):
     def forward(self, x_BD: Tensor) -> Tensor:
         expert_BEH, gate_BTE = self._level(x_BD)
         seen = self.wiring.seen()
-        trains_TE = torch.tensor([[float(e in own) for e in range(self.wiring.experts)] for own in seen], device=x_BD.device)
+        trains_TE = torch.tensor(
+            [[float(e in experts_of_task) for e in range(self.wiring.experts)] for experts_of_task in seen], device=x_BD.device
+        )
         trains_TE = trains_TE.to(gate_BTE.dtype)
         return mix(gate_BTE * trains_TE, expert_BEH) + mix(gate_BTE * (1 - trains_TE), expert_BEH.detach())
 

@@ -90,8 +90,8 @@ def check_one_request(
     requests = {"--weights or --feature": by_hand, "--objective": bool(objective), "--show": show, "--remove": remove}
     given = [flag for flag, asked_for in requests.items() if asked_for]
     if len(given) != 1:
-        found = f"; found {' and '.join(given)}" if given else ""
-        raise InputError(f"give one of --weights (by hand), --objective (search), --show and --remove{found}.")
+        named = f"; found {' and '.join(given)}" if given else ""
+        raise InputError(f"give one of --weights (by hand), --objective (search), --show and --remove{named}.")
     if log is not None and not objective:
         raise InputError(f"a log ({log}) is for a search; add --objective TASK/METRIC, or leave it out.")
 

@@ -42,8 +42,8 @@ def gate_table(predictor: Predictor, source: Any) -> pa.Table:
     features = [feature.name for feature in encoder.schema.served_features]
     table.require(features, "needed to read the gates")
     moments = GateMoments()
-    for place, batch in table.batches(features):
-        rows = encoder.encode(batch, place, labels=False, bias=False)
+    for location, batch in table.batches(features):
+        rows = encoder.encode(batch, location, labels=False, bias=False)
         for part in Split(rows, model.device).slices(8192):
             moments.add(model.gates(part), torch.ones_like(part.weight_BT, dtype=torch.bool).unsqueeze(-1))
     entries = []

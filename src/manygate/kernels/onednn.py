@@ -94,8 +94,8 @@ def _times(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     """``a @ b.mT + bias`` for stacks (..., B, K), (..., N, K) and a bias (..., N)."""
     small = a.shape[-2] * a.shape[-1] * b.shape[-2] < SMALL
     if a.ndim > 2 and a.shape[:-2].numel() == 1:
-        one = _times(a.flatten(0, -3).squeeze(0), b.flatten(0, -3).squeeze(0), None if bias is None else bias.flatten())
-        return one.view(*a.shape[:-1], b.shape[-2])
+        product = _times(a.flatten(0, -3).squeeze(0), b.flatten(0, -3).squeeze(0), None if bias is None else bias.flatten())
+        return product.view(*a.shape[:-1], b.shape[-2])
     if small:
         product = a @ b.mT
         return product if bias is None else product.add_(bias.unsqueeze(-2))
@@ -140,7 +140,7 @@ class _SideBySide(torch.autograd.Function):
         asked = _asked(ctx)
         x_gradient = torch.zeros_like(x) if asked[0] and not single else None
         gradients: list[Tensor | None] = []
-        for place, ((start, weight, bias), at) in enumerate(zip(_placed(flat), _columns(sizes), strict=True)):
+        for number, ((start, weight, bias), at) in enumerate(zip(_placed(flat), _columns(sizes), strict=True)):
             width, reads = bias.shape[-1], _reads(x, start, weight)
             gradient = x.new_empty(*reads.shape[:-1], weight.shape[-1])
             torch.ops.aten.threshold_backward.grad_input(
@@ -154,8 +154,8 @@ class _SideBySide(torch.autograd.Function):
                 x_gradient = _times(gradient, weight).transpose(-2, -3)
             elif x_gradient is not None:
                 _reads(x_gradient, start, weight).copy_(_times(gradient, weight))
-            gradients.append(_times(reads.mT, gradient.mT) if asked[1 + 2 * place] else None)
-            gradients.append(gradient[..., :width].sum(dim=-2) if asked[2 + 2 * place] else None)
+            gradients.append(_times(reads.mT, gradient.mT) if asked[1 + 2 * number] else None)
+            gradients.append(gradient[..., :width].sum(dim=-2) if asked[2 + 2 * number] else None)
         return x_gradient, *gradients
 
     @staticmethod

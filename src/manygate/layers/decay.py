@@ -24,11 +24,11 @@ def undecayed_parameters(module: nn.Module) -> frozenset[str]:
         declared = getattr(part, "undecayed", ())
         if not isinstance(declared, tuple | list | set | frozenset) or not all(isinstance(name, str) for name in declared):
             raise InputError(f"{type(part).__name__}.undecayed: a tuple of names is needed, found {declared!r}.")
-        own = dict(part.named_parameters(remove_duplicate=False))
+        parameters = dict(part.named_parameters(remove_duplicate=False))
         for name in declared:
-            chosen = [id(value) for parameter, value in own.items() if parameter == name or parameter.startswith(f"{name}.")]
+            chosen = [id(value) for parameter, value in parameters.items() if parameter == name or parameter.startswith(f"{name}.")]
             if not chosen and not hasattr(part, name):
-                known = ", ".join(own) or "none"
+                known = ", ".join(parameters) or "none"
                 raise InputError(f"{type(part).__name__}.undecayed names {name!r}, which is no parameter of it. It has: {known}.")
             spared.update(chosen)
     return frozenset(name for name, value in module.named_parameters() if id(value) in spared)

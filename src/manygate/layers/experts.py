@@ -102,9 +102,9 @@ class Experts(nn.Module):
         first = self.side_by_side * self.first_units * self.weight.shape[-2]
         return first + sum(weight.numel() for weight in self.deeper.weights)
 
-    def one(self, e: int, x_BD: Tensor) -> Tensor:
+    def forward_expert(self, e: int, x_BD: Tensor) -> Tensor:
         """Expert e alone, without dropout: x_BD -> y_BH. Only for one input (S = 1)."""
         assert self.bias is not None
         columns = slice(e * self.hidden[0], (e + 1) * self.hidden[0])
         first_BH = torch.addmm(self.bias[columns], x_BD, self.weight[:, columns])
-        return self.deeper.one(e, first_BH.relu() if self.norm is None else self.norm.one(e, first_BH))
+        return self.deeper.forward_unit(e, first_BH.relu() if self.norm is None else self.norm.forward_unit(e, first_BH))

@@ -219,7 +219,7 @@ class Gates(nn.Module):
         self.bias = nn.Parameter(torch.zeros(sum(self.units))) if settings.bias and any(self.units) else None
         self.dropout = Dropout(settings.dropout, (len(self.sees), experts))
         self.everything = tuple(range(experts))
-        self._places: dict[torch.device, Tensor] = {}
+        self._sources: dict[torch.device, Tensor] = {}
         self.penalty = None
 
     @property
@@ -259,17 +259,17 @@ class Gates(nn.Module):
         if all(seen == self.everything for seen in self.sees):
             return parts[0]
         flat_BP = torch.cat([part.flatten(1) for part in parts] + [parts[0].new_zeros(len(parts[0]), 1)], dim=-1)
-        return flat_BP.index_select(-1, self._place(flat_BP.device)).unflatten(-1, (len(self.sees), self.experts))
+        return flat_BP.index_select(-1, self._source_indices(flat_BP.device)).unflatten(-1, (len(self.sees), self.experts))
 
-    def _place(self, device: torch.device) -> Tensor:
-        if device not in self._places:
-            nothing, start, place = sum(map(len, self.sees)), 0, []
+    def _source_indices(self, device: torch.device) -> Tensor:
+        if device not in self._sources:
+            nothing, start, sources = sum(map(len, self.sees)), 0, []
             for seen in self.sees:
-                place += [start + seen.index(e) if e in seen else nothing for e in self.everything]
+                sources += [start + seen.index(e) if e in seen else nothing for e in self.everything]
                 start += len(seen)
             with torch.inference_mode(False):  # kept for training, too
-                self._places[device] = torch.tensor(place, device=device)
-        return self._places[device]
+                self._sources[device] = torch.tensor(sources, device=device)
+        return self._sources[device]
 
     def _dropped(self, gate_BGE: Tensor) -> Tensor:
         kept_BGE = self.dropout(gate_BGE)
@@ -285,7 +285,7 @@ class Gates(nn.Module):
         known = [load for load in loads if load is not None]
         if settings.load_weight and known:
             flat = torch.cat([load.flatten() for load in known] + [known[0].new_zeros(1)])
-            load_GE = flat.index_select(0, self._place(flat.device)).unflatten(0, (len(self.sees), self.experts))
+            load_GE = flat.index_select(0, self._source_indices(flat.device)).unflatten(0, (len(self.sees), self.experts))
             terms.append(settings.load_weight * variation(load_GE.sum(dim=0)))
         if settings.entropy_weight:
             terms += [settings.entropy_weight * entropy for entropy in entropies if entropy is not None]

@@ -186,5 +186,5 @@ class Mixture(nn.Module):
         for number, (bank, e) in enumerate(numbered):
             row_n = chosen_BE[:, number].nonzero().squeeze(-1)
             if len(row_n):
-                expert_EBH[number].index_copy_(0, row_n, bank.one(e, x_BD.index_select(0, row_n)).to(x_BD.dtype))
+                expert_EBH[number].index_copy_(0, row_n, bank.forward_expert(e, x_BD.index_select(0, row_n)).to(x_BD.dtype))
         return expert_EBH.transpose(0, 1), gate_BGE

@@ -87,7 +87,7 @@ class Norm(nn.Module):
     def forward(self, x_BNH: Tensor) -> Tensor:
         return F.silu(F.layer_norm(x_BNH, x_BNH.shape[-1:]) * self.gain + self.bias)
 
-    def one(self, n: int, x_BH: Tensor) -> Tensor:
+    def forward_unit(self, n: int, x_BH: Tensor) -> Tensor:
         """What becomes of the output of unit n alone."""
         return F.silu(F.layer_norm(x_BH, x_BH.shape[-1:]) * self.gain[n] + self.bias[n])
 
@@ -122,10 +122,10 @@ class Units(nn.Module):
             x_BNH = dropout(self.norm(y_BNK) if last and self.norm is not None else y_BNK.relu())
         return x_BNH
 
-    def one(self, n: int, x_BH: Tensor) -> Tensor:
+    def forward_unit(self, n: int, x_BH: Tensor) -> Tensor:
         """MLP n alone, without dropout."""
         for index, (weight_NHK, bias_N1K) in enumerate(zip(self.weights, self.biases, strict=True)):
             x_BH = torch.addmm(bias_N1K[n], x_BH, weight_NHK[n])
             last = index == len(self.weights) - 1
-            x_BH = self.norm.one(n, x_BH) if last and self.norm is not None else x_BH.relu()
+            x_BH = self.norm.forward_unit(n, x_BH) if last and self.norm is not None else x_BH.relu()
         return x_BH

@@ -227,14 +227,14 @@ def _listed(problem: Problem, config: RunConfig) -> ArchitectureCost:
     scheme = find_architecture(config.architecture)
     source = " ".join((sys.modules[scheme.__module__].__doc__ or "").partition("\n\n")[0].split())
     try:
-        own = matched(problem, config)
-        size = measure(problem, own)
+        fitted = matched(problem, config)
+        size = measure(problem, fitted)
     except InputError as error:
-        own_problems = [text if config.architecture in text else f"{config.architecture}: {text}" for text in error.marked]
-        return ArchitectureCost(name=config.architecture, source=source, problem=" ".join(own_problems))
-    width = own.lower_hidden[-1] if own.lower_hidden else _width(problem.inputs)
-    bottom = own.bottom_hidden or bottom_widths(Inputs(width), len(problem.tasks), own)
-    rows = [bottom] if scheme.widths == "bottom_hidden" else own.level_hidden or [own.expert_hidden]
+        problems = [text if config.architecture in text else f"{config.architecture}: {text}" for text in error.marked]
+        return ArchitectureCost(name=config.architecture, source=source, problem=" ".join(problems))
+    width = fitted.lower_hidden[-1] if fitted.lower_hidden else _width(problem.inputs)
+    bottom = fitted.bottom_hidden or bottom_widths(Inputs(width), len(problem.tasks), fitted)
+    rows = [bottom] if scheme.widths == "bottom_hidden" else fitted.level_hidden or [fitted.expert_hidden]
     hidden = "/".join("-".join(map(str, widths)) for widths in rows)
     return ArchitectureCost(
         name=config.architecture,
@@ -244,7 +244,7 @@ def _listed(problem: Problem, config: RunConfig) -> ArchitectureCost:
         network_parameters=size.network_parameters,
         flops=size.flops,
         hidden=hidden,
-        towers="-".join(map(str, own.tower_hidden)),
+        towers="-".join(map(str, fitted.tower_hidden)),
     )
 
 

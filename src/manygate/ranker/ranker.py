@@ -199,7 +199,7 @@ class Ranker(RankerKeywords):
         raise_all(calibration_problems(self.schema, method, task))
         before = self.calibration or Calibration({})
         if method == "none":
-            kept = {name: one for name, one in before.tasks.items() if task and name not in task}
+            kept = {name: calibrator for name, calibrator in before.tasks.items() if task and name not in task}
             self.calibration = Calibration(kept, before.fitted) if kept else None
             return CalibrationReport(log=None, rows=0, tasks={})
         table = self._validation(log)

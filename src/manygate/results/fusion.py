@@ -10,12 +10,12 @@ from manygate.results.base import Document, Record
 
 
 class SearchObjective(Record):
-    """An objective of a search; ``own`` is what ranking by its task alone reaches, ``random`` what an order at random does."""
+    """An objective of a search; ``task_alone`` is its value for ranking by its task alone, ``random`` that of a random order."""
 
     objective: str
     task: str
     weight: float
-    own: float
+    task_alone: float
     random: float
 
 

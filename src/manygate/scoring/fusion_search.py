@@ -247,8 +247,8 @@ def search(rows: Judged, plan: Plan) -> FusionSearch:
 
 
 def _searched(objective: Objective, unit: float, random: float) -> SearchObjective:
-    """An objective with its value where that task alone ranks, and where chance does."""
-    return SearchObjective(objective=str(objective), task=objective.task, weight=objective.weight, own=unit, random=random)
+    """Return an objective with its values for ranking by its task alone and for a random order."""
+    return SearchObjective(objective=str(objective), task=objective.task, weight=objective.weight, task_alone=unit, random=random)
 
 
 def found_fusion(result: FusionSearch, name: str = "score", note: str = "", **made: Any) -> Fusion:

@@ -127,15 +127,15 @@ class Predictor:
             + table.missing([name for name in fused if name not in features], "needed by the fusion's score")
         )
         self.encoder.check(table.arrow_schema, table.name, features, table.mismatches)
-        for place, batch in table.batches(list(dict.fromkeys([*features, *keep, *fused]))):
-            logit_RBT = self.logits(self.encoder.encode(batch, place, labels=False, bias=False))
+        for location, batch in table.batches(list(dict.fromkeys([*features, *keep, *fused]))):
+            logit_RBT = self.logits(self.encoder.encode(batch, location, labels=False, bias=False))
             predicted = self.columns(logit_RBT)
             columns = {name: batch.column(name) for name in keep}
             columns |= {name: pa.array(value_B) for name, value_B in predicted.items()}
             if self.fusion and self.fusion.active:
-                number = {name: as_numbers(batch.column(name), name, place) for name in fused}
+                number = {name: as_numbers(batch.column(name), name, location) for name in fused}
                 columns[self.fusion.name] = pa.array(self.fusion.score(predicted, number))
-            yield place, pa.record_batch(columns)
+            yield location, pa.record_batch(columns)
 
 
 def refuse_parts(source: Any) -> None:

@@ -56,8 +56,8 @@ def pearson(key: str, points: Sequence[LabelCorrelation]) -> str:
         )
         axes.set_xlabel("cosine of the tasks' vectors", labelpad=4, fontsize=10.5)
         axes.set_ylabel("correlation of the labels", labelpad=6, fontsize=10.5)
-        told = "; ".join(f"{point.cosine:g}: {point.mean:.4f}, exactly {point.exact:.4f}" for point in points)
-        return canvas.svg(key, "Label correlation by cosine of the vectors", told)
+        description = "; ".join(f"{point.cosine:g}: {point.mean:.4f}, exactly {point.exact:.4f}" for point in points)
+        return canvas.svg(key, "Label correlation by cosine of the vectors", description)
 
 
 def curves(key: str, title: str, lines: Sequence[Line], top: float | None = None) -> str:
@@ -76,8 +76,10 @@ def curves(key: str, title: str, lines: Sequence[Line], top: float | None = None
         _plain_ticks(axes, "y")
         axes.set_xlabel("steps", labelpad=4, fontsize=10.5)
         axes.set_ylabel("mean squared error", labelpad=6, fontsize=10.5)
-        told = "; ".join(f"{line.name}: {line.up[0]:.3g} to {line.up[-1]:.3g}" for line in lines if line.up[0] and line.up[-1])
-        return canvas.svg(key, title, f"First to last. {told}.")
+        description = "; ".join(
+            f"{line.name}: {line.up[0]:.3g} to {line.up[-1]:.3g}" for line in lines if line.up[0] and line.up[-1]
+        )
+        return canvas.svg(key, title, f"First to last. {description}.")
 
 
 def histogram(key: str, title: str, groups: Sequence[tuple[str, int, Sequence[float]]], edges: Sequence[float]) -> str:
@@ -96,8 +98,8 @@ def histogram(key: str, title: str, groups: Sequence[tuple[str, int, Sequence[fl
         _plain_ticks(axes, "x")
         axes.set_xlabel("final loss", labelpad=4, fontsize=10.5)
         axes.set_ylabel("runs", labelpad=6, fontsize=10.5)
-        told = "; ".join(f"{name}: {min(values):.3g} to {max(values):.3g}" for name, _, values in groups if len(values))
-        return canvas.svg(key, title, told)
+        description = "; ".join(f"{name}: {min(values):.3g} to {max(values):.3g}" for name, _, values in groups if len(values))
+        return canvas.svg(key, title, description)
 
 
 def edges(values: Sequence[float]) -> list[float]:
@@ -129,8 +131,8 @@ def spots(key: str, title: str, points: Sequence[Spot]) -> str:
         axes.set_xscale("log")
         _plain_ticks(axes, "x")
         axes.set_xlabel("final loss", labelpad=4, fontsize=10.5)
-        told = "; ".join(f"{point.name}: mean {point.mean:.4g}, median {point.median:.4g}" for point in points)
-        return canvas.svg(key, title, told)
+        description = "; ".join(f"{point.name}: mean {point.mean:.4g}, median {point.median:.4g}" for point in points)
+        return canvas.svg(key, title, description)
 
 
 def _plain_ticks(axes: Axes, which: str) -> None:

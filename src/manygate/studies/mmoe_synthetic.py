@@ -40,7 +40,7 @@ from manygate.training.progress import Progress
 CORRELATIONS = (0.5, 0.9, 1.0)
 RATES = (1e-4, 1e-3, 1e-2)
 COMPARED = ("shared_bottom", "omoe", "mmoe")
-PAPERS_OWN = {"shared_bottom": {"bottom_hidden": 113}, "omoe": {}, "mmoe": {}}
+PAPER_WIDTHS = {"shared_bottom": {"bottom_hidden": 113}, "omoe": {}, "mmoe": {}}
 BUDGET = 14_818
 """The number of parameters of the paper's MMoE; schemes beyond the paper have as many, within 2 %."""
 FIGURE_2 = tuple(round(0.1 * i, 1) for i in range(11))
@@ -65,11 +65,11 @@ class Plan:
         sixteen = {"architecture": "shared_bottom", "bottom_hidden": 16}
         return {
             "figure 3": [Sweep("figure-3", "shared_bottom", sixteen, FIGURE_3, (1e-3,), self.runs)],
-            "compared": [_sweep(name, self.runs, **PAPERS_OWN[name]) for name in COMPARED],
+            "compared": [_sweep(name, self.runs, **PAPER_WIDTHS[name]) for name in COMPARED],
             "beyond": [_sweep(name, self.runs_beyond, match_parameters=BUDGET) for name in self.schemes_beyond],
             "many tasks": [
                 replace(
-                    _sweep(name, self.runs_beyond, **PAPERS_OWN[name]),
+                    _sweep(name, self.runs_beyond, **PAPER_WIDTHS[name]),
                     name=f"{name}-{MANY_TASKS}-tasks",
                     correlations=(0.5, 1.0),
                     rates=(1e-3, 1e-2),
@@ -97,24 +97,24 @@ def reproduce(out: Path, plan: Plan, progress: Progress, overwrite: bool = False
 
     _open(out, plan, overwrite)
     sweeps = plan.sweeps()
-    progress.start("mmoe-synthetic", sum(one.rows(plan.protocol) for group in sweeps.values() for one in group))
-    found: dict[str, list[Outcome]] = {}
+    progress.start("mmoe-synthetic", sum(sweep.rows(plan.protocol) for group in sweeps.values() for sweep in group))
+    outcomes: dict[str, list[Outcome]] = {}
     for kind, group in sweeps.items():
-        found[kind] = [run_sweep(sweep, plan.protocol, out / "packs", progress) for sweep in group]
+        outcomes[kind] = [run_sweep(sweep, plan.protocol, out / "packs", progress) for sweep in group]
     progress.finish()
     pearson = figure_2(plan)
-    compared = {one.sweep.name: one for one in found["compared"]}
-    tested = claims(compared, found["figure 3"][0])
+    compared = {outcome.sweep.name: outcome for outcome in outcomes["compared"]}
+    tested = claims(compared, outcomes["figure 3"][0])
     results = StudyResults(
         results_version=StudyResults.VERSION,
         manygate_version=version("manygate"),
         command=command,
         plan=_plan(plan),
-        seconds=round(sum(one.seconds for group in found.values() for one in group), 1),
-        runs=sum(one.diverged_PLR.size for group in found.values() for one in group),
+        seconds=round(sum(outcome.seconds for group in outcomes.values() for outcome in group), 1),
+        runs=sum(outcome.diverged_PLR.size for group in outcomes.values() for outcome in group),
         figure_2=pearson,
         claims=[_pearson_claim(pearson, plan.trials), *map(claim_record, tested)],
-        sweeps={kind: [summary(one) for one in group] for kind, group in found.items()},
+        sweeps={kind: [summary(outcome) for outcome in group] for kind, group in outcomes.items()},
     )
     write_text(out / "results.json", to_json(results.to_tree()))
     write_page(results, out / "report.html")
@@ -123,7 +123,7 @@ def reproduce(out: Path, plan: Plan, progress: Progress, overwrite: bool = False
 
 def _plan(plan: Plan) -> StudyPlan:
     """Return all settings that determine the results, for ``plan.json`` and ``results.json``."""
-    sweeps = {kind: [asdict(one) for one in group] for kind, group in plan.sweeps().items()}
+    sweeps = {kind: [asdict(sweep) for sweep in group] for kind, group in plan.sweeps().items()}
     return StudyPlan.model_validate({**asdict(plan), "sweeps": sweeps})
 
 
@@ -156,10 +156,10 @@ def _open(out: Path, plan: Plan, overwrite: bool) -> None:
 def _is_plan(note: Path) -> bool:
     """Return whether a file is the plan of a study."""
     try:
-        found = read_json(note) if note.is_file() else None
+        tree = read_json(note) if note.is_file() else None
     except ValueError:
         return False
-    return isinstance(found, dict) and {"protocol", "sweeps", "trials"} <= set(found)
+    return isinstance(tree, dict) and {"protocol", "sweeps", "trials"} <= set(tree)
 
 
 def figure_2(plan: Plan) -> list[LabelCorrelation]:
@@ -173,8 +173,8 @@ def figure_2(plan: Plan) -> list[LabelCorrelation]:
         state = random.bit_generator.state
         for p, cosine in enumerate(FIGURE_2):
             random.bit_generator.state = state  # the same directions at every cosine
-            one = replace(tasks, correlation=cosine)
-            y_NK = one.mean(x_ND, one.vectors(random)) + noise_NK
+            at_cosine = replace(tasks, correlation=cosine)
+            y_NK = at_cosine.mean(x_ND, at_cosine.vectors(random)) + noise_NK
             value_PT[p, trial] = np.corrcoef(y_NK.T)[0, 1]
     for cosine, value_T in zip(FIGURE_2, value_PT, strict=True):
         exact, error = tasks.pearson(cosine), value_T.std(ddof=1) / plan.trials**0.5
@@ -194,7 +194,7 @@ def figure_2(plan: Plan) -> list[LabelCorrelation]:
 def _pearson_claim(points: Sequence[LabelCorrelation], trials: int) -> Claim:
     """Test the claim of figure 2; the page shows the distance of the trials from the closed form, and a unit test checks it."""
     findings = []
-    for point in (one for one in points if one.cosine > 0):
+    for point in (other for other in points if other.cosine > 0):
         half = t_quantile(trials - 1) * point.sd / trials**0.5
         low, high = point.mean - half, point.mean + half
         text, holds = f"at cosine {point.cosine:g}", True if low > 0 else False if high < 0 else None
@@ -216,7 +216,7 @@ def _pearson_claim(points: Sequence[LabelCorrelation], trials: int) -> Claim:
 def summary(outcome: Outcome) -> SweepResult:
     """Summarise a sweep for ``results.json``: every run's final loss, and the mean curves."""
     sweep = outcome.sweep
-    cells = [_cell(outcome, p, place) for p in range(len(sweep.correlations)) for place in range(len(sweep.rates))]
+    cells = [_cell(outcome, p, rate) for p in range(len(sweep.correlations)) for rate in range(len(sweep.rates))]
     return SweepResult(
         name=sweep.name,
         architecture=sweep.settings["architecture"],
@@ -228,29 +228,29 @@ def summary(outcome: Outcome) -> SweepResult:
         flops=outcome.flops,
         seconds=round(outcome.seconds, 1),
         steps=outcome.steps,
-        chosen_rate={f"{p:g}": sweep.rates[outcome.chosen_rate(place)] for place, p in enumerate(sweep.correlations)},
+        chosen_rate={f"{correlation:g}": sweep.rates[outcome.chosen_rate(p)] for p, correlation in enumerate(sweep.correlations)},
         cells=cells,
     )
 
 
-def _cell(outcome: Outcome, p: int, place: int) -> Cell:
-    kept_R, there_R = outcome.losses(p, place), ~outcome.diverged_PLR[p, place]
-    whole, curve_ER = kept_R[np.isfinite(kept_R)], outcome.curve_EPLR[:, p, place, there_R]
+def _cell(outcome: Outcome, p: int, rate: int) -> Cell:
+    kept_R, there_R = outcome.losses(p, rate), ~outcome.diverged_PLR[p, rate]
+    whole, curve_ER = kept_R[np.isfinite(kept_R)], outcome.curve_EPLR[:, p, rate, there_R]
     quartiles = np.quantile(whole, [0, 0.25, 0.5, 0.75, 1]) if whole.size else np.full(5, np.nan)
-    found = interval(whole.tolist())
+    statistics = interval(whole.tolist())
     return Cell(
         correlation=outcome.sweep.correlations[p],
-        rate=outcome.sweep.rates[place],
-        mean=found.mean,
-        sd=found.sd,
-        ci95=found.ci95,
+        rate=outcome.sweep.rates[rate],
+        mean=statistics.mean,
+        sd=statistics.sd,
+        ci95=statistics.ci95,
         quartiles=_short(quartiles),
-        diverged=int(outcome.diverged_PLR[p, place].sum()),
-        dead_towers=int(outcome.dead_PLR[p, place].sum()),
+        diverged=int(outcome.diverged_PLR[p, rate].sum()),
+        dead_towers=int(outcome.dead_PLR[p, rate].sum()),
         curve=_short(curve_ER.mean(axis=1) if there_R.any() else np.full(len(curve_ER), np.nan)),
-        validation_mean=_short(outcome.validation_PLR[p, place, there_R].mean(keepdims=True))[0] if there_R.any() else None,
+        validation_mean=_short(outcome.validation_PLR[p, rate, there_R].mean(keepdims=True))[0] if there_R.any() else None,
         loss=_short(kept_R),
-        loss_by_task=[_short(outcome.losses(p, place, task)) for task in range(outcome.sweep.tasks)],
+        loss_by_task=[_short(outcome.losses(p, rate, task)) for task in range(outcome.sweep.tasks)],
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from markupsafe import Markup
 
 from manygate.config.names import ARCHITECTURES
@@ -17,14 +18,15 @@ from manygate.results.study import Cell, StudyResults, SweepResult
 from manygate.studies import charts
 from manygate.studies.claims import FALLING, FAR
 from manygate.studies.mmoe_claims import ALIKE, LARGER, SMALLER
+from manygate.text import listed
 
-TOLD = {True: "yes", False: "no", None: "undecided"}
+WORD_OF = {True: "yes", False: "no", None: "undecided"}
 CHOICES = {
-    f"{1 - ALIKE:g} to {1 + ALIKE:g}": "means whose ratio lies within are nearly the same; beyond it they clearly differ",
+    f"{1 - ALIKE:g} to {1 + ALIKE:g}": "means whose ratio lies within are nearly the same; otherwise they clearly differ",
     f"{SMALLER:g}": "a gap of at most this share of another is far smaller",
-    f"{LARGER:g}": "a standard deviation this many times another is far larger; within the factor they are about the same",
-    f"{FALLING:.0%}": "a setting is “unfinished” where a mean loss fell by more over the last sixth of the steps",
-    f"{FAR:g}": "or where a mean loss is more than so many times that at the chosen rates",
+    f"{LARGER:g}": "a standard deviation that is this many times another is far larger; within the factor they are about the same",
+    f"{FALLING:.0%}": "a setting is “unfinished” if a mean loss fell by more than this share over the last sixth of the steps",
+    f"{FAR:g}": "a setting is also “unfinished” if a mean loss is more than this many times that at the chosen rates",
 }
 
 
@@ -39,7 +41,7 @@ def render(results: StudyResults) -> str:
     pages.filters = {**pages.filters, "number": _number}
     parts = {
         "results": results,
-        "told": TOLD,
+        "word_of": WORD_OF,
         "headline": headline(results),
         "figure_2": Markup(charts.pearson("figure-2", results.figure_2)),
         "figure_3": _figure_3(results),
@@ -47,7 +49,7 @@ def render(results: StudyResults) -> str:
         "figure_5": _figure_5(results),
         "beyond": _beyond(results),
         "many": _many(results),
-        "models": [(one.name, _style(one.architecture)) for one in results.sweeps["compared"]],
+        "models": [(sweep.name, _style(sweep.architecture)) for sweep in results.sweeps["compared"]],
         "choices": CHOICES,
         "edge": _edge(results),
         "protocol": results.plan.protocol,
@@ -57,11 +59,15 @@ def render(results: StudyResults) -> str:
 
 def headline(results: StudyResults) -> str:
     """Write a sentence with the number of claims for each verdict."""
-    found = [claim.verdict for claim in results.claims]
-    words = {"depends on the learning rate": "depending on the learning rate", "cannot tell": "undecided"}
-    others = [verdict for verdict in dict.fromkeys(found) if verdict != "reproduced"]
-    rest = "".join(f", {found.count(verdict)} {words.get(verdict, verdict)}" for verdict in others)
-    return f"Of {len(found)} claims of the paper, {found.count('reproduced')} reproduced{rest}"
+    verdicts = [claim.verdict for claim in results.claims]
+    phrases = [_counted(verdicts.count(verdict), verdict) for verdict in dict.fromkeys(["reproduced", *verdicts])]
+    return f"Of {len(verdicts)} claims of the paper, {listed(phrases)}"
+
+
+def _counted(count: int, verdict: str) -> str:
+    if verdict == "depends on the learning rate":
+        return f"{count} {'depends' if count == 1 else 'depend'} on the learning rate"
+    return f"{count} {'is' if count == 1 else 'are'} {'undecided' if verdict == 'cannot tell' else verdict}"
 
 
 def _style(architecture: str) -> int:
@@ -72,8 +78,8 @@ def _style(architecture: str) -> int:
 
 
 def _cell(sweep: SweepResult, correlation: float, rate: float) -> Cell:
-    (found,) = [cell for cell in sweep.cells if cell.correlation == correlation and cell.rate == rate]
-    return found
+    (cell,) = [entry for entry in sweep.cells if (entry.correlation, entry.rate) == (correlation, rate)]
+    return cell
 
 
 def _chosen(sweep: SweepResult, correlation: float) -> Cell:
@@ -84,7 +90,7 @@ def _edge(results: StudyResults) -> float | None:
     """Return the end of the grid of learning rates that all three models chose at every correlation; None if there is none."""
     compared = results.sweeps["compared"]
     rates = [cell.rate for cell in compared[0].cells]
-    chosen = {rate for one in compared for rate in one.chosen_rate.values()}
+    chosen = {rate for sweep in compared for rate in sweep.chosen_rate.values()}
     return next((edge for edge in (min(rates), max(rates)) if chosen == {edge}), None)
 
 
@@ -107,40 +113,40 @@ def _figure_3(results: StudyResults) -> View:
 def _figure_4(results: StudyResults) -> list[View]:
     compared = results.sweeps["compared"]
     panels: list[View] = []
-    for place, p in enumerate(_correlations(compared[0])):
-        lines = [charts.Line(one.name, _style(one.architecture), one.steps, _chosen(one, p).curve) for one in compared]
-        chart = charts.curves(f"figure-4-{place}", f"Training loss by step at correlation {p:g}", lines)
-        panels.append({"correlation": p, "chart": Markup(chart), "rows": [(one.name, _chosen(one, p)) for one in compared]})
+    for number, p in enumerate(_correlations(compared[0])):
+        lines = [charts.Line(sweep.name, _style(sweep.architecture), sweep.steps, _chosen(sweep, p).curve) for sweep in compared]
+        chart = charts.curves(f"figure-4-{number}", f"Training loss by step at correlation {p:g}", lines)
+        panels.append({"correlation": p, "chart": Markup(chart), "rows": [(sweep.name, _chosen(sweep, p)) for sweep in compared]})
     return panels
 
 
 def _figure_5(results: StudyResults) -> list[View]:
     compared = results.sweeps["compared"]
 
-    def losses(one: SweepResult, p: float) -> list[float]:
-        return [value for value in _chosen(one, p).loss if value is not None]
+    def losses(sweep: SweepResult, p: float) -> list[float]:
+        return [value for value in _chosen(sweep, p).loss if value is not None]
 
     correlations = _correlations(compared[0])
-    everything = [value for one in compared for p in correlations for value in losses(one, p)]
+    everything = [value for sweep in compared for p in correlations for value in losses(sweep, p)]
     edges = charts.edges(everything)
     panels: list[View] = []
-    for place, p in enumerate(correlations):
-        groups = [(one.name, _style(one.architecture), losses(one, p)) for one in compared]
-        chart = charts.histogram(f"figure-5-{place}", f"Final losses of the runs at correlation {p:g}", groups, edges)
+    for number, p in enumerate(correlations):
+        groups = [(sweep.name, _style(sweep.architecture), losses(sweep, p)) for sweep in compared]
+        chart = charts.histogram(f"figure-5-{number}", f"Final losses of the runs at correlation {p:g}", groups, edges)
         panels.append({"correlation": p, "chart": Markup(chart)})
     return panels
 
 
 def _spots(key: str, title: str, sweeps: Sequence[SweepResult], p: float) -> Markup:
     points = []
-    for one in sweeps:
-        cell = _chosen(one, p)
+    for sweep in sweeps:
+        cell = _chosen(sweep, p)
         if cell.mean is None:
             continue
         low, high = cell.ci95 or (cell.mean, cell.mean)
         quarter, median, three_quarters = (required(value, "quartiles") for value in cell.quartiles[1:4])
         spread = (quarter, median, three_quarters)
-        points.append(charts.Spot(one.architecture, _style(one.architecture), cell.mean, low, high, *spread))
+        points.append(charts.Spot(sweep.architecture, _style(sweep.architecture), cell.mean, low, high, *spread))
     return Markup(charts.spots(key, title, sorted(points, key=lambda point: point.mean)))
 
 
@@ -148,10 +154,10 @@ def _beyond(results: StudyResults) -> View:
     """Prepare the paper's three schemes and the others, each at its chosen learning rate."""
     sweeps = [*results.sweeps["compared"], *results.sweeps["beyond"]]
     panels = [
-        {"correlation": p, "chart": _spots(f"beyond-{place}", f"Final loss of every scheme at correlation {p:g}", sweeps, p)}
-        for place, p in enumerate(_correlations(sweeps[0]))
+        {"correlation": p, "chart": _spots(f"beyond-{number}", f"Final loss of every scheme at correlation {p:g}", sweeps, p)}
+        for number, p in enumerate(_correlations(sweeps[0]))
     ]
-    rows = [(one, [_chosen(one, p) for p in _correlations(sweeps[0])]) for one in sweeps]
+    rows = [(sweep, [_chosen(sweep, p) for p in _correlations(sweeps[0])]) for sweep in sweeps]
     return {"panels": panels, "rows": rows, "correlations": _correlations(sweeps[0])}
 
 
@@ -161,15 +167,16 @@ def _many(results: StudyResults) -> View:
     panels = [
         {
             "correlation": p,
-            "chart": _spots(f"many-{place}", f"Final loss with {sweeps[0].tasks} tasks at correlation {p:g}", sweeps, p),
+            "chart": _spots(f"many-{number}", f"Final loss with {sweeps[0].tasks} tasks at correlation {p:g}", sweeps, p),
         }
-        for place, p in enumerate(correlations)
+        for number, p in enumerate(correlations)
     ]
     return {"panels": panels, "tasks": sweeps[0].tasks, "runs": sweeps[0].runs}
 
 
 def _number(value: float | None, digits: int = 3) -> str:
-    """Format a number for the page; a dash if it is missing."""
+    """Format a number with so many digits for the page, as a plain decimal; a dash if it is missing."""
     if value is None:
         return "–"
-    return f"{value:.{digits}g}".replace("-", "−")
+    exponent_free = np.format_float_positional(float(f"{value:.{digits}g}"), trim="-")
+    return exponent_free.replace("-", "−")

@@ -53,8 +53,10 @@ class Stream:
         self.tasks, self.seeds, self.rates, self.batch, self.steps = tasks, tuple(seeds), rates, batch, steps
         self.device = torch.device(device)
         self.correlations = tuple(correlations)
-        drawn = [replace(tasks, correlation=p) for p in correlations]
-        vectors = [[one.vectors(np.random.default_rng(stream_seed(SYNTHETIC, seed, VECTORS))) for one in drawn] for seed in seeds]
+        sources = [replace(tasks, correlation=p) for p in correlations]
+        vectors = [
+            [source.vectors(np.random.default_rng(stream_seed(SYNTHETIC, seed, VECTORS))) for source in sources] for seed in seeds
+        ]
         self.w_SPKD = torch.tensor(np.array(vectors), dtype=torch.float32)
         self.alpha_M, self.beta_M = torch.tensor(tasks.alpha), torch.tensor(tasks.beta)
         self._at, self._block = -1, (torch.empty(0), torch.empty(0))

@@ -105,22 +105,24 @@ class Outcome:
     seconds: float
     widths: dict[str, list[int]]
 
-    def losses(self, p: int, place: int, task: int | None = None) -> np.ndarray:
+    def losses(self, p: int, rate: int, task: int | None = None) -> np.ndarray:
         """Every run's final loss on test rows, the mean of its tasks or of one; NaN where it diverged."""
-        loss_RT = self.test_PLRT[p, place]
+        loss_RT = self.test_PLRT[p, rate]
         loss_R = loss_RT.mean(axis=-1) if task is None else loss_RT[:, task]
-        return np.where(self.diverged_PLR[p, place], np.nan, loss_R)
+        return np.where(self.diverged_PLR[p, rate], np.nan, loss_R)
 
-    def final_losses(self, place: int = 0) -> np.ndarray:
+    def final_losses(self, rate: int = 0) -> np.ndarray:
         """The same at every correlation, (P, runs)."""
-        return np.stack([self.losses(p, place) for p in range(len(self.sweep.correlations))])
+        return np.stack([self.losses(p, rate) for p in range(len(self.sweep.correlations))])
 
     def chosen_rate(self, p: int) -> int:
         """The learning rate at which the fewest runs diverged and, among those, the mean validation loss of the rest is least."""
         validation_LR = np.where(self.diverged_PLR[p], np.nan, self.validation_PLR[p])
-        mean_L = [values.mean() if values.size else np.inf for values in (one[np.isfinite(one)] for one in validation_LR)]
+        mean_L = [
+            values.mean() if values.size else np.inf for values in (values_R[np.isfinite(values_R)] for values_R in validation_LR)
+        ]
         lost_L = self.diverged_PLR[p].sum(axis=-1)
-        return min(range(len(mean_L)), key=lambda place: (lost_L[place], mean_L[place]))
+        return min(range(len(mean_L)), key=lambda rate: (lost_L[rate], mean_L[rate]))
 
 
 class PackResult(TypedDict):
@@ -176,19 +178,19 @@ def run_sweep(sweep: Sweep, protocol: Protocol, folder: Path, progress: Progress
     """Train what is not trained yet; every pack's results lie in ``folder`` once it is done."""
     parts = []
     for seeds in sweep.packs(protocol):
-        place = folder / f"{sweep.name}-{seeds.start:04d}-{len(seeds):04d}"
-        if (place / "pack.json").is_file():
-            check_fingerprint(place, _saved(place)["fingerprint"], _fingerprint(sweep, protocol))
+        folder_of_pack = folder / f"{sweep.name}-{seeds.start:04d}-{len(seeds):04d}"
+        if (folder_of_pack / "pack.json").is_file():
+            check_fingerprint(folder_of_pack, _saved(folder_of_pack)["fingerprint"], _fingerprint(sweep, protocol))
             progress.advance(len(seeds) * sweep.rows(protocol) // sweep.runs)
         else:
-            place.mkdir(parents=True, exist_ok=True)
-            write_text(place / "pack.json", to_json(_train_pack(sweep, protocol, seeds, place, progress)))
-            write_manifest(place, {}, RECORD, ["pack.json", "metrics.jsonl"])
-        parts.append(_saved(place))
+            folder_of_pack.mkdir(parents=True, exist_ok=True)
+            write_text(folder_of_pack / "pack.json", to_json(_train_pack(sweep, protocol, seeds, folder_of_pack, progress)))
+            write_manifest(folder_of_pack, {}, RECORD, ["pack.json", "metrics.jsonl"])
+        parts.append(_saved(folder_of_pack))
     return _outcome(sweep, protocol, parts)
 
 
-def _train_pack(sweep: Sweep, protocol: Protocol, seeds: range, place: Path, progress: Progress) -> PackResult:
+def _train_pack(sweep: Sweep, protocol: Protocol, seeds: range, folder: Path, progress: Progress) -> PackResult:
     cells = len(sweep.correlations) * len(sweep.rates)
     source = replace(protocol.tasks, tasks=sweep.tasks)
     rates, device = len(sweep.rates), choose_device("auto")
@@ -201,13 +203,13 @@ def _train_pack(sweep: Sweep, protocol: Protocol, seeds: range, place: Path, pro
         model,
         stream,
         SquaredError(held[VALIDATION]),
-        place,
+        folder,
         Total(progress),
         fingerprint,
         sweep.title,
         count_losses=True,
     )
-    saved = load_checkpoint(place / "checkpoints")
+    saved = load_checkpoint(folder / "checkpoints")
     progress.advance(config.replicas * protocol.batch * saved[1]["step"] if saved else 0)
     state = trainer.fit()
     prediction_RNT = predict(model, held[TEST])
@@ -227,11 +229,11 @@ def _train_pack(sweep: Sweep, protocol: Protocol, seeds: range, place: Path, pro
     }
 
 
-def _saved(place: Path) -> PackResult:
+def _saved(folder: Path) -> PackResult:
     """The results of a pack that is done. Raises :class:`InputError` when they are not whole, or changed."""
     try:
-        check_recorded(place / "pack.json")
-        part = read_json(place / "pack.json")
+        check_recorded(folder / "pack.json")
+        part = read_json(folder / "pack.json")
         whole = (
             isinstance(part, dict)
             and set(part) == set(PackResult.__annotations__)
@@ -241,7 +243,7 @@ def _saved(place: Path) -> PackResult:
         whole = False
     if not whole:
         raise InputError(
-            f"{place / 'pack.json'}: damaged. Remove this file and run again: the pack's runs are judged again from its checkpoint."
+            f"{folder / 'pack.json'}: damaged. Remove this file and run again: its runs are measured again from the checkpoint."
         )
     pack: PackResult = part
     return pack

@@ -102,8 +102,8 @@ def rows_are_independent(case: Case) -> None:
         x_BD, other_BD = case.rows(), case.rows(seed=2)
         other_BD[5] = x_BD[5]
         _drawn(model, ROWS)
-        one, two = (model.architecture(x) for x in (x_BD, other_BD))
-        assert torch.equal(one[5], two[5]), "a row's output changes with the other rows of its batch"
+        first, second = (model.architecture(x) for x in (x_BD, other_BD))
+        assert torch.equal(first[5], second[5]), "a row's output changes with the other rows of its batch"
     model.eval()
     alone = torch.cat([model.architecture(x_BD[i : i + 1]) for i in range(ROWS)])
     torch.testing.assert_close(alone, model.architecture(x_BD), rtol=1e-4, atol=1e-5)
@@ -122,9 +122,9 @@ def every_parameter_is_used(case: Case) -> None:
 
 def a_seed_decides_the_weights(case: Case) -> None:
     """Initial weights come from torch's global generator alone: the same seed gives the same, another seed others."""
-    one, two, other = (case.build(seed).state_dict() for seed in (3, 3, 4))
-    assert all(torch.equal(value, two[name]) for name, value in one.items()), "the same seed gives other weights"
-    assert any(not torch.equal(value, other[name]) for name, value in one.items()), "another seed gives the same weights"
+    first, again, other = (case.build(seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(value, again[name]) for name, value in first.items()), "the same seed gives other weights"
+    assert any(not torch.equal(value, other[name]) for name, value in first.items()), "another seed gives the same weights"
 
 
 def gates_are_shares(case: Case) -> None:
@@ -159,17 +159,19 @@ def replicas_run_as_one(case: Case) -> None:
         alone = loss(dict(model.named_parameters()), x_MBD[m])
         torch.testing.assert_close(together[m], alone, rtol=1e-4, atol=1e-5)
         for name, gradient in zip(names, torch.autograd.grad(alone, list(model.parameters())), strict=True):
-            found = stacked[name].grad
-            assert found is not None
-            assert torch.allclose(found[m], gradient, rtol=1e-3, atol=1e-4), f"{name}: another gradient among replicas than alone"
+            gradient_of_replicas = stacked[name].grad
+            assert gradient_of_replicas is not None
+            assert torch.allclose(gradient_of_replicas[m], gradient, rtol=1e-3, atol=1e-4), (
+                f"{name}: another gradient among replicas than alone"
+            )
 
 
 def shared_parameters_are_its_own(case: Case) -> None:
     """``shared_parameters`` lists parameters of the scheme, each once; ``learning_rates`` names some of them."""
     scheme = case.build()
-    own = {id(parameter) for parameter in scheme.parameters()}
+    parameters = {id(parameter) for parameter in scheme.parameters()}
     shared = [id(parameter) for parameter in scheme.shared_parameters()]
-    assert own.issuperset(shared), "shared_parameters lists what is no parameter of the scheme"
+    assert parameters.issuperset(shared), "shared_parameters lists what is no parameter of the scheme"
     assert len(set(shared)) == len(shared), "shared_parameters lists a parameter twice"
     unknown = set(scheme.learning_rates()) - {name for name, _ in scheme.named_parameters()}
     assert not unknown, f"learning_rates names {sorted(unknown)}, which are no parameters of the scheme"
@@ -198,15 +200,17 @@ def every_task_reads_the_shared_layer(case: Case) -> None:
         return logit_BT.square().sum(dim=0), shared_B
 
     alone = []
-    for own in values:
-        loss_T, shared_B = outputs(own, case.rows())
+    for values_of_model in values:
+        loss_T, shared_B = outputs(values_of_model, case.rows())
         assert isinstance(shared_B, Tensor), f"shared_layer gives {type(shared_B).__name__}, not a tensor, alone or first"
         assert shared_B.requires_grad, "shared_layer gives what has no gradient"
         assert len(shared_B) == ROWS, f"shared_layer gives {tuple(shared_B.shape)}, not (rows, ...)"
         alone.append(shared_gramian(loss_T.unsqueeze(0), shared_B, units)[0])
         unread = [t for t, length in enumerate(alone[-1].diagonal()) if length == 0]
         assert not unread, f"the tasks {unread} do not read what shared_layer gives; choose a layer below, or return None"
-    stacked = {name: torch.stack([own[name].detach() for own in values]).requires_grad_() for name in values[0]}
+    stacked = {
+        name: torch.stack([values_of_model[name].detach() for values_of_model in values]).requires_grad_() for name in values[0]
+    }
     together = shared_gramian(*torch.vmap(outputs)(stacked, torch.stack([case.rows()] * 2)), units)
     torch.testing.assert_close(together, torch.stack(alone), rtol=1e-3, atol=1e-5)
 

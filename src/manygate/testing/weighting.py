@@ -127,9 +127,9 @@ def members_are_independent(case: WeightingCase) -> None:
         advance(together, step)
         for member, alone in singles.items():
             advance(alone, step, (member,))
-            found, expected = together.weight_MT[member], alone.weight_MT[0]
-            assert torch.allclose(found, expected, rtol=1e-4, atol=1e-6), (
-                f"replica {member} has other weights beside others than alone: {found.tolist()} and {expected.tolist()}"
+            weights, expected = together.weight_MT[member], alone.weight_MT[0]
+            assert torch.allclose(weights, expected, rtol=1e-4, atol=1e-6), (
+                f"replica {member} has other weights beside others than alone: {weights.tolist()} and {expected.tolist()}"
             )
 
 

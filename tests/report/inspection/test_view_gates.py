@@ -41,7 +41,10 @@ def test_a_gate_mixes_as_many_experts_as_its_entropy_tells() -> None:
     [
         ((), ""),
         ((0.25,), f"The distance between the mean gates is 0.25, between t0 and x. {SCALE}"),
-        ((0.5, 0.125, 0.75), f"the smallest distance is 0.12, between t1 and x; the largest is 0.75, between t2 and x. {SCALE}"),
+        (
+            (0.5, 0.125, 0.75),
+            f"two mean gates is 0.12, between t1 and x; the largest is 0.75, between t2 and x. {SCALE}",
+        ),
     ],
 )
 def test_tasks_most_and_least_alike(distances: tuple[float, ...], expected: str) -> None:

@@ -133,16 +133,16 @@ def _traced(function: Callable[..., tuple[Tensor, ...]], values: Values, *fixed:
     made, middle, upstream = [tape.view(output) for output in outputs], len(tape.calls), _upstream(outputs)
     ahead = [tape.give(gradient) for gradient in upstream]
     with tape:
-        found = _gradients(outputs, values, upstream)
-    gradients = [None if gradient is None else tape.view(gradient) for gradient in found]
+        of_values = _gradients(outputs, values, upstream)
+    gradients = [None if gradient is None else tape.view(gradient) for gradient in of_values]
     second = needed(tape.calls[middle:], gradients)
     read = {root for call in second for root in call.reads} | {view.root for view in gradients if view is not None}
-    own = sorted(read & {root for call in tape.calls[:middle] for root in call.makes})
+    saved = sorted(read & {root for call in tape.calls[:middle] for root in call.makes})
     kept = [index for index, view in enumerate(inputs) if view.root in read]
-    results = [*made, *(tape.whole(root) for root in own)]
+    results = [*made, *(tape.whole(root) for root in saved)]
     return Recording(
         written(tape, needed(tape.calls[:middle], results), [view.root for view in inputs], results),
-        written(tape, second, [*(inputs[i].root for i in kept), *own, *(view.root for view in ahead)], gradients, apart=True),
+        written(tape, second, [*(inputs[i].root for i in kept), *saved, *(view.root for view in ahead)], gradients, apart=True),
         tuple(kept),
         tuple(asked),
         tuple(output.requires_grad for output in outputs),
@@ -168,8 +168,8 @@ class Recording:
     def run(self, inputs: Sequence[Tensor], upstream: Sequence[Tensor]) -> list[Tensor | None]:
         """Outputs and gradients."""
         results = self.forward(*inputs)
-        outputs, own = results[: len(self.moving)], results[len(self.moving) :]
-        return [*outputs, *self.backward(*(inputs[index] for index in self.kept), *own, *upstream)]
+        outputs, saved = results[: len(self.moving)], results[len(self.moving) :]
+        return [*outputs, *self.backward(*(inputs[index] for index in self.kept), *saved, *upstream)]
 
     def agrees(self, function: Callable[..., tuple[Tensor, ...]], values: Values, *fixed: Hashable) -> bool:
         """Whether outputs and gradients are the function's own to the bit, and a :class:`Watch` has nothing against it."""
@@ -203,5 +203,5 @@ class _Replay(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         recording = ctx.recording
         upstream = (gradient.contiguous() for gradient, moves in zip(gradients, recording.moving, strict=True) if moves)
-        found = iter(recording.backward(*ctx.saved_tensors, *upstream))
-        return None, *(next(found) if asked else None for asked in recording.asked)
+        of_inputs = iter(recording.backward(*ctx.saved_tensors, *upstream))
+        return None, *(next(of_inputs) if asked else None for asked in recording.asked)

@@ -74,8 +74,8 @@ class Watch(TorchFunctionMode):
         try:
             for (code, name), (value, state) in self.before.items():
                 self._refuse("" if _state(value) == state else f"{code.co_name} changes {name!r}")
-        except UnrecordableError as found:
-            self._refuse(str(found))
+        except UnrecordableError as problem:
+            self._refuse(str(problem))
         self._refuse("" if torch.equal(self.drawn, torch.get_rng_state()) else "random numbers are drawn")
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
@@ -158,11 +158,11 @@ def _globals(code: CodeType) -> frozenset[str]:
 def _foreign(value: Any) -> str:
     """Why a module or a compiled function cannot be relied on."""
     if isinstance(value, ModuleType):
-        own = (getattr(value, "__file__", None) or "").endswith(
+        python_source = (getattr(value, "__file__", None) or "").endswith(
             ".py"
         )  # the functions of Python modules are looked at when they run
         standard = _package(value.__name__) in sys.stdlib_module_names
-        pure = _package(value.__name__) in PURE or (own and not standard and not hasattr(value, "__path__"))
+        pure = _package(value.__name__) in PURE or (python_source and not standard and not hasattr(value, "__path__"))
         return "" if pure else f"module {value.__name__}"
     owner = getattr(value, "__objclass__", None) or type(getattr(value, "__self__", None))
     home = getattr(value, "__module__", None) or (owner.__module__ if isinstance(owner, type) else "")

@@ -50,7 +50,7 @@ def _apart(entry: SeenGates) -> str:
     scale = "A distance of 0 is the same mixture, 1 is no expert in common."
     if len(pairs) == 1:
         return f"The distance between the mean gates is {nearest}. {scale}"
-    return f"Mean gates: the smallest distance is {nearest}; the largest is {farthest}. {scale}"
+    return f"The smallest distance between two mean gates is {nearest}; the largest is {farthest}. {scale}"
 
 
 def gate_table(document: Inspection) -> list[View]:
