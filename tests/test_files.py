@@ -24,6 +24,7 @@ from manygate.files import (
     RECORD,
     RECORDED,
     check_manifest,
+    check_not_read,
     check_recorded,
     locked,
     put_file,
@@ -302,3 +303,18 @@ def test_an_error_of_the_disk_names_file_and_remedy(tmp_path: Path, number: int,
 def test_what_is_not_of_the_disk_is_raised_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(KeyError), writing(tmp_path / "a.csv"):
         raise KeyError("a fault")
+
+
+@pytest.mark.parametrize("source", ["log.csv", "link.csv", "hard.csv", "part", "*.csv", "**/*.csv", "part/../log.csv"])
+def test_what_is_read_is_not_overwritten(tmp_path: Path, source: str) -> None:
+    (tmp_path / "part").mkdir()
+    for name in ("log.csv", "part/a.csv"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "link.csv").symlink_to("log.csv")
+    (tmp_path / "hard.csv").hardlink_to(tmp_path / "log.csv")
+    out = tmp_path / ("part/a.csv" if source == "part" else "log.csv")
+    with pytest.raises(InputError, match=r"which is read\. Choose another out"):
+        check_not_read(out, [str(tmp_path / "other.csv"), str(tmp_path / source)])
+    check_not_read(tmp_path / "new.csv", [str(tmp_path / source)])
+    (tmp_path / "other.csv").write_text("x")
+    check_not_read(tmp_path / "other.csv", [str(tmp_path / "log.csv"), str(tmp_path / "part"), str(tmp_path / "gone.csv")])

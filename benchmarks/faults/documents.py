@@ -143,8 +143,9 @@ def forged_bundles() -> Iterator[Document]:
         )
     yield Document("forged: vocabulary of random bytes", forged("vocabulary-0.arrow", _random_bytes), PREDICT)
     yield Document("forged: vocabulary of lists", forged("vocabulary-0.arrow", _list_vocabulary), PREDICT, (0, 2))
-    for name in ("architecture", "weighting"):
-        yield Document(f"forged: a bundle that names code as {name}", forged("config.yaml", _replaced(name, "sly:Code")), PREDICT)
+    for name, codes in (("architecture", (2,)), ("weighting", (0, 2))):  # predictions need no weighting
+        damage = forged("config.yaml", _replaced(name, "sly:Code"))
+        yield Document(f"forged: a bundle that names code as {name}", damage, PREDICT, codes)
     for name, value in (
         ("dim", "4096"),
         ("experts", "4096"),

@@ -16,10 +16,11 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Any, NoReturn
 
-from manygate.errors import InputError, os_reason
+from manygate.errors import InputError, os_reason, setting
 from manygate.text import count_of, cut
 
 RECORD = "run.json"
@@ -84,6 +85,18 @@ def write_bytes(path: Path, content: bytes) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path)
         sync(path.parent)
+
+
+def check_not_read(out: Path, sources: Iterable[str | Path]) -> None:
+    """Raise an :class:`InputError` if a file that is overwritten is one of the files, folders or globs that are read."""
+    at = setting("out", out)
+    for source in sources:
+        files = map(Path, glob(str(source), recursive=True)) if has_magic(str(source)) else [Path(source)]  # noqa: PTH207
+        for file in files:
+            if not (out.exists() and file.exists()):
+                continue
+            if out.samefile(file) or (file.is_dir() and out.resolve().is_relative_to(file.resolve())):
+                raise InputError(f"{at}: belongs to {str(source)!r}, which is read. Choose another {setting('out')}.")
 
 
 def write_text(path: Path, text: str) -> None:

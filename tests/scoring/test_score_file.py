@@ -195,3 +195,14 @@ def test_a_table_without_rows_and_a_data_set_of_several_parts_are_refused(predic
 def test_lists_are_kept_where_the_format_has_them(predictor, rows, tmp_path) -> None:
     write_scores(predictor, rows, tmp_path / "a.arrow", keep=["tags"])
     assert feather.read_table(tmp_path / "a.arrow")["tags"].to_pylist() == rows["tags"].to_pylist()
+
+
+def test_scores_never_replace_the_rows_that_they_score(predictor, log_table, tmp_path):
+    path = tmp_path / "log.parquet"
+    pq.write_table(log_table(20), path)
+    (tmp_path / "link.parquet").symlink_to(path)
+    before = path.read_bytes()
+    for source, out in ((path, path), (path, tmp_path / "link.parquet"), (tmp_path / "*.parquet", path), ([path], path)):
+        with pytest.raises(InputError, match="which is read"):
+            write_scores(predictor, source, out, overwrite=True)
+    assert path.read_bytes() == before

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from manygate.cli.flags import Json
 from manygate.cli.screen import print_json, say
 from manygate.errors import InputError
+from manygate.files import check_regular, reading_file
 
 
 def report(
@@ -30,8 +31,21 @@ def report(
     if results is None:
         raise InputError(f"{run}: no results here (no comparison.json or evaluation.json). Give the folder of a finished run.")
     document, target = ComparisonDocument.read(results), out or run / "report.html"
+    _check_page(target)
     write_report(document, target)
     if json:
         print_json({"out": str(target), "headline": headline(document)})
     else:
         say(f"{headline(document)}\nreport {target}")
+
+
+def _check_page(path: Path) -> None:
+    """Raise an :class:`InputError` if a file would be overwritten that is no page of manygate."""
+    with reading_file(path):
+        if not path.exists():
+            return
+        check_regular(path, "overwritten")
+        with path.open("rb") as file:
+            head = file.read(4096).lower()
+    if head and not (head.lstrip().startswith(b"<!doctype html") and b"manygate" in head):
+        raise InputError(f"--out {path}: exists and is no page of manygate, so it is not overwritten. Choose another --out.")

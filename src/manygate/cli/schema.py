@@ -35,7 +35,7 @@ def schema(
     from manygate.data.infer import asked_about, infer_with_questions
     from manygate.data.part_paths import training_part
     from manygate.data.table import open_table
-    from manygate.files import write_text
+    from manygate.files import check_not_read, write_text
 
     if out is not None and out.exists() and (out.is_dir() or not overwrite):
         raise InputError(f"--out {out} exists. Choose another{', or add --overwrite' if out.is_file() else ''}.")
@@ -44,6 +44,7 @@ def schema(
     inferred = answer.schema
     show_warnings(table.warnings_of(asked_about(inferred, table)))
     if out is not None:
+        check_not_read(out, table.paths)
         write_text(out, inferred.to_yaml())
         say(f"wrote {out}", error=True)
     if json:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from manygate.data.table import Table
 from manygate.errors import InputError, setting
-from manygate.files import writing
+from manygate.files import check_not_read, check_regular, writing
 from manygate.scoring.csv_writer import CsvWriter
 from manygate.scoring.predictor import Predictor
 
@@ -55,6 +55,9 @@ def write_scores(
     table = predictor.open(log)
     table.require_rows()
     table.require(keep, "to keep")
+    check_not_read(out, table.paths)
+    if exists:
+        check_regular(out, "overwritten")
     lists = [name for name in keep if pa.types.is_nested(table.arrow_schema.field(name).type)]
     if lists and out.suffix == ".csv":
         raise InputError(
