@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from manygate.config import CsvConfig
 from manygate.data import csv_files as csv_files_module
@@ -15,12 +18,10 @@ from manygate.schema.reading import validated
 from tables import problems, read
 
 
-def column_of(
-    path: Path, *values: str, types: dict[str, pa.DataType] | None = None, **settings: object
-) -> tuple[str, list[object]]:
+def column_of(path: Path, *values: str, types: dict[str, pa.DataType] | None = None, **options: object) -> tuple[str, list[object]]:
     """Write values as a column beside another one; its type and the values that are read."""
     path.write_text("n,c\n" + "".join(f"1,{value}\n" for value in values))
-    table = open_table(path, types=types, csv=CsvConfig.model_validate(settings))
+    table = open_table(path, types=types, csv=CsvConfig.model_validate(options))
     return str(table.arrow_schema.field("c").type), read(table)["c"]
 
 
@@ -241,3 +242,55 @@ def test_names_that_stand_twice_ask_for_the_header(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,a\nx,y\n")
     [problem] = problems(tmp_path / "a.csv")
     assert "column 'a' is there twice. Rename or drop one. If the file has no line of names, say header=False." in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("a,b", {}),
+        ("a,b\n", {}),
+        ("\n\r\na,b\n1,2\n", {"a": [1], "b": [2]}),
+        ('"a\nx",b\n1,2\n', {"a\nx": [1], "b": [2]}),
+        ("sep=;\n\na;b\n1;2", {"a": [1], "b": [2]}),
+        ("a,b\r\n\r\n1,2\r\n", {"a": [1], "b": [2]}),
+        ("a,b\n1,2\r3,4\n", {"a": [1, 3], "b": [2, 4]}),
+        ('a,b\n1,"x\r\ny"\n', {"a": [1], "b": ["x\r\ny"]}),
+        ('"a","b"\n"1","2"\n', {"a": [1], "b": [2]}),
+        ("\na\n1\n\n", {"a": [1, None]}),
+    ],
+)
+def test_lines_of_names_and_blank_lines(tmp_path: Path, text: str, rows: dict[str, list[object]]) -> None:
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    table = open_table(tmp_path / "a.csv")
+    if rows:
+        assert read(table) == rows
+    else:
+        with pytest.raises(InputError, match="columns but no rows"):
+            table.require_rows()
+
+
+CELLS = st.sampled_from(
+    ["7", "07", "1.5", "x", "a,b", '"', "a\nb", "NULL", "é", "a|b", "a;b", "\t", " 3", "true", "2024-01-01", "-", "=1", "\\"]
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=6),
+    separator=st.sampled_from(",;|\t"),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    ending=st.sampled_from(["\n", "\r\n"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_files_are_read_as_they_were_written(
+    tmp_path: Path, rows: list[list[str]], separator: str, quoting: int, ending: str, encoding: str
+) -> None:
+    path = tmp_path / "a.csv"
+    with path.open("w", encoding=encoding, newline="") as file:
+        writer = csv.writer(file, delimiter=separator, quoting=quoting, lineterminator=ending)  # type: ignore[arg-type]
+        writer.writerows([["c0", "c1", "c2"], *rows])
+    table = open_table(path, csv=CsvConfig(separator=separator))  # rows may have as many columns with another one
+    assert table.count() == len(rows)
+    written = [list(map(str, row.values())) for _, batch in table.written().batches() for row in batch.to_pylist()]
+    assert written == rows
+    assert sum(batch.num_rows for _, batch in table.batches()) == len(rows)

@@ -21,6 +21,7 @@ HEAD = 1 << 18
 ROWS = 1000
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "pipes"}
 _MARKS = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_BLANK = re.compile(r"(?:\r?\n)*")
 _EXCEL = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 
 
@@ -36,6 +37,7 @@ class Dialect:
     skip: int
     names: tuple[str, ...]
     quoted_names: bool
+    only_names: bool
 
 
 def find_dialect(path: str, settings: CsvConfig) -> Dialect:
@@ -49,6 +51,8 @@ def find_dialect(path: str, settings: CsvConfig) -> Dialect:
         raise InputError(f"{path}: the file holds no line of text. Check what wrote it.")
     told = _EXCEL.match(text)
     text = text[told.end() :] if told else text
+    blank = _BLANK.match(text)[0]  # type: ignore[index]
+    text = text[len(blank) :]
     quote = None if settings.quote == "none" else settings.quote or '"'
     given = settings.separator or (told[1] if told else None)
     escape = None if settings.escape == "none" else settings.escape
@@ -60,7 +64,10 @@ def find_dialect(path: str, settings: CsvConfig) -> Dialect:
     names = tuple(rows[0]) if header else tuple(f"column_{n}" for n in range(1, len(rows[0]) + 1))
     first = re.split(r"[\r\n]", text, maxsplit=1)[0]
     quoted = quote is not None and first == separator.join(f"{quote}{name}{quote}" for name in rows[0])
-    return Dialect(separator, quote, escape, encoding, header, int(told is not None), names, quoted)
+    skip = int(told is not None) + blank.count("\n")
+    return Dialect(
+        separator, quote, escape, encoding, header, skip, names, quoted, header and whole and text.strip() == first.strip()
+    )
 
 
 def _encoding(head: bytes) -> str:

@@ -144,10 +144,13 @@ def _second_lines_of_names(path: str, columns: Mapping[str, Column]) -> list[str
 def _batches(
     path: str, dialect: Dialect, settings: CsvConfig, kinds: Mapping[str, pa.DataType], columns: list[str], empty_is_missing: bool
 ) -> Iterator[pa.RecordBatch]:
+    if dialect.only_names:
+        return
     read = pc_csv.ReadOptions(
         use_threads=False,  # errors then tell the line, at the same speed
         block_size=BLOCK,
-        skip_rows=dialect.skip + dialect.header,
+        skip_rows=dialect.skip,
+        skip_rows_after_names=int(dialect.header),
         column_names=list(dialect.names),
         encoding=dialect.encoding,
     )
