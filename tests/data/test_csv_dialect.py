@@ -106,3 +106,35 @@ def test_names_are_taken_for_names(tmp_path: Path, text: str) -> None:
 def test_a_file_of_blanks_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("\n\n")
     assert "holds no line of text" in problems(tmp_path / "a.csv")[0]
+
+
+def test_names_with_zero_bytes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a\x00,b\n1,2\n")
+    [problem] = problems(tmp_path / "a.csv")
+    assert "the name of a column holds a zero byte" in problem
+
+
+def test_a_first_line_without_an_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('"' + "x" * 200_000 + "\na,b\n1,2\n")
+    [problem] = problems(tmp_path / "a.csv")
+    assert "the first line cannot be read as CSV" in problem
+    (tmp_path / "a.csv").write_text('a,b\n1,"' + "x" * 200_000 + '"\n')
+    assert open_table(tmp_path / "a.csv").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "escape"),
+    [
+        (r'1,"a \"b\" c"', "\\"),
+        (r'1,"\"a, b\""', "\\"),
+        (r'1,"C:\"', None),
+        ('"7","\\","a\nb"', None),
+        (r"1,5\" nail", None),
+        (r'1,"say ""hi\"""', None),
+        (r'1,"a\"",2', "\\"),
+    ],
+)
+def test_escapes_need_a_line_that_is_wrong_without_them(tmp_path: Path, row: str, escape: str | None) -> None:
+    names = ",".join("abc"[: 3 if row.count(",") > 1 and "b," not in row and "a, b" not in row else 2])
+    (tmp_path / "a.csv").write_text(f"{names}\n{row}\n")
+    assert find_dialect(str(tmp_path / "a.csv"), CsvConfig()).escape == escape

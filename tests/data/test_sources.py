@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
@@ -49,3 +51,19 @@ def test_tasks_are_chosen_from_the_schema_or_written_out(log_table, log_schema):
     with pytest.raises(InputError, match=r"no label to predict is named.*task='NAME'.*Columns: user"):
         find_schema(sources, DataConfig())
     assert find_schema(sources, DataConfig(task=("click",))).task_names == ("click",)
+
+
+def test_parts_of_csv_are_read_in_the_types_of_the_training_part(tmp_path: Path) -> None:
+    for part, sku, age in (("train", "007", "3"), ("valid", "8", "4.0"), ("test", "9", "")):
+        (tmp_path / f"{part}.csv").write_text(f"sku,age,click\n{sku},{age},1\n")
+    sources = open_sources(str(tmp_path), DataConfig())
+    for _, table in sources.named():
+        assert [str(kind) for kind in table.arrow_schema.types] == ["string", "int64", "int64"]
+    given = open_sources(str(tmp_path), DataConfig(), types={"age": pa.string()})
+    assert given.train.arrow_schema.field("age").type == pa.string()
+
+
+def test_a_misspelt_column_of_types_is_named(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("sku,click\n7,1\n")
+    with pytest.raises(InputError, match=r"column 'sku2' \(named by types\) is missing. Did you mean 'sku'"):
+        open_sources(str(tmp_path / "log.csv"), DataConfig(types={"sku2": "text"}))

@@ -38,7 +38,8 @@ def predict(
 
     ranker = load_ranker(run, device, import_, csv_settings(csv))
     predictor = ranker.predictor.uncorrected() if raw else ranker.predictor
-    table = predictor.open(log)
+    table, given = predictor.open(log), csv_settings(csv)
+    table.require(given.kinds if given else (), "named by --types")
     show_warnings(table.warnings_of([*(feature.name for feature in predictor.schema.served_features), *keep]))
     written = write_scores(predictor, table, out, keep, overwrite, neutralise_formulas)
     if written.formulas:

@@ -39,7 +39,9 @@ def schema(
 
     if out is not None and out.exists() and (out.is_dir() or not overwrite):
         raise InputError(f"--out {out} exists. Choose another{', or add --overwrite' if out.is_file() else ''}.")
-    table = open_table(training_part(log), csv=csv_settings(csv))
+    settings = csv_settings(csv)
+    table = open_table(training_part(log), csv=settings)
+    table.require(settings.kinds if settings else (), "named by --types")
     answer = infer_with_questions(table, list(task), weight=weight, group=group, time=time, bias=bias, ignore=ignore)
     inferred = answer.schema
     show_warnings(table.warnings_of(asked_about(inferred, table)))

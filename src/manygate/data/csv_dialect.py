@@ -57,9 +57,12 @@ def find_dialect(path: str, settings: CsvConfig) -> Dialect:
     given = settings.separator or (told[1] if told else None)
     escape = None if settings.escape == "none" else settings.escape
     separator = given or _separator(path, text, quote, escape)
-    if settings.escape is None and quote == '"' and _is_escaped(path, separator, encoding):
-        escape = "\\"
     rows = _rows(text, separator, quote, escape)
+    if not rows:
+        raise InputError(f"{path}: the first line cannot be read as CSV: a field of over 128 kB. Say {setting('quote', 'none')}?")
+    if settings.escape is None and quote == '"' and _is_escaped(path, separator, encoding, len(rows[0])):
+        escape = "\\"
+        rows = _rows(text, separator, quote, escape)
     header = _has_names(path, rows, settings.header)
     names = tuple(rows[0]) if header else tuple(f"column_{n}" for n in range(1, len(rows[0]) + 1))
     first = re.split(r"[\r\n]", text, maxsplit=1)[0]
@@ -102,7 +105,7 @@ def not_in_encoding(path: str, encoding: str, line: int | None = None) -> str:
 
 
 def _rows(text: str, separator: str, quote: str | None, escape: str | None) -> list[list[str]]:
-    """The first rows as Python's reader sees them; none where it cannot read them."""
+    """The first rows as Python's reader sees them, up to one that it cannot read."""
     reader = csv.reader(
         StringIO(text, newline=""),
         delimiter=separator,
@@ -110,10 +113,12 @@ def _rows(text: str, separator: str, quote: str | None, escape: str | None) -> l
         quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
         escapechar=escape,
     )
+    rows: list[list[str]] = []
     try:
-        return [row for row in islice(reader, ROWS) if row]
+        rows.extend(row for row in islice(reader, ROWS) if row)
     except csv.Error:
-        return []
+        return rows
+    return rows
 
 
 def _separator(path: str, text: str, quote: str | None, escape: str | None) -> str:
@@ -139,20 +144,18 @@ def _shown(separator: str) -> str:
     return {"\t": "tab", "|": "pipe", ";": "semicolon", ",": "comma"}[separator]
 
 
-def _is_escaped(path: str, separator: str, encoding: str) -> bool:
+def _is_escaped(path: str, separator: str, encoding: str, width: int) -> bool:
     r"""True where quotes inside quoted fields stand behind a backslash, as Spark and MySQL write them: "a \"b\" c"."""
-    for line in islice(_lines_with(path, b'\\"', encoding), 1000):
-        plain = csv.reader([line], delimiter=separator, strict=True)
-        escaped = csv.reader([line], delimiter=separator, strict=True, escapechar="\\", doublequote=False)
-        try:
-            list(plain)
-        except csv.Error:
-            try:
-                list(escaped)
-            except csv.Error:
-                continue
-            return True
-    return False
+    bare = rf'(?:[^"{re.escape(separator)}][^{re.escape(separator)}]*)?'
+    plain = _line_of(rf'(?:"(?:[^"]|"")*"|{bare})', separator)
+    escaped = _line_of(rf'(?:"(?:[^"\\]|\\.)*"|{bare})', separator, width)
+    lines = islice(_lines_with(path, b'\\"', encoding), 1000)
+    return any(not plain.fullmatch(line) and escaped.fullmatch(line) for line in lines)
+
+
+def _line_of(field: str, separator: str, width: int | None = None) -> re.Pattern[str]:
+    count = "*" if width is None else f"{{{width - 1}}}"
+    return re.compile(f"{field}(?:{re.escape(separator)}{field}){count}")
 
 
 def _lines_with(path: str, mark: bytes, encoding: str) -> Iterator[str]:

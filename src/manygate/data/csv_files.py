@@ -14,7 +14,7 @@ from manygate.config.csv_settings import CsvConfig
 from manygate.data.csv_dialect import Dialect, find_dialect, not_in_encoding
 from manygate.data.csv_types import Column, Reading, choose_reading, mismatches
 from manygate.data.paths import each
-from manygate.data.readers import Part, name_problems
+from manygate.data.readers import Part, name_problems, reading
 from manygate.errors import InputError, either, raise_all, setting
 
 BLOCK = 1 << 24
@@ -111,7 +111,8 @@ def _words(kind: pa.DataType) -> str:
 
 def _look_through(path: str, settings: CsvConfig) -> _File:
     """Look at every value of a file, in blocks."""
-    dialect = find_dialect(path, settings)
+    with reading(path):
+        dialect = find_dialect(path, settings)
     names = list(dialect.names)
     raise_all(_problems_of_names(path, names, dialect))
     columns = {name: Column(name) for name in names}
@@ -125,6 +126,9 @@ def _look_through(path: str, settings: CsvConfig) -> _File:
 
 
 def _problems_of_names(path: str, names: list[str], dialect: Dialect) -> list[str]:
+    if any("\0" in name for name in names):
+        encoding = setting("file_encoding", "utf-16")
+        return [f"{path}: the name of a column holds a zero byte. If the file is UTF-16, say {encoding}; else write it again."]
     problems = name_problems(path, names)
     if problems and dialect.header:
         problems[-1] += f" If the file has no line of names, say {either('header=False', '--no-header')}."

@@ -70,8 +70,9 @@ def open_sources(
         chosen = source if source is not None else parts.get(part)
         try:
             tables[part] = None if chosen is None else open_table(chosen, types, config)
-            if types is None and part == "train":
-                types = _types_of(tables[part])
+            if types is None and part == "train" and (table := tables[part]) is not None:
+                types = {field.name: field.type for field in table.arrow_schema}
+                problems += table.missing(config.kinds, f"named by {setting('types')}")
         except InputError as error:
             problems += error.marked
     raise_all(problems)
@@ -79,10 +80,6 @@ def open_sources(
     if train is None:
         raise InputError("no log is given. Give a path (a file, folder or glob) or a dataframe.")
     return Sources(train, tables["valid"], tables["test"], schema_file, Path(log) if parts else None, warnings)
-
-
-def _types_of(table: Table | None) -> dict[str, pa.DataType]:
-    return {} if table is None else {field.name: field.type for field in table.arrow_schema}
 
 
 def find_schema(sources: Sources, config: DataConfig, schema: Schema | str | Path | None = None) -> Schema:
