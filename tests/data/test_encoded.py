@@ -91,6 +91,14 @@ def test_missing_columns_of_every_part_are_listed_at_once(parts, tmp_path, log_s
     assert "test.parquet: column 'like' (a label) is missing" in test
 
 
+def test_a_word_without_quotes_in_a_schema_file_is_a_missing_column(log_table, log_schema, settings):
+    schema = log_schema()
+    like = schema.tasks[1].model_copy(update={"where": "country == CH"})
+    schema = schema.model_copy(update={"tasks": (schema.tasks[0], like)})
+    with pytest.raises(InputError, match=r"column 'CH' \(sample space of task 'like'; text stands in quotes: 'CH'\) is missing"):
+        encode_log(open_sources(log_table(60), settings()), schema, settings())
+
+
 def test_a_part_with_another_type_is_named(parts, tmp_path, log_schema, settings):
     test = parts["test.parquet"]
     parts["test.parquet"] = test.set_column(0, "user", pc.equal(test["user"], 1))

@@ -62,6 +62,19 @@ def test_rows_without_a_group_are_left_out_of_gauc(predictor, log_table, gone):
     assert not any("is null in" in warning for warning in known.warnings)
 
 
+FORMS = [pa.bool_(), pa.float32(), pa.uint64(), pa.decimal128(20, 1)]
+
+
+@pytest.mark.parametrize(
+    ("label", "form"), [("like", pa.string()), *[(label, form) for label in ("click", "like") for form in FORMS]]
+)
+def test_a_label_of_any_type_has_the_same_metrics(predictor, log_table, label, form):
+    """Also where the sample space of another task reads it."""
+    table = log_table(200, seed=12)
+    other = table.set_column(table.column_names.index(label), label, table[label].cast(pa.int64()).cast(form))
+    assert evaluate_log(predictor, other).tasks == evaluate_log(predictor, table).tasks
+
+
 def test_evaluate_takes_the_test_part_of_a_data_set(predictor, log_table, tmp_path):
     for part, seed in (("train", 1), ("valid", 2), ("test", 3)):
         pq.write_table(log_table(80 + seed, seed), tmp_path / f"{part}.parquet")

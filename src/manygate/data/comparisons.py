@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -150,7 +150,7 @@ def _naive(moment: tuple[datetime, Fraction, bool], why: str) -> tuple[datetime,
 def _nanoseconds(moment: tuple[datetime, Fraction, bool]) -> Fraction:
     """Nanoseconds since 1970."""
     seconds, fraction, _ = moment
-    apart = seconds.replace(tzinfo=seconds.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    apart = seconds.replace(tzinfo=None) - datetime(1970, 1, 1) - (seconds.utcoffset() or timedelta())
     return (apart.days * 86_400 + apart.seconds) * 10**9 + fraction
 
 
@@ -164,16 +164,18 @@ def _timestamp_steps(kind: pa.DataType, operator: str, text: str) -> Fraction:
         )
     if kind.tz is None:
         moment = _naive(moment, "the column holds times")
-    elif moment[0].tzinfo is None:
-        moment = (_localised(moment[0], kind.tz), moment[1], moment[2])
-    return _nanoseconds(moment) * STEPS_PER_SECOND[kind.unit] / 10**9
+    local = kind.tz is not None and moment[0].tzinfo is None
+    nanoseconds = _local_nanoseconds(moment[0], kind.tz) + moment[1] if local else _nanoseconds(moment)
+    return nanoseconds * STEPS_PER_SECOND[kind.unit] / 10**9
 
 
-def _localised(moment: datetime, zone: str) -> datetime:
-    """A moment of a time zone; the earlier of two where clocks go back."""
-    local = pa.scalar(moment, pa.timestamp("us"))
-    there = pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest")
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=there.value)
+def _local_nanoseconds(moment: datetime, zone: str) -> Fraction:
+    """Nanoseconds since 1970 at a moment of a time zone; the earlier of two where clocks go back."""
+    try:
+        there = pc.assume_timezone(pa.scalar(moment, pa.timestamp("us")), zone, ambiguous="earliest", nonexistent="latest")
+    except pa.ArrowInvalid:
+        raise ComparisonError(f"the time zone {zone!r} is not known here; write the zone, as in '2026-01-31 12:00+01:00'") from None
+    return Fraction(there.value * 1000)
 
 
 def _time_steps(kind: pa.DataType, text: str) -> Fraction:

@@ -194,11 +194,12 @@ def part_columns(schema: Schema, part: str) -> list[str]:
 
 
 def check_columns(sources: Sources, schema: Schema) -> None:
-    labels = schema.label_columns
+    purposes = {column: purpose for task in schema.tasks for column, purpose in task.purposes.items()}
+    purposes |= dict.fromkeys(schema.label_columns, "a label")
     problems = []
     for part, table in sources.named():
         for column in part_columns(schema, part):
-            problems += table.missing([column], "a label" if column in labels else "named in the schema")
+            problems += table.missing([column], purposes.get(column, "named in the schema"))
     raise_all(problems)
 
 
