@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -291,3 +292,14 @@ def test_below_fifty_rows_nothing_is_a_key(rows: int, kept: bool) -> None:
 def test_zeros_are_told_from_a_fifth_of_the_rows_on(zeros: int, said: bool) -> None:
     _, note = kind_of("ctr", [0.0] * zeros + [0.5 + i for i in range(N - zeros)])
     assert ("% zeros" in note) == said
+
+
+def test_a_column_to_ignore_is_not_read():
+    """A decimal that no feature can have does not stop a log that need not have it."""
+    wide = pa.array([Decimal(2**70)] * 3, pa.decimal128(38, 0))
+    table = pa.table({"user": ["a", "b", "a"], "wide": wide, "click": [0, 1, 0]})
+    with pytest.raises(InputError, match="column 'wide' .*cannot be read as int64"):
+        infer_schema(table, "click")
+    schema = infer_schema(table, "click", ignore="wide")
+    assert schema.feature_names == ("user",)
+    assert "wide" in schema.ignored

@@ -105,10 +105,11 @@ def infer_with_questions(
     bias, ignore = ([names] if isinstance(names, str) else list(names) for names in (bias, ignore))
     _check_columns(table, parsed, {"weight": weight, "group": group, "time": time}, bias, ignore)
     table.require_rows()
-    sample = table.sample(rows)
+    needed = {column for task in parsed for column in task.columns}
+    sample = table.sample(rows, [name for name in table.column_names if name not in ignore or name in needed])
     columns = {
         name: SampledColumn(name, sample.column(name), name in table.categorical, table.remarks.get(name, ""))
-        for name in table.column_names
+        for name in sample.column_names
     }
     labelled = infer_tasks(parsed, sample, weight, table.name)
     choice = _Choice(columns, labelled, sample.num_rows == table.count())

@@ -45,14 +45,16 @@ def frame_to_arrow(frame: nw.DataFrame[Any] | nw.LazyFrame[Any], name: str) -> p
 
 
 def _without_index(native: Any) -> Any:
-    """A pandas dataframe with its named index levels as columns, and with dense columns alone."""
-    sparse = {column: kind.subtype for column, kind in native.dtypes.items() if str(kind).startswith("Sparse")}
-    levels = {
-        str(level): native.index.get_level_values(k).array
-        for k, level in enumerate(native.index.names)
-        if level is not None and level not in native.columns
-    }
-    return native.astype(sparse).reset_index(drop=True).assign(**levels)
+    """A pandas dataframe with its named index levels as columns, and with dense columns alone; other columns are not copied."""
+    plain = native.copy(deep=False)
+    plain.index = range(len(native))
+    for column, kind in native.dtypes.items():
+        if str(kind).startswith("Sparse"):
+            plain[column] = plain[column].sparse.to_dense()
+    for k, level in enumerate(native.index.names):
+        if level is not None and level not in native.columns:
+            plain[str(level)] = native.index.get_level_values(k).array
+    return plain
 
 
 def _column_problems(frame: Any, name: str) -> list[str]:

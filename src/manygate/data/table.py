@@ -22,7 +22,7 @@ from manygate.data.paths import check_content, each, ending, expand, read_once
 from manygate.data.plain_frame import frame_to_arrow
 from manygate.data.readers import OPENERS, Part, name_problems
 from manygate.data.types import cast, common_type, is_stored_exactly, normal_field
-from manygate.errors import InputError, did_you_mean, raise_all
+from manygate.errors import InputError, did_you_mean, raise_all, setting
 
 
 @final
@@ -149,7 +149,7 @@ class Table:
             except pa.ArrowException as error:
                 raise InputError(
                     f"{location}: column {field.name!r} ({column.type}) cannot be read as {field.type}: {error}. "
-                    f"{_remedy(column.type)}."
+                    f"{_remedy(field.name, column.type)}."
                 ) from None
         return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
 
@@ -197,9 +197,9 @@ def _open_frame(source: Any) -> Table:
     return Table(name, [_memory_part(name, frame_to_arrow(frame, name))])
 
 
-def _remedy(kind: pa.DataType) -> str:
+def _remedy(name: str, kind: pa.DataType) -> str:
     if pt.is_decimal(kind):
-        return "Write ids as text and amounts as float64"
+        return f"Write ids as text and amounts as float64, or leave the column out with {setting('ignore', name)}"
     return "Write it again, with the same type in every file"
 
 
