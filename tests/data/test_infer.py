@@ -298,7 +298,7 @@ def test_a_column_to_ignore_is_not_read():
     """A decimal that no feature can have does not stop a log that need not have it."""
     wide = pa.array([Decimal(2**70)] * 3, pa.decimal128(38, 0))
     table = pa.table({"user": ["a", "b", "a"], "wide": wide, "click": [0, 1, 0]})
-    with pytest.raises(InputError, match="column 'wide' .*cannot be read as int64"):
+    with pytest.raises(InputError, match=r"column 'wide' .*cannot be read as int64"):
         infer_schema(table, "click")
     schema = infer_schema(table, "click", ignore="wide")
     assert schema.feature_names == ("user",)
