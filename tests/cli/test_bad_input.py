@@ -550,7 +550,7 @@ def test_undefined_metrics_have_a_reason(call: Any, tmp_path: Path, trained: Pat
     assert code == 0
     assert tasks["click"]["metrics"]["auc"]["mean"] is None
     assert tasks["click"]["undefined"]["auc"] == "only one class among 300 rows: all labels are 1"
-    assert tasks["buy"]["undefined"]["log_loss"] == "no rows in this task's sample space"
+    assert tasks["buy"]["undefined"]["log_loss"] == "no labelled row (null, outside the sample space, or of weight 0)"
 
 
 # Settings

@@ -154,6 +154,14 @@ def test_a_run_finds_its_log_from_another_folder(run: Run, log: Path, tmp_path: 
     assert f"{home / 'valid.parquet'}: does not exist" in gone.err
 
 
+def test_few_rows_to_fit_on_are_warned_of(run: Run, log: Path, trained: Path, tmp_path: Path) -> None:
+    pq.write_table(pq.read_table(log / "valid.parquet").slice(0, 60), tmp_path / "few.parquet")
+    result = run("calibrate", trained, "few.parquet --method platt --task click")
+    assert result.code == 0
+    assert "warning: task 'click' has 60 labelled rows, " in result.err
+    assert "task 'buy'" not in result.err, "only what is calibrated"
+
+
 def test_another_log_in_place_of_the_run_s_is_refused(run: Run, log: Path, tmp_path: Path) -> None:
     table = pq.read_table(log / "train.parquet")
     pq.write_table(table, tmp_path / "log.parquet")

@@ -29,5 +29,5 @@ def test_the_rows_of_training_are_warned_of(run: Run, log: Path, trained: Path) 
     assert "warning: " in result.err
     assert "train.parquet holds the rows that trained the model" in result.err
     report = run("evaluate", trained, log / "train.parquet", "--json").json
-    assert len(report["warnings"]) == 1
-    assert run("evaluate", trained, log, "--json").json["warnings"] == []
+    assert "trained the model" in report["warnings"][0]
+    assert not any("trained the model" in text for text in run("evaluate", trained, log, "--json").json["warnings"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from command_line import Run, refused
@@ -59,3 +60,16 @@ def test_what_a_csv_file_to_score_has_for_missing_values_is_said(run: Run, tmp_p
     assert [line.rpartition(",")[0] for line in (tmp_path / "s.csv").read_text().splitlines()[1:]] == ["3.0,?", ",1.5"]
     (tmp_path / "today.csv").write_text("user,price\n3,old\n")
     refused(run("predict r today.csv --out s.csv --overwrite"), "column 'price' is string", "since it holds 'old' (row 1 of ")
+
+
+def test_rows_whose_ids_or_numbers_say_nothing_are_warned_of(run: Run, log: Path, trained: Path, tmp_path: Path) -> None:
+    table = pq.read_table(log / "test.parquet")
+    assert "warning" not in run("predict", trained, log / "test.parquet", "--out scores.parquet").err
+    place = table.column_names.index("item_id")
+    pq.write_table(table.set_column(place, "item_id", pa.array([10**9 + k for k in range(200)])), tmp_path / "new.parquet")
+    assert "warning: feature 'item_id': 100.0 % of the ids" in run("predict", trained, "new.parquet --out a.parquet").err
+    place = table.column_names.index("price")
+    pq.write_table(table.set_column(place, "price", pa.nulls(200, pa.float64())), tmp_path / "null.parquet")
+    result = run("predict", trained, "null.parquet --out b.parquet")
+    assert "warning: feature 'price' is null in 100.0 % of the rows" in result.err
+    assert result.code == 0

@@ -392,12 +392,12 @@ def test_of_one_table_bias_features_are_known_in_training_rows_alone(settings):
 
 
 def test_a_log_too_large_to_encode_is_refused_before_it_is_read(log_table, log_schema, settings, monkeypatch):
-    """4 numbers and ids, 2 of them bias features, 2 bags, 3 tasks and a group: 400 rows need 1.5 times these bytes."""
+    """4 numbers and ids, 2 of them bias features, 2 bags, 3 tasks and a group: 400 rows need twice these bytes."""
     needed = encoded_bytes(log_schema(), 400)
     assert needed == 400 * (6 * 4 + 2 * 12 + 3 * 8 + 8)
-    monkeypatch.setattr("manygate.data.encoded.free_memory", lambda: 1.5 * needed)
+    monkeypatch.setattr("manygate.data.encoded.free_memory", lambda: 2.0 * needed)
     encode_log(open_sources(log_table(400), settings()), log_schema(), settings())
-    monkeypatch.setattr("manygate.data.encoded.free_memory", lambda: 1.5 * needed - 1)
+    monkeypatch.setattr("manygate.data.encoded.free_memory", lambda: 2.0 * needed - 1)
     text = problems(log_table(400), log_schema(), settings)
     assert "400 encoded rows need about 0.00 GB of memory, and 0.00 GB are free. Encoded rows stay in memory." in text
     assert "ignore='COLUMN'" in text

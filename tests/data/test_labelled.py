@@ -11,7 +11,7 @@ import pytest
 
 from log_folders import write_log_folder
 from manygate.data.encoded import EncodedLog, encode_log
-from manygate.data.labelled import RunTables, labelled_table, run_part, validation_rows
+from manygate.data.labelled import RunTables, labelled_table, run_part, run_rows
 from manygate.data.sources import open_sources
 from manygate.data.table import open_table
 from manygate.errors import InputError
@@ -33,7 +33,7 @@ def test_the_validation_rows_are_those_of_training(log_table, log_schema, settin
     table = log_table(400).append_column("day", pa.array(range(400)))
     schema = log_schema().model_copy(update={"time": "day", "group": "user"})
     log = encode(table, schema, settings(**SPLITS[name]))
-    again = validation_rows(settings(**SPLITS[name]), table, schema, log.record)
+    again = run_rows(settings(**SPLITS[name]), table, schema, log.record)
     rows = log.encoder.encode(pa.Table.from_batches([b for _, b in again.batches()]).combine_chunks().to_batches()[0], bias=False)
     assert again.name == "validation rows of Table (pyarrow)"
     assert (rows.id_BS == log.parts["valid"].id_BS).all()
@@ -45,23 +45,23 @@ def test_validation_rows_of_another_log_are_refused(log_table, log_schema, setti
     log = encode(log_table(400), log_schema(), settings())
     shorter, other = log_table(399), log_table(400, seed=5)
     with pytest.raises(InputError, match="it has 399 rows, and had 400") as error:
-        validation_rows(settings(), shorter, log_schema(), log.record)
+        run_rows(settings(), shorter, log_schema(), log.record)
     assert "name labelled rows that trained nothing" in str(error.value)
     with pytest.raises(InputError, match=r"user, country, tags.* have other values"):
-        validation_rows(settings(), other, log_schema(), log.record)
+        run_rows(settings(), other, log_schema(), log.record)
     with pytest.raises(InputError, match=r"column 'age'.*is missing"):
-        validation_rows(settings(), log_table(400).drop_columns(["age"]), log_schema(), log.record)
+        run_rows(settings(), log_table(400).drop_columns(["age"]), log_schema(), log.record)
 
 
 def test_a_validation_table_of_its_own_is_compared_alone(tmp_path: Path, parts, log_table, log_schema, settings) -> None:
     folder = write_log_folder(tmp_path / "log", parts)
     record = encode(folder, log_schema(), settings()).record
     pq.write_table(log_table(77, seed=3), folder / "train.parquet")
-    again = validation_rows(settings(), folder, log_schema(), record)
+    again = run_rows(settings(), folder, log_schema(), record)
     assert again.count() == parts["valid.parquet"].num_rows
     pq.write_table(log_table(77, seed=3), folder / "valid.parquet")
     with pytest.raises(InputError, match=r"valid\.parquet: it has 77 rows"):
-        validation_rows(settings(), folder, log_schema(), record)
+        run_rows(settings(), folder, log_schema(), record)
 
 
 def test_a_table_of_the_run_is_recognised_without_its_bias_features(tmp_path: Path, parts, log_table, log_schema, settings) -> None:

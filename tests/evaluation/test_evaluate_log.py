@@ -14,7 +14,7 @@ import pytest
 from log_folders import PARTS, write_log_folder
 from manygate.data.batches import Split
 from manygate.errors import InputError
-from manygate.evaluation.evaluate_log import evaluate_log
+from manygate.evaluation.evaluate_log import evaluate_log, few_labels
 from manygate.evaluation.task_report import task_report
 from manygate.model.logits import predict
 from manygate.schema import Schema
@@ -129,10 +129,12 @@ def test_rows_that_the_model_knows_are_named(encoded, trainer, settings, log_sch
     table = log_table(300, seed=1)
     log = encoded(table, log_schema(), settings(min_count=2))
     model = trainer(log, settings()).model
-    (warning,) = evaluate_log(Predictor(model, log.encoder, log=log.record), table).warnings
+    (warning, *_) = evaluate_log(Predictor(model, log.encoder, log=log.record), table).warnings
     assert "is the log of the run, and most of its rows trained the model: the metrics are better than on new rows" in warning
-    assert evaluate_log(Predictor(model, log.encoder, log=log.record), table.slice(0, 299)).warnings == []
-    assert evaluate_log(Predictor(model, log.encoder), table).warnings == [], "an earlier bundle does not know its rows"
+    unknown = evaluate_log(Predictor(model, log.encoder, log=log.record), table.slice(0, 299))
+    earlier = evaluate_log(Predictor(model, log.encoder), table)
+    for report in (unknown, earlier):  # an earlier bundle does not know its rows
+        assert not any("trained the model" in text for text in report.warnings)
     tables = {part: log_table(100 + seed, seed) for seed, part in enumerate(PARTS)}
     folder = write_log_folder(tmp_path / "log", {f"{part}.parquet": table for part, table in tables.items()})
     log = encoded(folder, log_schema(), settings(min_count=2))
@@ -140,4 +142,23 @@ def test_rows_that_the_model_knows_are_named(encoded, trainer, settings, log_sch
     warnings = {part: evaluate_log(predictor, folder / f"{part}.parquet").warnings for part in PARTS}
     assert "holds the rows that trained the model" in warnings["train"][0]
     assert "holds the run's validation rows, which chose the epoch that was kept" in warnings["valid"][0]
-    assert warnings["test"] == []
+    assert not any("rows" in text and "metrics are better" in text for text in warnings["test"])
+
+
+def test_tasks_that_the_rows_cannot_judge_are_named(log, predictor, log_table):
+    """No labelled row, one class, few of the rarer label; a regression counts its rows. 100 of the rarer label give no warning."""
+    table = log_table(400, seed=9)
+    place = table.column_names.index("click")
+
+    def warnings(click: list[Any]) -> list[str]:
+        changed = table.set_column(place, "click", pa.array(click, pa.int8()))
+        return [text for text in evaluate_log(predictor, changed).warnings if "'click'" in text]
+
+    assert "task 'click' has 0 labelled rows, 0 of the rarer label. Too few to judge" in warnings([None] * 400)[0]
+    assert "task 'click' has 400 labelled rows, 0 of the rarer label" in warnings([0] * 400)[0]
+    assert "task 'click' has 400 labelled rows, 99 of the rarer label" in warnings([1] * 99 + [0] * 301)[0]
+    assert "task 'click' has 400 labelled rows, 99 of the rarer label" in warnings([0] * 99 + [1] * 301)[0]
+    assert warnings([1] * 100 + [0] * 300) == []
+    watch = [text for text in evaluate_log(predictor, table.slice(0, 60)).warnings if "'watch'" in text]
+    assert f"task 'watch' has {sum(table['click'].to_pylist()[:60])} labelled rows. Too few" in watch[0]
+    assert few_labels(predictor.problem, log.encoder.encode(table.combine_chunks().to_batches()[0]), ["click"]) == []

@@ -154,4 +154,24 @@ def test_the_page_s_words_name_the_thresholds_of_the_code(trained, table):
     mg.inspect(trained / "run", table, only=["noise"]).report(page)
     text = re.sub(r"\s+", " ", page.read_text(encoding="utf-8"))
     assert f"more than {thresholds.COLLAPSED_WEIGHT:g} of a task" in text
-    assert f"outputs above {thresholds.IDENTICAL:g}" in text
+    assert f"outputs are above {thresholds.IDENTICAL:g}" in text
+
+
+def test_without_a_log_the_run_s_own_test_rows_are_looked_at(table, tmp_path):
+    """They are those of the training's split, and another log in the place of the run's is refused."""
+    pq.write_table(table, tmp_path / "log.parquet")
+    settings = {"task": ["click"], "ignore": ["like", "watch"], "epochs": 1, "experts": 2, "threads": 1}
+    ranker = mg.Ranker(**settings).fit(tmp_path / "log.parquet", out=tmp_path / "run", progress=False)
+    document = mg.inspect(tmp_path / "run", only=["gates"]).document
+    assert document.log == f"test rows of {tmp_path / 'log.parquet'}"
+    assert document.rows_of_log == ranker.document.data.rows["test"]
+    assert "training_rows" not in {alarm.kind for alarm in document.alarms}
+    with_training_rows = mg.inspect(tmp_path / "run", table, only=["gates"]).document
+    assert [alarm.severity for alarm in with_training_rows.alarms if alarm.kind == "training_rows"] == ["note"]
+    pq.write_table(table.slice(1), tmp_path / "log.parquet")
+    with pytest.raises(InputError, match=r"log\.parquet: it has .* rows, and had"):
+        mg.inspect(tmp_path / "run", only=["gates"])
+    assert mg.inspect(tmp_path / "run", table.slice(1), only=["gates"]).document.rows_of_log == table.num_rows - 1
+    on_a_frame = mg.Ranker(**settings).fit(table, progress=False)
+    with pytest.raises(InputError, match="trained on a dataframe"):
+        mg.inspect(on_a_frame, only=["gates"])

@@ -62,7 +62,7 @@ def test_regression_metrics_agree_with_sklearn(table):
     y, p, w = (column[weight > 0] for column in (label, score, weight))
     values, reasons = metrics.task_metrics("regression", label, score, weight)
     if y.size == 0:
-        assert reasons == dict.fromkeys(("rmse", "mae", "r2"), "no rows in this task's sample space")
+        assert reasons == dict.fromkeys(("rmse", "mae", "r2"), "no labelled row (null, outside the sample space, or of weight 0)")
         return
     same(values["rmse"], oracle.root_mean_squared_error(y, p, sample_weight=w))
     same(values["mae"], oracle.mean_absolute_error(y, p, sample_weight=w))
@@ -182,7 +182,7 @@ def test_undefined_metrics_say_why():
         "calibration": "no positives are expected among 120 rows: all predictions are 0"
     }
     assert metrics.task_metrics("binary", [0, 1], [0.1, 0.2], None, [1, 2])[1] == {"gauc": "no group has both classes"}
-    empty = "no rows in this task's sample space"
+    empty = "no labelled row (null, outside the sample space, or of weight 0)"
     for table in (([], [], None, []), ([1, 0], [0.2, 0.3], [0, 0], [1, 1])):
         assert metrics.task_metrics("binary", *table)[1] == dict.fromkeys(values, empty)
         assert metrics.calibration_curve(*table[:3]) == []

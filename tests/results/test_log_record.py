@@ -73,3 +73,10 @@ def test_a_record_goes_to_json_and_back() -> None:
     assert record.table("valid") is None
     with pytest.raises(InputError, match=r"log\.json: log_record_version is 2, and this version of manygate reads 1"):
         LogRecord.from_tree({**record.to_tree(), "log_record_version": 2}, "log.json")
+
+
+def test_the_same_values_in_another_type_are_the_same_rows() -> None:
+    """Whole numbers stay the same as fractions, for example where pandas has a null."""
+    other = table(item=("text", "1"), click=("fraction", "2"))
+    assert table().differences(other) == []
+    assert LogRecord.of([table()]).contents() == LogRecord.of([other]).contents()

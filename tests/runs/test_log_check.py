@@ -49,6 +49,7 @@ SAME: dict[str, Any] = {
     ],
     "Arrow": lambda folder: rows(),
     "pandas": lambda folder: rows().to_pandas(),
+    "a column of fractions that are whole": lambda folder: rows().set_column(2, "click", rows()["click"].cast(pa.float64())),
     "narrow numbers": lambda folder: rows().set_column(2, "click", rows()["click"].cast(pa.int8())),
 }
 

@@ -95,7 +95,7 @@ def test_the_rows_of_the_run_are_recognised_in_the_same_pass(predictor, log_tabl
 
 def test_a_log_too_large_for_the_scores_is_refused_before_it_is_read(predictor, log_table, monkeypatch) -> None:
     needed = scored_bytes(150, replicas=2, tasks=3)
-    assert needed == 150 * (2 * 3 * 4 + 3 * 8 + 8 + 2 * 8 + 160)
+    assert needed == 150 * (2 * 3 * 4 + 3 * 8 + 8 + 2 * 8 + 240)
     table = open_table(log_table(150))
     monkeypatch.setattr(scored, "free_memory", lambda: float(needed))
     check_room(table, 2, 3)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings
 from manygate.cli.loading import load_ranker
-from manygate.cli.screen import print_json, say
+from manygate.cli.screen import print_json, say, show_warnings
 from manygate.config.names import CalibrationMethod
 from manygate.text import count_of
 
@@ -41,6 +41,7 @@ def calibrate(
 
     ranker = load_ranker(run, device, import_, csv_settings(csv))
     report = ranker.calibrate(log, method=method, task=task)
+    show_warnings(report.warnings)
     folder = find_bundle(run)
     write_calibration(folder, ranker.calibration)
     if ranker.fusion is not None and ranker.fusion.active:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ from cyclopts import Parameter
 
 from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings
 from manygate.cli.loading import load_ranker
-from manygate.cli.screen import print_json
+from manygate.cli.screen import print_json, show_warnings
 from manygate.text import count_of
 
 
@@ -31,8 +30,7 @@ def evaluate(
     from manygate.cli.terminal import show_calibration, show_metrics, show_ranking
 
     report = load_ranker(run, device, import_, csv_settings(csv)).evaluate(log)
-    for warning in report.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    show_warnings(report.warnings)
     if json:
         print_json(report.to_tree())
     else:

@@ -17,7 +17,10 @@ PARTS = "gates, dead, experts, noise, conflict, affinity, importance, embeddings
 
 def inspect(
     run: Annotated[Path, Parameter(help="A run's folder, or a bundle.")],
-    log: Annotated[str, Parameter(help="A labelled log; of a data set's folder, the test part.")],
+    log: Annotated[
+        str | None,
+        Parameter(help="A labelled log; of a data set's folder, the test part. Default: the run's own test rows."),
+    ] = None,
     /,
     *,
     only: Annotated[str | None, Parameter(help=f"Parts to look at, separated by commas: {PARTS}. Default: all.")] = None,

@@ -34,6 +34,7 @@ def predict(
 
     Example: manygate predict runs/mmoe today.parquet --keep user_id --keep item_id --out scores.parquet
     """
+    from manygate.scoring.input_check import InputCheck
     from manygate.scoring.score_file import write_scores
 
     ranker = load_ranker(run, device, import_, csv_settings(csv))
@@ -41,7 +42,8 @@ def predict(
     table, given = predictor.open(log), csv_settings(csv)
     table.require(given.kinds if given else (), "named by --types")
     show_warnings(table.warnings_of([*(feature.name for feature in predictor.schema.served_features), *keep]))
-    written = write_scores(predictor, table, out, keep, overwrite, neutralise_formulas)
+    check = InputCheck(predictor.encoder)
+    written = write_scores(predictor, table, out, keep, overwrite, neutralise_formulas, check.add)
     if written.formulas:
         fields = count_of(written.formulas, "field")
         done = "now begins with an apostrophe" if written.formulas == 1 else "now begin with an apostrophe"
@@ -49,6 +51,7 @@ def predict(
         show_warnings(
             [f"{out}: {fields} that a spreadsheet takes for a formula (=, +, -, @): {done if neutralise_formulas else advice}."]
         )
+    show_warnings(check.warnings())
     names = predictor.output_names
     if json:
         tasks = list(ranker.schema.task_names)

@@ -34,12 +34,14 @@ from manygate.text import count_of
 IDS_AT_ONCE = 65_536
 FINGERPRINT_VERSION = "rows-2"
 """How a fingerprint is computed. Version 1, without a prefix, read a million rows of each part."""
-WHILE_ENCODING = 1.5
-"""The peak of memory while rows are encoded, in sizes of the encoded rows: batches are joined one array after another."""
+WHILE_ENCODING = 2.0
+"""The peak of memory while rows are encoded, in sizes of the encoded rows (benchmarks/fingerprint.py)."""
 FEWER_ROWS = (
     "Encoded rows stay in memory. Use fewer rows (some of the files, or a sample), leave out columns with "
     f"{setting('ignore', 'COLUMN')}, or use a machine with more memory."
 )
+NUMBERS = dict.fromkeys(("whole number", "fraction"), "number")
+"""The words of types that may stand for each other: pandas makes fractions of whole numbers where one is null."""
 Observe = Callable[[str, pa.RecordBatch], None]
 """Called with a part and each batch of its table."""
 
@@ -119,7 +121,7 @@ def _schema_and_encoder(encoder: Encoder) -> Iterator[str]:
     yield encoder.schema.model_dump_json(exclude=notes)
     for scales in (encoder.scales, encoder.labels):
         yield repr({name: asdict(scale) for name, scale in scales.items()})
-    yield repr({name: type_word(kind) for name, kind in encoder.types.items()})
+    yield repr({name: NUMBERS.get(word := type_word(kind), word) for name, kind in encoder.types.items()})
     for name, vocabulary in encoder.vocabularies.items():
         yield repr((name, vocabulary.buckets, len(vocabulary.values)))
         for first in range(0, len(vocabulary.values), IDS_AT_ONCE):

@@ -1,7 +1,7 @@
 """Fingerprints of tables: a digest of every value of each column, computed batch by batch while the rows are read for another use.
 
-The digest depends on the values and their order, and neither on the batches nor on the file format. Whole numbers of every width
-give the same digest, as do fractions, strings and times of every encoding. NaN counts as null, as it does in training.
+The digest depends on the values and their order, and neither on the batches nor on the file format. Numbers give the
+same digest in every type that holds them, as do strings and times of every encoding. NaN counts as null, as it does in training.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from manygate.results.log_record import ColumnRecord, TableRecord
 
 DIGEST_LENGTH = 32
 """Hexadecimal digits of a column's digest that are kept: 128 bits."""
+EXACT = 2**53
+"""float64 holds every whole number up to this one."""
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
@@ -93,8 +95,10 @@ class _Digest:
         if self._inner is not None:
             self._add_lengths(pc.list_value_length(values))
             self._inner.add(pc.list_flatten(values))
-        elif pt.is_floating(kind):
-            self._values.update(_fractions(values).data)
+        elif pt.is_floating(kind) or pt.is_integer(kind):
+            self._values.update(_numbers(values).data)
+            if pt.is_integer(kind):
+                self._add_inexact(values)
         elif self.type in ("text", "binary", "large_binary"):
             self._add_lengths(pc.binary_length(values))
             self._values.update(_characters(values))
@@ -106,15 +110,25 @@ class _Digest:
     def _add_lengths(self, lengths: pa.Array) -> None:
         self._shape.update(pc.fill_null(lengths, -1).cast(pa.int32()).to_numpy(zero_copy_only=False).data)
 
+    def _add_inexact(self, values: pa.Array) -> None:
+        """Add the positions and the exact values of whole numbers that float64 rounds."""
+        value_N = _whole(values)
+        if value_N.dtype.itemsize < 8:
+            return
+        large_N = value_N > EXACT if value_N.dtype == np.uint64 else (value_N > EXACT) | (value_N < -EXACT)
+        if large_N.any():
+            place_n = np.flatnonzero(large_N)
+            self._shape.update(np.stack([place_n + self._rows, value_N[place_n].view(np.int64)], axis=1).data)
+
     def _add_nulls(self, values: pa.Array) -> None:
         """Add the positions of the nulls, which do not depend on the batches."""
         if values.null_count:
             self._shape.update((np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False)) + self._rows).data)
 
 
-def _fractions(values: pa.Array) -> np.ndarray:
-    """Fractions as float64, with one NaN for every null and every NaN."""
-    value_N = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+def _numbers(values: pa.Array) -> np.ndarray:
+    """Numbers as float64, with one NaN for every null and every NaN."""
+    value_N = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     nan_N = np.isnan(value_N)
     return np.where(nan_N, np.nan, value_N) if nan_N.any() else np.ascontiguousarray(value_N)
 
@@ -134,8 +148,6 @@ def _characters(values: pa.Array) -> pa.Buffer | bytes:
 def _fixed_width(values: pa.Array) -> np.ndarray:
     """Values of another type as numbers, 0 for null: what represents them must not depend on the encoding."""
     kind = values.type
-    if pt.is_integer(kind):
-        return _whole(values if kind == pa.uint64() else values.cast(pa.int64()))
     if pt.is_boolean(kind):
         return _whole(values.cast(pa.int8()))
     if pt.is_timestamp(kind):

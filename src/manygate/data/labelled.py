@@ -70,30 +70,39 @@ def run_part(record: LogRecord | None, encoder: Encoder, table: Table) -> str | 
     return tables.part()
 
 
-def validation_rows(config: DataConfig, log: Any, schema: Schema, record: LogRecord) -> Table:
-    """The validation rows of a run's own log, divided as they were for training; bias features may be absent.
+def run_rows(config: DataConfig, log: Any, schema: Schema, record: LogRecord, part: Literal["valid", "test"] = "valid") -> Table:
+    """The validation or test rows of a run's own log, divided as they were for training; bias features may be absent.
 
     Raises :class:`InputError` if the log is not the one in ``record``: other rows could hold rows that trained the model.
     """
-    sources, columns = open_sources(log, config), part_columns(schema, "valid")
+    sources, columns = open_sources(log, config), part_columns(schema, part)
     check_columns(sources, schema)
-    fingerprints = {part: TableFingerprint() for part, _ in sources.named()}
-    batches = []
-    for part, _, batch in log_batches(sources, schema, config, lambda part, batch: fingerprints[part].add(batch)):
-        if part == "valid":
-            batches.append(batch.select(columns))
-        elif sources.valid is not None:
-            break  # the other tables are not needed
-    read = ("valid",) if sources.valid is not None else ("train",)
-    now = LogRecord.of([fingerprints[part].record(part, table) for part, table in sources.named() if part in read])
-    differences = LogRecord.of([table for table in record.tables if table.part in read]).differences(now)
+    fingerprint, batches = TableFingerprint(), []
+    own: Table | None = getattr(sources, part)
+    if own is not None:
+        for _, batch in own.batches(columns):
+            fingerprint.add(batch)
+            batches.append(batch)
+        now = fingerprint.record(part, own)
+    else:
+
+        def observe(of: str, batch: pa.RecordBatch) -> None:
+            if of == "train":
+                fingerprint.add(batch)
+
+        for of, _, batch in log_batches(sources, schema, config, observe):
+            if of == part:
+                batches.append(batch.select(columns))
+        now = fingerprint.record("train", sources.train)
+    differences = LogRecord.of([table for table in record.tables if table.part == now.part]).differences(LogRecord.of([now]))
     if differences:
         raise InputError(
             [f"{text}. This is not the log that the model was trained on, as it was then." for text in differences]
             + ["Rows of other data may have trained the model. Restore the log, or name labelled rows that trained nothing."]
         )
+    word = {"valid": "validation", "test": "test"}[part]
     if not batches:
-        raise InputError(f"{log}: there are no validation rows. Name labelled rows that trained nothing.")
+        raise InputError(f"{log}: there are no {word} rows. Name labelled rows that trained nothing.")
     table = open_table(pa.Table.from_batches(batches))
-    table.name = f"validation rows of {sources.name}"
+    table.name = f"{word} rows of {sources.name}"
     return table

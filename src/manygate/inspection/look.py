@@ -5,7 +5,7 @@ docs/results.md describes the document. Shape suffixes: R replicas, N rows, T ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from manygate.data.batches import Split
+from manygate.data.labelled import labelled_table, run_part
 from manygate.data.rows import Rows
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.files import check_recorded, read_text
+from manygate.inspection.alarms import alarm
 from manygate.inspection.chance import chance_report
 from manygate.inspection.gates import one_gate, total_variation
 from manygate.inspection.importance import importance_report
@@ -29,6 +31,7 @@ from manygate.model import MultiTaskModel
 from manygate.model.member import first_replicas
 from manygate.results.evaluation import Epoch
 from manygate.results.inspection import (
+    Alarm,
     DeadUnits,
     EpochGates,
     InspectedTask,
@@ -175,10 +178,28 @@ def inspect_log(
     name, total, sample, column = read_sample(predictor.encoder, log, rows, by, predictor.csv_settings)
     segment = (by, column) if by is not None and column is not None else None
     inspection = look(predictor.model, sample, parts_chosen, replicas, segment)
+    inspection = inspection.model_copy(update={"alarms": [*inspection.alarms, *_known_rows(predictor, log, total)]})
     over_time = [EpochGates(epoch=entry.epoch, gates=entry.gates) for entry in history if entry.gates]
     header = {"inspection_version": DOCUMENT_VERSION, "manygate_version": version("manygate"), "log": name, "rows_of_log": total}
     parts_over_time = {"history": over_time} if "gates" in parts_chosen else {}
     return InspectionDocument.model_validate({**header, **inspection.to_tree(), **parts_over_time})
+
+
+def _known_rows(predictor: Predictor, log: Any, rows: int) -> Iterator[Alarm]:
+    """Raise a note if the log is the one that trained the model. The rows are read again only if their number fits."""
+    tables = predictor.log.tables if predictor.log else []
+    if all(table.rows != rows for table in tables):
+        return
+    table = labelled_table(predictor.encoder, log, csv=predictor.csv_settings)
+    if run_part(predictor.log, predictor.encoder, table) == "train":
+        yield alarm(
+            "training_rows",
+            "note",
+            "These rows trained the model",
+            "This is the log of the run, and all or most of its rows are training rows.",
+            "What a part of the model is worth on new rows may differ. Leave the log out to look at the run's own test rows.",
+            rows=rows,
+        )
 
 
 def read_history(folder: Path) -> list[Epoch]:

@@ -196,7 +196,7 @@ def _computed(name: str, metric: Metric, rows: tuple[Any, ...]) -> float:
 def _why_undefined(name: str, label_N: Floats, score_N: Floats, weight_N: Floats) -> str:
     rows = count_of(label_N.size, "row")
     if label_N.size == 0:
-        return "no rows in this task's sample space"
+        return "no labelled row (null, outside the sample space, or of weight 0)"
     for what, value_N in (("label", label_N), ("prediction", score_N)):
         if bad := np.count_nonzero(~np.isfinite(value_N)):
             return f"the {what} is not a finite number in {bad} of {rows}"

@@ -38,7 +38,7 @@ class Inspection:
 
 def inspect(
     run: Ranker | str | Path,
-    log: Any,
+    log: Any = None,
     *,
     only: Sequence[str] | None = None,
     rows: int = ROWS,
@@ -52,7 +52,7 @@ def inspect(
     ``run`` is a fitted ranker, or the path of a run or bundle. ``only`` chooses parts: gates, dead, experts, noise, conflict,
     affinity, importance, embeddings. At most ``rows`` rows are looked at, spread evenly over the log, and the first ``replicas``.
     ``by`` names a column of the log: the gates are then shown for its largest segments. ``csv`` says how CSV files are read, if not
-    as for training.
+    as for training. Without ``log`` the test rows of the run's own log are looked at, which must be as it was.
     Raises :class:`manygate.InputError`.
 
     >>> import pyarrow as pa
@@ -66,4 +66,4 @@ def inspect(
     history = ranker.history_ if ranker.document is not None else [] if isinstance(run, Ranker) else read_history(Path(run))
     parts = PARTS if only is None else tuple(only)
     predictor = ranker.predictor if csv is None else replace(ranker.predictor, csv=csv.over(ranker.csv))
-    return Inspection(inspect_log(predictor, log, parts, rows, by, replicas, history))
+    return Inspection(inspect_log(predictor, ranker.run_rows("test") if log is None else log, parts, rows, by, replicas, history))

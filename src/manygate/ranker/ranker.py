@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -16,10 +16,10 @@ from manygate.config.names import CalibrationMethod
 from manygate.data.batches import Split
 from manygate.data.encode import Encoder
 from manygate.data.frames import like_source
-from manygate.data.labelled import labelled_table, run_part, validation_rows
+from manygate.data.labelled import labelled_table, run_part, run_rows
 from manygate.data.table import Table
 from manygate.errors import InputError, did_you_mean, raise_all
-from manygate.evaluation.evaluate_log import evaluate_log
+from manygate.evaluation.evaluate_log import evaluate_log, few_labels
 from manygate.evaluation.gates import gate_table
 from manygate.evaluation.monitor import Monitor
 from manygate.evaluation.task_report import task_report
@@ -201,14 +201,16 @@ class Ranker(RankerKeywords):
         if method == "none":
             kept = {name: calibrator for name, calibrator in before.tasks.items() if task and name not in task}
             self.calibration = Calibration(kept, before.fitted) if kept else None
-            return CalibrationReport(log=None, rows=0, tasks={})
+            return CalibrationReport(log=None, rows=0, tasks={}, warnings=[])
         table = self._validation(log)
         scored, problem = score_rows(self.predictor, table), self.predictor.problem
         logit_RNT, rows = scored.logit_RNT, scored.rows
         fitted = fit_calibration(logit_RNT, rows, problem, method, task or None, table.name)
         self.calibration = before.updated(fitted)
         report = task_report(logit_RNT, rows, problem, fitted)
-        return CalibrationReport(log=table.name, rows=len(rows), tasks={name: report[name] for name in fitted.tasks})
+        tasks = {name: report[name] for name in fitted.tasks}
+        warnings = [*few_labels(problem, rows, list(tasks)), *scored.warnings]
+        return CalibrationReport(log=table.name, rows=len(rows), tasks=tasks, warnings=warnings)
 
     def fuse(
         self, weights: str | Mapping[str, float] = "", feature: str | Sequence[str] = (), *, name: str = "score", note: str = ""
@@ -258,22 +260,30 @@ class Ranker(RankerKeywords):
 
         If the run's own log is given, its validation rows are used as well: the others trained the model.
         """
-        config, record = self.model.config, self.predictor.log
         if log is None:
-            if config.log is None:
-                raise InputError("no log is given. This model was trained on a dataframe; give labelled rows that trained nothing.")
-            if record is None:
-                raise InputError(
-                    f"no log is given. The bundle was saved by an earlier version of manygate, which did not record the rows of "
-                    f"{config.log}, so they may have changed since. Give labelled rows that trained nothing."
-                )
-            return validation_rows(config, config.log, self.schema, record)
-        table = labelled_table(self.encoder, log, "valid", self.csv)
+            return self.run_rows("valid")
+        record = self.predictor.log
+        table = labelled_table(self.encoder, log, "valid", self.predictor.csv_settings)
         if record is None or run_part(record, self.encoder, table) != "train":
             return table
         if record.table("valid") is not None:
             raise InputError(f"{table.name}: these rows trained the model. Give labelled rows that trained nothing.")
-        return validation_rows(config, log, self.schema, record)
+        return run_rows(self.model.config, log, self.schema, record)
+
+    def run_rows(self, part: Literal["valid", "test"]) -> Table:
+        """The validation or test rows of the run's own log as a table that :meth:`evaluate` takes.
+
+        Raises :class:`manygate.InputError` if the log has changed since training, or if the model does not know its log.
+        """
+        config, record = self.model.config, self.predictor.log
+        if config.log is None:
+            raise InputError("no log is given. This model was trained on a dataframe; give labelled rows that trained nothing.")
+        if record is None:
+            raise InputError(
+                f"no log is given. The bundle was saved by an earlier version of manygate, which did not record the rows of "
+                f"{config.log}, so they may have changed since. Give labelled rows that trained nothing."
+            )
+        return run_rows(config, config.log, self.schema, record, part)
 
     def gates(self, frame: Any) -> Any:
         """Mean and standard deviation of each gate weight: a frame with columns replica, level, task, expert, mean, sd.

@@ -140,8 +140,9 @@ class LogEvaluation(Record):
 
 
 class CalibrationReport(Record):
-    """What a fit of calibrators changed, on the rows of the fit."""
+    """What a fit of calibrators changed, on the rows of the fit. ``warnings`` say why the fit could be poor."""
 
     log: str | None
     rows: int
     tasks: dict[str, TaskReport]
+    warnings: list[str]

@@ -40,12 +40,13 @@ class TableRecord(Record):
         texts = [f"it has {count_of(now.rows, 'row')}, and had {self.rows:,}"] if now.rows != self.rows else []
         texts += _named("is missing", "are missing", [name for name in before if name not in after])
         texts += _named("is new", "are new", [name for name in after if name not in before])
-        texts += [f"column {old.name!r} has the type {new.type}, and had {old.type}" for old, new in shared if old.type != new.type]
+        changed = [(old, new) for old, new in shared if old.digest != new.digest]
+        texts += [
+            f"column {old.name!r} has the type {new.type}, and had {old.type}" for old, new in changed if old.type != new.type
+        ]
         if now.rows == self.rows:
-            changed = [old.name for old, new in shared if old.type == new.type and old.digest != new.digest]
-            texts += _named(
-                "has other values, or its rows in another order", "have other values, or rows in another order", changed
-            )
+            names = [old.name for old, new in changed if old.type == new.type]
+            texts += _named("has other values, or its rows in another order", "have other values, or rows in another order", names)
         return texts
 
     def same_rows(self, now: TableRecord) -> bool:
@@ -87,9 +88,9 @@ class LogRecord(Document):
                 texts.append(f"{where}: {'; '.join(changes)}")
         return texts
 
-    def contents(self) -> list[tuple[str, int, list[tuple[str, str, str]]]]:
-        """What identifies the rows: part, number of rows, and the columns. Paths are left out: a log may move."""
-        return [(table.part, table.rows, [(c.name, c.type, c.digest) for c in table.columns]) for table in self.tables]
+    def contents(self) -> list[tuple[str, int, list[tuple[str, str]]]]:
+        """What identifies the rows: part, number of rows, and the columns. Paths and types are left out: a log may move."""
+        return [(table.part, table.rows, [(c.name, c.digest) for c in table.columns]) for table in self.tables]
 
 
 def _place(table: TableRecord | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,13 +110,15 @@ class Predictor:
         empty = pa.schema([(name, pa.float64()) for name in self.output_names])
         return like_source(pa.Table.from_batches(batches, None if batches else empty), source)
 
-    def score(self, table: Table, keep: Sequence[str] = ()) -> Iterator[tuple[str, pa.RecordBatch]]:
+    def score(
+        self, table: Table, keep: Sequence[str] = (), observe: Callable[[pa.RecordBatch, Rows], None] | None = None
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
         """Yield (location in the source, predictions) for each batch of a table.
 
         The predictions have the columns ``keep``, :attr:`names` and the fused score. Binary tasks have probabilities. Regression
         tasks have values in the label's unit. The column of a task after another is conditional on the task before. The joint
         column (``click_buy`` for buy after click) is for any row. Labels, bias features, weights and groups are not read, unless
-        they are features of the fusion.
+        they are features of the fusion. ``observe`` is called with each batch, as it was read and encoded.
         """
         features = [feature.name for feature in self.schema.served_features]
         fused = self.fusion.features if self.fusion else ()
@@ -128,7 +130,10 @@ class Predictor:
         )
         self.encoder.check(table.arrow_schema, table.name, features, table.mismatches)
         for location, batch in table.batches(list(dict.fromkeys([*features, *keep, *fused]))):
-            logit_RBT = self.logits(self.encoder.encode(batch, location, labels=False, bias=False))
+            rows = self.encoder.encode(batch, location, labels=False, bias=False)
+            if observe is not None:
+                observe(batch, rows)
+            logit_RBT = self.logits(rows)
             predicted = self.columns(logit_RBT)
             columns = {name: batch.column(name) for name in keep}
             columns |= {name: pa.array(value_B) for name, value_B in predicted.items()}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manygate.data.rows import Rows
 from manygate.data.table import Table
 from manygate.errors import InputError, setting
 from manygate.files import check_not_read, check_regular, writing
@@ -32,12 +33,13 @@ def write_scores(
     keep: Sequence[str] = (),
     overwrite: bool = False,
     neutralise_formulas: bool = False,
+    observe: Callable[[pa.RecordBatch, Rows], None] | None = None,
 ) -> ScoreFile:
     """Score a log into the file ``out``. ``keep`` names columns of the log to copy.
 
     Values are copied as they are stored: of a CSV log ``00014``, ``1.10`` and words for missing values as text; else decimals as
     decimals, and bytes as bytes. In CSV ``neutralise_formulas`` puts an apostrophe before text that a spreadsheet would run as a
-    formula.
+    formula. ``observe`` is called with each batch, as :meth:`Predictor.score` does.
     """
     if out.suffix not in ENDINGS:
         raise InputError(f"{setting('out', out)}: unknown kind of file. Choose a name that ends in {', '.join(ENDINGS)}.")
@@ -66,20 +68,26 @@ def write_scores(
     temporary = out.with_name(f".{out.name}.tmp")
     with writing(out, temporary):
         out.parent.mkdir(parents=True, exist_ok=True)
-        batches = _with_kept(predictor, table, keep, out.suffix == ".csv")
+        batches = _with_kept(predictor, table, keep, out.suffix == ".csv", observe)
         written = _stream(temporary, out.suffix, batches, neutralise_formulas)
         temporary.replace(out)
     return written
 
 
-def _with_kept(predictor: Predictor, table: Table, keep: Sequence[str], text: bool) -> Iterator[pa.RecordBatch]:
+def _with_kept(
+    predictor: Predictor,
+    table: Table,
+    keep: Sequence[str],
+    text: bool,
+    observe: Callable[[pa.RecordBatch, Rows], None] | None,
+) -> Iterator[pa.RecordBatch]:
     """The predictions with the columns to keep before them; bytes as ``text`` where the file holds text alone."""
     written = table.written(keep, text)
     if written is table or not keep:
-        yield from (batch for _, batch in predictor.score(table, keep))
+        yield from (batch for _, batch in predictor.score(table, keep, observe))
         return
     kept = (batch for _, batch in written.batches(list(dict.fromkeys(keep))))
-    for _, scores in predictor.score(table):
+    for _, scores in predictor.score(table, observe=observe):
         beside = next(kept, None)
         if beside is None or beside.num_rows != scores.num_rows:
             raise InputError(f"{table.name}: the file changed while it was read. Try again.")

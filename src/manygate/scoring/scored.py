@@ -13,9 +13,10 @@ from manygate.data.memory import enough_memory, free_memory, gigabytes
 from manygate.data.rows import Rows
 from manygate.data.table import Table
 from manygate.errors import InputError
+from manygate.scoring.input_check import InputCheck
 from manygate.scoring.predictor import Predictor
 
-METRIC_BYTES = 160
+METRIC_BYTES = 240
 """Bytes for each row that the metrics of one task need: the task's labels, weights and scores, and their order."""
 
 
@@ -30,6 +31,8 @@ class ScoredRows:
     rows: Rows
     number: dict[str, np.ndarray]
     run_part: str | None
+    warnings: list[str]
+    """What the inputs of the rows lack."""
 
 
 def score_rows(predictor: Predictor, table: Table, features: Sequence[str] = ()) -> ScoredRows:
@@ -42,21 +45,27 @@ def score_rows(predictor: Predictor, table: Table, features: Sequence[str] = ())
     table.require(features, "named by a fusion's feature")
     replicas, tasks = predictor.model.replicas, len(predictor.problem.tasks)
     check_room(table, replicas, tasks)
-    run_tables = RunTables(predictor.log, table)
+    run_tables, check = RunTables(predictor.log, table), InputCheck(predictor.encoder)
     with enough_memory(table.name, _remedy(replicas, tasks)):
-        parts = list(_scored_batches(predictor, table, columns, features, run_tables))
+        parts = list(_scored_batches(predictor, table, columns, features, run_tables, check))
         logit_RNT = np.concatenate([logit_RBT for logit_RBT, _, _ in parts], axis=1)
         rows = Rows.concat([rows for _, rows, _ in parts])
         number = {name: np.concatenate([numbers[name] for _, _, numbers in parts]) for name in features}
-    return ScoredRows(logit_RNT, rows, number, run_tables.part())
+    return ScoredRows(logit_RNT, rows, number, run_tables.part(), check.warnings())
 
 
 def _scored_batches(
-    predictor: Predictor, table: Table, columns: Sequence[str], features: Sequence[str], run_tables: RunTables
+    predictor: Predictor,
+    table: Table,
+    columns: Sequence[str],
+    features: Sequence[str],
+    run_tables: RunTables,
+    check: InputCheck,
 ) -> Iterator[tuple[np.ndarray, Rows, dict[str, np.ndarray]]]:
     for location, batch in table.batches(list(dict.fromkeys([*columns, *features]))):
         run_tables.add(batch.select(columns))
         rows = predictor.encoder.encode(batch, location, bias=False)
+        check.add(batch, rows)
         number = {name: as_numbers(batch.column(name), name, location) for name in features}
         yield predictor.logits(rows), rows.without_inputs(), number
 
@@ -68,7 +77,7 @@ def scored_bytes(rows: int, replicas: int, tasks: int) -> int:
     and :data:`METRIC_BYTES`.
 
     >>> scored_bytes(1_000_000, replicas=5, tasks=3)
-    292000000
+    372000000
     """
     return rows * (4 * replicas * tasks + 8 * tasks + 8 + 8 * replicas + METRIC_BYTES)
 
