@@ -18,6 +18,7 @@ CROSS_CUTTING = {
     "cli/test_bad_input.py": "bad input to every command: one clear error, and nothing left behind",
     "data/test_equal_representations.py": "a value is one id and one number however it is stored",
     "data/test_representations.py": "the same rows in every form of file and frame: the same ids, numbers and groups",
+    "data/test_real_tables.py": "rules for ids, outcomes and leaks on real tables",
     "inspection/test_faults.py": "planted faults, from the trained model to the alarm",
     "inspection/test_inspect.py": "mg.inspect and manygate inspect, from the run to the page",
     "inspection/test_own_scheme_seen.py": "an inspection of a scheme of plain PyTorch layers",

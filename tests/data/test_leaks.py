@@ -132,3 +132,15 @@ def test_a_score_is_cut_and_not_rounded() -> None:
     assert Separation("a", "watch", "regression", 1.0).words == "R squared 1.0000"
     assert leak_warnings([Separation("a", "click", "binary", 0.985)]) == []
     assert len(leak_warnings([Separation("a", "click", "binary", 0.9851)])) == 1
+
+
+def test_of_many_rows_of_a_label_ever_fewer_are_counted_and_of_a_rare_one_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("manygate.data.leaks.MANY_ROWS", 300)
+    rare = (np.arange(N) % 40 == 0).astype(int)
+    leaks = scan(
+        {"given": rare * 2 + 1, "rare": rare, "user": USER}, {"given": "dense", "user": "sparse"}, (Task(name="rare"),), rows=100
+    )
+    counted_L = leaks._counts["user", "rare"].sum(axis=(0, 1))
+    assert counted_L[1] == rare.sum(), "all ones"
+    assert 600 < counted_L[0] < 300 * (1 + np.log(N / 300)) * 1.2, "about 300 (1 + ln(6,000 / 300)) zeros"
+    assert [warning.column for warning in leak_warnings(leaks.results())] == ["given"]

@@ -23,7 +23,7 @@ from manygate.schema import Feature
 
 NUMBER_BINS = 4096
 ID_BINS = 4096
-MANY_ROWS = 250_000
+MANY_ROWS = 50_000
 """So many rows of a label are all counted; of further ones a share, so that a long log costs little more."""
 
 
@@ -79,10 +79,9 @@ class LeakScan:
     def add(self, rows: Rows) -> None:
         """Count a batch."""
         draw_B = self._generator.random(len(rows), dtype=np.float32)
-        half_B = halves(len(rows), self._generator)
         kept = [self._kept(t, rows, draw_B) for t in range(len(self.schema.tasks))]
         row_U = np.flatnonzero(np.any(kept, axis=0))
-        bin_FU, half_U = self._binned(rows, row_U), half_B[row_U]
+        bin_FU, half_U = self._binned(rows, row_U), halves(len(row_U), self._generator)
         for t, task in enumerate(self.schema.tasks):
             known_U = kept[t][row_U]
             label, half = rows.label_BT[row_U[known_U], t].astype(np.float64), half_U[known_U]
