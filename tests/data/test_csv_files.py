@@ -183,6 +183,20 @@ def test_the_empty_text_and_nothing_are_two_values(tmp_path: Path) -> None:
     assert read(open_table(path))["c"] == ["", None]
 
 
+def test_words_that_are_given_for_missing_values_are_copied_too(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n,c\n1,x\nunknown,unknown\n")
+    table = open_table(tmp_path / "a.csv", csv=CsvConfig(null_values=("unknown",)))
+    assert read(table) == {"n": [1, None], "c": ["x", None]}
+    assert read(table.written()) == {"n": ["1", "unknown"], "c": ["x", "unknown"]}
+
+
+def test_quoted_fields_of_nothing_are_no_words_to_warn_of(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('n,c\n1,x\n"",y\n2,\n')
+    table = open_table(tmp_path / "a.csv")
+    assert read(table)["n"] == [1, None, 2]
+    assert (table.remarks, table.warnings) == ({}, ())
+
+
 def test_one_column_keeps_its_missing_rows(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("n\n1\n\n3\n")
     assert read(open_table(tmp_path / "a.csv")) == {"n": [1, None, 3]}

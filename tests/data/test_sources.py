@@ -10,7 +10,8 @@ import pytest
 from log_folders import PARTS, equal_rows, write_log_folder
 from manygate.config import DataConfig
 from manygate.data.encoded import encode_log
-from manygate.data.sources import find_schema, open_sources
+from manygate.data.sources import find_schema, open_sources, unused_settings
+from manygate.data.table import open_table
 from manygate.errors import InputError
 
 
@@ -67,3 +68,15 @@ def test_a_misspelt_column_of_types_is_named(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("sku,click\n7,1\n")
     with pytest.raises(InputError, match=r"column 'sku2' \(named by types\) is missing. Did you mean 'sku'"):
         open_sources(str(tmp_path / "log.csv"), DataConfig(types={"sku2": "text"}))
+
+
+def test_settings_of_csv_files_need_a_csv_file(tmp_path: Path) -> None:
+    config = DataConfig(separator="tab", null_values=("x",), types={"a": "text"})
+    problems = unused_settings(config, [open_table(pa.table({"a": [1]}))])
+    assert InputError(problems).problems == (
+        "separator: a setting of CSV files, and the log has none. Leave it out.",
+        "null_values: a setting of CSV files, and the log has none. Leave it out.",
+    )
+    (tmp_path / "log.csv").write_text("a\tb\n1\tx\n")
+    assert unused_settings(config, [open_table(pa.table({"a": [1]})), open_table(tmp_path / "log.csv", csv=config)]) == []
+    assert unused_settings(DataConfig(types={"a": "text"}), [open_table(pa.table({"a": [1]}))]) == []

@@ -123,3 +123,8 @@ def test_a_shared_layer_has_a_gradient(encoded, settings, scheme: Any) -> None:
         return
     with pytest.raises(InputError, match=r"Detached\.shared_layer returns a module whose output has no gradient"):
         check_shared_layer(problem, config)
+
+
+def test_settings_of_csv_files_are_refused_for_other_logs(log_table, settings) -> None:
+    with pytest.raises(InputError, match="separator: a setting of CSV files, and the log has none"):
+        prepare(log_table(60), settings(task=("click",), separator=";"))

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from manygate.cli.flags import CSV, CsvFlags, Json, csv_settings
 from manygate.cli.screen import print_json, say, show_warnings
-from manygate.errors import InputError
+from manygate.errors import InputError, raise_all
 
 
 def schema(
@@ -34,6 +34,7 @@ def schema(
     from manygate.cli.terminal import show_alarms, show_schema
     from manygate.data.infer import asked_about, infer_with_questions
     from manygate.data.part_paths import training_part
+    from manygate.data.sources import unused_settings
     from manygate.data.table import open_table
     from manygate.files import check_not_read, write_text
 
@@ -41,7 +42,9 @@ def schema(
         raise InputError(f"--out {out} exists. Choose another{', or add --overwrite' if out.is_file() else ''}.")
     settings = csv_settings(csv)
     table = open_table(training_part(log), csv=settings)
-    table.require(settings.kinds if settings else (), "named by --types")
+    if settings is not None:
+        table.require(settings.kinds, "named by --types")
+        raise_all(unused_settings(settings, [table]))
     answer = infer_with_questions(table, list(task), weight=weight, group=group, time=time, bias=bias, ignore=ignore)
     inferred = answer.schema
     show_warnings(table.warnings_of(asked_about(inferred, table)))

@@ -64,12 +64,13 @@ def _with_files(merged: Mapping[str, Column], files: Sequence[_File]) -> Iterato
 
 def _written(file: _File, merged: Mapping[str, Column], types: Mapping[str, pa.DataType], settings: CsvConfig) -> Part:
     """The part with its columns as they stand in the file: whole numbers that have one form as such, all else as text."""
+    whole = replace(file, settings=settings.model_copy(update={"null_values": ()}))
     readings = {}
     for name, column in merged.items():
         chosen = choose_reading(column, settings.kinds.get(name), types.get(name))
-        exact = pt.is_integer(column.kind) and "spaced" not in column.forms and not column.needs_text
+        exact = pt.is_integer(column.kind) and "spaced" not in column.forms and not column.needs_text and not settings.null_values
         readings[name] = Reading(column.kind if exact and not pt.is_string(chosen.kind) else pa.string())
-    return _part(file, readings, {})
+    return _part(whole, readings, {})
 
 
 def _part(file: _File, readings: Mapping[str, Reading], differing: Mapping[str, str]) -> Part:

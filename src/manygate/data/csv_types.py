@@ -229,15 +229,16 @@ class Column:
 
     def remark(self) -> str:
         """Words for the note of the column: what is read as missing."""
-        if not self.words or pt.is_string(self.kind):
+        words = [word for word in self.words if word]
+        if not words or pt.is_string(self.kind):
             return ""
-        shown = ", ".join(repr(word) for word in list(self.words)[:3])
+        shown = ", ".join(repr(word) for word in words[:3]) + (", ..." if len(words) > 3 else "")
         return f"{shown} read as missing"
 
     def warning(self, path: str) -> str | None:
         """The warning that a user must see; None where there is none."""
         if self.remark():
-            share = sum(self.words.values()) / max(self.rows, 1)
+            share = sum(count for word, count in self.words.items() if word) / max(self.rows, 1)
             keep = setting("types", f"{self.name}=text")
             return f"{path}: column {self.name!r}: {self.remark()} ({share:.1%} of the rows). {keep} keeps the words as values."
         if self._present & {"thousands", "comma"} and self._present <= {*_PATTERNS, "beyond"}:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from manygate.config import DataConfig
+from manygate.config import CsvConfig, DataConfig
 from manygate.data.infer import IGNORED_BY_USER, infer_with_questions
 from manygate.data.part_paths import part_paths, unread_data
 from manygate.data.split import PARTS
@@ -80,6 +80,21 @@ def open_sources(
     if train is None:
         raise InputError("no log is given. Give a path (a file, folder or glob) or a dataframe.")
     return Sources(train, tables["valid"], tables["test"], schema_file, Path(log) if parts else None, warnings)
+
+
+def unused_settings(csv: CsvConfig, tables: Sequence[Table]) -> list[str]:
+    """The problems of settings of CSV files for tables that are none; ``types`` holds for every table.
+
+    A trained model keeps its settings for logs of every format; they are a problem where they are given for this log.
+    """
+    given = {name: getattr(csv, name) for name in CsvConfig.model_fields if name != "types"}
+    if any(table.is_csv for table in tables):
+        return []
+    return [
+        f"{setting(name)}: a setting of CSV files, and the log has none. Leave it out."
+        for name, value in given.items()
+        if value not in (None, ())
+    ]
 
 
 def find_schema(sources: Sources, config: DataConfig, schema: Schema | str | Path | None = None) -> Schema:

@@ -95,6 +95,11 @@ class Table:
         counts = [part.rows for part in self._parts]
         return None if None in counts else sum(count for count in counts if count is not None)
 
+    @property
+    def is_csv(self) -> bool:
+        """True where the rows come from CSV files."""
+        return any(part.written for part in self._parts)
+
     def written(self, columns: Iterable[str] | None = None, text: bool = False) -> Table:
         """The same rows with the values of columns as they are stored, for copies; the table itself where nothing differs.
 
@@ -105,7 +110,7 @@ class Table:
         stored = {name: {part.schema.field(name).type for part in self._parts} for name in names}
         single = {name: next(iter(kinds)) for name, kinds in stored.items() if len(kinds) == 1}
         exact = {name: kind for name, kind in single.items() if is_stored_exactly(kind, text)}
-        if not exact and not any(part.written for part in self._parts):
+        if not exact and not self.is_csv:
             return self
         table = Table(self.name, [part.written or part for part in self._parts])
         table.arrow_schema = pa.schema([field.with_type(exact.get(field.name, field.type)) for field in table.arrow_schema])

@@ -28,6 +28,13 @@ NULL_WORDS = (
     "<NA>",
     "#N/A",
     "NaT",
+    "--",
+    ".",
+    "nil",
+    "(null)",
+    "<null>",
+    "n.a.",
+    "N.A.",
 )
 """Words that stand for a missing value in a column of numbers, truth values or times. In a column of text they are values."""
 WHOLE = r"^(?:0|-?[1-9][0-9]*)$"

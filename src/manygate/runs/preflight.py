@@ -13,7 +13,7 @@ from manygate.architecture import find_architecture
 from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog, encode_log
 from manygate.data.memory import all_memory, gigabytes
-from manygate.data.sources import find_schema, open_sources
+from manygate.data.sources import find_schema, open_sources, unused_settings
 from manygate.errors import InputError, raise_all, setting
 from manygate.evaluation.monitor import check_monitor, parse_monitor
 from manygate.model import MultiTaskModel
@@ -43,6 +43,7 @@ def prepare(
     chosen = architectures or [config.architecture]
     raise_all(_unknown(chosen))
     sources = open_sources(log, config, valid, test)
+    raise_all(unused_settings(config, [table for _, table in sources.named()]))
     schema = find_schema(sources, config, schema)
     parse_monitor(config.monitor, schema.tasks, schema.group is not None)
     _check_weights(config, schema)
