@@ -40,7 +40,7 @@ def gates_of(mean: list[float], replica: int = 0) -> dict[str, Any]:
 def test_a_task_that_relies_on_its_own_expert_is_noted_once_for_all_replicas():
     document = {"gates": [gates_of([0.95, 0.0, 0.05]), gates_of([0.05, 0.0, 0.95], 1), gates_of([0.91, 0.0, 0.09], 2)]}
     (note,) = own_experts_only(filled(Inspection, document))
-    assert (note.kind, note.severity, note.title) == ("own_expert_only", "note", "click relies on an expert of its own")
+    assert (note.kind, note.severity, note.title) == ("own_expert_only", "note", "click uses hardly any shared expert")
     assert "replica 1, level 1 expert 1 (95 %); replica 3, level 1 expert 1 (91 %)." in note.message
     assert [gate["replica"] for gate in note.numbers["gates"]] == [0, 2], "the second gives its weight to the shared one"
     assert list(own_experts_only(filled(Inspection, {}))) == []
@@ -52,7 +52,7 @@ def test_the_same_mixture_names_the_pair_and_its_levels():
     entries = [{"replica": r, "level": "level 2", "tasks": [], "distances": [pair, apart]} for r in (0, 1)]
     (note,) = same_mixtures(filled(Inspection, {"gates": entries}))
     assert note.title == "click and buy use the same mixture"
-    assert note.message == "Total variation between their gates below 0.03: replica 1, level 2; replica 2, level 2."
+    assert note.message == "The total variation between their gates is below 0.03: replica 1, level 2; replica 2, level 2."
     assert note.numbers["gates"] == [{"replica": r, "level": "level 2", **pair} for r in (0, 1)]
 
 

@@ -90,10 +90,12 @@ def test_dead_units_show_six_networks_and_count_the_rest():
     layers = [experts, layer("bottom", network("bottom", 0.95), replica=1)]
     bottom, experts = raise_alarms(filled(Inspection, {"rows": 1_000, "dead": {"layers": layers, "towers": []}}))
     assert (experts.title, experts.severity) == ("Dead units in experts", "warning")
-    assert experts.message.startswith("Replica 1, expert 1: 85 % of 20 units are zero on every row, 87 % of all its outputs; ")
+    assert experts.message.startswith(
+        "Replica 1, expert 1: 85 % of 20 units are zero on every row, and so are 87 % of all its outputs; "
+    )
     assert "expert 6: " in experts.message
     assert "expert 7: " not in experts.message
-    assert "; and 2 more. What is zero" in experts.message
+    assert "; and 2 more. A unit that is zero" in experts.message
     assert len(experts.numbers["networks"]) == 8
     assert (bottom.title, bottom.severity) == ("Dead units in the bottom", "serious")
 
@@ -139,7 +141,7 @@ def test_conflicts_are_grouped_by_pair():
     ]
     (alarm,) = raise_alarms(filled(Inspection, {"rows": 1_000, "conflict": entries}))
     assert alarm.title == "click and buy pull against each other"
-    assert "mean cosine by layer: experts -0.50, embeddings -0.41." in alarm.message
+    assert "Mean cosine by layer: experts -0.50, embeddings -0.41." in alarm.message
     assert alarm.numbers["layers"] == [filled(Conflict, entry).to_tree() for entry in entries[:2]]
 
 
@@ -149,7 +151,7 @@ def test_collapsed_tables_are_grouped_by_feature():
         {"replica": r, "feature": "user", "of": of, "dim": 8, "possible": 8, **ranks} for r, of in ((0, "shared"), (1, "buy"))
     ]
     (alarm,) = raise_alarms(filled(Inspection, {"rows": 1_000, "embeddings": tables}))
-    assert "(effective rank replica 1: 1.2 of 8; replica 2, buy: 1.2 of 8)" in alarm.message
+    assert "(effective rank of replica 1: 1.2 of 8; replica 2, buy: 1.2 of 8)" in alarm.message
     assert alarm.numbers["tables"][0] == {"replica": 0, "feature": "user", "of": "shared", "dim": 8, "possible": 8, "rank": 1.25}
 
 

@@ -18,9 +18,9 @@ def own_experts_only(inspection: Inspection) -> Iterator[Alarm]:
         yield alarm(
             "own_expert_only",
             "note",
-            f"{task} relies on an expert of its own",
-            f"It takes next to nothing from the shared ones: {level_words(group, top_expert)}.",
-            "Nothing is wrong with that: sharing has little to give it there. More --task-experts may.",
+            f"{task} uses hardly any shared expert",
+            f"Its gate gives nearly all weight to an expert of this task alone: {level_words(group, top_expert)}.",
+            "This is no fault: the shared experts have little to give to the task. More --task-experts may help it.",
             task=task,
             gates=[gate_numbers(entry, use) for entry, use in group],
         )
@@ -41,8 +41,8 @@ def same_mixtures(inspection: Inspection) -> Iterator[Alarm]:
             "same_mixture",
             "note",
             f"{pair} use the same mixture",
-            f"Total variation between their gates below {SAME_MIXTURE:g}: {where}.",
-            "Nothing is wrong with that: a single gate (omoe) or a shared bottom may do as well.",
+            f"The total variation between their gates is below {SAME_MIXTURE:g}: {where}.",
+            "This is no fault: a single gate (omoe) or a shared bottom may do as well.",
             gates=[{"replica": entry.replica, "level": entry.level, **pair.to_tree()} for entry, pair in group],
         )
 
@@ -71,7 +71,7 @@ def lonely_tasks(inspection: Inspection) -> Iterator[Alarm]:
                 "note",
                 f"A step for {task} helps no other task",
                 f"After a small step along its gradient, the loss of every other task rises: {effects}.",
-                "If the others lose by sharing with it, train it apart.",
+                "If the others lose by sharing with it, train it in a separate model.",
                 task=task,
                 on=group,
             )

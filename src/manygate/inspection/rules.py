@@ -65,7 +65,7 @@ def collapsed_gates(inspection: Inspection) -> Iterator[Alarm]:
                 f"The gate of {task} is polarised",
                 f"On most rows a single expert has more than {percent(POLARISED_WEIGHT)} of the weight: "
                 f"{level_words(split, polarised_rows)}. Which one differs from row to row.",
-                "That may be what you want (--gate topk does it on purpose and saves time). If not: --gate-dropout 0.1, or a "
+                "That may be what you want (--gate topk does it on purpose and saves time). If not, try --gate-dropout 0.1 or a "
                 "--temperature of 2 or more.",
                 task=task,
                 gates=[gate_numbers(entry, use) for entry, use in split],
@@ -84,7 +84,7 @@ def unused_experts(inspection: Inspection) -> Iterator[Alarm]:
             "Experts that no task uses",
             f"Their mean weight is below {UNUSED_WEIGHT:g} in every task's gate that may use them: {unused}. They cost time and "
             "memory, and change little.",
-            "Train with fewer --experts, or keep them in use: --gate-dropout 0.1, --importance-weight 0.1.",
+            "Train with fewer --experts, or keep them in use with --gate-dropout 0.1 or --importance-weight 0.1.",
             levels=[{"replica": entry.replica, "level": entry.level, "experts": entry.unused} for entry in idle],
         )
 
@@ -104,7 +104,7 @@ def dead_units(inspection: Inspection) -> Iterator[Alarm]:
     for part, group in grouped(networks, lambda layer_and_network: layer_and_network[0].part):
         shares = "; ".join(
             f"replica {layer.replica + 1}, {network.name}: {percent(network.dead)} of {network.units} units are zero on every row, "
-            f"{percent(network.zeros)} of all its outputs"
+            f"and so are {percent(network.zeros)} of all its outputs"
             for layer, network in group[:6]
         )
         more = f"; and {len(group) - 6} more" if len(group) > 6 else ""
@@ -112,8 +112,8 @@ def dead_units(inspection: Inspection) -> Iterator[Alarm]:
             "dead_units",
             "serious" if any(network.dead > MOSTLY_ZERO for _, network in group) else "warning",
             f"Dead units in {named(part)}",
-            f"{shares}{more}. What is zero on every row learns no more (HoME saw more than {percent(MOSTLY_ZERO)} of zeros in "
-            "collapsed experts).",
+            f"{shares}{more}. A unit that is zero on every row learns no more (HoME reports over {percent(MOSTLY_ZERO)} of zeros "
+            "in collapsed experts).",
             "Try --expert-norm (HoME's remedy: normalised experts with Swish), a smaller --learning-rate, --clip-norm 1, or "
             "--warmup 0.05.",
             networks=[
@@ -155,8 +155,8 @@ def identical_experts(inspection: Inspection) -> Iterator[Alarm]:
             "warning",
             "Experts that do the same",
             f"Their outputs agree on every row looked at (linear CKA and cosine above {IDENTICAL:g}): {alike}{more}. One of them "
-            "would do.",
-            "Train with fewer --experts, or set them apart: --dropout, another --seed, a larger --learning-rate at the start.",
+            "is enough.",
+            "Train with fewer --experts, or make them differ: more --dropout, another --seed, a larger --learning-rate at first.",
             pairs=[
                 {
                     "replica": entry.replica,
@@ -187,7 +187,7 @@ def noise_tasks(inspection: Inspection) -> Iterator[Alarm]:
             + (
                 "Its labels look like noise to this model, and what it teaches the shared layers may disturb the other tasks."
                 if noise
-                else "With so few rows a fair model could look like chance."
+                else "With so few rows, a good model could look like chance."
             ),
             "Check the label's column, its where and its delay; if nothing is wrong, drop the task or lower its weight."
             if noise
@@ -205,9 +205,9 @@ def conflicts(inspection: Inspection) -> Iterator[Alarm]:
             "conflict",
             "warning",
             f"{pair} pull against each other",
-            f"Their gradients point apart on nearly every batch; mean cosine by layer: {cosines}.",
-            "Give tasks experts of their own (--architecture ple), more --task-experts, or embeddings of their own (stem); "
-            "see what each gains alone with manygate compare.",
+            f"Their gradients have opposite directions on nearly every batch. Mean cosine by layer: {cosines}.",
+            "Give each task separate experts (--architecture ple, more --task-experts) or separate embeddings (--architecture "
+            "stem). manygate compare shows what each task gains alone.",
             layers=group,
         )
 
@@ -228,8 +228,8 @@ def collapsed_embeddings(inspection: Inspection) -> Iterator[Alarm]:
             "collapsed_embedding",
             "warning",
             f"The embedding of {feature} has collapsed",
-            f"Its vectors lie in few of their dimensions (effective rank {ranks}).",
-            "A smaller --dim would do; or try a smaller --learning-rate, less --weight-decay, or embeddings of their own for the "
+            f"Its vectors use few of their dimensions (effective rank of {ranks}).",
+            "A smaller --dim is enough. Or try a smaller --learning-rate, less --weight-decay, or separate embeddings for the "
             "tasks (--architecture stem).",
             feature=feature,
             tables=[
