@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 import manygate
-from manygate.cli.screen import Text, print_json, say
+from manygate.cli.screen import Grid, Text, print_json, say
 from manygate.training.progress import open_progress
 
 HOSTILE = (
@@ -55,6 +55,13 @@ def test_json_loses_nothing(name: str, capsys: pytest.CaptureFixture[str]) -> No
     out = capsys.readouterr().out
     assert not STEERS & set(out)
     assert json.loads(out) == {name: [name]}
+
+
+def test_a_name_forges_no_line_of_a_table() -> None:
+    grid = Grid("column", "why")
+    grid.add_row(Text("x\nmanygate: all is well", style="bold"), Text("a"))
+    Console(file=(file := io.StringIO()), width=80).print(grid)
+    assert "x\\nmanygate: all is well" in file.getvalue()
 
 
 def test_ordinary_words_stay() -> None:

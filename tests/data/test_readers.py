@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from manygate.data.readers import reading
 from manygate.data.table import open_table
 from manygate.errors import InputError
 from tables import problems, read, write_file
@@ -63,3 +65,23 @@ def test_column_names_must_differ(tmp_path: Path) -> None:
         assert "column 'a' is there twice. Rename or drop one." in problems(source)[0]
     assert "unique column names" in problems(pd.DataFrame([[1, 2]], columns=["a", "a"]))[0]
     assert "no columns" in problems(pa.table({}))[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "Raise the limit of open files"),
+        (PermissionError(errno.EACCES, "Permission denied"), "chmod"),
+        (OSError(errno.EIO, "Input/output error"), "The disk reports a fault"),
+        (OSError("Corrupt snappy compressed data."), "damaged"),
+        (pa.ArrowInvalid("no footer"), "damaged"),
+    ],
+)
+def test_a_file_is_called_damaged_only_if_it_is(error: Exception, words: str) -> None:
+    with pytest.raises(InputError, match=f"log.parquet: cannot be read.*{words}"), reading("log.parquet"):
+        raise error
+
+
+def test_memory_that_runs_out_is_no_damage() -> None:
+    with pytest.raises(MemoryError), reading("log.parquet"):
+        raise pa.ArrowMemoryError("malloc of size 100 failed")

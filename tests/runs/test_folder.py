@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from manygate.config import RunConfig
+from manygate.datasets.folder import write_folder
 from manygate.errors import InputError
 from manygate.files import RECORD, check_recorded, locked, write_text
 from manygate.runs.folder import check_folder, mark, open_folder, record, sources_of
@@ -93,6 +94,11 @@ def a_link_to_other_data(folder: Path) -> None:
     (folder / "bundle").symlink_to(folder.parent)
 
 
+def notes_in_the_log_of_a_demo(folder: Path) -> None:
+    write_folder(folder / "log", {"README.md": "A made-up log."})
+    (folder / "log" / "notes.txt").write_text("mine")
+
+
 def a_hidden_folder(folder: Path) -> None:
     (folder / ".git").mkdir()
 
@@ -114,6 +120,7 @@ def the_record_of_something_else(folder: Path) -> None:
         notes_in_the_checkpoints,
         a_folder_of_the_user,
         a_link_to_other_data,
+        notes_in_the_log_of_a_demo,
         a_hidden_folder,
         no_record,
         the_record_of_something_else,
@@ -147,8 +154,7 @@ def test_everything_that_a_run_writes_may_be_overwritten(run: Path) -> None:
     write_text(run / "bundle/manifest.json", '{"files": {"config.yaml": {}}}')
     (run / "bundle/config.yaml").write_text("")
     mark(run / "single_task")
-    (run / "log").mkdir()
-    (run / "log/dataset.json").write_text("{}")
+    write_folder(run / "log", {"README.md": "A made-up log."})
     start(run, overwrite=True)
     assert sorted(path.name for path in run.iterdir()) == ["config.yaml", RECORD]
 
@@ -228,8 +234,13 @@ def test_resuming_keeps_what_the_folder_holds(run: Path, overwrite: bool) -> Non
 
 def test_what_is_recorded_later_replaces_the_record(run: Path) -> None:
     (run / "state.json").write_text("{}")
+    (run / "log.json").write_text("{}")
     record(run)
-    for name in ("state.json", "metrics.jsonl"):
+    (run / "log.json").write_text("[]")
+    with pytest.raises(InputError, match=r"log\.json: its sha256"):
+        check_recorded(run / "log.json")
+    (run / "log.json").write_text("{}")
+    for name in ("state.json", "metrics.jsonl", "log.json"):
         check_recorded(run / name)
     (run / "state.json").write_text("[]")
     mark(run)

@@ -13,6 +13,7 @@ import pytest
 
 from manygate.datasets.synthetic import Tasks
 from manygate.errors import InputError
+from manygate.files import locked
 from manygate.model import MultiTaskModel
 from manygate.results.study import StudyResults
 from manygate.studies import mmoe_synthetic
@@ -94,6 +95,8 @@ def test_the_page_shows_every_claim_every_number_and_needs_no_network(study):
 
 def test_other_folders_and_other_plans_are_refused(study, tmp_path):
     out, _ = study
+    with locked(out), pytest.raises(InputError, match="another process is working in this folder"):
+        reproduce(out, PLAN, Progress())
     with pytest.raises(InputError, match="holds a study with other settings"):
         reproduce(out, replace(PLAN, runs=6), Progress())
     (tmp_path / "mine.txt").write_text("mine")

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Sequence
 from typing import IO, Any, Self
 
+from rich.console import RenderableType
 from rich.style import Style
+from rich.table import Table
 from rich.text import Text as RichText
 
 from manygate.errors import InputError, os_reason
@@ -27,6 +29,19 @@ class Text(RichText):
     def append(self, text: Any, style: Any = None) -> Self:
         super().append(printable(text) if isinstance(text, str) else text, style)
         return self
+
+
+class Grid(Table):
+    """A table of rich in which each cell is a line: a name with a line feed cannot forge a line of its own."""
+
+    def add_row(self, *cells: RenderableType | None, **more: Any) -> None:
+        super().add_row(*(_one_line(cell) for cell in cells), **more)
+
+
+def _one_line(cell: RenderableType | None) -> RenderableType | None:
+    if not isinstance(cell, RichText) or "\n" not in cell.plain:
+        return cell
+    return Text(cell.plain.replace("\n", "\\n"), cell.style)
 
 
 def say(text: str, error: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from manygate.cli.screen import Text, say
+from manygate.cli.screen import Grid, Text, say
 from manygate.metrics.table import MAIN_METRIC
 from manygate.report.words import outcome, task_names
 from manygate.results.comparison import ComparisonDocument, Recommendation, Seesaw, WeightSweep
@@ -38,7 +38,7 @@ def _console() -> Console:
 
 
 def _grid(title: str, *columns: str) -> Table:
-    table = Table(title=Text(title), title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    table = Grid(title=Text(title), title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for i, column in enumerate(columns):
         table.add_column(Text(column), justify="left" if i == 0 else "right", overflow="fold", no_wrap=i == 0)
     return table
@@ -73,7 +73,7 @@ def show_alarms(warnings: Sequence[DataWarning], to_stderr: bool = False) -> Non
     levels = [warning.level for warning in warnings]
     names = (("serious", "serious alarm"), ("warning", "warning"), ("note", "note"))
     title = ", ".join(count_of(levels.count(level), name) for level, name in names if level in levels)
-    table = Table(title=Text(title), title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
+    table = Grid(title=Text(title), title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for warning in warnings:

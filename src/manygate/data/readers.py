@@ -13,7 +13,7 @@ import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
 from manygate.data.paths import DAMAGED
-from manygate.errors import InputError, raise_all
+from manygate.errors import InputError, os_reason, raise_all
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,11 @@ class Part:
 def reading(location: str) -> Iterator[None]:
     try:
         yield
+    except MemoryError:
+        raise
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system; a damaged file has no number
+            raise InputError(f"{location}: cannot be read {os_reason(error)}") from None
         raise InputError(f"{location}: cannot be read: {' '.join(str(error).split())}. {DAMAGED}.") from None
 
 

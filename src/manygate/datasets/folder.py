@@ -117,15 +117,16 @@ def _check_ours(folder: Path) -> None:
     at, other = setting("out", folder), f"so it is not overwritten. Choose another {setting('out')}."
     if not (folder / MARKER).is_file():
         raise InputError(f"{at}: not a data set that manygate wrote (no {MARKER}), {other}")
+    raise_all(f"{at}: holds {name}, which {reason}, {other} Or move it away." for name, reason in foreign_files(folder)[:10])
+
+
+def foreign_files(folder: Path) -> list[tuple[str, str]]:
+    """Return what manygate did not write in the folder of a data set: the name of each file, and the reason."""
     entries = read_manifest(folder / MARKER)["files"]
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
     foreign = sorted(names - set(entries) - {MARKER})
     changed = sorted(name for name in names & set(entries) if file_problems(folder / name, entries[name]))
-    raise_all(
-        f"{at}: holds {name}, which {why}, {other} Or move it away."
-        for files, why in ((foreign, "manygate did not write"), (changed, "was changed since"))
-        for name in files[:5]
-    )
+    return [(name, "manygate did not write") for name in foreign] + [(name, "was changed since") for name in changed]
 
 
 def check_seed(seed: int) -> list[str]:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from manygate.config import RunConfig
+from manygate.datasets.folder import MARKER, foreign_files
 from manygate.errors import InputError, either, os_reason, raise_all, setting
 from manygate.files import RECORD, RECORDED, file_entry, locked, read_manifest, to_json, write_text, writing
 from manygate.results.log_record import LOG_FILE
@@ -101,7 +102,9 @@ def _foreign(folder: Path) -> Iterator[Path]:
                 yield from _foreign_in_part(path)
         elif (path / RECORD).is_file():
             yield from _foreign(path)
-        elif not (path / "dataset.json").is_file():  # the log of a demo
+        elif (path / MARKER).is_file():  # the log of a demo
+            yield from (path / name for name, _ in foreign_files(path))
+        else:
             yield path
 
 
@@ -188,7 +191,7 @@ def mark(folder: Path) -> None:
         record(folder, ())
 
 
-def record(folder: Path, names: Sequence[str] = RECORDED) -> None:
+def record(folder: Path, names: Sequence[str] = (*RECORDED, LOG_FILE)) -> None:
     """Write the size and the sha256 of the files of a run that are read again."""
     entries = {name: file_entry(folder / name) for name in names if (folder / name).is_file()}
     about = {"run_version": RUN_VERSION, "manygate_version": version("manygate")}

@@ -19,7 +19,7 @@ import numpy as np
 
 from manygate.datasets.synthetic import Tasks
 from manygate.errors import InputError, setting
-from manygate.files import read_json, to_json, write_text
+from manygate.files import locked, read_json, to_json, write_text
 from manygate.metrics.uncertainty import interval, t_quantile
 from manygate.randomness import SYNTHETIC, stream_seed
 from manygate.results.study import (
@@ -93,9 +93,15 @@ def reproduce(out: Path, plan: Plan, progress: Progress, overwrite: bool = False
 
     Raises :class:`InputError` if the folder holds something else.
     """
+    _open(out, plan, overwrite)
+    with locked(out):
+        return _study(out, plan, progress, command)
+
+
+def _study(out: Path, plan: Plan, progress: Progress, command: str) -> StudyResults:
+    """Train what is not trained yet, and write the results and the page."""
     from manygate.studies.page import write_page
 
-    _open(out, plan, overwrite)
     sweeps = plan.sweeps()
     progress.start("mmoe-synthetic", sum(sweep.rows(plan.protocol) for group in sweeps.values() for sweep in group))
     outcomes: dict[str, list[Outcome]] = {}
@@ -132,6 +138,8 @@ def _open(out: Path, plan: Plan, overwrite: bool) -> None:
     note, wanted = out / "plan.json", to_json(_plan(plan).to_tree())
     overwritten = overwrite and _is_plan(note)
     if overwritten:
+        with locked(out):  # another process may be training there
+            pass
         for name in ("plan.json", "results.json", "report.html"):
             (out / name).unlink(missing_ok=True)
         shutil.rmtree(out / "packs", ignore_errors=True)
