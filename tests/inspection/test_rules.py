@@ -14,7 +14,7 @@ from manygate.results.inspection import Conflict, Inspection, SeenTower
 def test_every_rule_is_silent_where_its_part_was_not_measured():
     empty = {"architecture": "mmoe", "rows": 1_000, "parts": [], "alarms": []}
     assert raise_alarms(filled(Inspection, empty)) == []
-    assert len(RULES) == 11
+    assert len(RULES) == 12
 
 
 def test_polarised_by_row_is_a_warning_and_for_sparse_gates_meant():
@@ -36,6 +36,15 @@ def test_a_task_that_relies_on_its_own_expert_has_not_collapsed(expert, kind, se
     (alarm,) = raise_alarms(filled(Inspection, {"rows": 100, "gates": [entry], "gate": "softmax"}))
     assert (alarm.kind, alarm.severity) == (kind, severity)
     assert f"expert {expert + 1} (98 %)" in alarm.message
+
+
+@pytest.mark.parametrize(("auc", "raised"), [(0.99, []), (0.9947, ["note"]), (0.999, ["note"]), (0.9991, ["serious"]), (None, [])])
+def test_a_task_that_is_predicted_too_well_is_an_alarm(auc: float | None, raised: list[str]) -> None:
+    entry = {"task": "buy", "metric": "auc", "rows": 4321, "value": auc, "se": 0.001, "chance": 0.5, "verdict": "better"}
+    alarms = raise_alarms(filled(Inspection, {"rows": 1_000, "noise": [entry]}))
+    assert [(alarm.kind, alarm.severity) for alarm in alarms] == [("perfect_task", severity) for severity in raised]
+    explained = {**entry, "metric": "r2"}
+    assert raise_alarms(filled(Inspection, {"rows": 1_000, "noise": [explained]})) == []
 
 
 def kinds(**parts: Any) -> list[str]:

@@ -28,8 +28,10 @@ from manygate.inspection.thresholds import (
     DEAD_UNITS,
     FEWEST_DIMENSIONS,
     FEWEST_ROWS,
+    HIGH_AUC,
     IDENTICAL,
     MOSTLY_ZERO,
+    PERFECT_AUC,
     POLARISED_ROWS,
     POLARISED_WEIGHT,
     UNUSED_WEIGHT,
@@ -196,6 +198,24 @@ def noise_tasks(inspection: Inspection) -> Iterator[Alarm]:
         )
 
 
+def perfect_tasks(inspection: Inspection) -> Iterator[Alarm]:
+    """Raise an alarm for each task that is predicted too well to be true, and a note for one that is predicted very well."""
+    for task in inspection.noise or []:
+        if task.metric != "auc" or task.value is None or task.value <= HIGH_AUC:
+            continue
+        perfect = task.value > PERFECT_AUC
+        yield alarm(
+            "perfect_task",
+            "serious" if perfect else "note",
+            f"{task.task} is predicted {'almost perfectly' if perfect else 'very well'}",
+            f"On its {count_of(task.rows, 'row')} the AUC is {int(task.value * 1e4) / 1e4:.4f}. "
+            + ("Hardly any honest task is predicted so well." if perfect else "Some tasks are that easy."),
+            "Look for a feature that is written after the label is known: the importance of the features names it. Leave it out "
+            "with --ignore.",
+            **task.to_tree(),
+        )
+
+
 def conflicts(inspection: Inspection) -> Iterator[Alarm]:
     """Raise an alarm for each pair of tasks whose gradients on shared parameters have opposite directions."""
     strong = [entry for entry in inspection.conflict or [] if entry.mean < CONFLICT and entry.below_zero >= CONFLICT_BATCHES]
@@ -249,6 +269,7 @@ def collapsed_embeddings(inspection: Inspection) -> Iterator[Alarm]:
 Rule = Callable[[Inspection], Iterator[Alarm]]
 RULES: tuple[Rule, ...] = (
     noise_tasks,
+    perfect_tasks,
     dead_towers,
     collapsed_gates,
     dead_units,

@@ -29,6 +29,8 @@ CHANCE_ERRORS = 2.0
 """A metric is no better than chance if it is within this many standard errors of it."""
 TELLING_ERROR = 0.1
 """Such a metric is alarming if ``CHANCE_ERRORS`` standard errors are at most this; otherwise there are too few rows to judge."""
+PERFECT_AUC, HIGH_AUC = 0.999, 0.99
+"""An AUC above the first number is hardly ever honest, one above the second seldom. Never married on census has 0.9947."""
 CONFLICT, CONFLICT_BATCHES = -0.3, 0.9
 """Two tasks are in strong conflict in a layer if the mean cosine of their gradients is below the first and negative in at least
 this share of batches. Healthy: within .1 of zero."""

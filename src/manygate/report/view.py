@@ -331,6 +331,7 @@ def _feature(feature: FeatureSummary) -> View:
         "rows": text.whole(feature.rows),
         "columns": text.whole(feature.columns),
         "nulls": text.share(feature.null_share),
+        "unseen": " / ".join(text.share(share) for part, share in (feature.unknown_shares or {}).items() if part != "train"),
         "note": feature.note,
     }
 
