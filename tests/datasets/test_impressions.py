@@ -174,7 +174,7 @@ def test_schema_fits_the_files(folder):
     assert (schema.group, schema.time) == ("user_id", "timestamp")
     assert [feature.name for feature in schema.features if feature.bias] == ["position"]
     assert "timestamp" not in schema.feature_names
-    assert {str(task.clauses[0]) for task in schema.tasks if task.clauses} == {"click == 1"}
+    assert {str(task.condition) for task in schema.tasks if task.condition} == {"click == 1"}
     assert table["user_id"].type == table["item_id"].type == pa.int64()
     assert pa.types.is_timestamp(table["timestamp"].type)
 
