@@ -90,7 +90,11 @@ def _with_kind(task: Task, column: pa.Array, location: str) -> Task:
         state = "is null in every" if len(column) else "has no"
         raise InputError(
             f"{location} {state} {inside}, so there is nothing to learn. Name another label"
-            + ("." if len(column) else f", check the sample space, or say {task.name}:kind=binary or kind=regression.")
+            + (
+                "."
+                if len(column)
+                else f", check the sample space and the weights, or say {task.name}:kind=binary or kind=regression."
+            )
         )
     if task.positive is not None or pt.is_string(column.type) or pt.is_large_string(column.type):
         return _with_words(task, column, location)
