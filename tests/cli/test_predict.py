@@ -73,3 +73,16 @@ def test_rows_whose_ids_or_numbers_say_nothing_are_warned_of(run: Run, log: Path
     result = run("predict", trained, "null.parquet --out b.parquet")
     assert "warning: feature 'price' is null in 100.0 % of the rows" in result.err
     assert result.code == 0
+
+
+def test_commands_that_read_a_log_take_the_settings_of_csv_files(run: Run, tmp_path: Path) -> None:
+    lines = [f"{n % 7}:{n / 9:.3f}:{n % 2}" for n in range(300)]
+    (tmp_path / "log.csv").write_text("\n".join(["user:price:click", *lines]))
+    assert run("train log.csv --task click --separator : --out r", SMALL).code == 0
+    (tmp_path / "other.csv").write_text("\n".join(["user~price~click", *lines, "3.0~NULL~NULL"]).replace(":", "~"))
+    refused(run("evaluate r other.csv"), "other.csv: column 'user'")
+    report = run("evaluate r other.csv --separator ~ --json").json
+    assert report["rows"] == 301
+    assert report["tasks"]["click"]["rows"] == 300, "a label of NULL is unknown"
+    assert run("inspect r other.csv --separator ~ --only gates --out look").code == 0
+    assert run("calibrate r other.csv --separator ~ --method temperature").code == 0
