@@ -91,15 +91,15 @@ class Outcomes:
         is_named = not OUTCOMES.isdisjoint(column.words)
         if column.is_yes_or_no and (is_named or _stem(column) in self._stems):
             return Finding(
-                f"it looks like an outcome, as the labels are. --task {name} predicts it; make it a feature if it is known "
-                "before the impression, or ignore it",
+                f"it looks like an outcome. Predict it (--task {name}), leave it out (--ignore {name}), or make it a feature in a "
+                "schema if it is known before the impression",
                 "ask",
             )
         words = set(column.words)
         if column.is_number and ((words & MEASURED_AFTER and words & MEASURES) or words & {"dwell", "playtime", "watchtime"}):
             return Finding(
-                f"it looks like a measurement that begins with the impression. --task {name} predicts it; make it a feature if it "
-                "is known before the impression, or ignore it",
+                f"it looks like a measurement that begins with the impression. Predict it (--task {name}), leave it out "
+                f"(--ignore {name}), or make it a feature in a schema if it is known before",
                 "ask",
             )
         return None
