@@ -11,7 +11,7 @@ from manygate.errors import InputError
 
 @pytest.fixture(scope="module")
 def log() -> pa.Table:
-    return pa.table({"item": ["a", "b"] * 50, "age": list(range(100)), "click": [0, 1] * 50, "like": [1, 0, 0, 1] * 25})
+    return pa.table({"item": ["a", "b", "c"] * 40, "age": [2, 3, 5, 7, 9] * 24, "click": [0, 1] * 60, "like": [1, 0, 0, 1] * 30})
 
 
 def test_a_ranker_and_its_bundle_are_inspected_alike(log, tmp_path):

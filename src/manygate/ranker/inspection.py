@@ -56,7 +56,7 @@ def inspect(
     Raises :class:`manygate.InputError`.
 
     >>> import pyarrow as pa
-    >>> log = pa.table({"item": ["a", "b"] * 50, "age": list(range(100)), "click": [0, 1] * 50, "like": [1, 0, 0, 1] * 25})
+    >>> log = pa.table({"item": ["a", "b", "c"] * 40, "age": [2, 3, 5, 7, 9] * 24, "click": [0, 1] * 60, "like": [1, 0, 0, 1] * 30})
     >>> ranker = Ranker(task=["click", "like"], epochs=1, threads=1).fit(log, progress=False)
     >>> inspection = inspect(ranker, log, only=["gates"], by="item")
     >>> inspection.document.gates[0].tasks[0].task, len(inspection.document.gates[0].tasks[0].mean)
