@@ -22,6 +22,7 @@ from manygate.data.fit import fit_encoder
 from manygate.data.infer import asked_about
 from manygate.data.leaks import LeakScan, Separation, leak_warnings
 from manygate.data.memory import enough_memory, free_memory, gigabytes
+from manygate.data.part_alarms import part_alarms
 from manygate.data.rows import UNKNOWN_ROW, Rows, RowsBuilder, groupless_warnings
 from manygate.data.sources import Sources
 from manygate.data.split import PARTS, split_log
@@ -182,6 +183,8 @@ def _encode(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
     raise_all(_label_problems(log, locations))
     log.separations = scan.results()
     log.warnings += [*leak_warnings(log.separations), *sources.questions]
+    column = {"time": schema.time, "group": schema.group}.get(config.split)
+    log.warnings += part_alarms(schema, log.parts, split_shares(sources, config), column)
     log.warnings += sources.unread
     for _, table in sources.named():
         log.warnings += table.warnings_of(asked_about(schema, table))
@@ -214,27 +217,33 @@ def log_batches(
             if observe is not None:
                 observe(part, batch)
             yield part, location, batch
-    absent = [part for part, table in zip(PARTS, (True, sources.valid, sources.test), strict=True) if table in (True, None)]
-    if absent == ["train"]:
+    shares = split_shares(sources, config)
+    if not shares:
         for location, batch in sources.train.batches(part_columns(schema, "train")):
             if observe is not None:
                 observe("train", batch)
             yield "train", location, batch
         return
-    shares = [share if part in absent else 0.0 for part, share in zip(PARTS, config.fractions, strict=True)]
     raise_all(
         f"there are no {part} rows: its share in {setting('fractions')} is 0. Give "
         f"it a share, or rows of its own with {setting(part)}."
-        for part, share in zip(PARTS, shares, strict=True)
-        if part in absent and not share
+        for part, share in shares.items()
+        if not share
     )
-    shares = [share / sum(shares) for share in shares]
     columns = part_columns(schema, "train")
     whole = None if observe is None else partial(observe, "train")
-    parts = split_log(sources.train, config.split, shares, config.shuffle_seed, schema, columns, observe=whole)
+    fractions = [shares.get(part, 0.0) for part in PARTS]
+    parts = split_log(sources.train, config.split, fractions, config.shuffle_seed, schema, columns, observe=whole)
     for location, batch, part_B in parts:
         for index in np.unique(part_B):
             yield PARTS[index], location, batch.filter(pa.array(part_B == index))
+
+
+def split_shares(sources: Sources, config: DataConfig) -> dict[str, float]:
+    """The shares by which the training table is divided, of the parts without a table; empty if every part has one."""
+    given = {"train": None, "valid": sources.valid, "test": sources.test}
+    absent = {part: share for part, share in zip(PARTS, config.fractions, strict=True) if given[part] is None}
+    return {} if list(absent) == ["train"] else {part: share / sum(absent.values()) for part, share in absent.items()}
 
 
 def _training_batches(sources: Sources, schema: Schema, config: DataConfig) -> Iterator[tuple[str, pa.RecordBatch]]:
