@@ -113,6 +113,7 @@ def start(*words: object, before: Callable[[], None] | None = None) -> Child:
         return Child(pid, given, folder)
     code = 99
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.setpgid(0, 0)
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
@@ -172,7 +173,9 @@ class Tally:
         parser.add_argument("--verbose", action="store_true", help="print a line for each attempt")
         parser.add_argument("--only", default="", help="try those alone whose name holds this word")
         given = parser.parse_args()
-        return cls(what, given.verbose, given.only)
+        tally = cls(what, given.verbose, given.only)
+        signal.signal(signal.SIGTERM, lambda number, frame: tally.finish())  # a limit of time ends a script with its sums
+        return tally
 
     def chooses(self, name: str) -> bool:
         return self.only in name
@@ -190,6 +193,7 @@ class Tally:
 
     def finish(self) -> None:
         """Print the sums, and exit with 1 if an attempt did not hold."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         outcomes = ", ".join(f"{count} {name}" for name, count in self.outcomes.most_common())
         held = self.tried - len(self.failed)
         print(f"{self.what}: tried {self.tried}, held {held}, {time.monotonic() - self.began:.0f} s ({outcomes})")

@@ -1,11 +1,9 @@
-"""The tables of ``tables.py``: odd values, names, types, texts and files, each with what should become of it."""
+"""Tables of ``tables.py`` with odd values, names and types, each with what should become of it."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
-import os
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -37,16 +35,13 @@ class Table:
 
 
 def tables() -> Iterator[Table]:
-    """Yield every hostile table."""
+    """Yield every table of this file."""
     yield from odd_numbers()
     yield from odd_texts()
     yield from odd_types()
     yield from odd_labels()
     yield from odd_names()
     yield from same_tables()
-    yield from csv_texts()
-    yield from broken_files()
-    yield from odd_paths()
 
 
 def parquet(**changes: pa.Array) -> Callable[[Path], Path]:
@@ -255,7 +250,7 @@ def same_tables() -> Iterator[Table]:
     )
     yield Table("same: Feather", SAME, lambda folder: _written(pf.write_feather, base, folder / "log.feather"))
     yield Table("same: an Arrow stream", SAME, _arrow_stream)
-    text = _csv()
+    text = base_csv()
     writers = {
         "CSV": ("log.csv", text.encode()),
         "CSV with a byte order mark": ("log.csv", b"\xef\xbb\xbf" + text.encode()),
@@ -274,7 +269,7 @@ def same_tables() -> Iterator[Table]:
         "CSV with tabs": ("log.csv", text.replace(",", "\t").encode()),
     }
     for name, (file, content) in writers.items():
-        yield Table(f"same: {name}", SAME, lambda folder, file=file, content=content: _bytes(folder / file, content))
+        yield Table(f"same: {name}", SAME, lambda folder, file=file, content=content: write_bytes(folder / file, content))
 
 
 def _written(write: Callable[[pa.Table, Path], object], table: pa.Table, path: Path) -> Path:
@@ -289,178 +284,13 @@ def _arrow_stream(folder: Path) -> Path:
     return folder / "log.arrow"
 
 
-def _csv() -> str:
+def base_csv() -> str:
     sink = pa.BufferOutputStream()
     pc_csv.write_csv(pa.table(base_columns()), sink, pc_csv.WriteOptions(quoting_style="none"))
     return str(sink.getvalue().to_pybytes().decode()).replace('"', "")
 
 
-def _bytes(path: Path, content: bytes) -> Path:
+def write_bytes(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
-
-
-def csv_texts() -> Iterator[Table]:
-    text = _csv()
-    lines = text.splitlines()
-    head, body = lines[0], lines[1:]
-    texts: dict[str, tuple[str, bytes, int | None]] = {
-        "only a header": (BAD, f"{head}\n".encode(), None),
-        "no line": (BAD, b"", None),
-        "an empty line": (BAD, b"\n", None),
-        "one row": (BAD, f"{head}\n{body[0]}\n".encode(), None),
-        "empty lines between": (ANY, "\n\n".join(lines).encode(), None),
-        "an empty first line": (ANY, f"\n{text}".encode(), None),
-        "a comment first": (ANY, f"# made by hand\n{text}".encode(), None),
-        "a line that is too short": (BAD, "\n".join([*lines[:50], "u1,0.5", *lines[50:]]).encode(), None),
-        "a line that is too long": (BAD, "\n".join([*lines[:50], "u1,0.5,CH,1,1", *lines[50:]]).encode(), None),
-        "a quote that is not closed": (BAD, "\n".join([*lines[:50], 'u1,0.5,"CH,1', *lines[50:]]).encode(), None),
-        "a quote in the middle": (ANY, "\n".join([*lines[:50], 'u1,0.5,C"H,1', *lines[50:]]).encode(), None),
-        "a trailing separator": (ANY, "\n".join(f"{line}," for line in lines).encode(), None),
-        "no header": (ANY, "\n".join(body).encode(), None),
-        "a header with a name twice": (BAD, text.replace("country", "user", 1).encode(), None),
-        "a header with an empty name": (ANY, text.replace("country", "", 1).encode(), None),
-        "NUL bytes": (ANY, text.replace("CH", "C\x00H").encode(), None),
-        "bytes that are not UTF-8": (BAD, text.replace("CH", "Zürich").encode("latin-1"), None),
-        "words in a column of numbers": (ANY, text.replace("\n", "\n", 1).replace(body[140], "u1,many,CH,1").encode(), None),
-        "numbers with a decimal comma": (
-            ANY,
-            "\n".join(";".join(v.replace(".", ",") for v in line.split(",")) for line in lines).encode(),
-            None,
-        ),
-        "a field of a megabyte": (GOOD, text.replace("CH", "C" * 1_000_000, 1).encode(), ROWS),
-        "a field over many lines": (ANY, text.replace("CH", '"C' + "\n" * 60 + 'H"', 1).encode(), None),
-        "a number of 5,000 digits": (ANY, text.replace(body[3].split(",")[1], "9" * 5000, 1).encode(), None),
-        "only carriage returns": (ANY, text.replace("\n", "\r").encode(), None),
-        "mixed line ends": (ANY, text.replace("\n", "\r\n", 40).encode(), None),
-        "HTML": (BAD, b"<!doctype html><html><body>Not found</body></html>\n", None),
-        "JSON lines": (BAD, b'{"user": "a", "click": 1}\n' * 50, None),
-        "JSON": (BAD, b'[{"user": "a", "click": 1}]', None),
-        "random bytes": (BAD, np.random.default_rng(0).bytes(20_000), None),
-        "zeros": (BAD, bytes(20_000), None),
-        "a git-lfs pointer": (BAD, b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", None),
-    }
-    for name, (expected, content, rows) in texts.items():
-        yield Table(f"csv: {name}", expected, lambda folder, content=content: _bytes(folder / "log.csv", content), rows=rows)
-
-
-def broken_files() -> Iterator[Table]:
-    def whole(folder: Path) -> bytes:
-        return parquet()(folder).read_bytes()
-
-    for share in (0.0, 0.001, 0.3, 0.6, 0.9, 0.999):
-
-        def cut(folder: Path, share: float = share) -> Path:
-            content = whole(folder)
-            return _bytes(folder / "log.parquet", content[: int(share * len(content))])
-
-        yield Table(f"files: Parquet cut at {share:.1%}", BAD, cut)
-    for place in np.random.default_rng(0).random(12).round(3).tolist():
-
-        def flip(folder: Path, place: float = place) -> Path:
-            content = bytearray(whole(folder))
-            content[int(place * len(content))] ^= 4
-            return _bytes(folder / "log.parquet", bytes(content))
-
-        yield Table(f"files: Parquet with a flipped bit at {place:.1%}", ANY, flip)
-    for name in ("log.parquet", "log.arrow", "log.csv.gz", "log.csv.zst", "log.feather"):
-        yield Table(
-            f"files: random bytes named {name}",
-            BAD,
-            lambda folder, name=name: _bytes(folder / name, np.random.default_rng(1).bytes(5_000)),
-        )
-        yield Table(f"files: an empty {name}", BAD, lambda folder, name=name: _bytes(folder / name, b""))
-    yield Table("files: a CSV named .parquet", BAD, lambda folder: _bytes(folder / "log.parquet", _csv().encode()))
-    yield Table("files: a Parquet named .csv", BAD, lambda folder: _bytes(folder / "log.csv", whole(folder)))
-    yield Table("files: a zip named .csv", BAD, _zip)
-    yield Table("files: gzip cut short", BAD, lambda folder: _bytes(folder / "log.csv.gz", gzip.compress(_csv().encode())[:-20]))
-    yield Table("files: gzip with a flipped bit", BAD, _flipped_gzip)
-    yield Table("files: an Arrow file cut short", BAD, _cut_arrow)
-    yield Table("files: Parquet that claims rows without end", BAD, _claims)
-
-
-def _zip(folder: Path) -> Path:
-    with zipfile.ZipFile(folder / "log.csv", "w") as file:
-        file.writestr("log.csv", _csv())
-    return folder / "log.csv"
-
-
-def _flipped_gzip(folder: Path) -> Path:
-    content = bytearray(gzip.compress(_csv().encode()))
-    content[len(content) // 2] ^= 16
-    return _bytes(folder / "log.csv.gz", bytes(content))
-
-
-def _cut_arrow(folder: Path) -> Path:
-    pf.write_feather(pa.table(base_columns()), folder / "log.arrow", compression="uncompressed")
-    content = (folder / "log.arrow").read_bytes()
-    return _bytes(folder / "log.arrow", content[: len(content) // 2])
-
-
-def _claims(folder: Path) -> Path:
-    content = bytearray(parquet()(folder).read_bytes())
-    length = int.from_bytes(content[-8:-4], "little")
-    content[-8:-4] = (length * 100_000 % 2**32).to_bytes(4, "little")
-    return _bytes(folder / "log.parquet", bytes(content))
-
-
-def odd_paths() -> Iterator[Table]:
-    def fifo(folder: Path) -> Path:
-        os.mkfifo(folder / "log.csv")
-        return folder / "log.csv"
-
-    def fifo_in_a_folder(folder: Path) -> Path:
-        parquet()(folder)
-        os.mkfifo(folder / "more.parquet")
-        return folder
-
-    def link(target: str) -> Callable[[Path], Path]:
-        def write(folder: Path) -> Path:
-            (folder / "log.csv").symlink_to(target)
-            return folder / "log.csv"
-
-        return write
-
-    def circle(folder: Path) -> Path:
-        parquet()(folder)
-        (folder / "again").symlink_to(folder)
-        return folder
-
-    def named(name: str) -> Callable[[Path], Path]:
-        def write(folder: Path) -> Path:
-            return Path(parquet()(folder).rename(folder / name))
-
-        return write
-
-    def several_formats(folder: Path) -> Path:
-        parquet()(folder)
-        _bytes(folder / "log.csv", _csv().encode())
-        return folder
-
-    yield Table("paths: a pipe", BAD, fifo)
-    yield Table("paths: a pipe in a folder", BAD, fifo_in_a_folder)
-    yield Table("paths: a link to an endless device", BAD, link("/dev/zero"))
-    yield Table("paths: a link to a terminal", BAD, link("/dev/tty"))
-    yield Table("paths: a link to itself", BAD, link("log.csv"))
-    yield Table("paths: a link to nothing", BAD, link("gone.csv"))
-    yield Table("paths: a link to the folder in the folder", ANY, circle, rows=None)
-    yield Table("paths: nothing", BAD, lambda folder: folder / "log.parquet")
-    yield Table("paths: an empty folder", BAD, lambda folder: folder)
-    yield Table("paths: a folder with two formats", BAD, several_formats)
-    for name in (
-        "a b.parquet",
-        "a'b.parquet",
-        "\x1b[2J.parquet",
-        "ü.parquet",
-        "[1].parquet",
-        "*.parquet",
-        "-x.parquet",
-        "a\nb.parquet",
-    ):
-        yield Table(f"paths: {name!r}", ANY if name[0] in "[*-" else GOOD, named(name))
-    yield Table(
-        "paths: bytes that are not UTF-8",
-        GOOD,
-        lambda folder: Path(parquet()(folder).rename(folder / os.fsdecode(b"\xff.parquet"))),
-    )

@@ -141,8 +141,10 @@ def main() -> None:
             action = partial(run_killed, kind, whole[kind], times[kind], kills, overwrite)
             in_new_folder(tally, work, name, action)
     for name, more in (("calibrate", ["log.parquet", "--method", "platt"]), ("fuse", ["--weights", "click=1"])):
+        shutil.copytree(work / "train", work / f"run-of-{name}")
+        seconds = call(name, f"run-of-{name}", *more).seconds
         for n in range(5):
-            action = partial(bundle_killed, [name, "run", *more], times["train"])
+            action = partial(bundle_killed, [name, "run", *more], seconds)
             in_new_folder(tally, work, f"{name} killed, {n}", action, work / "train")
     tally.finish()
 

@@ -7,11 +7,13 @@ in another form must give its predictions. A table that cannot be right must be 
 from __future__ import annotations
 
 import shutil
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 from attempts import TINY, Tally, call, work_folder, write_base
+from hostile_files import file_tables
 from hostile_tables import BAD, GOOD, SAME, Table, tables
 
 FIELD = 1e-5
@@ -31,7 +33,9 @@ def predictions(path: Path) -> np.ndarray:
 def judge(table: Table, folder: Path, base: np.ndarray) -> tuple[str, list[str]]:
     """Try a table, and return what became of it, and what no table may do."""
     log = table.write(folder)
-    trained = call(*train(log, folder / "run", table))
+    beside = folder.with_name(f"{folder.name}-of")  # what is written into the folder of a log is read as a part of it
+    beside.mkdir()
+    trained = call(*train(log, beside / "run", table))
     problems = trained.problems()
     if not trained.accepted:
         if table.expected in (GOOD, SAME):
@@ -39,11 +43,11 @@ def judge(table: Table, folder: Path, base: np.ndarray) -> tuple[str, list[str]]
         return "refused", problems
     if table.expected == BAD:
         problems.append("a table that cannot be right is accepted")
-    scored = call("predict", folder / "run", log, "--out", folder / "s.parquet")
+    scored = call("predict", beside / "run", log, "--out", beside / "s.parquet")
     problems += scored.problems()
     if not scored.accepted:
         return "trained", [*problems, f"trained and not scored: {scored.err.strip()[-300:]}"]
-    score_N = predictions(folder / "s.parquet")
+    score_N = predictions(beside / "s.parquet")
     if not np.isfinite(score_N).all() or (table.binary and ((score_N < 0) | (score_N > 1)).any()):
         problems.append("a prediction is no probability")
     if table.rows is not None and len(score_N) != table.rows:
@@ -60,12 +64,13 @@ def main() -> None:
     assert call(*train(work / "base/log.parquet", work / "base/run", whole)).accepted
     assert call("predict", work / "base/run", work / "base/log.parquet", "--out", work / "base/s.parquet").accepted
     base = predictions(work / "base/s.parquet")
-    for number, table in enumerate(tables()):
+    for number, table in enumerate(chain(tables(), file_tables())):
         if tally.chooses(table.name):
             folder = work / f"{number:03d}"
             folder.mkdir()
             tally.add(table.name, *judge(table, folder, base))
-            shutil.rmtree(folder, ignore_errors=True)
+            for made in (folder, folder.with_name(f"{folder.name}-of")):
+                shutil.rmtree(made, ignore_errors=True)
     tally.finish()
 
 
