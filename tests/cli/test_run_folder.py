@@ -57,11 +57,13 @@ def test_a_stop_names_the_command_that_continues(tmp_path: Path) -> None:
     def stopped() -> None:
         raise Interrupted(2, "Saved after step 7.")
 
-    assert resumable("train", tmp_path, lambda: 3) == 3
+    assert resumable("train", tmp_path, (), lambda: 3) == 3
     with pytest.raises(Interrupted) as caught:
-        resumable("train", Path("a b"), stopped)
+        resumable("train", Path("a b"), (), stopped)
     assert caught.value.resume == "Saved after step 7. Continue with: manygate train --resume 'a b'"
     assert caught.value.exit_code == 130
+    with pytest.raises(Interrupted, match="Continue with: manygate compare --resume run --import mine --import 'my own'"):
+        resumable("compare", Path("run"), ("mine", "my own"), stopped)
 
 
 def test_the_first_free_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
