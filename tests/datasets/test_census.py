@@ -172,7 +172,12 @@ def test_split_halves_the_test_file_once(small, tmp_path, pack):
     assert [found[split].num_rows for split in SPLITS] == [21, 5, 6]
     assert found["train"]["age"].to_pylist() == list(range(21))
     assert sorted(held_out(out)["age"].to_pylist()) == list(range(11))
-    assert sorted(path.name for path in out.iterdir()) == ["README.md", "schema.yaml", *sorted(f"{s}.parquet" for s in SPLITS)]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "README.md",
+        "dataset.json",
+        "schema.yaml",
+        *sorted(f"{s}.parquet" for s in SPLITS),
+    ]
     readme = (out / "README.md").read_text()
     assert all(fact in readme for fact in ("10.24432/C5N30T", "CC BY 4.0", "seed 1"))
 
@@ -204,8 +209,10 @@ def test_missing_file_and_bad_arguments(small, tmp_path):
         census("incme", tmp_path / "out", data_dir=small)
     with pytest.raises(InputError, match="seed: expected"):
         census("income", tmp_path / "out", data_dir=small, seed=-1)
-    with pytest.raises(InputError, match="holds the source files"):
+    with pytest.raises(InputError, match="not a data set that manygate wrote"):
         census("income", small, data_dir=small, overwrite=True)
+    with pytest.raises(InputError, match="holds the source files"):
+        census("income", tmp_path / "new", data_dir=tmp_path / "new" / "sources")
     (small / "census-income.data").unlink()
     with pytest.raises(InputError, match=r"holds none of census-income\.data, census-income\.data\.gz, census-income\.data\.bz2"):
         census("income", tmp_path / "out", data_dir=small)

@@ -3,8 +3,6 @@
 Each feature's rows fall into bins: an id has its own as long as there are bins, a number the bin of its place on its scale. For
 each task, on its own rows alone, the bins count labels in two halves of the rows. See :mod:`manygate.data.separation`.
 
-Shape suffixes: B rows of a batch, U those that count, F features, T tasks, L labels (0 and 1).
-
 Shape suffixes: B rows of a batch, U of them that count, F features, T tasks, L labels (0 and 1).
 """
 
