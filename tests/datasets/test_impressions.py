@@ -236,7 +236,7 @@ def test_existing_folder_is_kept_unless_overwritten(tmp_path):
         impressions(out, rows=200)
     assert contents(out) == before
     (out / "mine.parquet").write_bytes(b"old")
-    with pytest.raises(InputError, match="holds mine.parquet, which manygate did not write"):
+    with pytest.raises(InputError, match=r"holds mine\.parquet, which manygate did not write"):
         impressions(out, rows=200, overwrite=True)
     assert contents(out) == before | {"mine.parquet": b"old"}
     (out / "mine.parquet").unlink()

@@ -69,6 +69,13 @@ def test_a_name_that_was_not_compared(comparison):
         comparison["mmo"]
 
 
+def test_a_frame_without_pandas_names_the_table(comparison, monkeypatch):
+    monkeypatch.setattr("manygate.ranker.comparison.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install pandas\. Or call to_table\(\)"):
+        comparison.to_frame()
+    assert comparison.to_table().column_names[:3] == ["architecture", "task", "metric"]
+
+
 def test_the_frame_has_a_row_for_each_metric_and_the_verdicts(comparison):
     frame = comparison.to_frame()
     assert len(frame) == sum(len(task.metrics) for run in comparison.results.values() for task in run.tasks.values())

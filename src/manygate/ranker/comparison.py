@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
+
+import pyarrow as pa
 
 from manygate.errors import InputError, did_you_mean
 from manygate.model.device import choose_device
@@ -102,15 +105,21 @@ class Comparison(Mapping[str, Ranker]):
         """``results[architecture].tasks[task].metrics[metric]`` has ``mean``, ``sd``, ``ci95``, ``values``."""
         return dict(self.document.results)
 
-    def to_frame(self) -> Any:
-        """A pandas DataFrame with a row for each architecture, task and metric.
+    def to_table(self) -> pa.Table:
+        """A pyarrow Table with a row for each architecture, task and metric.
 
         Columns: architecture, task, metric, mean, low, high (the 95 % interval over replicas), sd, ensemble; for the metric of the
-        verdict also gain, gain_low, gain_high and verdict. Needs pandas.
+        verdict also gain, gain_low, gain_high and verdict.
         """
-        import pandas as pd  # type: ignore[import-untyped]
+        return pa.Table.from_pylist([row for name, result in self.results.items() for row in self._rows(name, result)])
 
-        return pd.DataFrame([row for name, result in self.results.items() for row in self._rows(name, result)])
+    def to_frame(self) -> Any:
+        """:meth:`to_table` as a pandas DataFrame. Raises :class:`InputError` where pandas is not installed."""
+        if find_spec("pandas") is None:
+            raise InputError(
+                "to_frame() needs pandas. Install it with: pip install pandas. Or call to_table(), which needs nothing."
+            )
+        return self.to_table().to_pandas()
 
     def _rows(self, name: str, result: RunResult) -> list[dict[str, object]]:
         rows: list[dict[str, object]] = []
