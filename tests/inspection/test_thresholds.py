@@ -65,6 +65,11 @@ def lonely(mean: float) -> bool:
     return "helps_no_task" in raised(affinity=[{"of": "a", "on": "b", "mean": mean, "se": 0.01}])
 
 
+def perfect(auc: float) -> str:
+    """The severity of the alarm that a task is predicted too well; nothing where there is no alarm."""
+    return raised(noise=[{"task": "a", "metric": "auc", "value": auc, "rows": 1000}]).get("perfect_task", "")
+
+
 def few(rows: int) -> bool:
     return "few_rows" in {alarm.kind for alarm in raise_alarms(filled(Inspection, {"rows": rows}))}
 
@@ -108,6 +113,8 @@ SIDES: dict[str, tuple[Callable[[float], bool], float, float]] = {
     "better than chance: by more than two standard errors": (lambda x: verdict(x, 0.01, 0.5) == "better", 0.5199, 0.5201),
     "telling: two standard errors of no more than .1": (lambda se: verdict(0.5, se, 0.5) == "noise", 0.0501, 0.0499),
     "helps no task: two standard errors below zero": (lonely, -0.0199, -0.0201),
+    "a high AUC: above .99": (lambda x: perfect(x) == "note", 0.9899, 0.9901),
+    "a perfect AUC: above .999": (lambda x: perfect(x) == "serious", 0.9989, 0.9991),
     "a conflict: a cosine below -.3": (lambda x: pull(x, 1.0), -0.29, -0.31),
     "a conflict: negative in nine batches of ten": (lambda x: pull(-0.5, x), 0.89, 0.9),
     "a collapsed table: plain rank below a third": (lambda x: table(x, 0.1), 0.34, 0.33),
@@ -143,4 +150,6 @@ def test_the_thresholds_are_those_of_the_docstrings() -> None:
         "CONFLICT_BATCHES": 0.9,
         "COLLAPSED_RANK": 1 / 3,
         "FEWEST_DIMENSIONS": 3,
+        "HIGH_AUC": 0.99,
+        "PERFECT_AUC": 0.999,
     }

@@ -70,4 +70,9 @@ def test_an_evaluation_of_a_log_has_a_fusion_only_where_one_was_judged() -> None
 
 
 def test_a_report_of_a_fit_may_have_no_name_of_a_log() -> None:
-    assert CalibrationReport(log=None, rows=4, tasks={}).to_tree() == {"log": None, "rows": 4, "tasks": {}}
+    assert CalibrationReport(log=None, rows=4, tasks={}, warnings=[]).to_tree() == {
+        "log": None,
+        "rows": 4,
+        "tasks": {},
+        "warnings": [],
+    }

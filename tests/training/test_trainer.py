@@ -369,7 +369,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(log, trainer, setting
     progress = Stopper(-1)
     again = trainer(log, config, tmp_path / "run", progress, "f")
     again.fit()
-    assert "continuing after step 9" in progress.said[0]
+    assert "from the older checkpoint step-0000000009" in progress.said[0]
     for name, value in straight.model.parameters.items():
         assert torch.equal(value, again.model.parameters[name])
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()

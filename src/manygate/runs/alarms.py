@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from manygate.data.leaks import Separation
+from manygate.inspection.thresholds import HIGH_AUC, PERFECT_AUC
 from manygate.results.evaluation import DataWarning, RunResult
 from manygate.results.summary import TaskReport
 from manygate.text import listed
 
-PERFECT_AUC, HIGH_AUC = 0.999, 0.99
 NAMED_FEATURES, FAIR_AUC = 3, 0.6
 
 
