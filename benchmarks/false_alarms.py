@@ -26,9 +26,9 @@ from sklearn import datasets
 
 from manygate.config import DataConfig
 from manygate.data.encoded import encode_log
-from manygate.data.infer import infer_with_questions
+from manygate.data.inference.infer import infer_with_questions
+from manygate.data.inference.sampled_column import SampledColumn
 from manygate.data.leaks import leak_warnings
-from manygate.data.sampled_column import SampledColumn
 from manygate.data.sources import open_sources
 from manygate.data.table import open_table
 from manygate.datasets.census import FIELDS

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from manygate import datasets
     from manygate.architecture import Architecture, Inputs
     from manygate.config import RunConfig
-    from manygate.data.infer import infer_schema
+    from manygate.data.inference.infer import infer_schema
     from manygate.errors import InputError
     from manygate.metrics import Metric
     from manygate.ranker import Comparison, Inspection, Ranker, compare, inspect
@@ -48,7 +48,7 @@ _HOMES = {
     "Task": "manygate.schema",
     "compare": "manygate.ranker",
     "Inspection": "manygate.ranker",
-    "infer_schema": "manygate.data.infer",
+    "infer_schema": "manygate.data.inference.infer",
     "inspect": "manygate.ranker",
 }
 
@@ -60,7 +60,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         value = getattr(import_module(_HOMES[name]), name)
         if name == "Schema":
-            value.infer = import_module("manygate.data.infer").infer_schema  # the schema itself imports nothing that reads data
+            value.infer = import_module(_HOMES["infer_schema"]).infer_schema  # the schema itself imports nothing that reads data
         return value
     if name == "datasets":
         return import_module("manygate.datasets")

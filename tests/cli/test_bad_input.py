@@ -26,7 +26,7 @@ import pytest
 
 import manygate as mg
 from manygate.cli import main as cli
-from manygate.data import csv_files as csv_files_module
+from manygate.data.formats import csv_files as csv_files_module
 
 ROWS = 300
 FAST = ("--threads", "1", "--epochs", "1", "--progress", "none", "--device", "cpu", "--experts", "2", "--expert-hidden", "4")

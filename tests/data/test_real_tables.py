@@ -11,7 +11,7 @@ from sklearn import datasets
 
 from manygate.config import DataConfig
 from manygate.data.encoded import encode_log
-from manygate.data.infer import infer_with_questions
+from manygate.data.inference.infer import infer_with_questions
 from manygate.data.leaks import leak_warnings
 from manygate.data.sources import open_sources
 from manygate.datasets.impressions import impressions

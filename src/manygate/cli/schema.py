@@ -32,8 +32,8 @@ def schema(
     Example: manygate schema log.parquet --task click --task buy:where=click==1 --out schema.yaml
     """
     from manygate.cli.terminal import show_alarms, show_schema
-    from manygate.data.infer import asked_about, infer_with_questions
-    from manygate.data.part_paths import training_part
+    from manygate.data.formats.part_paths import training_part
+    from manygate.data.inference.infer import asked_about, infer_with_questions
     from manygate.data.sources import unused_settings
     from manygate.data.table import open_table
     from manygate.files import check_not_read, write_text

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 
-from manygate.data.role_words import INDEXES
+from manygate.data.inference.role_words import INDEXES
+from manygate.data.inference.sampled_column import percent
 from manygate.data.rows import UNKNOWN_ROW, Rows
-from manygate.data.sampled_column import percent
 from manygate.errors import InputError
 from manygate.results.evaluation import DataSummary, DataWarning, FeatureSummary, LabelSummary
 from manygate.schema import Schema

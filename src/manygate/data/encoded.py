@@ -19,7 +19,7 @@ from manygate.data.alarms import by_severity, data_alarms, unseen_shares
 from manygate.data.encode import Encoder
 from manygate.data.fingerprint import TableFingerprint, type_word
 from manygate.data.fit import fit_encoder
-from manygate.data.infer import asked_about
+from manygate.data.inference.infer import asked_about
 from manygate.data.leaks import LeakScan, Separation, leak_warnings
 from manygate.data.memory import enough_memory, free_memory, gigabytes
 from manygate.data.part_alarms import part_alarms

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from manygate.config import CsvConfig, DataConfig
-from manygate.data.infer import IGNORED_BY_USER, infer_with_questions
-from manygate.data.part_paths import part_paths, unread_data
+from manygate.data.formats.part_paths import part_paths, unread_data
+from manygate.data.inference.infer import IGNORED_BY_USER, infer_with_questions
 from manygate.data.split import PARTS
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError, did_you_mean, raise_all, setting

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from manygate.config import CsvConfig
-from manygate.data.asked_types import with_kinds
-from manygate.data.csv_files import open_csv_files
-from manygate.data.part_paths import refuse_parts
-from manygate.data.partitions import with_folder_columns
-from manygate.data.paths import check_content, each, ending, expand, read_once
-from manygate.data.plain_frame import frame_to_arrow
-from manygate.data.readers import OPENERS, Part, name_problems
+from manygate.data.formats.asked_types import with_kinds
+from manygate.data.formats.csv_files import open_csv_files
+from manygate.data.formats.part_paths import refuse_parts
+from manygate.data.formats.partitions import with_folder_columns
+from manygate.data.formats.paths import check_content, each, ending, expand, read_once
+from manygate.data.formats.plain_frame import frame_to_arrow
+from manygate.data.formats.readers import OPENERS, Part, name_problems
 from manygate.data.types import cast, common_type, is_stored_exactly, normal_field
 from manygate.errors import InputError, did_you_mean, raise_all, setting
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from manygate.data.words import NUMBER_OF_ARROW
+from manygate.data.formats.words import NUMBER_OF_ARROW
 
 ROWS = 16_384
 _SPECIAL = r'[",\r\n]|^$|^\s|\s$'

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from manygate.config import CsvConfig
-from manygate.data import part_paths
 from manygate.data.batches import Split
 from manygate.data.column import as_numbers
 from manygate.data.encode import Encoder
+from manygate.data.formats import part_paths
 from manygate.data.frames import like_source
 from manygate.data.rows import Rows
 from manygate.data.table import Table, open_table

@@ -1,0 +1,1 @@
+"""A first schema from the names and the values of a log's columns."""
