@@ -320,4 +320,4 @@ def test_a_run_that_most_models_left_improving_is_said_so(settings):
     runs = {"a": stopped(5, click=[5, 5, 5]), "b": stopped(5, click=[5, 5, 1]), "c": stopped(5, click=[1])}
     (two,) = unfinished(runs, config)
     assert two.startswith("2 of 3 architectures were still improving")
-    assert two.endswith("Give more --epochs: a (best epoch last in 3 of 3 cases), b (best epoch last in 2 of 3 cases).")
+    assert two.endswith("Give more epochs: a (best epoch last in 3 of 3 cases), b (best epoch last in 2 of 3 cases).")

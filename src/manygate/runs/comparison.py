@@ -143,7 +143,7 @@ def unfinished(trained: dict[str, Trained], config: RunConfig) -> list[str]:
     named = "" if len(growing) == 1 else f": {', '.join(growing)}"
     return [
         f"{subject} {verb} still improving when the budget of epochs ended, so these verdicts may say no more than that some learn "
-        f"more slowly than others. Give more --epochs{named}."
+        f"more slowly than others. Give more epochs{named}."
     ]
 
 
