@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -210,7 +211,21 @@ def test_json_that_is_no_json_is_one_error(tmp_path: Path, text: str) -> None:
     assert len(str(caught.value)) < 500
 
 
-def test_a_pipe_a_socket_and_a_device_are_refused_and_not_waited_for(tmp_path: Path) -> None:
+@pytest.fixture
+def alarm_clock() -> Iterator[None]:
+    """Ends what waits for ever: after 20 seconds the test fails with a TimeoutError."""
+
+    def ring(*_: object) -> None:
+        raise TimeoutError("waited for 20 seconds")
+
+    former = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 20)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, former)
+
+
+def test_a_pipe_a_socket_and_a_device_are_refused_and_not_waited_for(tmp_path: Path, alarm_clock: None) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as server:

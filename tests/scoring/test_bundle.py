@@ -234,9 +234,10 @@ def test_loading_draws_nothing_and_leaves_the_random_state_alone(saved):
 
 def test_more_replicas_than_the_weights_hold_are_refused_before_memory_is_taken(bundle):
     text = (bundle / "config.yaml").read_text()
-    (bundle / "config.yaml").write_text(re.sub(r"replicas: \d+", "replicas: 1000000000", text))
+    many = (bundle / "model.safetensors").stat().st_size // 4 + 1  # a number each would not fit into the file
+    (bundle / "config.yaml").write_text(re.sub(r"replicas: \d+", f"replicas: {many}", text))
     write_manifest(bundle, {"bundle_version": 1})
-    assert "config.yaml asks for 1,000,000,000 replicas, and model.safetensors has" in refused(bundle)[0]
+    assert f"config.yaml asks for {many:,} replicas, and model.safetensors has" in refused(bundle)[0]
 
 
 def test_weights_that_cannot_be_opened_are_an_error_of_the_system(bundle, monkeypatch):
