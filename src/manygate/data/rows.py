@@ -113,15 +113,9 @@ class RowsBuilder:
         bags = []
         while self._bags:
             values, lengths = self._bags.pop(0)
-            bags.append((_joined(values), np.append(0, np.cumsum(_joined(lengths))).astype(np.int64)))
-        joined = {name: _joined(self._arrays.pop(name)) for name in list(self._arrays)}
+            bags.append((np.concatenate(values), np.append(0, np.cumsum(np.concatenate(lengths))).astype(np.int64)))
+        joined = {name: np.concatenate(self._arrays.pop(name)) for name in list(self._arrays)}
         return Rows(bags=bags, **joined)
-
-
-def _joined(arrays: list[np.ndarray]) -> np.ndarray:
-    whole = np.concatenate(arrays)
-    arrays.clear()
-    return whole
 
 
 def groupless_warnings(group: str | None, parts: Mapping[str, Rows]) -> list[str]:
