@@ -22,7 +22,8 @@ from measure import add_machine_options, machine, machine_lines, write_results
 from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog, encode_log
 from manygate.data.fingerprint import TableFingerprint
-from manygate.data.inference import infer_kind, leaks
+from manygate.data import leaks
+from manygate.data.inference import infer_kind
 from manygate.data.inference.outcomes import Outcomes
 from manygate.data.leaks import LeakScan
 from manygate.data.sources import find_schema, open_sources
