@@ -20,9 +20,9 @@ from typing import Any
 from measure import add_machine_options, machine, machine_lines, write_results
 
 from manygate.config import RunConfig
+from manygate.data import leaks
 from manygate.data.encoded import EncodedLog, encode_log
 from manygate.data.fingerprint import TableFingerprint
-from manygate.data import leaks
 from manygate.data.inference import infer_kind
 from manygate.data.inference.outcomes import Outcomes
 from manygate.data.leaks import LeakScan
