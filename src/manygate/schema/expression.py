@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import reduce
 from typing import Protocol, TypeVar
 
 KEYWORDS = frozenset({"and", "or", "not", "in", "is", "null", "none", "nan", "true", "false", "inf", "infinity"})
@@ -168,33 +169,11 @@ class Not:
 
 
 @dataclass(frozen=True)
-class And:
-    """Two or more parts joined by ``and``."""
+class _Joined:
+    """Two or more parts joined by one word. ``rank`` says how tightly it binds."""
 
     parts: tuple[Expression, ...]
-    rank = 1
-
-    def columns(self) -> Iterator[Column]:
-        """Yield the columns of all parts."""
-        for part in self.parts:
-            yield from part.columns()
-
-    def judged_by(self, judge: Judge[Truth]) -> Truth:
-        """Return the judgement on all rows."""
-        first, *rest = (part.judged_by(judge) for part in self.parts)
-        for truth in rest:
-            first = judge.both(first, truth)
-        return first
-
-    def __str__(self) -> str:
-        return " and ".join(_within(part, self.rank + 1) for part in self.parts)
-
-
-@dataclass(frozen=True)
-class Or:
-    """Two or more parts joined by ``or``."""
-
-    parts: tuple[Expression, ...]
+    word = "or"
     rank = 0
 
     def columns(self) -> Iterator[Column]:
@@ -202,15 +181,29 @@ class Or:
         for part in self.parts:
             yield from part.columns()
 
+    def __str__(self) -> str:
+        return f" {self.word} ".join(_within(part, self.rank + 1) for part in self.parts)
+
+
+@dataclass(frozen=True)
+class And(_Joined):
+    """Two or more parts joined by ``and``."""
+
+    word = "and"
+    rank = 1
+
     def judged_by(self, judge: Judge[Truth]) -> Truth:
         """Return the judgement on all rows."""
-        first, *rest = (part.judged_by(judge) for part in self.parts)
-        for truth in rest:
-            first = judge.either(first, truth)
-        return first
+        return reduce(judge.both, (part.judged_by(judge) for part in self.parts))
 
-    def __str__(self) -> str:
-        return " or ".join(_within(part, self.rank + 1) for part in self.parts)
+
+@dataclass(frozen=True)
+class Or(_Joined):
+    """Two or more parts joined by ``or``."""
+
+    def judged_by(self, judge: Judge[Truth]) -> Truth:
+        """Return the judgement on all rows."""
+        return reduce(judge.either, (part.judged_by(judge) for part in self.parts))
 
 
 def _within(part: Expression, rank: int) -> str:

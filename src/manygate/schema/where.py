@@ -128,13 +128,13 @@ class _Parser:
         parts = [self._all()]
         while self._take(*_OR):
             parts.append(self._all())
-        return Or(tuple(parts)) if len(parts) > 1 else parts[0]
+        return parts[0] if len(parts) == 1 else Or(tuple(parts))
 
     def _all(self) -> Expression:
         parts = [self._negation()]
         while self._take(*_AND):
             parts.append(self._negation())
-        return And(tuple(parts)) if len(parts) > 1 else parts[0]
+        return parts[0] if len(parts) == 1 else And(tuple(parts))
 
     def _negation(self) -> Expression:
         self.depth += 1
