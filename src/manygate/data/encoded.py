@@ -23,7 +23,7 @@ from manygate.data.inference.infer import asked_about
 from manygate.data.leaks import LeakScan, Separation, leak_warnings
 from manygate.data.memory import enough_memory, free_memory, gigabytes
 from manygate.data.part_alarms import part_alarms
-from manygate.data.rows import UNKNOWN_ROW, Rows, RowsBuilder, groupless_warnings
+from manygate.data.rows import Rows, RowsBuilder, groupless_warnings
 from manygate.data.sources import Sources
 from manygate.data.split import PARTS, split_log
 from manygate.errors import InputError, raise_all, setting
@@ -81,7 +81,6 @@ class EncodedLog:
             task.name: {part: self._label_summary(rows, t, task) for part, rows in self.parts.items()}
             for t, task in enumerate(schema.tasks)
         }
-        unknown = self._unknown_shares()
         unseen = {part: unseen_shares(schema, rows) for part, rows in self.parts.items()}
         features = [
             FeatureSummary(
@@ -91,7 +90,7 @@ class EncodedLog:
                 rows=encoder.vocabularies[feature.name].rows if feature.name in encoder.vocabularies else None,
                 columns=encoder.scales[feature.name].units if feature.name in encoder.scales else None,
                 null_share=encoder.null_share[feature.name],
-                unknown_share=unknown.get(feature.name),
+                unknown_share=unseen["test"].get(feature.name) if feature.kind == "sparse" else None,
                 unknown_shares={part: shares[feature.name] for part, shares in unseen.items() if feature.name in shares},
                 note=feature.note,
             )
@@ -108,12 +107,6 @@ class EncodedLog:
         mean = float(np.average(label_N, weights=weight_N)) if known.any() else None
         positives = int((label_N[known] == 1).sum()) if task.kind == "binary" else None
         return LabelSummary(rows=int(known.sum()), mean=mean, positives=positives)
-
-    def _unknown_shares(self) -> dict[str, float]:
-        """Share of test rows whose id training had not seen (often enough), by sparse feature."""
-        sparse = [feature.name for feature in self.schema.features if feature.kind == "sparse"]
-        test = self.parts["test"]
-        return {name: float((test.id_BS[:, s] == UNKNOWN_ROW).mean()) for s, name in enumerate(sparse)}
 
 
 def _schema_and_encoder(encoder: Encoder) -> Iterator[str]:
