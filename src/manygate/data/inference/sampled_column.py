@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -153,12 +154,14 @@ class SampledColumn:
 
 
 def percent(share: float) -> str:
-    """A share in per cent, with two digits where it is near 0 or 1.
+    """A share in per cent, with two digits near 0 and one decimal near 1, where it is rounded down: 100 % means all.
 
-    >>> percent(0.333), percent(0.001), percent(1)
-    ('33 %', '0.1 %', '100 %')
+    >>> percent(0.333), percent(0.001), percent(0.99999), percent(1)
+    ('33 %', '0.1 %', '99.9 %', '100 %')
     """
-    return f"{100 * share:.0f} %" if 0.01 <= share <= 0.99 or share in (0, 1) else f"{100 * share:.2g} %"
+    if 0.99 < share < 1:
+        return f"{math.floor(1000 * share) / 10:.1f} %"
+    return f"{100 * share:.0f} %" if share >= 0.01 or share == 0 else f"{100 * share:.2g} %"
 
 
 def number(value: float) -> str:
