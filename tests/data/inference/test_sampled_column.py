@@ -70,4 +70,5 @@ def test_categories_are_named_as_such() -> None:
 
 def test_shares_and_numbers_in_words() -> None:
     assert [percent(share) for share in (0, 1, 0.5, 0.994, 0.001)] == ["0 %", "100 %", "50 %", "99 %", "0.1 %"]
+    assert [percent(share) for share in (0.995, 0.99999)] == ["99.5 %", "99.9 %"]
     assert [number(value) for value in (2.0, 1234.5, 0.12345, 1e16)] == ["2", "1,234", "0.1235", "1e+16"]

@@ -159,7 +159,7 @@ def percent(share: float) -> str:
     >>> percent(0.333), percent(0.001), percent(0.99999), percent(1)
     ('33 %', '0.1 %', '99.9 %', '100 %')
     """
-    if 0.99 < share < 1:
+    if 0.995 <= share < 1:
         return f"{math.floor(1000 * share) / 10:.1f} %"
     return f"{100 * share:.0f} %" if share >= 0.01 or share == 0 else f"{100 * share:.2g} %"
 
