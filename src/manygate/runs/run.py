@@ -69,9 +69,12 @@ class Trained:
     predictor: Predictor
     result: RunResult
     test_logit_RNT: np.ndarray
+    """The test logits of the kept weights."""
     valid_score_R: list[float]
     state: State
     fingerprint: str
+    own_test_logit_RNT: np.ndarray
+    """The test logits of each task at the best epoch of its own clock. A model of one task has one clock, so both are the same."""
 
     @property
     def model(self) -> MultiTaskModel:
@@ -120,7 +123,9 @@ def train_one(
     score_M = np.array([math.nan if best is None else best for best in state.best])
     logit_RNT = predict(predictor.model, splits["test"])
     result = _result(log, predictor, state, logit_RNT, splits["test"])
-    return Trained(predictor, result, logit_RNT, monitor.by_replica(score_M, predictor.model.members), state, fingerprint)
+    return Trained(
+        predictor, result, logit_RNT, monitor.by_replica(score_M, predictor.model.members), state, fingerprint, logit_RNT
+    )
 
 
 def _fit(
