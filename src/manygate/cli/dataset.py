@@ -43,6 +43,7 @@ def dataset_impressions(
     out: Annotated[Path, Parameter(help="Folder to write.")],
     rows: Annotated[int, Parameter(help="Impressions.")] = 100_000,
     relatedness: Annotated[float, Parameter(help="Cosine between click's and each other task's preferences, -1 to 1.")] = 0.5,
+    turnover: Annotated[float, Parameter(help="Share of the test rows whose item is younger than training, 0 to 0.9.")] = 0.0,
     seed: Annotated[int, Parameter(help="Seed.")] = 0,
     overwrite: Annotated[bool, Parameter(help="Replace what is in --out.")] = False,
     json: Json = False,
@@ -53,7 +54,8 @@ def dataset_impressions(
     """
     from manygate import datasets
 
-    _show(datasets.impressions(out, rows=rows, relatedness=relatedness, seed=seed, overwrite=overwrite), json)
+    written = datasets.impressions(out, rows=rows, relatedness=relatedness, seed=seed, overwrite=overwrite, turnover=turnover)
+    _show(written, json)
 
 
 @dataset_app.command(name="log", show=False)

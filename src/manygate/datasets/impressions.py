@@ -11,13 +11,13 @@ Here the same construction sits on a latent vector of an impression, which a mod
 
 Preferences stay the same over time, and users meet items and positions at random, so the written truth is the best that any
 model can do. A user's factors come mostly (80 % of variance) from country, device and age, an item's from category and tags;
-the rest belongs to the id alone.
+the rest belongs to the id alone. The same items live all the time, unless there is a turnover (:mod:`manygate.datasets.turnover`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ import pyarrow as pa
 import yaml
 
 from manygate.datasets.folder import WrittenDataset, check_out, check_seed, write_dataset
+from manygate.datasets.turnover import LARGEST, draw_turnover, item_count
 from manygate.errors import raise_all, setting
 from manygate.metrics.sigmoid import sigmoid
 from manygate.schema import Feature, Schema, Task
@@ -85,7 +86,12 @@ class _Impressions:
 
 
 def impressions(
-    out: str | Path, rows: int = 100_000, relatedness: float = 0.5, seed: int = 0, overwrite: bool = False
+    out: str | Path,
+    rows: int = 100_000,
+    relatedness: float = 0.5,
+    seed: int = 0,
+    overwrite: bool = False,
+    turnover: float = 0.0,
 ) -> WrittenDataset:
     """Write a made-up impression log, and the truth that it was drawn from, as the folder ``out``; return what was written.
 
@@ -101,6 +107,8 @@ def impressions(
             have the cosine relatedness squared: what they share is only what each shares with click.
         seed: The same seed and arguments give the same bytes (on one machine, with the same NumPy and PyArrow).
         overwrite: Replace a folder that is there and not empty.
+        turnover: Expected share, in [0, 0.9], of the test rows whose item was born after the training rows. Items are born at
+            all times and fade. With 0 the same items live all the time.
 
     Raises:
         InputError: Bad arguments, or ``out`` taken.
@@ -115,11 +123,16 @@ def impressions(
         problems.append(f"{setting('rows')}: expected a whole number of at least 100, found {rows!r}.")
     if not isinstance(relatedness, int | float) or not -1 <= relatedness <= 1:
         problems.append(f"{setting('relatedness')}: expected a cosine from -1 to 1, found {relatedness!r}.")
+    if isinstance(turnover, bool) or not isinstance(turnover, int | float) or not 0 <= turnover <= LARGEST:
+        problems.append(f"{setting('turnover')}: expected a share from 0 to {LARGEST}, found {turnover!r}.")
     raise_all(problems)
     check_out(out, overwrite)
     random = np.random.Generator(np.random.PCG64(seed))
-    users, items = draw_users(max(50, rows // 50), random), draw_items(max(50, rows // 200), random)
+    alive = max(50, rows // 200)
+    users, items = draw_users(max(50, rows // 50), random), draw_items(item_count(alive, turnover) if turnover else alive, random)
     seen = _draw_impressions(rows, users, items, random)
+    if turnover:
+        seen = replace(seen, item=draw_turnover(items.share, turnover, random).draw(rows, random))
     truth = _truth(_scores(users, items, seen, draw_directions(relatedness, random)), seen.position)
     labels = _labels(truth, random)
     table, truth_table = _table(users, items, seen, labels), pa.table(dict(truth))
@@ -130,7 +143,7 @@ def impressions(
         files[f"truth/{split}.parquet"] = truth_table.slice(start, end - start)
     files["truth/ceiling.yaml"] = _ceiling(truth, labels, slice(edges[2], rows))
     files["schema.yaml"] = _schema().to_yaml()
-    files["README.md"] = _readme(rows, relatedness, seed)
+    files["README.md"] = _readme(rows, relatedness, seed, turnover)
     return write_dataset(out, files, overwrite)
 
 
@@ -337,13 +350,17 @@ def _schema() -> Schema:
     return Schema(features=features, tasks=(Task(name="click"), like, watch, buy), group="user_id", time="timestamp")
 
 
-def _readme(rows: int, relatedness: float, seed: int) -> str:
+def _readme(rows: int, relatedness: float, seed: int, turnover: float) -> str:
+    new = (
+        f" Items are born and fade: about {turnover:.0%} of the test rows have one that training did not have." if turnover else ""
+    )
+    given = f", turnover={turnover}" if turnover else ""
     return f"""# Impression log with known truth
 
 {rows:,} made-up impressions over {DAYS} days (times in UTC), split by time 80/10/10. The other tasks' true directions have
 cosine {relatedness} with click's and {relatedness**2:.4g} with one another. truth/ holds the probabilities that the labels
-were drawn from, row by row, and truth/ceiling.yaml what a perfect model scores on the test rows without knowing the position.
+were drawn from, row by row, and truth/ceiling.yaml what a perfect model scores on the test rows without knowing the position.{new}
 
 Source: drawn by Manygate, no person's data. Licence: CC0 1.0
-Written by manygate.datasets.impressions(rows={rows}, relatedness={relatedness}, seed={seed}).
+Written by manygate.datasets.impressions(rows={rows}, relatedness={relatedness}, seed={seed}{given}).
 """
