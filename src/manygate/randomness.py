@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-INITIAL, ORDER, DRAWN, HIDDEN_BIAS, SAMPLE, SYNTHETIC, WEIGHTING = 1, 2, 3, 4, 5, 6, 7
+INITIAL, ORDER, DRAWN, HIDDEN_BIAS, SAMPLE, SYNTHETIC, WEIGHTING, DROPPED_IDS = 1, 2, 3, 4, 5, 6, 7, 8
 """Purposes. A purpose is the first number of a stream's key: initial weights, order of batches, dropout and noise, hidden bias
-features, a replica's own sample of the rows, synthetic rows, weights of the tasks."""
+features, a replica's own sample of the rows, synthetic rows, weights of the tasks, ids that training
+replaces by the unseen-id row."""
 
 _LEVELS = 2**16
 
@@ -52,3 +53,13 @@ def normal_noise(shape: Sequence[int], key: tuple[int, ...], device: torch.devic
         generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(key)))
         return torch.from_numpy(generator.standard_normal(tuple(shape), dtype=np.float32))
     return torch.randn(tuple(shape), generator=torch.Generator(device).manual_seed(stream_seed(*key)), device=device)
+
+
+def uniform_draws(count: int, key: tuple[int, ...]) -> Tensor:
+    """Draw numbers from [0, 1), float32, always on the CPU. The first of ``count`` numbers are the same for any larger ``count``.
+
+    >>> torch.equal(uniform_draws(3, (8, 1)), uniform_draws(5, (8, 1))[:3])
+    True
+    """
+    generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(key)))
+    return torch.from_numpy(generator.random(count, dtype=np.float32))

@@ -169,6 +169,16 @@ def test_weights_of_replicas_with_gaps_or_truths_are_refused(given):
         RunConfig.build({"replica_weights": given})
 
 
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [("id_dropout", -1), ("id_dropout", 1e7), ("id_dropout", "nan"), ("id_dropout", True), ("replica_id_dropouts", "0,-1")],
+)
+def test_an_id_dropout_out_of_range_is_refused(name, given):
+    with pytest.raises(InputError, match=name):
+        RunConfig.build({name: given})
+    assert RunConfig.build({"id_dropout": 0, "replica_id_dropouts": "0,5,20"}).replica_id_dropouts == (0.0, 5.0, 20.0)
+
+
 def test_a_task_is_text_a_task_its_mapping_or_a_list_of_them():
     buy = Task(name="buy", where="click == 1", weight=0.5)
     mapping = {"name": "buy", "where": "click == 1", "weight": 0.5}

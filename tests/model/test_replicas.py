@@ -54,6 +54,8 @@ OWN = {
         "replica_rates": (0.5, 1.0),
         "optimizer": "adagrad",
     },
+    "own id dropout": {"replica_id_dropouts": (0.0, 5.0)},
+    "own order, own id dropout, sparse": {"replica_data": "order", "replica_id_dropouts": (20.0, 2.0), "sparse_gradients": True},
     "own order, own rates, sgd, sparse": {
         "replica_data": "order",
         "replica_rates": (0.2, 1.0),
@@ -91,6 +93,7 @@ ALL += [(name, variant) for variant in VARIANTS for name in ("single_task", "mmo
 
 ALL += [(name, variant) for variant in GATES for name in ("mmoe", "ple")]
 ALL += [(name, "own order, own rates") for name in ARCHITECTURES]
+ALL += [("mmoe", "own id dropout")]
 ALL += [(name, variant) for variant in OWN for name in ("single_task", "ple", "stem") if (name, variant) not in ALL]
 
 

@@ -41,6 +41,11 @@ def test_a_good_log_is_split_and_encoded(log_table, log_schema, settings) -> Non
         ({"funnel": "escm2_ipw", "escm2_weight": 0.0, "escm2_joint_weight": 0.0}, (CLICK, AFTER), "both are 0, so tasks after"),
         ({"replica_seeds": (1, 2, 3), "replicas": 2}, (CLICK, LIKE), "3 given, and .*replicas.* is 2"),
         ({"replica_rates": (1.0, 2.0), "replicas": 1}, (CLICK, LIKE), "2 given, and .*replicas.* is 1"),
+        (
+            {"replica_id_dropouts": (0.0, 5.0), "replicas": 1},
+            (CLICK, LIKE),
+            "id_dropouts.*: 2 given, and .*replicas.* is 1",
+        ),
         ({"replica_weights": ((1.0,),)}, (CLICK, LIKE), r"1 number in \[1.0\], and 2 tasks \(click, like\)"),
         ({"replica_weights": ((1.0, 0.0), (0.0, 0.0)), "replicas": 2}, (CLICK, LIKE), "a replica whose weights are all zero"),
         ({"replica_weights": ((0.0, 1.0),)}, (CLICK, Task(name="like", weight=0.0)), "a replica whose weights are all zero"),

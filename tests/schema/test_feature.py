@@ -15,7 +15,7 @@ from manygate.schema import Feature
     [
         ("sparse", {"dim": 4, "min_count": 3}),
         ("sparse", {"vocabulary": "hash", "buckets": 100, "bias": True}),
-        ("bag", {"dim": 4, "pooling": "sum", "buckets": 2}),
+        ("bag", {"dim": 4, "pooling": "sum", "buckets": 2, "id_dropout": 0.0}),
         ("dense", {"encoding": "log1p", "bias": True}),
     ],
 )
@@ -33,6 +33,10 @@ def test_settings_of_the_kind(kind: Any, settings: dict[str, Any]) -> None:
         ("sparse", {"pooling": "sum"}, "pooling is for bag features, and this feature is sparse"),
         ("bag", {"encoding": "minmax"}, "encoding is for dense features, and this feature is bag"),
         ("dense", {"vocabulary": "hash"}, "a dense feature has no vocabulary to hash"),
+        ("dense", {"id_dropout": 0.0}, "id_dropout is for sparse and bag features, and this feature is dense"),
+        ("dense", {"id_dropout": 2.0, "bias": True}, "'a': id_dropout is for sparse and bag features"),
+        ("sparse", {"id_dropout": 2.0, "vocabulary": "hash"}, "id_dropout is for ids that can be unseen, and every id has a hash"),
+        ("sparse", {"id_dropout": 2.0, "bias": True}, "id_dropout is not for a bias feature, which is null at serving"),
         ("bag", {"bias": True}, "a bag cannot be a bias feature"),
     ],
 )
@@ -46,7 +50,9 @@ def test_all_problems_are_listed_at_once() -> None:
         Feature(name="a", kind="dense", dim=4, pooling="sum")
 
 
-@pytest.mark.parametrize(("setting", "value"), [("dim", 0), ("min_count", 0), ("buckets", 1), ("buckets", 2**30 + 1)])
+@pytest.mark.parametrize(
+    ("setting", "value"), [("dim", 0), ("min_count", 0), ("id_dropout", -1), ("buckets", 1), ("buckets", 2**30 + 1)]
+)
 def test_numbers_out_of_range(setting: str, value: int) -> None:
     with pytest.raises(ValidationError, match=setting):
         Feature(name="a", kind="sparse", **{setting: value})

@@ -1,6 +1,7 @@
 """Settings of a run: their names, their defaults and how they are read."""
 
 from manygate.config.csv_settings import CsvConfig
-from manygate.config.settings import DataConfig, ModelConfig, RunConfig, TrainConfig
+from manygate.config.data_settings import DataConfig
+from manygate.config.settings import REPLICA_SETTINGS, ModelConfig, RunConfig, TrainConfig
 
-__all__ = ["CsvConfig", "DataConfig", "ModelConfig", "RunConfig", "TrainConfig"]
+__all__ = ["REPLICA_SETTINGS", "CsvConfig", "DataConfig", "ModelConfig", "RunConfig", "TrainConfig"]

@@ -13,12 +13,11 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationInfo,
-    field_serializer,
     field_validator,
     model_validator,
 )
 
-from manygate.config.csv_settings import CsvConfig
+from manygate.config.data_settings import DataConfig
 from manygate.config.names import (
     ARCHITECTURE,
     ARCHITECTURES,
@@ -37,7 +36,7 @@ from manygate.config.values import (
     FactorRows,
     Factors,
     Names,
-    Specs,
+    NonNegatives,
     WidthRows,
     Widths,
     class_name,
@@ -47,9 +46,11 @@ from manygate.config.values import (
 )
 from manygate.errors import InputError, raise_all, setting
 from manygate.files import read_text
-from manygate.schema import Task
 from manygate.schema.reading import read_yaml, validated
 from manygate.text import count_of
+
+REPLICA_SETTINGS = ("replica_seeds", "replica_rates", "replica_weights", "replica_id_dropouts")
+"""The settings with a value for each replica. Replicas take the values in turn."""
 
 
 class _Settings(BaseModel):
@@ -63,46 +64,6 @@ class _Settings(BaseModel):
         if is_misused_bool(cls.model_fields[name].annotation, value):
             raise InputError(f"{setting(name)}: expected a number; found {value!r}.")
         return value
-
-
-class DataConfig(CsvConfig):
-    """Settings of the rows: their sources, and how they become inputs."""
-
-    valid: str | None = Field(None, description="Validation rows: a file, folder or glob. Default: split from the log.")
-    test: str | None = Field(None, description="Test rows: a file, folder or glob. Default: split from the log.")
-    schema_file: str | None = Field(None, description="Schema as YAML. Default: schema.yaml beside the log, else inferred.")
-    task: Specs = Field((), description="A label to predict: NAME, or NAME:where=click==1,kind=regression.")
-    group: str | None = Field(None, description="Column of users or queries, for GAUC, splits and intervals.")
-    time: str | None = Field(None, description="Column of times, for splits.")
-    weight: str | None = Field(None, description="Column of row weights.")
-    bias: Names = Field((), description="Features that are absent at serving, such as a position.")
-    ignore: Names = Field((), description="Columns not to use.")
-    split: Literal["random", "time", "group"] = Field("random", description="How to split a log that is not split yet.")
-    fractions: tuple[float, float, float] = Field((0.8, 0.1, 0.1), description="Shares of train, validation and test.")
-    shuffle_seed: int = Field(0, ge=0, le=LARGEST_SEED, description="Seed of the split and of the order of batches.")
-    encoding: Literal["piecewise", "minmax", "standard", "log1p"] = Field(
-        "piecewise", description="How dense numbers are scaled, unless the schema sets it."
-    )
-    bins: int = Field(16, ge=1, le=1024, description="Quantile bins of the piecewise-linear encoding.")
-    min_count: int = Field(2, ge=1, description="Ids that occur less often share the row of unseen ids.")
-
-    @classmethod
-    def of_csv(cls, csv: CsvConfig | None) -> Self:
-        """Settings that say how CSV files are read, and nothing else."""
-        return cls(**{name: getattr(csv, name) for name in CsvConfig.model_fields} if csv else {})
-
-    @field_serializer("task")
-    def _tasks_as_given(self, tasks: tuple[str | Task, ...]) -> list[str | dict[str, object]]:
-        return [task if isinstance(task, str) else task.model_dump(mode="json", exclude_defaults=True) for task in tasks]
-
-    @field_validator("fractions")
-    @classmethod
-    def _fractions_sum_to_one(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
-        if min(shares) < 0 or shares[0] <= 0 or abs(sum(shares) - 1) > 1e-6:
-            raise InputError(
-                f"{setting('fractions')}: shares of train, validation and test must be positive and sum to 1; found {shares}."
-            )
-        return shares
 
 
 class ModelConfig(_Settings):
@@ -184,6 +145,13 @@ class ModelConfig(_Settings):
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden units that are dropped in training.")
     bias_dropout: float = Field(0.1, ge=0, lt=1, description="Share of rows whose bias features are hidden in training.")
+    id_dropout: float = Field(
+        5.0,
+        ge=0,
+        le=1e6,
+        description="How often training replaces an id by the unseen-id row: with probability c / (c + n) for an id that it sees n "
+        "times. This is c; 0 switches it off.",
+    )
 
     @field_validator("architecture")
     @classmethod
@@ -239,6 +207,9 @@ class TrainConfig(_Settings):
     replica_rates: Factors = Field((), description="Factors for the learning rate. Replicas take them in turn: 0.1,1,10.")
     replica_weights: FactorRows = Field(
         (), description="Factors for the tasks' weights. Replicas take them in turn, separated by /: 1,1/1,2 for two tasks."
+    )
+    replica_id_dropouts: NonNegatives = Field(
+        (), description="Values of --id-dropout. Replicas take them in turn: 0,5,20. Default: the same for all."
     )
     calibrator_weight: float = Field(0.6, ge=0, le=1e6, description="Weight of the calibrator loss of aitm.")
     escm2_weight: float = Field(1.0, ge=0, le=1e6, description="Weight of the counterfactual loss of escm2.")
@@ -322,7 +293,7 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
 
     @model_validator(mode="after")
     def _sweep_is_alone(self) -> Self:
-        varied = [name for name in ("replica_weights", "replica_rates", "replica_seeds") if getattr(self, name)]
+        varied = [name for name in REPLICA_SETTINGS if getattr(self, name)]
         if self.weight_sweep == 1:
             raise InputError(
                 f"{setting('weight_sweep')}: one vector is no sweep; its front is a point. Give 3 or more, or 0 for none."
@@ -372,7 +343,7 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
         (13, 2, (1.0, 0.1))
         """
         chosen = range(first, first + count)
-        by_replica = {name: getattr(self, name) for name in ("replica_seeds", "replica_rates", "replica_weights")}
+        by_replica = {name: getattr(self, name) for name in REPLICA_SETTINGS}
         turns = {name: tuple(values[r % len(values)] for r in chosen) for name, values in by_replica.items() if values}
         return self.replace(seed=self.seed if self.replica_seeds else self.seed + first, replicas=count, **turns)
 

@@ -122,6 +122,7 @@ WidthRows = Annotated[
     Field(min_length=1),
 ]
 Factors = Annotated[tuple[Annotated[float, Field(gt=0, le=1e6)], ...], BeforeValidator(_numbers)]
+NonNegatives = Annotated[tuple[Annotated[float, Field(ge=0, le=1e6)], ...], BeforeValidator(_numbers)]
 FactorRows = Annotated[
     tuple[Annotated[tuple[Annotated[float, Field(ge=0, le=1e6)], ...], Field(min_length=1)], ...], BeforeValidator(_number_rows)
 ]

@@ -41,6 +41,24 @@ class Batch:
         """The number of replicas with rows of their own; None where all see the same rows."""
         return len(self.label_BT) if self.label_BT.ndim == 3 else None
 
+    def for_replicas(self, replicas: int) -> Batch:
+        """The batch with each row given to each replica as its own. A batch of rows that are each replica's own stays as it is."""
+        if self.replicas is not None:
+            return self
+        every = torch.arange(len(self), device=self.label_BT.device).repeat(replicas)
+
+        def repeated(value: Tensor) -> Tensor:
+            return value.expand(replicas, *value.shape).contiguous()
+
+        return Batch(
+            repeated(self.id_BS),
+            repeated(self.number_BM),
+            [_take_bag(value, offset, every) for value, offset in self.bags],
+            repeated(self.label_BT),
+            repeated(self.weight_BT),
+            None if self.group_B is None else repeated(self.group_B),
+        )
+
     def for_members(self, members: int) -> Batch:
         """The batch of M members, where a replica is M / R of them."""
         if self.replicas is None or self.replicas == members:

@@ -57,8 +57,16 @@ class Encoder:
             return Input(
                 feature.name, "dense", feature.bias, units=scale.units, unfold=scale.unfolds, flag=scale.nullable or feature.bias
             )
-        rows = self.vocabularies[feature.name].rows
-        return Input(feature.name, feature.kind, feature.bias, rows=rows, dim=feature.dim or dim, pooling=feature.pooling)
+        return Input(
+            feature.name,
+            feature.kind,
+            feature.bias,
+            rows=self.vocabularies[feature.name].rows,
+            dim=feature.dim or dim,
+            pooling=feature.pooling,
+            can_be_unseen=feature.vocabulary == "ids" and not feature.bias,
+            id_dropout=feature.id_dropout,
+        )
 
     def check(self, arrow_schema: pa.Schema, source: str, columns: Iterable[str], reasons: Mapping[str, str] | None = None) -> None:
         """Raise one error that lists every column whose values cannot be those of training; ``reasons`` has words for it.

@@ -147,6 +147,9 @@ class Input:
     units: int = 0
     unfold: bool = False
     flag: bool = False
+    can_be_unseen: bool = False
+    """True for ids with a row for unseen ids that prediction can meet: not for dense numbers, hashed ids and bias features."""
+    id_dropout: float | None = None
 
 
 @dataclass

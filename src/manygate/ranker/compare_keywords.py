@@ -44,11 +44,12 @@ def compare(
     fusion: Literal["concat", "sum", "mean"] | None = None, l2_alpha: float = 0.001, stitch_rate: float = 10.0, subspaces: int = 2,
     orthogonality: float = 0.0, tucker_ranks: Widths | None = None, gate_hidden: int = 32, match_parameters: int | None = None,
     match_flops: int | None = None, funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = "esmm",
-    dropout: float = 0.1, bias_dropout: float = 0.1, replicas: int = 8, seed: int = 0, pack: int | None = None,
-    replica_data: Literal["shared", "order", "bootstrap"] = "shared", replica_seeds: Widths = (), replica_rates: Numbers = (),
-    replica_weights: NumberRows = (), calibrator_weight: float = 0.6, escm2_weight: float = 1.0, escm2_joint_weight: float = 1.0,
-    propensity_floor: float = 0.05, weighting: ClassName = "fixed", balance_every: int = 1, gradnorm_alpha: float = 1.5,
-    cagrad_c: float = 0.4, optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw", learning_rate: float = 0.002,
+    dropout: float = 0.1, bias_dropout: float = 0.1, id_dropout: float = 5.0, replicas: int = 8, seed: int = 0,
+    pack: int | None = None, replica_data: Literal["shared", "order", "bootstrap"] = "shared", replica_seeds: Widths = (),
+    replica_rates: Numbers = (), replica_weights: NumberRows = (), replica_id_dropouts: Numbers = (),
+    calibrator_weight: float = 0.6, escm2_weight: float = 1.0, escm2_joint_weight: float = 1.0, propensity_floor: float = 0.05,
+    weighting: ClassName = "fixed", balance_every: int = 1, gradnorm_alpha: float = 1.5, cagrad_c: float = 0.4,
+    optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw", learning_rate: float = 0.002,
     weight_decay: float | None = None, schedule: Literal["constant", "linear", "cosine"] = "constant", warmup: float = 0.0,
     clip_norm: float | None = None, batch_size: int = 1024, epochs: int = 20, max_steps: int | None = None,
     keep: Literal["best", "last"] = "best", patience: int = 3, monitor: str = "mean",
@@ -185,6 +186,9 @@ dropout : float, default 0.1
     Share of hidden units that are dropped in training.
 bias_dropout : float, default 0.1
     Share of rows whose bias features are hidden in training.
+id_dropout : float, default 5.0
+    How often training replaces an id by the unseen-id row: with probability c / (c + n) for an id that it sees n times.
+    This is c; 0 switches it off.
 replicas : int, default 8
     Number of models to train at once. They differ in their seed alone.
 seed : int, default 0
@@ -199,6 +203,8 @@ replica_rates : Numbers, default ()
     Factors for the learning rate. Replicas take them in turn: 0.1,1,10.
 replica_weights : NumberRows, default ()
     Factors for the tasks' weights. Replicas take them in turn, separated by /: 1,1/1,2 for two tasks.
+replica_id_dropouts : Numbers, default ()
+    Values of id_dropout. Replicas take them in turn: 0,5,20. Default: the same for all.
 calibrator_weight : float, default 0.6
     Weight of the calibrator loss of aitm.
 escm2_weight : float, default 1.0

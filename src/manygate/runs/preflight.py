@@ -10,7 +10,7 @@ import torch
 from torch.func import functional_call
 
 from manygate.architecture import find_architecture
-from manygate.config import RunConfig
+from manygate.config import REPLICA_SETTINGS, RunConfig
 from manygate.data.encoded import EncodedLog, encode_log
 from manygate.data.memory import all_memory, gigabytes
 from manygate.data.sources import find_schema, open_sources, unused_settings
@@ -66,7 +66,7 @@ def _check_weights(config: RunConfig, schema: Schema) -> None:
             for task in schema.tasks
             if task.after and task.loss == "pairwise"
         )
-    for name in ("replica_seeds", "replica_rates", "replica_weights"):
+    for name in REPLICA_SETTINGS:
         count = len(getattr(config, name))
         if count > config.replicas:
             counts = f"{setting(name)}: {count} given, and {setting('replicas')} is {config.replicas}."

@@ -28,6 +28,9 @@ class Feature(Frozen):
     min_count: int | None = Field(None, ge=1, description="Rarer ids share the out-of-vocabulary row.")
     buckets: int | None = Field(None, ge=2, le=2**30, description="Rows of a hashed vocabulary.")
     pooling: Literal["mean", "sum"] = Field("mean", description="How the ids of a bag are combined.")
+    id_dropout: float | None = Field(
+        None, ge=0, le=1e6, description="How often training replaces an id by the unseen-id row; see the setting of this name."
+    )
     encoding: Literal["piecewise", "minmax", "standard", "log1p"] | None = Field(None, description="How a dense number is scaled.")
     note: str = Field("", description="Why this kind was chosen; for people, ignored by the program.")
 
@@ -38,6 +41,7 @@ class Feature(Frozen):
             "min_count": ("sparse", "bag"),
             "buckets": ("sparse", "bag"),
             "pooling": ("bag",),
+            "id_dropout": ("sparse", "bag"),
             "encoding": ("dense",),
         }
         problems = [
@@ -47,6 +51,14 @@ class Feature(Frozen):
         ]
         if self.vocabulary == "hash" and self.kind == "dense":
             problems.append(f"feature {self.name!r}: a dense feature has no vocabulary to hash.")
+        if self.id_dropout is not None and self.vocabulary == "hash" and self.kind != "dense":
+            problems.append(
+                f"feature {self.name!r}: id_dropout is for ids that can be unseen, and every id has a hash. Leave one out."
+            )
+        if self.id_dropout is not None and self.bias and self.kind != "dense":
+            problems.append(
+                f"feature {self.name!r}: id_dropout is not for a bias feature, which is null at serving. Leave one out."
+            )
         if self.bias and self.kind == "bag":
             problems.append(f"feature {self.name!r}: a bag cannot be a bias feature; use a sparse or a dense one.")
         raise_all(problems)

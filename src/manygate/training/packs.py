@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from manygate.config import RunConfig
+from manygate.config import REPLICA_SETTINGS, RunConfig
 from manygate.data.memory import free_memory
 from manygate.errors import InputError, setting
 from manygate.files import RECORD, check_recorded, read_json, to_json, write_manifest, write_text
@@ -152,7 +152,7 @@ def replica_bytes(problem: Problem, config: RunConfig) -> int:
 
     The estimate uses tensors that have a shape and no memory.
     """
-    unset = {"replica_seeds": (), "replica_rates": (), "replica_weights": ()}
+    unset = dict.fromkeys(REPLICA_SETTINGS, ())
     single = config.replace(replicas=1, match_parameters=None, match_flops=None, **unset)
     with torch.device("meta"):
         model = MultiTaskModel(problem, single, "meta", False)

@@ -34,6 +34,7 @@ from manygate.text import count_of
 from manygate.training.callback import EpochEnd, OnEpoch
 from manygate.training.checkpoint import load_checkpoint, reading_checkpoint, save_checkpoint
 from manygate.training.divergence import DivergedError, DivergenceErrors
+from manygate.training.id_dropout import IdDropout
 from manygate.training.interrupt import Interrupt, Interrupted
 from manygate.training.memory import keep_freed_memory
 from manygate.training.optimizer import Optimizer, clip_gradients, learning_rate
@@ -77,6 +78,7 @@ class Trainer:
         config = model.config
         self.model, self.tasks, self.monitor, self.config = model, model.problem.tasks, monitor, config
         self.train = self._rows(train)
+        self.id_dropout = IdDropout.of(train, model.problem.inputs, config)
         self.folder, self.progress, self.fingerprint = folder, progress or Progress(), fingerprint
         self.title, self.count_losses, self.whole, self.on_epoch = title or config.title, count_losses, whole, on_epoch
         rates = config.replica_rates or (1.0,)
@@ -148,7 +150,7 @@ class Trainer:
         began = saved = time.monotonic()
         while state.batch < self.batches and state.step < self.total:
             batch = self.train.take(order[state.batch * size : (state.batch + 1) * size])
-            self._step(batch)
+            self._step(self.id_dropout(batch, state.step))
             state.batch, state.step = state.batch + 1, state.step + 1
             self.progress.advance(len(batch) * self.model.replicas)
             now = time.monotonic()

@@ -1,0 +1,101 @@
+"""Id dropout: training replaces ids by the unseen-id row at random, rare ids more often than frequent ones.
+
+Word dropout of Kiperwasser & Goldberg (TACL 2016): an id that n training rows hold is replaced with probability c / (c + n). So the
+row of unseen ids learns what can be said of an id that is new, and the other features learn to do without the id.
+
+Shape suffixes: B batch, R replicas, S sparse features, V rows of the sparse features' tables one after another, n ids of a bag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from manygate.config import RunConfig
+from manygate.data.batches import Batch, Source, Split
+from manygate.data.rows import FIRST_ROW, UNKNOWN_ROW, Input
+from manygate.randomness import DROPPED_IDS, uniform_draws
+
+
+@dataclass(frozen=True)
+class IdDropout:
+    """Replaces ids of a training batch. Calling it with a batch and the number of the step returns the new batch.
+
+    Each occurrence has a draw of its own. It depends on the shuffle seed, the step and the place in the batch alone, so it is the
+    same for every architecture and replica, and for a run that was resumed. Where replicas differ in c, the same draw is compared
+    with each replica's own probability.
+
+    Null ids and unseen ids stay. So do ids of bias features, which are null at serving, and hashed ids, which are never unseen.
+    """
+
+    count_V: Tensor
+    """The number of times that the training rows hold an id, float32. It is infinite where no id is ever replaced."""
+    offset_S: Tensor
+    bag_counts: tuple[Tensor, ...]
+    strength_RS: Tensor
+    """The c of each replica (or of all, where R is 1) and sparse feature."""
+    bag_strengths: tuple[Tensor, ...]
+    shuffle_seed: int
+    replicas: int | None
+    """The number of replicas if they differ in c."""
+
+    @classmethod
+    def of(cls, train: Source, inputs: Sequence[Input], config: RunConfig) -> IdDropout | Unchanged:
+        """Count the ids of the training rows. A row counts whatever its weights, and once, also where replicas draw samples."""
+        every = config.replica_id_dropouts or (config.id_dropout,)
+        strengths = {i.name: [c if i.id_dropout is None else i.id_dropout for c in every] for i in inputs if i.can_be_unseen}
+        if not isinstance(train, Split) or not any(map(any, strengths.values())):
+            return Unchanged()
+        sparse, bags = ([i for i in inputs if i.kind == kind] for kind in ("sparse", "bag"))
+        counts = [_counts(train.id_NS[:, s], feature) for s, feature in enumerate(sparse)]
+        never = [0.0] * len(every)
+        turns = [r % len(every) for r in range(config.replicas if config.replica_id_dropouts else 1)]
+        table_SR = torch.tensor([strengths.get(i.name, never) for i in [*sparse, *bags]])[:, turns].to(train.device)
+        return cls(
+            torch.cat(counts) if counts else torch.zeros(0, device=train.device),
+            torch.tensor([0, *(i.rows for i in sparse)]).cumsum(0)[:-1].to(train.device),
+            tuple(_counts(value_n, feature) for (value_n, _), feature in zip(train.bags, bags, strict=True)),
+            table_SR[: len(sparse)].t().contiguous(),
+            tuple(table_SR[len(sparse) :]),
+            config.shuffle_seed,
+            config.replicas if config.replica_id_dropouts else None,
+        )
+
+    def __call__(self, batch: Batch, step: int) -> Batch:
+        if self.replicas is not None:
+            batch = batch.for_replicas(self.replicas)
+        size, key = len(batch), (DROPPED_IDS, self.shuffle_seed, step)
+        id_BS, bags = batch.id_BS, []
+        if features := len(self.offset_S):
+            draw_BS = uniform_draws(size * features, (*key, 0)).to(id_BS.device).view(size, features)
+            count_BS = self.count_V[id_BS + self.offset_S]
+            strength = self.strength_RS.unsqueeze(1) if batch.replicas else self.strength_RS
+            id_BS = id_BS.masked_fill(draw_BS < strength / (strength + count_BS), UNKNOWN_ROW)
+        for number, (value_n, offset) in enumerate(batch.bags, 1):
+            bags.append((self._replace_in_bag(number - 1, value_n, offset[::size], (*key, number)), offset))
+        return replace(batch, id_BS=id_BS, bags=bags)
+
+    def _replace_in_bag(self, bag: int, value_n: Tensor, start: Tensor, key: tuple[int, ...]) -> Tensor:
+        """Replace ids of a bag. ``start`` has the place of each replica's first id, and the number of all ids last."""
+        length_R = start.diff()
+        place_n = torch.arange(len(value_n), device=value_n.device) - torch.repeat_interleave(start[:-1], length_R)
+        draw_n = uniform_draws(int(length_R.max()), key).to(value_n.device)[place_n]
+        strength_n = torch.repeat_interleave(self.bag_strengths[bag].expand(len(length_R)), length_R)
+        return value_n.masked_fill(draw_n < strength_n / (strength_n + self.bag_counts[bag][value_n]), UNKNOWN_ROW)
+
+
+class Unchanged:
+    """Leaves every batch as it is: id dropout that is switched off, or has no id to replace."""
+
+    def __call__(self, batch: Batch, step: int) -> Batch:
+        return batch
+
+
+def _counts(row_n: Tensor, feature: Input) -> Tensor:
+    """Count how often each row of a feature's table occurs. Rows whose ids are never replaced have an infinite count."""
+    count_V = torch.bincount(row_n, minlength=feature.rows).float()
+    count_V[: FIRST_ROW if feature.can_be_unseen else None] = torch.inf
+    return count_V
