@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from manygate.results.comparison import Price, TaskGain
 from manygate.results.summary import JointGain
 
 
@@ -18,3 +19,15 @@ def entry(gain: float | None, half: float = 0.01, joint: float | None = None) ->
 
 def _gain(**fields: Any) -> JointGain:
     return JointGain(**fields, sd_replicas=0.01, se_test=0.005, clusters=10_000)
+
+
+def task_gain(gain: float | None, half: float = 0.01, joint: float | None = None) -> TaskGain:
+    """The same as a gain of AUC as shipped."""
+    return TaskGain(**dict(entry(gain, half, joint)), metric="auc")
+
+
+def price_entry(price: float | None, half: float = 0.002, joint: float | None = None) -> Price:
+    """A price of one checkpoint; it is known better than a gain, since both epochs are of one model."""
+    found = entry(price, half, joint)
+    shared = {name: getattr(found, name) for name in ("ci95", "joint95", "sd_replicas", "se_test", "clusters")}
+    return Price(metric="auc", price=price, **shared)

@@ -28,7 +28,7 @@ def document(**more: Any) -> dict[str, Any]:
     step = {"from": "single_task", "to": "mmoe", "gains": "click", "loses": "buy"}
     seesaws = [{**step, "sure": True}, {**step, "sure": False}]
     advice = {
-        "rule": "share at a price",
+        "rule": "trade-off",
         "text": "Share with mmoe only if you can pay.",
         "reasons": ["mmoe spoils the ECE of buy."],
     }
@@ -57,7 +57,7 @@ def test_a_comparison_ends_with_what_to_do_why_and_who_pays(capsys: pytest.Captu
     assert "+0.0200 ± 0.0100  + helps" in out
     assert "-0.0200 ± 0.0190  - likely hurts" in out, "on its own interval only"
     assert out.splitlines()[-4:] == [
-        "Share at a price. Share with mmoe only if you can pay.",
+        "Trade-off. Share with mmoe only if you can pay.",
         "- mmoe spoils the ECE of buy.",
         "- Seesaw, single_task to mmoe: click gains, buy loses.",
         "- 1 possible seesaw, of which one side may be luck: see the report.",

@@ -61,8 +61,8 @@ def test_fields_of_a_comparison_are_absent_from_a_single_run() -> None:
 def test_a_document_of_another_kind_or_version_is_refused_by_name() -> None:
     with pytest.raises(InputError, match=rf"x.json: not {ComparisonDocument.KIND}: it has no comparison_version"):
         ComparisonDocument.from_tree({"inspection_version": 1}, "x.json")
-    with pytest.raises(InputError, match="comparison_version is 2, and this version of manygate reads 1"):
-        ComparisonDocument.from_tree({"comparison_version": 2}, "x.json")
+    with pytest.raises(InputError, match="comparison_version is 1, and this version of manygate reads 2"):
+        ComparisonDocument.from_tree({"comparison_version": 1}, "x.json")
 
 
 @pytest.mark.parametrize("kind", [Difference, Seesaw])
@@ -73,7 +73,7 @@ def test_from_is_a_field_of_the_file_and_origin_its_attribute(kind: type[Differe
 
 
 def test_rules_and_standings_are_the_known_ones() -> None:
-    for rule in ("share", "share at a price", "separate", "look again", "cannot tell"):
+    for rule in ("share", "one checkpoint per task", "trade-off", "separate", "look again", "cannot tell"):
         assert filled(Recommendation, {"rule": rule}).rule == rule
     with pytest.raises(ValidationError, match="rule"):
         filled(Recommendation, {"rule": "perhaps"})

@@ -17,7 +17,7 @@ from manygate.data.rows import Rows
 from manygate.metrics.uncertainty import interval
 from manygate.model.problem import Problem
 from manygate.results.comparison import ComparisonDocument
-from manygate.runs.comparison import choose, compare_run, measures, unfinished, verdicts
+from manygate.runs.comparison import choose, compare_run, measures, unfinished, verdict_fields, verdicts
 from manygate.schema import Task
 from manygate.training.interrupt import Interrupted
 from manygate.training.progress import Progress
@@ -46,6 +46,11 @@ class FakeLog:
 class FakeTrained:
     test_logit_RNT: np.ndarray
     predictor: Any = field(default_factory=lambda: SimpleNamespace(problem=Problem.unscaled((), TASKS)))
+    own_test_logit_RNT: Any = None
+
+    def __post_init__(self) -> None:
+        if self.own_test_logit_RNT is None:
+            self.own_test_logit_RNT = self.test_logit_RNT
 
 
 def judged(log: Any, trained: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -110,6 +115,30 @@ def test_replicas_are_paired_with_the_baseline_s_replica_of_the_same_number(log)
     unpaired = judged(log, {"single_task": lucky, "mmoe": broken})["mmoe"]["click"]
     assert paired.sd_replicas < unpaired.sd_replicas / 4
     assert paired.gain == pytest.approx(unpaired.gain, abs=1e-12)
+
+
+def test_the_effect_goes_by_each_task_s_own_epoch_and_the_price_is_what_one_epoch_costs(log):
+    """mmoe is as good as the baseline at each task's own epoch. The epoch that it keeps is worse for watch."""
+    own, base = scored(log, (1.0, 0.5), 2), scored(log, (1.0, 0.5), 1)
+    kept = scored(log, (1.0, 0.2), 2).test_logit_RNT
+    valid = scores(single_task=[0.70] * R, mmoe=[0.71] * R)
+    trained = {"single_task": base, "mmoe": FakeTrained(kept, own_test_logit_RNT=own.test_logit_RNT)}
+    found: Any = verdict_fields(log, trained, valid, choose(valid, "mean"))
+    effect, shipped, price = found["verdicts"]["mmoe"], found["as_shipped"]["mmoe"], found["price"]["mmoe"]
+    alone = judged(log, {"single_task": base, "mmoe": own})["mmoe"]
+    assert {task: entry.gain for task, entry in effect.items()} == {task: entry.gain for task, entry in alone.items()}
+    as_kept = judged(log, {"single_task": base, "mmoe": FakeTrained(kept)})["mmoe"]
+    for task in ("click", "watch"):
+        assert shipped[task].gain == pytest.approx(effect[task].gain - price[task].price, abs=1e-12)
+        assert shipped[task].gain == pytest.approx(as_kept[task].gain, abs=1e-12)
+        assert shipped[task].ci95 == pytest.approx(as_kept[task].ci95, abs=1e-9)
+    assert price["click"].price == pytest.approx(0.0, abs=1e-12), "its logits are the same"
+    assert price["watch"].joint95[0] > 0
+    assert effect["watch"].verdict == "cannot tell", "sharing itself does nothing"
+    assert shipped["watch"].verdict == "hurts"
+    assert found["transfer"].negative == [], "negative transfer is said of the effect alone"
+    assert found["recommendation"].rule == "separate"
+    assert "The setting keep: best-per-task saves the price." in found["recommendation"].reasons[0]
 
 
 def test_few_test_rows_cannot_tell_however_alike_the_replicas_are():
@@ -177,7 +206,7 @@ def test_a_comparison_end_to_end(compared):
     document, folder, _, config = compared
     found = document.to_tree()
     assert json.loads((folder / "comparison.json").read_text()) == found
-    assert found["comparison_version"] == 1
+    assert found["comparison_version"] == 2
     assert found["baseline"] == "single_task"
     assert list(found["results"]) == found["architectures"] == list(config.architectures)
     assert list(found["verdicts"]) == ["shared_bottom", "omoe", "mmoe"]
@@ -201,7 +230,8 @@ def test_a_comparison_end_to_end(compared):
 def test_a_comparison_says_who_pays_and_what_to_do(compared):
     found, _, log, _ = compared
     told, advice = found.transfer, found.recommendation
-    assert told.looks == 3
+    judged_looks = {name: 2 * 3 * (1 if name == advice.judged else 2) for name in told.gains}
+    assert (told.looks, told.pair_looks) == (judged_looks, 9)
     assert list(told.gains) == ["shared_bottom", "omoe", "mmoe"]
     for name, own in told.gains.items():
         for task, verdict in found.verdicts[name].items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -88,8 +89,8 @@ def test_the_whole_of_a_comparison() -> None:
         "shared_bottom": model({"click": 0.72, "buy": 0.73}),
         "mmoe": model({"click": 0.7501, "buy": 0.74}),
     }
-    found = transfer(measures, "single_task", MAIN)
-    assert found.looks == 2
+    found = transfer(measures, "single_task", MAIN, judged="mmoe")
+    assert (found.looks, found.pair_looks) == ({"shared_bottom": 4, "mmoe": 4}, 2)
     assert found.negative == [Harm(model="shared_bottom", task="click")]
     assert [(one.model, one.of, one.task) for one in found.removed] == [("mmoe", "shared_bottom", "click")]
     assert found.removed[0].gain == pytest.approx(0.0301)
@@ -152,8 +153,12 @@ def test_flags_follow_from_the_joint_intervals(values: list[tuple[float, float]]
         assert scores[flag.to][down] < scores[flag.origin][down]
 
 
-def test_joint_intervals_count_every_task_and_probabilities_every_metric_of_them_too() -> None:
-    """By hand: 3 tasks are 3 looks at a main metric, 6 at those of 2 metrics of probabilities; 4 replicas, 5 clusters."""
+def test_joint_intervals_count_every_cell_of_their_table() -> None:
+    """By hand, with 4 replicas and 5 clusters.
+
+    Half of the 5 % is for the judged model's 3 tasks, and half for those of two others. The other metrics are a table of their own,
+    three times as large.
+    """
     random = np.random.default_rng(3)
     keys = ("auc", "gauc", "log_loss", "ece")
 
@@ -164,9 +169,9 @@ def test_joint_intervals_count_every_task_and_probabilities_every_metric_of_them
             for task in "abc"
         }
 
-    measures = {"single_task": any_model(), "one": any_model(), "two": any_model()}
-    found = transfer(measures, "single_task", dict.fromkeys("abc", "auc"))
-    assert found.looks == 3
+    measures = {"single_task": any_model(), "one": any_model(), "two": any_model(), "three": any_model()}
+    found = transfer(measures, "single_task", dict.fromkeys("abc", "auc"), judged="two")
+    assert (found.looks, found.pair_looks) == ({"one": 12, "two": 6, "three": 12}, 9)
 
     def half(one: Measured, other: Measured, looks: int) -> float:
         gain_R, influence_G = one.value_R - other.value_R, one.influence_G - other.influence_G
@@ -174,12 +179,11 @@ def test_joint_intervals_count_every_task_and_probabilities_every_metric_of_them
         seeds = student.ppf(share, 3) * np.std(gain_R, ddof=1) / 2
         return float(np.hypot(seeds, student.ppf(share, 4) * se))
 
-    for name in ("one", "two"):
-        for task in "abc":
-            for key, looks in (("auc", 3), ("gauc", 3), ("log_loss", 6), ("ece", 6)):
-                low, high = found.gains[name][task][key].joint95
-                expected = half(measures[name][task][key], measures["single_task"][task][key], looks)
-                assert (high - low) / 2 == pytest.approx(expected, rel=1e-6), (name, task, key)
+    for (name, count), task in itertools.product(found.looks.items(), "abc"):
+        for key, looks in (("auc", count), ("gauc", 3 * count), ("log_loss", 3 * count), ("ece", 3 * count)):
+            low, high = found.gains[name][task][key].joint95
+            expected = half(measures[name][task][key], measures["single_task"][task][key], looks)
+            assert (high - low) / 2 == pytest.approx(expected, rel=1e-6), (name, task, key)
     for task in "abc":
         low, high = found.differences[0].tasks[task].joint95
-        assert (high - low) / 2 == pytest.approx(half(measures["two"][task]["auc"], measures["one"][task]["auc"], 3), rel=1e-6)
+        assert (high - low) / 2 == pytest.approx(half(measures["two"][task]["auc"], measures["one"][task]["auc"], 9), rel=1e-6)

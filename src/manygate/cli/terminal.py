@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 SEVERITY_STYLE = {"serious": "bold red", "warning": "bold yellow", "note": "dim"}
 VERDICT_STYLE = {"helps": "bold green", "hurts": "bold red", "likely helps": "green", "likely hurts": "red", "cannot tell": "dim"}
 SIGNS = {"helps": "+", "hurts": "-", "likely helps": "+", "likely hurts": "-", "cannot tell": "?"}
-ADVICE_STYLE = {"share": "bold green", "separate": "bold red", "share at a price": "bold yellow", "look again": "bold yellow"}
+ADVICE_STYLE = {
+    "share": "bold green",
+    "one checkpoint per task": "bold green",
+    "separate": "bold red",
+    "trade-off": "bold yellow",
+    "look again": "bold yellow",
+}
 FUSED, RANDOM = "the fused score", "an order at random"
 CALIBRATED = ("ece", "calibration", "log_loss")
 

@@ -19,7 +19,8 @@ from manygate.results.summary import JointGain
 
 ADVICE = {
     "share": ("Share", "helps"),
-    "share at a price": ("Share at a price", "price"),
+    "one checkpoint per task": ("Share, with a checkpoint per task", "helps"),
+    "trade-off": ("A trade-off", "price"),
     "separate": ("Keep them separate", "hurts"),
     "look again": ("Look again", "price"),
     "cannot tell": ("Cannot tell", "unsure"),
@@ -77,7 +78,7 @@ def seesaw(document: ComparisonDocument) -> View | None:
         "gains": metric_tables(document, transfer),
         "differences": _differences(document, transfer),
         "needs": _needs(document),
-        "looks": transfer.looks,
+        "cells": len(transfer.gains) * len(words.task_names(document)),
     }
 
 

@@ -56,15 +56,13 @@ def outcome(document: ComparisonDocument, name: str, task: str) -> str:
 
 
 def headline(document: ComparisonDocument) -> str:
-    """Write the answer in a sentence of plain text."""
+    """Write the answer in a sentence of plain text: that of the recommendation, if there is one."""
+    if document.recommendation is not None and document.recommendation.headline:
+        return document.recommendation.headline
     names, best, baseline = architectures(document), chosen(document), document.baseline
     if not names:
         return "There are no results yet."
     if best is not None and best == baseline and judged(document):
-        advice = document.recommendation
-        if advice and advice.judged in judged(document) and advice.rule != "separate":
-            sentence = _outcome(document, str(advice.judged))
-            return f"{best} did best on validation; {sentence[0].lower()}{sentence[1:]}"
         keep = "Keep one model per task: " if baseline == "single_task" else ""
         return f"{keep}{best} did best on validation."
     if best in judged(document):

@@ -10,7 +10,7 @@ from manygate.results.base import Document, Interval, Record
 from manygate.results.evaluation import DataSummary, RunResult
 from manygate.results.summary import JointGain, MetricGain, MetricSummary, Verdict
 
-Rule = Literal["share", "share at a price", "separate", "look again", "cannot tell"]
+Rule = Literal["share", "one checkpoint per task", "trade-off", "separate", "look again", "cannot tell"]
 Standing = Literal["dominated", "beyond the sweep", "cannot tell"]
 
 
@@ -21,6 +21,29 @@ class Choice(Record):
     monitor: str
     valid: dict[str, MetricSummary]
     reason: str
+
+
+class TaskGain(JointGain):
+    """A gain in a task's main metric, with the interval that holds for all tasks at once."""
+
+    metric: str
+
+
+class Price(Record):
+    """What a task loses to the one checkpoint that a model keeps for all its tasks: its own best epoch minus the kept epoch.
+
+    Both are of the same model and the same replicas. ``gain as shipped = effect of sharing - price``, in the mean.
+    ``reason`` is why there is no interval, null where there is one.
+    """
+
+    metric: str
+    price: float | None
+    ci95: Interval | None
+    joint95: Interval | None
+    sd_replicas: float | None
+    se_test: float | None
+    clusters: int
+    reason: str | None = None
 
 
 class Difference(Record):
@@ -68,9 +91,14 @@ class WorseProbability(Record):
 
 
 class Transfer(Record):
-    """Who gains and who pays, over the baseline and between every two architectures."""
+    """Who gains and who pays, over the baseline and between every two architectures.
 
-    looks: int
+    ``looks`` is, by model, the number of looks that the joint intervals of its gains allow for; ``pair_looks`` is that of the
+    differences.
+    """
+
+    looks: dict[str, int]
+    pair_looks: int
     gains: dict[str, dict[str, dict[str, JointGain]]]
     differences: list[Difference]
     negative: list[Harm]
@@ -106,13 +134,15 @@ class Need(Record):
 
 
 class Recommendation(Record):
-    """What to do, by fixed rules from the intervals, in words."""
+    """What to do, by fixed rules from the intervals, in words; ``headline`` is the answer in one sentence."""
 
     rule: Rule
+    headline: str
     model: str | None
     judged: str | None
     text: str
     reasons: list[str]
+    could_change: list[str]
     alternatives: list[Alternative]
     needs: list[Need]
 
@@ -159,7 +189,7 @@ class ComparisonDocument(Document):
 
     KIND: ClassVar[str] = "the results of a run"
     VERSION_FIELD: ClassVar[str] = "comparison_version"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     comparison_version: int
     manygate_version: str
@@ -174,6 +204,8 @@ class ComparisonDocument(Document):
     results: dict[str, RunResult]
     verdicts: dict[str, dict[str, MetricGain]]
     valid: dict[str, MetricSummary]
+    price: dict[str, dict[str, Price]] | None = None
+    as_shipped: dict[str, dict[str, TaskGain]] | None = None
     interval_note: str | None = None
     transfer: Transfer | None = None
     recommendation: Recommendation | None = None

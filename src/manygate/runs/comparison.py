@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from manygate.architecture import find_architecture
 from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog
 from manygate.evaluation.gains import clusters, gains
+from manygate.evaluation.gains import measured as measure_tasks
 from manygate.files import to_json, write_text
 from manygate.metrics.paired import Measured, measure
 from manygate.metrics.table import MAIN_METRIC
@@ -25,12 +26,15 @@ from manygate.scoring.outputs import task_output
 from manygate.text import count_of
 from manygate.training.callback import OnEpoch
 from manygate.training.progress import Progress
-from manygate.verdict.recommendation import recommend
+from manygate.verdict.recommendation import judged_model, recommend
+from manygate.verdict.shipping import gains_as_shipped, prices
 from manygate.verdict.transfer import transfer
 
 BASELINE = "single_task"
 Measures = dict[str, dict[str, dict[str, Measured]]]
 """Measured metrics by model, task and metric."""
+Fields = dict[str, Record | str | Mapping[str, Mapping[str, Record]]]
+"""Fields of the document."""
 
 
 def compare_run(
@@ -55,7 +59,7 @@ def compare_run(
     best = choose(results.valid, config.monitor)
     results = results.model_copy(update={"best": best, **({"sweep": sweep} if sweep else {})})
     if BASELINE in trained:
-        results = results.model_copy(update=_judged(log, trained, results.valid, best))
+        results = results.model_copy(update=verdict_fields(log, trained, results.valid, best))
     if folder is not None and not (folder / "DONE").is_file():
         write_text(folder / "schema.yaml", log.schema.to_yaml())
         write_text(folder / "comparison.json", to_json(results.to_tree()))
@@ -65,18 +69,26 @@ def compare_run(
     return results, trained
 
 
-def _judged(
-    log: EncodedLog, trained: dict[str, Trained], valid: dict[str, MetricSummary], best: Choice
-) -> dict[str, Record | str | dict[str, dict[str, MetricGain]]]:
+def verdict_fields(log: EncodedLog, trained: dict[str, Trained], valid: dict[str, MetricSummary], best: Choice) -> Fields:
     """Return the fields of a comparison that need the baseline."""
     measured = measures(log, trained)
-    verdict_of = verdicts(measured, log.schema.tasks)
+    found: Fields = {"baseline": BASELINE, "verdicts": verdicts(measured, log.schema.tasks)}
     if len(trained) == 1:
-        return {"baseline": BASELINE, "verdicts": verdict_of}
+        return found
     main = {task.name: MAIN_METRIC[task.kind] for task in log.schema.tasks}
-    flags = transfer(measured, BASELINE, main)
-    advice = recommend(flags, valid, best.architecture, BASELINE, main)
-    return {"baseline": BASELINE, "verdicts": verdict_of, "transfer": flags, "recommendation": advice}
+    sharing = [name for name in trained if name != BASELINE]
+    flags = transfer(measured, BASELINE, main, judged_model(valid, best.architecture, sharing))
+    own = {name: {task: measured[name][task][key] for task, key in main.items()} for name in trained}
+    kept = {name: _kept(log, trained[name]) for name in sharing}
+    price = {name: prices(own[name], kept[name], main, flags.looks[name]) for name in sharing}
+    shipped = {name: gains_as_shipped(kept[name], own[BASELINE], main, flags.looks[name]) for name in sharing}
+    advice = recommend(flags, shipped, price, valid, best.architecture, BASELINE, main)
+    return {**found, "transfer": flags, "price": price, "as_shipped": shipped, "recommendation": advice}
+
+
+def _kept(log: EncodedLog, run: Trained) -> dict[str, Measured]:
+    """Measure the main metric of each task with the one checkpoint that the model keeps."""
+    return measure_tasks(run.test_logit_RNT, log.parts["test"], run.predictor.problem)
 
 
 def crossed(config: RunConfig) -> dict[str, RunConfig]:
@@ -148,13 +160,16 @@ def unfinished(trained: dict[str, Trained], config: RunConfig) -> list[str]:
 
 
 def verdicts(measured: Measures, tasks: Sequence[Task]) -> dict[str, dict[str, MetricGain]]:
-    """Return each architecture's paired gain over the single-task models, by task, on the test rows."""
+    """Return each architecture's paired gain over the single-task models, by task, on the test rows: the effect of sharing."""
     main = {name: {task.name: by_task[task.name][MAIN_METRIC[task.kind]] for task in tasks} for name, by_task in measured.items()}
     return {name: gains(by_task, main[BASELINE], tasks) for name, by_task in main.items() if name != BASELINE}
 
 
 def measures(log: EncodedLog, trained: dict[str, Trained]) -> Measures:
-    """Measure every metric of a comparison for each model and task on the test rows, with groups (or rows) as clusters."""
+    """Measure every metric of a comparison for each model and task on the test rows, with groups (or rows) as clusters.
+
+    Each task is measured at the best epoch of its own clock, in sharing and in single-task models alike.
+    """
     rows = log.parts["test"]
     cluster_N = clusters(rows)
     measured: Measures = {}
@@ -163,7 +178,7 @@ def measures(log: EncodedLog, trained: dict[str, Trained]) -> Measures:
         measured[name] = {}
         for t, task in enumerate(log.schema.tasks):
             label_N, weight_N = problem.labelled(rows, t)
-            scores = (run.test_logit_RNT[..., t], task_output(run.test_logit_RNT, problem, t))
+            scores = (run.own_test_logit_RNT[..., t], task_output(run.own_test_logit_RNT, problem, t))
             measured[name][task.name] = measure(task.kind, label_N, *scores, weight_N, cluster_N, rows.group_B is not None)
     return measured
 

@@ -51,7 +51,6 @@ from manygate.training.progress import Progress
 from manygate.training.state import State, check_fingerprint
 from manygate.training.trainer import Trainer
 
-DOCUMENT_VERSION = 1
 FREE_SETTINGS = {
     **dict.fromkeys(("log", "valid", "test", "schema_file", "threads")),
     "device": "auto",
@@ -239,7 +238,7 @@ def document(
     alarms = result_alarms({name: run.result for name, run in trained.items()}, log.separations)
     every = by_severity([*summary.warnings, *alarms, *warnings])
     tree = {
-        "comparison_version": DOCUMENT_VERSION,
+        "comparison_version": ComparisonDocument.VERSION,
         "manygate_version": version("manygate"),
         "torch_version": torch.__version__,
         "command": command,

@@ -1,9 +1,9 @@
 """This module detects negative transfer and seesaws between tasks, from the paired differences between every two models.
 
 The names of the models are those in the results of a comparison. A gain is positive when it is better, for every metric. All flags
-follow from *joint* intervals (:func:`manygate.metrics.paired.gain`), which hold at once for all tasks of a pair of models. A flag
-that needs two tasks at once, as a seesaw does, needs no further correction. The correction does not cover several pairs of models:
-among twenty pairs that do not differ, one may still raise a flag.
+follow from *joint* intervals (:func:`manygate.metrics.paired.gain`), which hold at once for a whole table
+(:mod:`manygate.verdict.looks`): the gains of all models over the baseline in the main metrics, those in all other metrics, or the
+differences between every two models. A flag that needs two tasks at once, as a seesaw does, needs no further correction.
 
 The seesaw phenomenon: Tang et al. (RecSys 2020, PLE), section 3, "improving the performance of one task hurts some others".
 """
@@ -17,13 +17,14 @@ from manygate.metrics.paired import PROBABILITY_METRICS, Measured, gain
 from manygate.results.base import Interval
 from manygate.results.comparison import Difference, Harm, Removal, Seesaw, Transfer, WorseProbability
 from manygate.results.summary import JointGain, Verdict
+from manygate.verdict.looks import looks_at_pairs, looks_by_model
 
 Gains = Mapping[str, JointGain]
 Measures = Mapping[str, Mapping[str, Mapping[str, Measured]]]
 """measures[model][task][metric]"""
 
 
-def transfer(measures: Measures, baseline: str, main: Mapping[str, str]) -> Transfer:
+def transfer(measures: Measures, baseline: str, main: Mapping[str, str], judged: str | None = None) -> Transfer:
     """Compute the gains of each model over the baseline and over every other model, and the flags that follow from them.
 
     docs/results.md describes the form.
@@ -32,15 +33,20 @@ def transfer(measures: Measures, baseline: str, main: Mapping[str, str]) -> Tran
         measures: The measured metrics of every model, on the same test rows.
         baseline: The model that gives each task its own network.
         main: Each task's main metric.
+        judged: The sharing model that validation prefers. Its joint intervals are narrower than those of the others.
     """
-    others, looks = [name for name in measures if name != baseline], len(main)
+    others = [name for name in measures if name != baseline]
+    looks, pair_looks = looks_by_model(others, len(main), judged), looks_at_pairs(others, len(main))
     pairs = list(itertools.combinations(others, 2))
-    gains = {name: {task: _over(measures[name][task], measures[baseline][task], looks) for task in main} for name in others}
+    gains = {
+        name: {task: _over(measures[name][task], measures[baseline][task], key, looks[name]) for task, key in main.items()}
+        for name in others
+    }
     differences = [
         Difference(
             origin=first,
             to=second,
-            tasks={t: gain(measures[second][t][key], measures[first][t][key], looks) for t, key in main.items()},
+            tasks={t: gain(measures[second][t][key], measures[first][t][key], pair_looks) for t, key in main.items()},
         )
         for first, second in pairs
     ]
@@ -49,6 +55,7 @@ def transfer(measures: Measures, baseline: str, main: Mapping[str, str]) -> Tran
     harmed = negative(gains, main)
     return Transfer(
         looks=looks,
+        pair_looks=pair_looks,
         gains=gains,
         differences=differences,
         negative=harmed,
@@ -141,16 +148,13 @@ def probabilities(gains: Mapping[str, Mapping[str, Gains]], main: Mapping[str, s
     ]
 
 
-def _over(measured: Mapping[str, Measured], other: Mapping[str, Measured], looks: int) -> dict[str, JointGain]:
+def _over(measured: Mapping[str, Measured], other: Mapping[str, Measured], main: str, looks: int) -> dict[str, JointGain]:
     """Return the gains in every metric.
 
-    The joint intervals of the probability metrics are corrected for the number of tasks times the number of these metrics.
+    The joint intervals of the other metrics allow for the number of looks times the number of these metrics.
     """
-    probability_metrics = sum(metric in PROBABILITY_METRICS for metric in measured)
-    return {
-        metric: gain(measured[metric], other[metric], looks * (probability_metrics if metric in PROBABILITY_METRICS else 1))
-        for metric in measured
-    }
+    rest = len(measured) - 1
+    return {key: gain(measured[key], other[key], looks if key == main else looks * rest) for key in measured}
 
 
 def _main(gains_of: Mapping[str, Gains], main: Mapping[str, str]) -> dict[str, JointGain]:
