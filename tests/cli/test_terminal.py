@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from documents import comparison, filled
-from manygate.cli.terminal import show_alarms, show_comparison, show_metrics
+from manygate.cli.terminal import show_alarms, show_cold_start, show_comparison, show_metrics
 from manygate.metrics.uncertainty import interval_note
 from manygate.results.evaluation import DataWarning
 from manygate.results.summary import TaskReport
@@ -113,3 +113,22 @@ def test_alarms_beside_json_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> 
     out, err = capsys.readouterr()
     assert out == ""
     assert "a leak" in err
+
+
+def test_metrics_apart_for_known_and_unseen_ids(capsys: pytest.CaptureFixture[str]) -> None:
+    def part(rows: int, auc: float) -> dict[str, Any]:
+        metrics = {
+            name: {"mean": value, "sd": None, "ci95": None, "values": [value]} for name, value in (("auc", auc), ("log_loss", 0.2))
+        }
+        return {"rows": rows, "positives": 7, "weight_share": 0.5, "pair_share": 0.25, "metrics": metrics, "undefined": {}}
+
+    mixed = {"pair_share": 0.5, "auc": part(0, 0.7)["metrics"]["auc"]}
+    with_cold = {"cold_start": {"warm": part(120, 0.8), "cold": part(60, 0.6), "mixed": mixed}}
+    scores = {"kind": "binary", "rows": 180, "metrics": {}, "ensemble": {}, "undefined": {}}
+    show_cold_start({"buy": TaskReport.model_validate(scores)})
+    assert capsys.readouterr().out == ""
+    show_cold_start({"click": TaskReport.model_validate(scores | with_cold)})
+    words = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["click", "known", "ids", "alone", "120", "7", "AUC", "0.8000", "log", "loss", "0.2000"] in words
+    assert ["click", "an", "unseen", "id", "60", "7", "AUC", "0.6000", "log", "loss", "0.2000"] in words
+    assert ["click", "one", "row", "of", "each", "AUC", "0.7000"] in words

@@ -27,7 +27,7 @@ def evaluate(
 
     Example: manygate evaluate runs/mmoe january.parquet
     """
-    from manygate.cli.terminal import show_calibration, show_metrics, show_ranking
+    from manygate.cli.terminal import show_calibration, show_cold_start, show_metrics, show_ranking
 
     report = load_ranker(run, device, import_, csv_settings(csv)).evaluate(log)
     show_warnings(report.warnings)
@@ -36,5 +36,6 @@ def evaluate(
     else:
         title = f"{report.log}: {count_of(report.rows, 'row')}, {count_of(report.replicas, 'replica')}"
         show_metrics(report.tasks, title, report.interval_note)
+        show_cold_start(report.tasks)
         show_calibration(report.tasks, "calibrated, which predict applies")
         show_ranking(report.fusion)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from manygate.cli.screen import Grid, Text, say
 from manygate.metrics.table import MAIN_METRIC
+from manygate.report.cold_start import cold_start_rows
 from manygate.report.words import outcome, task_names
 from manygate.results.comparison import ComparisonDocument, Recommendation, Seesaw, WeightSweep
 from manygate.results.evaluation import DataWarning
@@ -36,6 +37,7 @@ ADVICE_STYLE = {
     "look again": "bold yellow",
 }
 FUSED, RANDOM = "the fused score", "an order at random"
+COLD_COLUMNS = ("task", "rows with", "number", "ones", "main metric", "loss")
 CALIBRATED = ("ece", "calibration", "log_loss")
 
 
@@ -159,6 +161,19 @@ def show_metrics(tasks: Mapping[str, TaskReport], title: str, interval_note: str
             table.add_row(Text(name), Text(metric), _number(value.mean), Text(interval), _number(task.ensemble[metric]))
     _console().print(table)
     _show_note(interval_note)
+
+
+def show_cold_start(tasks: Mapping[str, TaskReport]) -> None:
+    """The metrics apart for rows with known ids and rows with an unseen id; nothing where no row has one."""
+    table = _grid("apart by ids (AUC compares two rows: both of known ids, both with an unseen id, or one of each)", *COLD_COLUMNS)
+    for column in (1, 4, 5):
+        table.columns[column].justify = "left"
+    for name, task in tasks.items():
+        for cells in cold_start_rows(task.cold_start) if task.cold_start else ():
+            table.add_row(Text(name), *map(Text, cells))
+    if table.rows:
+        _console().print()
+        _console().print(table)
 
 
 def show_calibration(tasks: Mapping[str, TaskReport], title: str) -> None:

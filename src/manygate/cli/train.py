@@ -51,7 +51,7 @@ def train(
 
     Example: manygate train log.parquet --task click --task buy:where=click==1 --architecture mmoe --out runs/mmoe
     """
-    from manygate.cli.terminal import show_alarms, show_calibration, show_metrics
+    from manygate.cli.terminal import show_alarms, show_calibration, show_cold_start, show_metrics
     from manygate.runs.folder import check_folder, open_folder, sources_of
     from manygate.runs.preflight import prepare
     from manygate.runs.run import train_run
@@ -72,6 +72,7 @@ def train(
         result = document.results[settings.architecture]
         title = f"{settings.architecture} on test, {count_of(result.replicas, 'replica')}"
         show_metrics(result.tasks, title, document.interval_note)
+        show_cold_start(result.tasks)
         show_calibration(result.tasks, "calibrated on validation rows, judged on test")
         show_alarms(document.data.warnings)
         say(f"\nbundle {folder / 'bundle'}\nreport {folder / 'report.html'}")

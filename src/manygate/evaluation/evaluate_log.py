@@ -32,7 +32,7 @@ def evaluate_log(predictor: Predictor, log: Any, more: Mapping[str, Metric] | No
     fusion = predictor.fusion if predictor.fusion and predictor.fusion.active and predictor.schema.group is not None else None
     replicas = predictor.model.replicas
     scored = score_rows(predictor, table, fusion.features if fusion else ())
-    tasks = task_report(scored.logit_RNT, scored.rows, predictor.problem, predictor.calibration, more)
+    tasks = task_report(scored.logit_RNT, scored.rows, predictor.problem, predictor.calibration, more, scored.cold_N)
     report = LogEvaluation(
         log=table.name,
         rows=len(scored.rows),

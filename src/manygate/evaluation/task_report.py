@@ -8,6 +8,7 @@ import numpy as np
 
 from manygate import metrics
 from manygate.data.rows import Rows
+from manygate.evaluation.cold_start import cold_start
 from manygate.metrics.table import Metric
 from manygate.model.problem import Problem
 from manygate.results.summary import Calibrated, JointReport, MetricSummary, Scores, TaskReport
@@ -23,17 +24,22 @@ def task_report(
     problem: Problem,
     calibration: Calibration | None = None,
     more: Mapping[str, Metric] | None = None,
+    cold_N: np.ndarray | None = None,
 ) -> dict[str, TaskReport]:
     """Report every metric of every task over replicas (mean, sd, 95 % interval, values) and of the ensemble.
 
     The report also has the ensemble's calibration curve. If a task has a calibrator, ``calibrated`` holds its method, and the
-    metrics and the calibration curve of the calibrated ensemble. ``more`` holds metrics of the user by name.
+    metrics and the calibration curve of the calibrated ensemble. ``more`` holds metrics of the user by name. ``cold_N`` is true for
+    rows with an unseen id; if it is given and such a row has a label, ``cold_start`` has metrics apart for these rows.
     """
     parts: dict[str, dict[str, object]] = {}
     for t, task in enumerate(problem.tasks):
         label_N, weight_N = problem.labelled(rows, t)
         output_RN = task_output(logit_RNT, problem, t)
         parts[task.name] = _scores(task, output_RN, label_N, weight_N, rows.groups, more).to_tree()
+        apart = None if cold_N is None else cold_start(task, output_RN, label_N, weight_N, cold_N)
+        if apart is not None:
+            parts[task.name]["cold_start"] = apart
         if calibration is not None and task.name in calibration.tasks:
             calibrator = calibration.tasks[task.name]
             after_N = calibrator.apply(output_RN.mean(axis=0))

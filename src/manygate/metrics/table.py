@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -158,6 +158,19 @@ def task_metrics(
             rows = (label_N, score_N, group_N, weight_N) if metric.by_group else columns
             values[name] = _computed(name, metric, rows)
     return values, {name: _why_undefined(name, *kept_rows(*columns)) for name, value in values.items() if math.isnan(value)}
+
+
+def named_metrics(
+    names: Sequence[str], label_N: ArrayLike, score_N: ArrayLike, weight_N: Weights = None
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Do the same as :func:`task_metrics` for some metrics alone.
+
+    >>> named_metrics(["rmse"], [0, 0], [1, 7])
+    ({'rmse': 5.0}, {})
+    """
+    values = {name: METRICS[name].compute(label_N, score_N, weight_N) for name in names}
+    rows = kept_rows(label_N, score_N, weight_N)
+    return values, {name: _why_undefined(name, *rows) for name, value in values.items() if math.isnan(value)}
 
 
 def own_metrics(more: Mapping[str, Metric] | None) -> dict[str, Metric]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from manygate.files import write_text
 from manygate.report import panels, seesaw, view
+from manygate.report.cold_start import cold_start
 from manygate.report.svg import PALETTE
 from manygate.report.sweep import sweeps
 from manygate.report.templates import environment
@@ -42,6 +43,7 @@ def render(document: ComparisonDocument) -> str:
         "frontier": panels.frontier(document),
         "sweeps": sweeps(document),
         "results": view.results(document),
+        "cold": cold_start(document),
         "meanings": view.meanings(document),
         "learning": panels.learning(document),
         "gates": panels.gates(document),

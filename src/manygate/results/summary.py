@@ -52,11 +52,52 @@ class Calibrated(Record):
     calibration: list[CalibrationBin]
 
 
+class ColdPart(Record):
+    """The metrics of a task's warm rows, or of its cold rows.
+
+    ``weight_share`` is the part's share of the weight of all rows. ``pair_share`` (binary) is its share of the pairs of rows that
+    AUC compares. ``spread`` (regression) is the mean squared distance of its labels from the mean of all rows.
+    """
+
+    rows: int
+    positives: int | None = None
+    weight_share: float
+    pair_share: float | None = None
+    spread: float | None = None
+    metrics: dict[str, MetricSummary]
+    undefined: dict[str, str]
+
+
+class MixedPairs(Record):
+    """The AUC of the pairs of a warm row and a cold row, and their share of all pairs."""
+
+    pair_share: float | None
+    auc: MetricSummary
+
+
+class ColdStart(Record):
+    """A task's metrics apart for warm rows, whose ids are all known, and cold rows, which have an unseen id.
+
+    They add up to those of all rows. Log loss: the sum of ``weight_share`` x log loss. AUC: the sum of ``pair_share`` x AUC over
+    warm, cold and mixed pairs. R2: 1 - S / V, where S is the sum of ``weight_share`` x RMSE squared, and V that of
+    ``weight_share`` x ``spread``.
+    """
+
+    warm: ColdPart
+    cold: ColdPart
+    mixed: MixedPairs | None = None
+
+
 class TaskReport(Scores):
-    """A task's metrics on its own rows; ``joint`` only for a task after another, ``calibrated`` only with a calibrator."""
+    """A task's metrics on its own rows.
+
+    ``joint`` is there only for a task after another, ``calibrated`` only with a calibrator, ``cold_start`` only where a labelled
+    row has an unseen id.
+    """
 
     calibrated: Calibrated | None = None
     joint: JointReport | None = None
+    cold_start: ColdStart | None = None
 
 
 class Gain(Record):

@@ -20,6 +20,7 @@ from manygate.config import RunConfig
 from manygate.data.alarms import by_severity
 from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
+from manygate.data.unseen import cold_rows
 from manygate.errors import InputError, setting
 from manygate.evaluation.gates import gate_report
 from manygate.evaluation.monitor import Monitor
@@ -162,7 +163,7 @@ def _fit(
 
 def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.ndarray, test: Split) -> RunResult:
     """Return the results of one trained model for the report."""
-    model = predictor.model
+    model, rows = predictor.model, log.parts["test"]
     size = measure(model.problem, model.config)
     return RunResult(
         architecture=model.config.architecture,
@@ -173,7 +174,7 @@ def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.n
         widths={name: getattr(model.config, name) for name in WIDTHS},
         seconds=round(state.seconds, 3),
         replicas=model.replicas,
-        tasks=task_report(logit_RNT, log.parts["test"], model.problem, predictor.calibration),
+        tasks=task_report(logit_RNT, rows, model.problem, predictor.calibration, cold_N=cold_rows(model.problem.inputs, rows)),
         gates=gate_report(model, test),
         inspection=look_at_run(model, log.parts["valid"]),
         history=[Epoch.model_validate(entry) for entry in state.history],

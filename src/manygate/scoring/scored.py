@@ -12,6 +12,7 @@ from manygate.data.labelled import RunTables, check_labelled
 from manygate.data.memory import enough_memory, free_memory, gigabytes
 from manygate.data.rows import Rows
 from manygate.data.table import Table
+from manygate.data.unseen import cold_rows
 from manygate.errors import InputError
 from manygate.scoring.input_check import InputCheck
 from manygate.scoring.predictor import Predictor
@@ -31,6 +32,8 @@ class ScoredRows:
     rows: Rows
     number: dict[str, np.ndarray]
     run_part: str | None
+    cold_N: np.ndarray
+    """True for rows with an unseen id."""
     warnings: list[str]
     """What the inputs of the rows lack."""
 
@@ -48,10 +51,11 @@ def score_rows(predictor: Predictor, table: Table, features: Sequence[str] = ())
     run_tables, check = RunTables(predictor.log, table), InputCheck(predictor.encoder)
     with enough_memory(table.name, _remedy(replicas, tasks)):
         parts = list(_scored_batches(predictor, table, columns, features, run_tables, check))
-        logit_RNT = np.concatenate([logit_RBT for logit_RBT, _, _ in parts], axis=1)
-        rows = Rows.concat([rows for _, rows, _ in parts])
-        number = {name: np.concatenate([numbers[name] for _, _, numbers in parts]) for name in features}
-    return ScoredRows(logit_RNT, rows, number, run_tables.part(), check.warnings())
+        logit_RNT = np.concatenate([logit_RBT for logit_RBT, *_ in parts], axis=1)
+        rows = Rows.concat([rows for _, rows, *_ in parts])
+        number = {name: np.concatenate([numbers[name] for _, _, numbers, _ in parts]) for name in features}
+        cold_N = np.concatenate([cold_B for *_, cold_B in parts])
+    return ScoredRows(logit_RNT, rows, number, run_tables.part(), cold_N, check.warnings())
 
 
 def _scored_batches(
@@ -61,13 +65,13 @@ def _scored_batches(
     features: Sequence[str],
     run_tables: RunTables,
     check: InputCheck,
-) -> Iterator[tuple[np.ndarray, Rows, dict[str, np.ndarray]]]:
+) -> Iterator[tuple[np.ndarray, Rows, dict[str, np.ndarray], np.ndarray]]:
     for location, batch in table.batches(list(dict.fromkeys([*columns, *features]))):
         run_tables.add(batch.select(columns))
         rows = predictor.encoder.encode(batch, location, bias=False)
         check.add(batch, rows)
         number = {name: as_numbers(batch.column(name), name, location) for name in features}
-        yield predictor.logits(rows), rows.without_inputs(), number
+        yield predictor.logits(rows), rows.without_inputs(), number, cold_rows(predictor.problem.inputs, rows)
 
 
 def scored_bytes(rows: int, replicas: int, tasks: int) -> int:
