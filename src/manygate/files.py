@@ -25,7 +25,9 @@ from manygate.text import count_of, cut
 
 RECORD = "run.json"
 """The manifest of a run's folder. It also marks the folder as one that manygate wrote, which it may overwrite."""
-RECORDED = ("schema.yaml", "state.json", "metrics.jsonl", "evaluation.json", "comparison.json")
+OWN_LOGITS = "own-logits.safetensors"
+"""The test logits of each task at the best epoch of its own clock."""
+RECORDED = ("schema.yaml", "state.json", "metrics.jsonl", "evaluation.json", "comparison.json", OWN_LOGITS)
 """The files of a run that are read again. A person may edit config.yaml; the fingerprint of the run judges it."""
 LARGEST_TEXT = 1 << 28
 """The most bytes of a JSON or YAML file that are read."""

@@ -96,7 +96,9 @@ def test_a_task_s_weight_is_for_training_and_scales_nothing_that_is_judged(weigh
             Monitor(name, Problem.unscaled((), tasks), of, Split(of)) for name in ("mean", "buy", "click/log_loss", "watch/mae")
         ]
         together, apart = ([Member(r, r, own) for r in range(R) for own in models] for models in ([(0, 1, 2)], [(0,), (1,), (2,)]))
-        scores = [[part.tolist() for part in watch(better, members)] for watch in watched for members in (together, apart)]
+        scores = [
+            [part.tolist() for part in vars(watch(better, members)).values()] for watch in watched for members in (together, apart)
+        ]
         found = gains(measured(better, of, problem), measured(base, of, problem), tasks)
         calibrated = fit_calibration(better, of, problem, "platt")
         return scores, found, task_report(better, of, problem, calibrated), outputs(better, problem).tolist()

@@ -14,9 +14,11 @@ import pytest
 from manygate.data.encoded import EncodedLog
 from manygate.data.labels import LabelScale
 from manygate.data.rows import Rows
+from manygate.evaluation.monitor import Monitor
 from manygate.metrics.uncertainty import interval
 from manygate.model.problem import Problem
 from manygate.results.comparison import ComparisonDocument
+from manygate.results.evaluation import Stopped
 from manygate.runs.comparison import choose, compare_run, measures, unfinished, verdict_fields, verdicts
 from manygate.schema import Task
 from manygate.training.interrupt import Interrupted
@@ -271,20 +273,16 @@ def test_the_choice_reads_validation_and_not_test(compared, encoded, settings):
 
 
 def test_validation_scores_are_comparable_between_one_model_and_one_per_task(compared):
-    """The mean over tasks of each task's best, whether a scheme is one model or T."""
-    found, _, log, _ = compared
+    """The mean over tasks of each task's best, in standard errors from guessing, whether a scheme is one model or T."""
+    found, _, log, config = compared
+    watch = Monitor("mean", Problem.of(log.encoder, config), log.parts["valid"], SimpleNamespace())
     for name, result in found.results.items():
         per_replica = np.array(found.valid[name].values)
         assert per_replica.shape == (2,)
-        history = result.history
-        if name == "single_task":
-            best = [
-                np.mean([history[result.stopped.best_epoch[task][r] - 1].valid[task][r] for task in log.schema.task_names])
-                for r in range(2)
-            ]
-        else:
-            best = [max(np.mean([entry.valid[task][r] for task in log.schema.task_names]) for entry in history) for r in range(2)]
-        np.testing.assert_allclose(per_replica, best, rtol=1e-6)
+        assert len(result.history) < config.patience, "no clock closes, so each task's best is that of all epochs"
+        best_RT = [[max(entry.valid[task][r] for entry in result.history) for task in log.schema.task_names] for r in range(2)]
+        expected = ((np.array(best_RT) - watch.guess_T) / watch.error_T).mean(axis=1)
+        np.testing.assert_allclose(per_replica, expected, rtol=1e-6)
 
 
 def test_without_the_baseline_there_is_no_verdict(encoded, settings):
@@ -335,7 +333,7 @@ def test_a_comparison_s_influences_are_by_group(log):
 
 def stopped(last: int, **best: list[int]) -> Any:
     """A run whose history has ``last`` epochs, with the epochs kept, by task."""
-    return SimpleNamespace(result=SimpleNamespace(history=[None] * last, stopped=SimpleNamespace(best_epoch=best)))
+    return SimpleNamespace(result=SimpleNamespace(history=[None] * last, replicas=3, stopped=Stopped(best_epoch=best, reason="")))
 
 
 def test_a_run_that_most_models_left_improving_is_said_so(settings):
@@ -351,3 +349,28 @@ def test_a_run_that_most_models_left_improving_is_said_so(settings):
     (two,) = unfinished(runs, config)
     assert two.startswith("2 of 3 architectures were still improving")
     assert two.endswith("Give more epochs: a (best epoch last in 3 of 3 cases), b (best epoch last in 2 of 3 cases).")
+
+
+def test_a_run_is_judged_by_the_own_clocks_of_its_tasks_where_it_has_them(settings):
+    runs = {"a": stopped(5, click=[2, 2, 2])}
+    runs["a"].result.stopped = Stopped(best_epoch={"click": [2, 2, 2]}, own_best_epoch={"click": [5, 5, 1]}, reason="")
+    assert "a (best epoch last in 2 of 3 cases)" in unfinished(runs, settings(epochs=5))[0]
+
+
+def test_a_task_whose_clock_was_open_at_the_end_of_the_budget_is_named_with_its_models(settings):
+    """More than half of the replicas; a model that is named as a whole is not named again for each task."""
+
+    def with_open(last: list[int], **counts: int) -> Any:
+        run = stopped(5, click=last, like=last)
+        run.result.stopped = Stopped(best_epoch={"click": last, "like": last}, open_clocks=counts, reason="")
+        return run
+
+    runs = {
+        "a": with_open([3, 3, 3], click=2, like=1),
+        "b": with_open([3, 3, 3], click=3, like=2),
+        "c": with_open([5, 5, 5], click=3, like=3),
+    }
+    whole, click, like = unfinished(runs, settings(epochs=5))
+    assert whole.startswith("c (best epoch last in 6 of 6 cases) was still improving")
+    assert click.startswith("click: the budget of epochs ended before early stopping did for a (in 2 of 3 replicas), b (in 3 of")
+    assert like.startswith("like: the budget of epochs ended before early stopping did for b (in 2 of 3 replicas). With more")

@@ -252,7 +252,7 @@ def test_a_score_that_was_never_defined_is_nan_and_not_a_number_of_another_model
 
     def without_a_score(self: Trainer) -> Any:
         state = fit(self)
-        state.best[0] = None
+        state.kept[0].best = None
         return state
 
     monkeypatch.setattr(Trainer, "fit", without_a_score)

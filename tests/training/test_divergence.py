@@ -11,7 +11,7 @@ from manygate.config import RunConfig
 from manygate.errors import InputError
 from manygate.model.replicas import Member
 from manygate.training.divergence import DivergedError, DivergenceErrors
-from manygate.training.state import State
+from manygate.training.state import Clock, State
 
 BOTH = torch.tensor([True, True])
 NAN, INF = float("nan"), float("inf")
@@ -58,13 +58,13 @@ def test_if_all_losses_are_finite_the_penalty_is_named() -> None:
 
 
 def test_logits_are_named_with_the_step_that_is_counted_already() -> None:
-    message = str(errors().of_logits("buy", 1, state(epoch=1, batch=9, step=18, best_epoch=[1, 1])))
+    message = str(errors().of_logits("buy", 1, state(epoch=1, batch=9, step=18, kept=[Clock(epoch=1), Clock(epoch=1)])))
     assert "validation logits of task 'buy' became NaN or infinite in epoch 2, batch 9 of 9 (step 18), replica 3." in message
 
 
 @pytest.mark.parametrize(("best_epoch", "epochs"), [([2, 2], "epoch 2"), ([1, 3], "epochs 1 to 3")])
 def test_the_best_weights_are_in_the_checkpoints(best_epoch: list[int], epochs: str) -> None:
-    finished = state(epoch=3, best_epoch=best_epoch)
+    finished = state(epoch=3, kept=[Clock(epoch=epoch) for epoch in best_epoch])
     in_memory = str(errors().of_logits("buy", 0, finished))
     assert f"The best weights, of {epochs}, are safe. Try" in in_memory
     on_disk = str(errors(Path("run")).of_logits("buy", 0, finished))

@@ -17,7 +17,7 @@ from manygate.training.divergence import DivergedError
 from manygate.training.interrupt import Interrupted
 from manygate.training.packs import merge_states, pack_size, replica_bytes, train_packs
 from manygate.training.progress import Progress
-from manygate.training.state import State
+from manygate.training.state import Clock, State
 from manygate.training.trainer import Trainer
 
 
@@ -91,7 +91,14 @@ def test_a_pack_that_ended_earlier_has_nothing_for_later_epochs():
             {"epoch": e + 1, "step": 5 * e, "train_loss": {"a": [0.5] * members}, "valid": {"a": [float(e)] * members}}
             for e in range(epochs)
         ]
-        return State(members, epoch=epochs, step=5 * epochs, best=[1.0] * members, history=history, reason=f"{epochs}")
+        return State(
+            members,
+            epoch=epochs,
+            step=5 * epochs,
+            kept=[Clock(best=1.0, epoch=1) for _ in range(members)],
+            history=history,
+            reason=f"{epochs}",
+        )
 
     whole = merge_states([state(2, 1), state(1, 3)])
     assert (whole.epoch, whole.reason) == (3, "3")
@@ -184,7 +191,7 @@ def test_each_replica_has_its_own_seed_rate_and_weights_in_whatever_pack_it_is(
         return made[-1]
 
     monkeypatch.setattr(Trainer, "fit", lambda self: self.state)
-    _, state = train_packs(train, config, size, None)
+    state = train_packs(train, config, size, None).state
     assert len(made) == -(-5 // size)
     assert state.members == (5 if architecture == "mmoe" else 15)
     seeds, weights, moved = [], [], []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,10 +13,29 @@ from manygate.data.batches import Split
 from manygate.data.rows import Rows
 from manygate.errors import InputError, did_you_mean, setting
 from manygate.metrics.sigmoid import sigmoid
+from manygate.metrics.standardise import ERRORS, GUESS
 from manygate.model.logits import Sliced
 from manygate.model.problem import Problem
 from manygate.model.replicas import Member
 from manygate.schema import Task
+
+EXPLANATION = (
+    "The mean over the tasks of how far each validation metric lies above guessing (AUC 0.5, R2 0), in standard errors of the "
+    "validation rows, so that a noisy metric of few rows moves the choice of an epoch no more than the others."
+)
+"""Explains the validation score of ``monitor=mean`` in one sentence."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The result of an evaluation on the validation rows."""
+
+    metric_RT: np.ndarray
+    """The main metric of each replica and task. The history holds it."""
+    own_RT: np.ndarray
+    """The score of each task's own clock. A higher score is better."""
+    score_M: np.ndarray
+    """The score of each member, for the weights that it keeps. A higher score is better."""
 
 
 class Watch(Protocol):
@@ -28,39 +48,51 @@ class Watch(Protocol):
     def name(self, task: Task) -> str:
         """Return the name of a task's metric."""
 
-    def __call__(self, logit_RNT: np.ndarray, members: Sequence[Member]) -> tuple[np.ndarray, np.ndarray]:
-        """Return metrics (R, T) and a score for each member (M,). A higher score is better."""
+    def __call__(self, logit_RNT: np.ndarray, members: Sequence[Member]) -> Judged:
+        """Judge the logits of the validation rows."""
 
 
 class Monitor:
-    """Computes each task's main validation metric, and a score for each member. A higher score is better.
+    """Computes each task's main validation metric, and the scores for early stopping.
 
-    ``monitored`` selects the score: "mean" (the mean main metric of a member's tasks), a task, or TASK/METRIC. If there is one
-    model per task, the score of another task's model is the main metric of its own task.
-
-    A model of one task keeps the weights of its task's best epoch. A sharing scheme with the mean score keeps the weights of one
-    epoch for all tasks. This is a cost of sharing, and a part of the gain or loss in a comparison.
+    The score of a task's own clock is its main metric, or the watched metric if ``monitored`` is TASK/METRIC and names this task.
+    The score of a member of one task is that of its task. So a task has the same rule in a model of its own and in one that shares.
+    The score of a member of several tasks is that of the watched task. With "mean" it is the mean of the standardised main metrics
+    (see :mod:`manygate.metrics.standardise`). Tasks whose metric is undefined on the validation rows are left out for every model.
     """
 
     def __init__(self, monitored: str, problem: Problem, rows: Rows, split: Split):
         self.tasks, self.labels, self.rows, self.split = problem.tasks, problem.labels, rows, split
         self.task, self.metric = parse_monitor(monitored, problem.tasks, rows.group_B is not None)
+        self.error_T = np.array([self._error(t) for t in range(len(self.tasks))])
+        self.guess_T = np.array([GUESS[self.name(task)] for task in self.tasks])
 
     def name(self, task: Task) -> str:
         """Return the name of the metric reported for a task."""
         return metrics.MAIN_METRIC[task.kind]
 
-    def __call__(self, logit_RNT: np.ndarray, members: Sequence[Member]) -> tuple[np.ndarray, np.ndarray]:
-        """Return main metrics (R, T) and scores (M,)."""
+    def __call__(self, logit_RNT: np.ndarray, members: Sequence[Member]) -> Judged:
+        """Judge the logits of the validation rows."""
         main_RT = np.array([[self._main(t, logit_RN) for t, logit_RN in enumerate(logit_NT.T)] for logit_NT in logit_RNT])
-        score_M = np.array([self._score(member, main_RT[member.replica], logit_RNT[member.replica]) for member in members])
-        return main_RT, score_M
+        own_RT = main_RT.copy()
+        if self.task is not None and self.metric is not None:
+            own_RT[:, self.task] = [self._watched(self.task, self.metric, logit_NT[:, self.task]) for logit_NT in logit_RNT]
+        score_R = np.array(self.by_replica(own_RT))
+        score_M = [own_RT[m.replica, m.tasks[0]] if len(m.tasks) == 1 else score_R[m.replica] for m in members]
+        return Judged(main_RT, own_RT, np.array(score_M))
 
-    def by_replica(self, score_M: np.ndarray, members: Sequence[Member]) -> list[float]:
-        """Return a score for each replica: the mean score of its models that have the monitored task, or of all its models."""
-        monitored = [m for m, member in enumerate(members) if self.task is None or self.task in member.tasks]
-        replica_m = np.array([members[m].replica for m in monitored])
-        return [float(score_M[monitored][replica_m == r].mean()) for r in np.unique(replica_m)]
+    def by_replica(self, own_RT: np.ndarray) -> list[float]:
+        """Return the score of each replica from the scores of its tasks' clocks.
+
+        It is the score of the watched task, or the mean of the standardised scores.
+        """
+        if self.task is not None:
+            return [float(score) for score in own_RT[:, self.task]]
+        defined_T = np.isfinite(self.error_T)
+        if not defined_T.any():
+            return [float("nan")] * len(own_RT)
+        standard_RT = (own_RT - self.guess_T) / self.error_T
+        return [float(score) for score in standard_RT[:, defined_T].mean(axis=1)]
 
     def _main(self, t: int, logit_N: np.ndarray) -> float:
         label_N, weight_N = self.rows.label_BT[:, t], self.rows.weight_BT[:, t]
@@ -69,19 +101,20 @@ class Monitor:
         decode = self.labels[self.tasks[t].name].decode
         return metrics.r2(decode(label_N.astype(np.float64)), decode(logit_N.astype(np.float64)), weight_N)
 
-    def _score(self, member: Member, main_T: np.ndarray, logit_NT: np.ndarray) -> float:
-        if self.task is None or self.task not in member.tasks:
-            own_T = main_T[list(member.tasks)]
-            return float(own_T[~np.isnan(own_T)].mean()) if not np.isnan(own_T).all() else float("nan")
-        if self.metric is None:
-            return float(main_T[self.task])
-        kind, t = self.tasks[self.task].kind, self.task
-        scale = self.labels[self.tasks[t].name]
+    def _error(self, t: int) -> float:
+        """Return the standard error of a task's main metric on the validation rows. It is NaN if the metric is undefined."""
+        label_N, kind = self.rows.label_BT[:, t].astype(np.float64), self.tasks[t].kind
+        unit_N = label_N if kind == "binary" else self.labels[self.tasks[t].name].decode(label_N)
+        return ERRORS[metrics.MAIN_METRIC[kind]](unit_N, self.rows.weight_BT[:, t])
+
+    def _watched(self, t: int, metric: str, logit_N: np.ndarray) -> float:
+        """Return a metric of a task, oriented so that a higher value is better."""
+        kind, scale = self.tasks[t].kind, self.labels[self.tasks[t].name]
         of = sigmoid if kind == "binary" else scale.decode
-        score_N, label_N = of(logit_NT[:, t].astype(np.float64)), self.rows.label_BT[:, t].astype(np.float64)
+        score_N, label_N = of(logit_N.astype(np.float64)), self.rows.label_BT[:, t].astype(np.float64)
         label_N = label_N if kind == "binary" else scale.decode(label_N)
         values, _ = metrics.task_metrics(kind, label_N, score_N, self.rows.weight_BT[:, t], self.rows.groups)
-        return metrics.METRICS[self.metric].oriented(values[self.metric])
+        return metrics.METRICS[metric].oriented(values[metric])
 
 
 def parse_monitor(monitored: str, tasks: Sequence[Task], grouped: bool) -> tuple[int | None, str | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -13,10 +13,13 @@ from manygate.model.replicas import MultiTaskModel
 ROWS_AT_ONCE = 8_192
 
 
-def predict(model: MultiTaskModel, split: Sliced) -> np.ndarray:
-    """Return the logits of every row, logit_RNT float32."""
+def predict(model: MultiTaskModel, split: Sliced, skipped: Sequence[bool] = ()) -> np.ndarray:
+    """Return the logits of every row, logit_RNT float32.
+
+    ``skipped`` is true for each member to leave out. Its logits mean nothing.
+    """
     size = max(ROWS_AT_ONCE // len(model.members), 256)
-    return np.concatenate([model.logits(batch).float().cpu().numpy() for batch in split.slices(size)], axis=1)
+    return np.concatenate([model.logits(batch, skipped).float().cpu().numpy() for batch in split.slices(size)], axis=1)
 
 
 class Sliced(Protocol):

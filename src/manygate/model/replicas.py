@@ -269,12 +269,12 @@ class MultiTaskModel:
         return {int(n.rpartition(".")[2]): v for n, v in self.parameters.items() if n.startswith(f"{owner}.")}
 
     @torch.no_grad()
-    def logits(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch, skipped: Sequence[bool] = ()) -> Tensor:
         """Return logits (R, B, T), without dropout. The logit of a task after another is conditional on the task before.
 
-        An ordinal task has its expected label instead.
+        An ordinal task has its expected label instead. ``skipped`` is true for each member to leave out. Its logits mean nothing.
         """
-        return self.by_replica(self.read(self.forward(batch)[0]))
+        return self.by_replica(self.read(self.forward(batch, stopped=skipped)[0]))
 
     def read(self, output_MBO: Tensor, tasks_M: Sequence[Sequence[int]] = ()) -> Tensor:
         """Turn the trunk's outputs into the tasks' logits (M, B, T), conditional on the task before.

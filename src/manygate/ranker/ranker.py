@@ -164,8 +164,9 @@ class Ranker(RankerKeywords):
         return pairs[0] if len(pairs) == 1 else pairs
 
     def score(self, log: Any, y: None = None) -> float:
-        """What validation watches (``monitor``), higher is better, on a labelled log: the mean over the replicas.
+        """The metric of the task that ``monitor`` names, or the mean of the tasks' AUC and R2, on a labelled log.
 
+        It is the mean over the replicas, and higher is better.
         The labels are columns of ``log``; ``y`` stands here as scikit-learn calls it, and must be None.
         """
         if y is not None:
@@ -173,10 +174,11 @@ class Ranker(RankerKeywords):
                 "score takes one table that holds features and labels. Put the labels into it: score(X.assign(click=y))."
             )
         table = labelled_table(self.encoder, log, csv=self.predictor.csv_settings)
-        scored, members = score_rows(self.predictor, table), self.model.members
+        scored = score_rows(self.predictor, table)
         monitor = Monitor(self.model.config.monitor, self.predictor.problem, scored.rows, Split(scored.rows, self.model.device))
-        _, score_M = monitor(scored.logit_RNT, members)
-        return float(np.mean(monitor.by_replica(score_M, members)))
+        judged = monitor(scored.logit_RNT, self.model.members)
+        own_RT = judged.own_RT if monitor.task is None else judged.own_RT[:, [monitor.task]]
+        return float(np.mean(own_RT[:, ~np.isnan(own_RT).all(axis=0)]))
 
     def evaluate(self, log: Any, metrics: Mapping[str, Metric] | None = None) -> LogEvaluation:
         """Every metric of every task on a labelled log.

@@ -92,10 +92,16 @@ class Epoch(Record):
 
 
 class Stopped(Record):
-    """The epoch kept for each task and replica, and why training ended."""
+    """The epoch kept for each task and replica, and why training ended.
+
+    ``own_best_epoch`` is the best epoch of each task's own clock, where tasks that share have one. ``open_clocks`` is the number of
+    replicas whose clock of the task had not closed at the end, so that the task might have improved with more epochs.
+    """
 
     best_epoch: dict[str, list[int]]
     reason: str
+    own_best_epoch: dict[str, list[int]] | None = None
+    open_clocks: dict[str, int] | None = None
 
 
 class Divergence(Record):

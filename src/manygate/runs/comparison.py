@@ -135,27 +135,48 @@ def _train(
     on_epoch: OnEpoch | None = None,
 ) -> Trained:
     run_folder = model_folder(folder, name) if folder else None
-    trained = train_one(log, config, run_folder, progress, on_epoch)
+    trained = train_one(log, config, run_folder, progress, on_epoch, own_clocks=True)
     finish(run_folder, trained)
     return trained
 
 
 def unfinished(trained: dict[str, Trained], config: RunConfig) -> list[str]:
-    """Return a warning if most models were still improving at the end of the budget. A slower architecture then seems worse."""
-    growing = []
+    """Return warnings of models that were still improving at the end of the budget. A slower architecture then seems worse.
+
+    One warning names the models of which most tasks had their best epoch last. A warning for each task names the other models of
+    which most replicas had an open clock of the task.
+    """
+    growing = {}
     for name, run in trained.items():
-        last = len(run.result.history)
-        best = [epoch for epochs in run.result.stopped.best_epoch.values() for epoch in epochs]
+        last, stopped = len(run.result.history), run.result.stopped
+        best = [epoch for epochs in (stopped.own_best_epoch or stopped.best_epoch).values() for epoch in epochs]
         late = sum(epoch == last for epoch in best)
         if (last >= config.epochs or config.max_steps is not None) and 2 * late > len(best):
-            growing.append(f"{name} (best epoch last in {late} of {len(best)} cases)")
+            growing[name] = f"{name} (best epoch last in {late} of {len(best)} cases)"
+    waiting = _waiting({name: run for name, run in trained.items() if name not in growing})
     if not growing:
-        return []
-    subject, verb = (growing[0], "was") if len(growing) == 1 else (f"{len(growing)} of {len(trained)} architectures", "were")
-    named = "" if len(growing) == 1 else f": {', '.join(growing)}"
+        return waiting
+    entries = list(growing.values())
+    subject, verb = (entries[0], "was") if len(growing) == 1 else (f"{len(growing)} of {len(trained)} architectures", "were")
+    named = "" if len(growing) == 1 else f": {', '.join(entries)}"
     return [
         f"{subject} {verb} still improving when the budget of epochs ended, so these verdicts may say no more than that some learn "
-        f"more slowly than others. Give more epochs{named}."
+        f"more slowly than others. Give more epochs{named}.",
+        *waiting,
+    ]
+
+
+def _waiting(trained: dict[str, Trained]) -> list[str]:
+    """Return a warning for each task that early stopping had not ended yet in most replicas of a model."""
+    by_task: dict[str, list[str]] = {}
+    for name, run in trained.items():
+        for task, count in (run.result.stopped.open_clocks or {}).items():
+            if 2 * count > run.result.replicas:
+                by_task.setdefault(task, []).append(f"{name} (in {count} of {count_of(run.result.replicas, 'replica')})")
+    return [
+        f"{task}: the budget of epochs ended before early stopping did for {', '.join(names)}. With more epochs the task could "
+        "improve there."
+        for task, names in by_task.items()
     ]
 
 

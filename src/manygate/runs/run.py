@@ -5,11 +5,10 @@ config.yaml   metrics.jsonl   checkpoints/   bundle/   evaluation.json   report.
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -40,6 +39,7 @@ from manygate.results.log_record import LOG_FILE
 from manygate.runs.alarms import result_alarms
 from manygate.runs.folder import mark, record
 from manygate.runs.log_check import check_log
+from manygate.runs.own import open_clocks, own_best_epochs, own_logits, read_own_logits, valid_scores, write_own_logits
 from manygate.schema import Schema
 from manygate.scoring.bundle import load_bundle, save_bundle
 from manygate.scoring.calibration import Calibration
@@ -47,7 +47,8 @@ from manygate.scoring.calibration_fit import fit_calibration
 from manygate.scoring.predictor import Predictor
 from manygate.text import count_of
 from manygate.training.callback import OnEpoch
-from manygate.training.packs import pack_size, train_packs
+from manygate.training.kept import own_store
+from manygate.training.packs import Fitted, pack_size, train_packs
 from manygate.training.progress import Progress
 from manygate.training.state import State, check_fingerprint
 from manygate.training.trainer import Trainer
@@ -71,10 +72,14 @@ class Trained:
     test_logit_RNT: np.ndarray
     """The test logits of the kept weights."""
     valid_score_R: list[float]
+    """The validation score of each replica: of its tasks' own clocks, or of its kept weights in a run without own clocks."""
     state: State
     fingerprint: str
     own_test_logit_RNT: np.ndarray
-    """The test logits of each task at the best epoch of its own clock. A model of one task has one clock, so both are the same."""
+    """The test logits of each task at the best epoch of its own clock.
+
+    They are those of the kept weights for a model of one task, which has one clock, and in a run without own clocks.
+    """
 
     @property
     def model(self) -> MultiTaskModel:
@@ -96,49 +101,63 @@ def _out_of_memory(config: RunConfig) -> Iterator[None]:
 
 
 def train_one(
-    log: EncodedLog, config: RunConfig, folder: Path | None, progress: Progress, on_epoch: OnEpoch | None = None
+    log: EncodedLog,
+    config: RunConfig,
+    folder: Path | None,
+    progress: Progress,
+    on_epoch: OnEpoch | None = None,
+    own_clocks: bool = False,
 ) -> Trained:
     """Train one architecture on an encoded log and evaluate it on the test rows. A finished folder is loaded instead.
 
-    The caller calls :func:`finish` after it has written its own files into the folder.
+    With ``own_clocks``, each task of a model that shares is also judged at the best epoch of its own clock
+    (:mod:`manygate.training.kept`). The caller calls :func:`finish` after it has written its own files into the folder.
     """
     device, problem = choose_device(config.device), Problem.of(log.encoder, config)
     in_groups = any(task.trained_by == "pairwise" for task in problem.tasks)
     splits = {part: Split(rows, device, in_groups and part == "train") for part, rows in log.parts.items()}
     monitor = Monitor(config.monitor, problem, log.parts["valid"], splits["valid"])
-    fingerprint = log.fingerprint(config.replace(**FREE_SETTINGS).to_yaml())
+    test = splits["test"] if own_clocks else None
+    fingerprint = log.fingerprint(config.replace(**FREE_SETTINGS).to_yaml() + "own clocks\n" * own_clocks)
     if folder is not None:
         check_log(folder, log.record)
     if folder is not None and (folder / "DONE").is_file():
         state, predictor = _finished(folder, fingerprint), load_bundle(folder, str(device))
+        own_RNT = read_own_logits(folder) if state.tasks else None
         progress.say(f"{config.architecture}: done before, loaded from {folder}")
     else:
         if folder is not None:
             mark(folder)
             write_text(folder / LOG_FILE, to_json(log.record.to_tree()))
-        model, state = _fit(problem, splits["train"], monitor, config, folder, progress, fingerprint, on_epoch)
+        fitted = _fit(problem, splits["train"], test, monitor, config, folder, progress, fingerprint, on_epoch)
+        model, state, own_RNT = fitted.model, fitted.state, fitted.own_logit_RNT
         predictor = Predictor(model, log.encoder, _calibration(model, log, splits["valid"], config.calibration), None, log.record)
         if folder is not None:
             save_bundle(folder / "bundle", predictor)
-    score_M = np.array([math.nan if best is None else best for best in state.best])
+            if own_RNT is not None:
+                write_own_logits(folder, own_RNT)
     logit_RNT = predict(predictor.model, splits["test"])
     result = _result(log, predictor, state, logit_RNT, splits["test"])
-    return Trained(
-        predictor, result, logit_RNT, monitor.by_replica(score_M, predictor.model.members), state, fingerprint, logit_RNT
-    )
+    scores = valid_scores(state, predictor.model.members, monitor)
+    own_RNT = logit_RNT if own_RNT is None else own_logits(logit_RNT, own_RNT, state)
+    return Trained(predictor, result, logit_RNT, scores, state, fingerprint, own_RNT)
 
 
 def _fit(
     problem: Problem,
     train: Split,
+    test: Split | None,
     monitor: Monitor,
     config: RunConfig,
     folder: Path | None,
     progress: Progress,
     fingerprint: str,
     on_epoch: OnEpoch | None,
-) -> tuple[MultiTaskModel, State]:
-    """Train all replicas in packs that fit in memory. A stopped run continues from its checkpoint."""
+) -> Fitted:
+    """Train all replicas in packs that fit in memory. A stopped run continues from its checkpoint.
+
+    With the rows of ``test``, each task of a model that shares has a clock of its own.
+    """
     device = train.device
     with _out_of_memory(config):
         sized = matched(problem, config)
@@ -156,9 +175,11 @@ def _fit(
                 first_replica=first,
                 whole=whole,
                 on_epoch=on_epoch,
+                own=own_store(part, model, test) if test is not None else None,
             )
 
-        return train_packs(trainer, sized, pack_size(problem, sized, device), folder)
+        size = pack_size(problem, sized, device, len(test) if test is not None else 0)
+        return train_packs(trainer, sized, size, folder)
 
 
 def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.ndarray, test: Split) -> RunResult:
@@ -178,7 +199,12 @@ def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.n
         gates=gate_report(model, test),
         inspection=look_at_run(model, log.parts["valid"]),
         history=[Epoch.model_validate(entry) for entry in state.history],
-        stopped=Stopped(best_epoch=_best_epochs(model, state, log.schema), reason=state.reason),
+        stopped=Stopped(
+            best_epoch=_best_epochs(model, state.best_epoch, log.schema),
+            reason=state.reason,
+            own_best_epoch=own_best_epochs(state, log.schema) if state.tasks else None,
+            open_clocks=open_clocks(state, model.members, log.schema) if model.config.keep != "last" else None,
+        ),
         diverged=_diverged(model, state),
     )
 
@@ -191,9 +217,9 @@ def _calibration(model: MultiTaskModel, log: EncodedLog, split: Split, method: s
     return fit_calibration(predict(model, split), log.parts["valid"], model.problem, method, log=rows_used)
 
 
-def _best_epochs(model: MultiTaskModel, state: State, schema: Schema) -> dict[str, list[int]]:
+def _best_epochs(model: MultiTaskModel, epoch_M: Sequence[int], schema: Schema) -> dict[str, list[int]]:
     epochs: dict[str, list[int]] = {name: [] for name in schema.task_names}
-    for member, epoch in zip(model.members, state.best_epoch, strict=True):
+    for member, epoch in zip(model.members, epoch_M, strict=True):
         for t in member.tasks:
             epochs[schema.task_names[t]].append(epoch)
     return epochs
@@ -209,19 +235,17 @@ def _finished(folder: Path, fingerprint: str) -> State:
     """Return the last state of a finished run. Raises :class:`InputError` if its log or settings differ from the current ones."""
     check_recorded(folder / "state.json")
     saved = read_json(folder / "state.json")
-    if not isinstance(saved, dict) or set(saved) != {*State.__dataclass_fields__, "fingerprint"}:
-        raise InputError(
-            f"{folder / 'state.json'}: not the state of a run. Restore it, or train again with another {setting('out')}."
-        )
-    check_fingerprint(folder, saved.pop("fingerprint"), fingerprint)
-    return State(**saved)
+    found = saved.pop("fingerprint", None) if isinstance(saved, dict) else None
+    state = State.from_tree(saved, folder / "state.json")
+    check_fingerprint(folder, str(found), fingerprint)
+    return state
 
 
 def finish(folder: Path | None, trained: Trained) -> None:
     """Record the files of a run, mark its folder as done and remove its checkpoints."""
     if folder is None or (folder / "DONE").is_file():
         return
-    write_text(folder / "state.json", to_json({**vars(trained.state), "fingerprint": trained.fingerprint}))
+    write_text(folder / "state.json", to_json({**asdict(trained.state), "fingerprint": trained.fingerprint}))
     record(folder)
     write_text(folder / "DONE", "")
     for name in ("checkpoints", "packs"):

@@ -16,6 +16,7 @@ import torch
 from manygate.config import RunConfig
 from manygate.datasets.synthetic import Tasks
 from manygate.errors import InputError
+from manygate.evaluation.monitor import Judged
 from manygate.files import RECORD, check_recorded, read_json, to_json, write_manifest, write_text
 from manygate.model import MultiTaskModel
 from manygate.model.budget import matched, measure
@@ -152,9 +153,10 @@ class SquaredError:
     def name(self, task: Task) -> str:
         return "squared error"
 
-    def __call__(self, logit_RNT: np.ndarray, members: Sequence[Member]) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, logit_RNT: np.ndarray, members: Sequence[Member]) -> Judged:
         error_RT = self.split.squared_error(logit_RNT)
-        return error_RT, np.array([-error_RT[member.replica, list(member.tasks)].mean() for member in members])
+        score_M = np.array([-error_RT[member.replica, list(member.tasks)].mean() for member in members])
+        return Judged(error_RT, -error_RT, score_M)
 
 
 class Total(Progress):

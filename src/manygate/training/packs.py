@@ -7,9 +7,11 @@ run loads the finished packs and continues inside the unfinished pack.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call
@@ -23,6 +25,7 @@ from manygate.model.problem import Problem
 from manygate.model.replicas import member_axis
 from manygate.objective.weighting import find_weighting
 from manygate.training.divergence import DivergedError
+from manygate.training.kept import has_own_clocks
 from manygate.training.state import EpochEntry, State, write_history
 from manygate.training.trainer import Trainer
 
@@ -36,10 +39,21 @@ COPIES = 7
 merged model, and a checkpoint that is being written."""
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """The result of training all replicas."""
+
+    model: MultiTaskModel
+    """The model with its kept weights."""
+    state: State
+    own_logit_RNT: np.ndarray | None
+    """The test logits of each task at the best epoch of its own clock. None in a run without own clocks."""
+
+
 def train_packs(
     train: Callable[[RunConfig, Path | None, str, int], Trainer], config: RunConfig, size: int, folder: Path | None
-) -> tuple[MultiTaskModel, State]:
-    """Train all replicas, at most ``size`` at once. Return the model of all replicas and their state.
+) -> Fitted:
+    """Train all replicas, at most ``size`` at once.
 
     ``train`` makes the trainer of a pack from its settings, its folder, its title and the number of its first replica. Raises
     :class:`DivergedError` if every replica of every pack diverged.
@@ -48,8 +62,9 @@ def train_packs(
     starts = range(0, config.replicas, size)
     if len(starts) == 1:
         trainer = train(config, folder, config.title, 0)
-        return trainer.model, trainer.fit()
-    models, states = [], []
+        state = trainer.fit()
+        return Fitted(trainer.model, state, trainer.own_logits())
+    models, states, logits = [], [], []
     for first in starts:
         count = min(size, config.replicas - first)
         pack_folder = folder / "packs" / f"{first:06d}-{count:06d}" if folder else None
@@ -59,13 +74,15 @@ def train_packs(
         trainer = train(config.of_replicas(first, count), pack_folder, f"{config.title} {numbers} of {config.replicas}", first)
         states.append(trainer.fit())
         models.append(trainer.model)
+        logits.append(trainer.own_logits())
     state = merge_states(states)
-    if all(step is not None for step in state.diverged):
+    if all(step is not None for step in state.diverged) and not any(clock.closed for clock in state.kept):
         remedy = f"Try a smaller {setting('learning_rate')}, or {setting('clip_norm', 1)}."
         raise DivergedError(f"{config.architecture}: every replica diverged. {remedy}")
     if folder is not None:
         write_history(folder, state.history)
-    return merge_models(models, config), state
+    own = [logit_RNT for logit_RNT in logits if logit_RNT is not None]
+    return Fitted(merge_models(models, config), state, np.concatenate(own) if own else None)
 
 
 def _saved_size(folder: Path | None, size: int, replicas: int) -> int:
@@ -106,8 +123,8 @@ def merge_models(models: Sequence[MultiTaskModel], config: RunConfig) -> MultiTa
 
 def merge_states(states: Sequence[State]) -> State:
     """Merge the states of all packs. If a pack ended before others, its members have None in the later epochs."""
-    whole = State(sum(state.members for state in states))
-    for name in ("best", "best_epoch", "waited", "stopped", "diverged"):
+    whole = State(sum(state.members for state in states), states[0].tasks)
+    for name in ("kept", "own", "stopped", "diverged"):
         setattr(whole, name, [value for state in states for value in getattr(state, name)])
     longest = max(states, key=lambda state: state.epoch)
     whole.epoch, whole.batch, whole.step, whole.reason = longest.epoch, longest.batch, longest.step, longest.reason
@@ -136,19 +153,23 @@ def _values(state: State, index: int, part: Part, task: str) -> list[float | Non
     return [None] * len(state.history[-1][part][task])
 
 
-def pack_size(problem: Problem, config: RunConfig, device: torch.device) -> int:
+def pack_size(problem: Problem, config: RunConfig, device: torch.device, own_rows: int = 0) -> int:
     """Return the number of replicas to train at once.
 
     At most ``pack`` replicas train at once or, without that setting, as many as fit in memory. The packs have about the same size.
+    ``own_rows`` is the number of test rows in a run with own clocks.
     """
     free = float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else free_memory()
-    most = config.pack or int(max(min(SHARE * free / replica_bytes(problem, config), config.replicas), 1))
+    most = config.pack or int(max(min(SHARE * free / replica_bytes(problem, config, own_rows), config.replicas), 1))
     packs = -(-config.replicas // most)
     return -(-config.replicas // packs)
 
 
-def replica_bytes(problem: Problem, config: RunConfig) -> int:
+def replica_bytes(problem: Problem, config: RunConfig, own_rows: int = 0) -> int:
     """Estimate the bytes of a replica during training: the copies of its parameters, and twice the tensors saved for the gradients.
+
+    With own clocks, the predictions or weights of :mod:`manygate.training.kept` are added twice: a checkpoint or a prediction makes
+    another copy.
 
     The estimate uses tensors that have a shape and no memory.
     """
@@ -171,4 +192,5 @@ def replica_bytes(problem: Problem, config: RunConfig) -> int:
     passes = len(problem.tasks) if find_weighting(config.weighting).needs_gradients else 0
     shared = (values[2] if from_layer else x_BD).numel() * passes
     rows = sum(kept) + sum(value.numel() for value in values[:2]) + x_BD.numel() + shared
-    return 4 * (COPIES * model.parameter_count() + 2 * len(model.members) * rows)
+    own = 2 * len(problem.tasks) * min(own_rows, model.parameter_count()) if has_own_clocks(config, model) else 0
+    return 4 * (COPIES * model.parameter_count() + 2 * len(model.members) * rows + own)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -27,11 +27,52 @@ class EpochEntry(TypedDict):
 
 
 @dataclass
+class Clock:
+    """Early stopping by one score: of the weights that a member keeps, or of one of its tasks.
+
+    The clock closes after ``patience`` evaluations in a row without a better score. A closed clock never changes.
+    """
+
+    best: float | None = None
+    """The best score, or None before the first score that is defined."""
+    epoch: int = 0
+    """The epoch of the best score, from 1, or 0 before the first."""
+    waited: int = 0
+    """The number of evaluations since the best score."""
+    closed: bool = False
+    """True if the clock has closed."""
+
+    def update(self, score: float, epoch: int, patience: int) -> bool:
+        """Take in the score of an evaluation. Return true if the weights of this epoch are now the ones to use.
+
+        A tie is not better, and NaN is never better. As long as no score was defined, the newest weights are used: an undefined
+        metric says nothing against them.
+        """
+        if self.closed:
+            return False
+        better = not math.isnan(score) and (self.best is None or score > self.best)
+        if better:
+            self.best, self.waited = score, 0
+        else:
+            self.waited += 1
+            self.closed = self.waited >= patience
+        newest = better or self.best is None
+        self.epoch = epoch if newest else self.epoch
+        return newest
+
+    def take(self, score: float, epoch: int) -> None:
+        """Take the score of the newest evaluation, better or not. The clock never closes."""
+        self.best, self.epoch = None if math.isnan(score) else score, epoch
+
+
+@dataclass
 class State:
     """The progress of a training run. Checkpoints contain it as JSON. Its lists have an entry for each member."""
 
     members: int
     """The number of members."""
+    tasks: int = 0
+    """The number of tasks of a member that have a clock of their own. It is 0 in a run without own clocks."""
     epoch: int = 0
     """The number of finished epochs."""
     batch: int = 0
@@ -40,51 +81,75 @@ class State:
     """The number of finished steps."""
     seconds: float = 0.0
     """The time of training so far."""
-    best: list[float | None] = field(default_factory=list)
-    """The best validation score, or None before the first."""
-    best_epoch: list[int] = field(default_factory=list)
-    """The epoch of the best score, from 1, or 0 before the first."""
-    waited: list[int] = field(default_factory=list)
-    """The number of epochs since the best score."""
+    kept: list[Clock] = field(default_factory=list)
+    """The clock of the weights that the member keeps."""
+    own: list[list[Clock]] = field(default_factory=list)
+    """The clock of each task of the member. Empty without own clocks."""
     stopped: list[bool] = field(default_factory=list)
-    """True if the member no longer trains."""
+    """True if the member no longer trains: all its clocks have closed, or it diverged."""
     diverged: list[int | None] = field(default_factory=list)
-    """The step at which the member's loss became NaN or infinite."""
+    """The step at which the member's loss became NaN or infinite. Its clocks stay as they were."""
     history: list[EpochEntry] = field(default_factory=list)
     """The entries of ``metrics.jsonl``, one for each epoch."""
     reason: str = ""
     """The reason why training ended. Empty before the end."""
 
     def __post_init__(self) -> None:
-        self.best = self.best or [None] * self.members
-        self.best_epoch = self.best_epoch or [0] * self.members
-        self.waited = self.waited or [0] * self.members
+        self.kept = self.kept or [Clock() for _ in range(self.members)]
+        self.own = self.own or [[Clock() for _ in range(self.tasks)] for _ in range(self.members)]
         self.stopped = self.stopped or [False] * self.members
         self.diverged = self.diverged or [None] * self.members
 
-    def update_best(self, m: int, score: float, patience: int, keep_last: bool = False) -> bool:
-        """Update the early stopping of member m after an epoch. Return true if its current weights are to be kept.
+    @classmethod
+    def from_tree(cls, tree: Any, source: Path | None) -> State:
+        """Read a state from JSON. ``source`` is the file or folder that an error names."""
+        if isinstance(tree, dict) and "best_epoch" in tree and "kept" not in tree:
+            raise InputError(
+                f"{source}: this run was saved by an earlier version of manygate, in which tasks had no clocks of their own, so it "
+                f"cannot continue. Start a new run with another {setting('out')}."
+            )
+        try:
+            if set(tree) == set(cls.__dataclass_fields__):
+                kept = [Clock(**clock) for clock in tree["kept"]]
+                own = [[Clock(**clock) for clock in clocks] for clocks in tree["own"]]
+                return cls(**{**tree, "kept": kept, "own": own})
+        except TypeError:
+            pass
+        raise InputError(f"{source}: not the state of a run. Restore it, or train again with another {setting('out')}.")
 
-        They are kept if the score is better than all before it, or always with ``keep_last``. The member stops after ``patience``
-        epochs without a better score. A stopped member does not change. A score of NaN is never better.
+    @property
+    def best(self) -> list[float | None]:
+        """The best score of each member's kept weights."""
+        return [clock.best for clock in self.kept]
+
+    @property
+    def best_epoch(self) -> list[int]:
+        """The epoch of each member's kept weights."""
+        return [clock.epoch for clock in self.kept]
+
+    def update(self, m: int, score: float, own_score: Sequence[float], patience: int) -> tuple[bool, list[bool]]:
+        """Update the clocks of member m after an evaluation.
+
+        Return true if its current weights are to be kept, and true for each task whose own clock now points to them. The member
+        stops when all its clocks have closed. A stopped member does not change.
         """
         if self.stopped[m]:
-            return False
-        best = self.best[m]
-        if keep_last:
-            self.best[m], self.best_epoch[m] = None if math.isnan(score) else score, self.epoch
-            return True
-        if not math.isnan(score) and (best is None or score > best):
-            self.best[m], self.best_epoch[m], self.waited[m] = score, self.epoch, 0
-            return True
-        self.waited[m] += 1
-        self.stopped[m] = self.waited[m] >= patience
-        return False
+            return False, [False] * self.tasks
+        clocks = [self.kept[m], *self.own[m]]
+        kept, *own = [clock.update(value, self.epoch, patience) for clock, value in zip(clocks, (score, *own_score), strict=True)]
+        self.stopped[m] = all(clock.closed for clock in clocks)
+        return kept, own
+
+    def keep_newest(self, m: int, score: float) -> bool:
+        """Point the clock of member m to the newest weights, whatever their score. Return false if the member has stopped."""
+        if not self.stopped[m]:
+            self.kept[m].take(score, self.epoch)
+        return not self.stopped[m]
 
     def best_epochs(self) -> str:
-        """Return the range of the members' best epochs as text.
+        """Return the range of the epochs of the members' kept weights as text.
 
-        >>> State(2, best_epoch=[1, 3]).best_epochs(), State(2, best_epoch=[2, 2]).best_epochs()
+        >>> State(2, kept=[Clock(epoch=1), Clock(epoch=3)]).best_epochs(), State(1, kept=[Clock(epoch=2)]).best_epochs()
         ('epochs 1 to 3', 'epoch 2')
         """
         low, high = min(self.best_epoch), max(self.best_epoch)

@@ -26,7 +26,6 @@ from manygate.kernels.recording import Recorder
 from manygate.model import MultiTaskModel
 from manygate.model.logits import predict
 from manygate.model.member import mean_gates
-from manygate.model.replicas import member_axis
 from manygate.objective.funnel import FunnelLosses
 from manygate.objective.loss import Losses
 from manygate.objective.weighting import StepContext, WeightingSetup, build_weighting, shared_gramian
@@ -36,9 +35,11 @@ from manygate.training.checkpoint import load_checkpoint, reading_checkpoint, sa
 from manygate.training.divergence import DivergedError, DivergenceErrors
 from manygate.training.id_dropout import IdDropout
 from manygate.training.interrupt import Interrupt, Interrupted
+from manygate.training.kept import OwnStore
 from manygate.training.memory import keep_freed_memory
 from manygate.training.optimizer import Optimizer, clip_gradients, learning_rate
 from manygate.training.progress import Progress
+from manygate.training.selection import Selection
 from manygate.training.state import EpochEntry, State, check_fingerprint, plain, write_history
 
 GATE_ROWS = 512
@@ -54,6 +55,9 @@ class Trainer:
     If a replica diverges and others do not, it is frozen. It keeps its best weights, and ``state.diverged`` holds its step. The
     others train to the same bits as without it. If it has no best weights yet, the run ends with
     :class:`manygate.training.divergence.DivergedError`. With ``count_losses`` it keeps its initial weights instead.
+
+    With ``own``, a member trains until the clock of its kept weights and those of all its tasks have closed. The weights that it
+    keeps are those that it would keep without ``own``.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Trainer:
         first_replica: int = 0,
         whole: bool = True,
         on_epoch: OnEpoch | None = None,
+        own: OwnStore | None = None,
     ):
         """``first_replica`` is the number of the model's first replica in the run.
 
@@ -83,8 +88,8 @@ class Trainer:
         self.title, self.count_losses, self.whole, self.on_epoch = title or config.title, count_losses, whole, on_epoch
         rates = config.replica_rates or (1.0,)
         members = [rates[member.replica % len(rates)] for member in model.members]
-        self.state = State(len(model.members))
-        self.best = {name: value.detach().clone() for name, value in model.parameters.items()}
+        self.state = State(len(model.members), len(self.tasks) if own else 0)
+        self.selection = Selection(model, own)
         self.batches = math.ceil(len(train) / config.batch_size)
         self.total = min(config.epochs * self.batches, config.max_steps or config.epochs * self.batches)
         self._prepare_targets()
@@ -136,11 +141,13 @@ class Trainer:
                 self._close_epoch()
                 if interrupt.number is not None:
                     raise Interrupted(interrupt.number, self._how_to_resume())
-        with torch.no_grad():
-            for name, value in self.model.parameters.items():
-                value.copy_(self.best[name])
+        self.selection.load_best(list(range(len(self.model.members))))
         self.progress.say(f"{self.title}: {self.state.reason}; {self.config.keep} weights kept ({self.state.best_epochs()})")
         return self.state
+
+    def own_logits(self) -> np.ndarray | None:
+        """Return the test logits of each task at the best epoch of its own clock. None without own clocks."""
+        return self.selection.own.logits() if self.selection.own is not None else None
 
     def _epoch(self, interrupt: Interrupt) -> None:
         state, size = self.state, self.config.batch_size
@@ -246,11 +253,13 @@ class Trainer:
     def _stop(self, diverged: list[int], step: int, error: Callable[[], DivergedError]) -> None:
         """Record that members diverged at a step.
 
-        Raises ``error`` if such a member has no best weights, or if no other member is left. With ``count_losses`` neither raises.
+        Raises ``error`` if such a member has no best weights, or if all members diverged and none of them had closed the clock of
+        its kept weights before. With ``count_losses`` neither raises.
         """
         state = self.state
         without_weights = any(state.best[m] is None for m in diverged)
-        all_diverged = self.whole and all(earlier is not None or m in diverged for m, earlier in enumerate(state.diverged))
+        lost = [earlier is not None or m in diverged for m, earlier in enumerate(state.diverged)]
+        all_diverged = self.whole and all(lost) and not any(clock.closed for clock in state.kept)
         if (without_weights or all_diverged) and not self.count_losses:
             raise error()
         for m in diverged:
@@ -258,14 +267,11 @@ class Trainer:
             replica = self.errors.replica(m)
             self.progress.say(f"{self.title}: replica {replica} diverged at step {step:,} and is frozen; the others continue")
 
-    @torch.no_grad()
     def _freeze(self, diverged: list[int]) -> None:
         """Restore the best weights of members that diverged, and reset their weighting and optimizer."""
         if not diverged:
             return
-        for name, value in self.model.parameters.items():
-            for m in diverged:
-                value.select(member_axis(name), m).copy_(self.best[name].select(member_axis(name), m))
+        self.selection.load_best(diverged)
         self.weighting.reset_members(diverged)
         self.optimizer.reset_members(diverged)
 
@@ -291,11 +297,10 @@ class Trainer:
         loss_TR, weight_TR = self._by_task(loss_MT), self._by_task(self.weight_sum_MT / self.loss_count_MT)
         logit_RNT = predict(self.model, self.monitor.split)
         self._check_finite(logit_RNT)
-        metric_RT, score_M = self.monitor(logit_RNT, self.model.members)
+        judged = self.monitor(logit_RNT, self.model.members)
+        metric_RT = judged.metric_RT
         state.epoch, state.batch = state.epoch + 1, 0
-        keep_last = config.keep == "last"
-        improved = [state.update_best(m, float(score), config.patience, keep_last) for m, score in enumerate(score_M)]
-        self._keep_best(improved)
+        improved = self.selection.update(state, judged, config)
         train_loss = {task.name: plain(loss_TR[t]) for t, task in enumerate(self.tasks)}
         valid = {task.name: plain(metric_RT[:, t]) for t, task in enumerate(self.tasks)}
         entry: EpochEntry = {
@@ -312,10 +317,11 @@ class Trainer:
         if all(step is not None for step in state.diverged):
             state.reason = "every replica diverged"
         elif all(state.stopped):
-            state.reason = f"stopped early, no better validation {config.monitor} for {count_of(config.patience, 'epoch')}"
+            others = ", and no better metric of any task," if state.tasks else ""
+            state.reason = f"stopped early, no better validation {config.monitor}{others} for {count_of(config.patience, 'epoch')}"
         elif state.epoch >= config.epochs or state.step >= self.total:
             state.reason = f"trained for {count_of(state.epoch, 'epoch')} and {count_of(state.step, 'step')}"
-        self._report(metric_RT, any(improved))
+        self._report(metric_RT, improved)
         if self.on_epoch is not None:
             end = EpochEnd(self.title, state.epoch, state.step, train_loss, valid)
             if self.on_epoch(end) and not state.reason:
@@ -325,13 +331,6 @@ class Trainer:
     def _by_task(self, value_MT: Tensor) -> list[np.ndarray]:
         """Turn values (M, tasks of a member) into one array (R,) for each task of the run."""
         return list(value_MT.cpu().numpy().reshape(self.model.replicas, len(self.tasks)).T)
-
-    @torch.no_grad()
-    def _keep_best(self, improved: list[bool]) -> None:
-        for name, value in self.model.parameters.items():
-            axis = member_axis(name)
-            for m in np.flatnonzero(improved).tolist():
-                self.best[name].select(axis, m).copy_(value.select(axis, m))
 
     def _report(self, metric_RT: np.ndarray, improved: bool) -> None:
         known_RT = metric_RT[np.isfinite(metric_RT).any(axis=1)]  # without the replicas that diverged
@@ -361,7 +360,7 @@ class Trainer:
             return
         write_history(self.folder, self.state.history)
         tensors = {f"model|{name}": value for name, value in self.model.parameters.items()}
-        tensors |= {f"best|{name}": value for name, value in self.best.items()}
+        tensors |= self.selection.tensors()
         tensors |= {f"optimizer|{name}": value for name, value in self.optimizer.tensors().items()}
         tensors |= {f"weighting|{name}": value for name, value in self.weighting.tensors().items()}
         tensors |= {"loss_sum": self.loss_sum_MT, "loss_count": self.loss_count_MT, "weight_sum": self.weight_sum_MT}
@@ -380,11 +379,13 @@ class Trainer:
             self.progress.say(f"{self.title}: continuing after step {self.state.step:,}")
 
     def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        check_fingerprint(self.folder, state.pop("fingerprint"), self.fingerprint)
-        self.state = State(**state)
+        fingerprint = state.pop("fingerprint")
+        restored = State.from_tree(state, self.folder)
+        check_fingerprint(self.folder, fingerprint, self.fingerprint)
+        self.state = restored
         for name, value in self.model.parameters.items():
             value.copy_(tensors[f"model|{name}"])
-            self.best[name].copy_(tensors[f"best|{name}"])
+        self.selection.restore(tensors)
         self.loss_sum_MT.copy_(tensors["loss_sum"])
         self.loss_count_MT.copy_(tensors["loss_count"])
         self.weight_sum_MT.copy_(tensors["weight_sum"])
