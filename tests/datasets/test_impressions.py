@@ -139,6 +139,27 @@ def test_directions_have_the_cosines_of_the_docstring(relatedness):
         start += size
 
 
+def test_three_cosines_are_those_of_like_watch_time_and_buy():
+    directions = draw_directions((0.6, -0.5, 1.0), np.random.default_rng(5))
+    expected = [[1, 0.6, -0.5, 1], [0.6, 1, -0.3, 0.6], [-0.5, -0.3, 1, -0.5], [1, 0.6, -0.5, 1]]
+    np.testing.assert_allclose(directions.T @ directions, expected, atol=1e-12)
+    np.testing.assert_array_equal(
+        draw_directions(0.3, np.random.default_rng(5)), draw_directions((0.3, 0.3, 0.3), np.random.default_rng(5))
+    )
+
+
+def test_three_cosines_and_the_spread_of_buy_shape_the_true_preferences(tmp_path):
+    out = impressions(tmp_path / "out", rows=2000, relatedness=(0, -1, 1), buy_spread=3.0).folder
+    click, like, watch, buy = preferences(out)
+    assert np.corrcoef(click, like)[0, 1] == pytest.approx(0, abs=0.2)
+    assert np.corrcoef(click, watch)[0, 1] == pytest.approx(-1, abs=0.02)
+    assert np.corrcoef(click, buy)[0, 1] == pytest.approx(1, abs=0.02)
+    assert (buy.std(), like.std()) == (pytest.approx(3.0, abs=0.01), pytest.approx(1.8, abs=0.01))
+    text = (out / "README.md").read_text()
+    assert "0 (like), -1 (watch_time), 1 (buy)" in text
+    assert "relatedness=(0, -1, 1), seed=0, buy_spread=3.0)" in text
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_relatedness_moves_the_correlation_of_true_preferences(tmp_path, seed):
     found = []
@@ -208,7 +229,11 @@ def test_small_and_odd_sizes(tmp_path, rows):
     [
         ({"rows": 99}, "rows: expected a whole number of at least 100, found 99"),
         ({"rows": 1e3}, "rows: expected a whole number"),
-        ({"relatedness": 1.01}, "relatedness: expected a cosine from -1 to 1, found 1.01"),
+        ({"relatedness": 1.01}, r"relatedness: expected a cosine from -1 to 1, or one for each of like.*found 1\.01"),
+        ({"relatedness": (0.5, 0.5)}, r"relatedness: .*found \(0\.5, 0\.5\)"),
+        ({"relatedness": (0.5, 2, 0.5)}, "relatedness"),
+        ({"buy_spread": 0}, "buy_spread: expected a number above 0 and at most 10, found 0"),
+        ({"buy_spread": float("nan")}, "buy_spread"),
         ({"relatedness": float("nan")}, "relatedness"),
         ({"relatedness": "high"}, "relatedness"),
         ({"seed": -1}, "seed: expected a whole number of at least 0, found -1"),

@@ -42,8 +42,15 @@ def dataset_impressions(
     *,
     out: Annotated[Path, Parameter(help="Folder to write.")],
     rows: Annotated[int, Parameter(help="Impressions.")] = 100_000,
-    relatedness: Annotated[float, Parameter(help="Cosine between click's and each other task's preferences, -1 to 1.")] = 0.5,
+    relatedness: Annotated[
+        str,
+        Parameter(
+            help="Cosine between click's and each other task's preferences, -1 to 1; or one each for like, watch_time, buy.",
+            allow_leading_hyphen=True,
+        ),
+    ] = "0.5",
     turnover: Annotated[float, Parameter(help="Share of the test rows whose item is younger than training, 0 to 0.9.")] = 0.0,
+    buy_spread: Annotated[float, Parameter(help="Standard deviation of buy's logit: how predictable buy is.")] = 1.8,
     seed: Annotated[int, Parameter(help="Seed.")] = 0,
     overwrite: Annotated[bool, Parameter(help="Replace what is in --out.")] = False,
     json: Json = False,
@@ -54,8 +61,9 @@ def dataset_impressions(
     """
     from manygate import datasets
 
-    written = datasets.impressions(out, rows=rows, relatedness=relatedness, seed=seed, overwrite=overwrite, turnover=turnover)
-    _show(written, json)
+    cosines = _numbers("--relatedness", relatedness)
+    related = cosines[0] if len(cosines) == 1 else cosines
+    _show(datasets.impressions(out, rows, related, seed, overwrite, turnover, buy_spread), json)
 
 
 @dataset_app.command(name="log", show=False)

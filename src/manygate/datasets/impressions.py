@@ -17,6 +17,7 @@ the rest belongs to the id alone. The same items live all the time, unless there
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +38,8 @@ Ints = npt.NDArray[np.int64]
 TASKS = ("click", "like", "watch_time", "buy")
 RATES = {"click": 0.17, "like": 0.20, "buy": 0.065}
 SPREADS = {"click": 1.6, "like": 1.8, "watch_time": 0.42, "buy": 1.8}
+WIDEST = 10.0
+"""The largest spread that can be asked for."""
 MEAN_WATCH_SECONDS = 6.0
 WATCH_SHAPE = 5.0
 POSITIONS = 10
@@ -88,10 +91,11 @@ class _Impressions:
 def impressions(
     out: str | Path,
     rows: int = 100_000,
-    relatedness: float = 0.5,
+    relatedness: float | Sequence[float] = 0.5,
     seed: int = 0,
     overwrite: bool = False,
     turnover: float = 0.0,
+    buy_spread: float = SPREADS["buy"],
 ) -> WrittenDataset:
     """Write a made-up impression log, and the truth that it was drawn from, as the folder ``out``; return what was written.
 
@@ -103,12 +107,13 @@ def impressions(
     Args:
         out: Folder to write.
         rows: Impressions, at least 100; there is a user for every 50 and an item for every 200.
-        relatedness: Cosine, in [-1, 1], of each other task's preference direction with click's. Two of those other tasks
-            have the cosine relatedness squared: what they share is only what each shares with click.
+        relatedness: Cosine, in [-1, 1], of each other task's preference direction with click's; or three, for like,
+            watch_time and buy. Two of those tasks have the product of theirs: they share what each shares with click.
         seed: The same seed and arguments give the same bytes (on one machine, with the same NumPy and PyArrow).
         overwrite: Replace a folder that is there and not empty.
         turnover: Expected share, in [0, 0.9], of the test rows whose item was born after the training rows. Items are born at
             all times and fade. With 0 the same items live all the time.
+        buy_spread: Standard deviation of buy's logit over impressions, above 0 and at most 10.
 
     Raises:
         InputError: Bad arguments, or ``out`` taken.
@@ -118,13 +123,7 @@ def impressions(
     >>> written.rows, Schema.load(written.schema).task_names
     ({'train': 800, 'valid': 100, 'test': 100}, ('click', 'like', 'watch_time', 'buy'))
     """
-    problems = check_seed(seed)
-    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 100:
-        problems.append(f"{setting('rows')}: expected a whole number of at least 100, found {rows!r}.")
-    if not isinstance(relatedness, int | float) or not -1 <= relatedness <= 1:
-        problems.append(f"{setting('relatedness')}: expected a cosine from -1 to 1, found {relatedness!r}.")
-    if isinstance(turnover, bool) or not isinstance(turnover, int | float) or not 0 <= turnover <= LARGEST:
-        problems.append(f"{setting('turnover')}: expected a share from 0 to {LARGEST}, found {turnover!r}.")
+    problems = [*check_seed(seed), *_problems(rows, relatedness, turnover, buy_spread)]
     raise_all(problems)
     check_out(out, overwrite)
     random = np.random.Generator(np.random.PCG64(seed))
@@ -133,7 +132,7 @@ def impressions(
     seen = _draw_impressions(rows, users, items, random)
     if turnover:
         seen = replace(seen, item=draw_turnover(items.share, turnover, random).draw(rows, random))
-    truth = _truth(_scores(users, items, seen, draw_directions(relatedness, random)), seen.position)
+    truth = _truth(_scores(users, items, seen, draw_directions(relatedness, random)), seen.position, buy_spread)
     labels = _labels(truth, random)
     table, truth_table = _table(users, items, seen, labels), pa.table(dict(truth))
     files: dict[str, pa.Table | str] = {}
@@ -143,8 +142,28 @@ def impressions(
         files[f"truth/{split}.parquet"] = truth_table.slice(start, end - start)
     files["truth/ceiling.yaml"] = _ceiling(truth, labels, slice(edges[2], rows))
     files["schema.yaml"] = _schema().to_yaml()
-    files["README.md"] = _readme(rows, relatedness, seed, turnover)
+    files["README.md"] = _readme(rows, seed, {"relatedness": relatedness, "turnover": turnover, "buy_spread": buy_spread})
     return write_dataset(out, files, overwrite)
+
+
+def _problems(rows: object, relatedness: object, turnover: object, buy_spread: object) -> list[str]:
+    """What is wrong with the arguments of :func:`impressions`."""
+    problems = []
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 100:
+        problems.append(f"{setting('rows')}: expected a whole number of at least 100, found {rows!r}.")
+    cosines = list(relatedness) if isinstance(relatedness, list | tuple) else [relatedness]
+    if len(cosines) not in (1, len(TASKS) - 1) or not all(_lies(cosine, -1, 1) for cosine in cosines):
+        each = f"or one for each of {', '.join(TASKS[1:])}"
+        problems.append(f"{setting('relatedness')}: expected a cosine from -1 to 1, {each}; found {relatedness!r}.")
+    if not _lies(turnover, 0, LARGEST):
+        problems.append(f"{setting('turnover')}: expected a share from 0 to {LARGEST}, found {turnover!r}.")
+    if not _lies(buy_spread, 0, WIDEST) or not buy_spread:
+        problems.append(f"{setting('buy_spread')}: expected a number above 0 and at most {WIDEST:g}, found {buy_spread!r}.")
+    return problems
+
+
+def _lies(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 def _zipf(count: int, exponent: float = 0.9, shift: float = 5.0) -> Floats:
@@ -223,12 +242,12 @@ def _evening(hour: Ints) -> Floats:
     return np.cos(2 * np.pi * (hour - 20) / 24)
 
 
-def draw_directions(relatedness: float, random: np.random.Generator) -> Floats:
-    """Unit directions, one column per task: cosine ``relatedness`` with click's, its square among the others, in each block."""
-    blocks = []
+def draw_directions(relatedness: float | Sequence[float], random: np.random.Generator) -> Floats:
+    """Unit directions, one column per task, with the cosines of :func:`impressions` in each block."""
+    cosine_T, blocks = np.broadcast_to(np.asarray(relatedness, dtype=np.float64), len(TASKS) - 1), []
     for size, share in BLOCKS:
         basis = np.linalg.qr(random.standard_normal((size, len(TASKS))))[0]
-        turned = relatedness * basis[:, :1] + math.sqrt(1 - relatedness**2) * basis[:, 1:]
+        turned = cosine_T * basis[:, :1] + np.sqrt(1 - cosine_T**2) * basis[:, 1:]
         blocks.append(math.sqrt(share) * np.column_stack([basis[:, 0], turned]))
     return np.concatenate(blocks)
 
@@ -270,9 +289,10 @@ def _intercept(logit: Floats, rate: float, weight: Floats | None = None) -> floa
     return (low + high) / 2
 
 
-def _truth(scores: Floats, position: Ints) -> dict[str, Floats]:
+def _truth(scores: Floats, position: Ints, buy_spread: float) -> dict[str, Floats]:
     """The columns of the truth files, from the tasks' scores."""
-    logit = {task: SPREADS[task] * scores[:, column] for column, task in enumerate(TASKS)}
+    spreads = {**SPREADS, "buy": buy_spread}
+    logit = {task: spreads[task] * scores[:, column] for column, task in enumerate(TASKS)}
     sample, bias = _sample(position.size), POSITION_BIAS[position - 1]
     click = logit["click"] + _intercept((logit["click"] + bias)[sample], RATES["click"])
     p_click = sigmoid(click + bias)
@@ -350,17 +370,28 @@ def _schema() -> Schema:
     return Schema(features=features, tasks=(Task(name="click"), like, watch, buy), group="user_id", time="timestamp")
 
 
-def _readme(rows: int, relatedness: float, seed: int, turnover: float) -> str:
+def _readme(rows: int, seed: int, given: Mapping[str, float | Sequence[float]]) -> str:
+    """The README of a log. ``given`` has the arguments that shape it."""
+    turnover, relatedness = given["turnover"], given["relatedness"]
     new = (
         f" Items are born and fade: about {turnover:.0%} of the test rows have one that training did not have." if turnover else ""
     )
-    given = f", turnover={turnover}" if turnover else ""
+    usual = {"turnover": 0.0, "buy_spread": SPREADS["buy"]}
+    named = "".join(f", {name}={given[name]}" for name, value in usual.items() if given[name] != value)
     return f"""# Impression log with known truth
 
-{rows:,} made-up impressions over {DAYS} days (times in UTC), split by time 80/10/10. The other tasks' true directions have
-cosine {relatedness} with click's and {relatedness**2:.4g} with one another. truth/ holds the probabilities that the labels
-were drawn from, row by row, and truth/ceiling.yaml what a perfect model scores on the test rows without knowing the position.{new}
+{rows:,} made-up impressions over {DAYS} days (times in UTC), split by time 80/10/10. {_cosine_words(relatedness)}
+truth/ holds the probabilities that the labels were drawn from, row by row, and truth/ceiling.yaml what a perfect model
+scores on the test rows without knowing the position.{new}
 
 Source: drawn by Manygate, no person's data. Licence: CC0 1.0
-Written by manygate.datasets.impressions(rows={rows}, relatedness={relatedness}, seed={seed}{given}).
+Written by manygate.datasets.impressions(rows={rows}, relatedness={relatedness}, seed={seed}{named}).
 """
+
+
+def _cosine_words(relatedness: float | Sequence[float]) -> str:
+    if isinstance(relatedness, int | float):
+        others = f"{relatedness} with click's and {relatedness**2:.4g} with one another"
+        return f"The other tasks' true directions have\ncosine {others}."
+    cosines = ", ".join(f"{cosine:g} ({task})" for cosine, task in zip(relatedness, TASKS[1:], strict=True))
+    return f"The other tasks' true directions\nhave these cosines with click's: {cosines}; two of them have the product of theirs."
