@@ -40,11 +40,11 @@ bench: $(VENV)/.installed  ## speed beside two peers; needs them installed and D
 clean:  ## remove the environment and the caches
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-# Two stamps: the demo needs the package alone, the tests also what they compare with.
+# Two stamps: the demo needs the package and LightGBM beside it, the tests also what they compare with.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --upgrade "pip>=25.1"  # the first that knows dependency groups
-	$(PIP) install --quiet -c constraints.txt -e .
+	$(PIP) install --quiet -c constraints.txt -e '.[baselines]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

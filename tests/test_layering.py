@@ -40,6 +40,7 @@ ROOMS = {
     "testing": 10,
     "training": 11,
     "report": 11,
+    "baselines": 11,
     "runs": 12,
     "studies": 12,
     "ranker": 13,

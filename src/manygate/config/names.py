@@ -52,6 +52,8 @@ WEIGHTINGS: dict[str, str] = {
     "upgrad": "manygate.objective.weighting.upgrad:UPGrad",
     "dualproj": "manygate.objective.weighting.dualproj:DualProj",
 }
+BASELINES: dict[str, str | None] = {"lightgbm": "lightgbm", "logistic": "sklearn", "constant": None}
+"""Each baseline with the library that it needs."""
 CalibrationMethod = Literal["none", "platt", "temperature", "isotonic"]
 CALIBRATIONS: dict[CalibrationMethod, tuple[str, ...]] = {
     "platt": ("a", "b"),

@@ -371,7 +371,7 @@ class Ranker(RankerKeywords):
         return self._predictor is not None
 
     def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import Tags, TargetTags  # type: ignore[import-untyped]
+        from sklearn.utils import Tags, TargetTags
 
         return Tags(estimator_type=None, target_tags=TargetTags(required=False))
 

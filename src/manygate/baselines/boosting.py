@@ -1,0 +1,70 @@
+"""LightGBM: gradient-boosted trees, one model for each task (Ke et al., "LightGBM", NeurIPS 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from manygate.baselines.task_model import JUDGED, Fitted, TaskFailedError, TaskRows, check_labels
+from manygate.baselines.tree_inputs import TreeInputs, tree_inputs
+
+PARAMETERS: dict[str, Any] = {
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 20,
+    "feature_fraction": 0.8,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+}
+ROUNDS, PATIENCE = 3_000, 50
+
+
+def fit_boosting(rows: TaskRows) -> Fitted:
+    """Fit a model with the default parameters. It keeps the round with the best AUC or squared error on validation."""
+    check_labels(rows)
+    return boost(rows, tree_inputs(rows.log, rows.task, rows.seed), PARAMETERS)
+
+
+def boost(rows: TaskRows, inputs: TreeInputs, parameters: Mapping[str, Any]) -> Fitted:
+    """Fit a model on given columns with given parameters.
+
+    Like the networks' main metric, AUC chooses the round of a binary task, and the squared error that of a regression.
+    """
+    import lightgbm
+
+    if not inputs.names:
+        raise TaskFailedError("no feature is there at serving: all are bias features")
+    binary = rows.kind == "binary"
+    settings = {
+        **parameters,
+        "objective": "binary" if binary else "regression",
+        "metric": "auc" if binary else "l2",
+        "seed": rows.seed % 2**31,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": rows.threads,
+        "verbosity": -1,
+    }
+
+    def dataset(part: str, reference: Any = None) -> Any:
+        label_N, weight_N = rows.labels(part)
+        kept_N = weight_N > 0
+        return lightgbm.Dataset(
+            inputs.value_NC[part][kept_N],
+            label_N[kept_N],
+            weight=weight_N[kept_N],
+            categorical_feature=list(inputs.categories),
+            reference=reference,
+            params={"verbosity": -1},
+        )
+
+    try:
+        train = dataset("train")
+        stop = lightgbm.early_stopping(PATIENCE, verbose=False)
+        booster = lightgbm.train(settings, train, ROUNDS, valid_sets=[dataset("valid", train)], callbacks=[stop])
+        logit_N = {part: np.asarray(booster.predict(inputs.value_NC[part], raw_score=True)) for part in JUDGED}
+    except (lightgbm.basic.LightGBMError, ValueError) as error:
+        raise TaskFailedError(f"LightGBM reports: {' '.join(str(error).split())[:200]}") from None
+    return Fitted(logit_N, float(booster.best_iteration))

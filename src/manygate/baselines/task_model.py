@@ -1,0 +1,68 @@
+"""The model of one task: what it is fitted on, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from manygate import metrics
+from manygate.data.encoded import EncodedLog
+
+JUDGED = ("valid", "test")
+
+
+class TaskFailedError(Exception):
+    """A task that a baseline cannot learn. The text is the reason, for a warning."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The logits of the validation and the test rows, and what the model chose on validation.
+
+    A regression task has values on the scale of its encoded labels in place of logits.
+    """
+
+    logit_N: dict[str, np.ndarray]
+    chosen: float
+
+
+@dataclass(frozen=True)
+class TaskRows:
+    """The rows of a log for one task, with a seed and a number of threads."""
+
+    log: EncodedLog
+    task: int
+    seed: int = 0
+    threads: int = 1
+
+    @property
+    def kind(self) -> Literal["binary", "regression"]:
+        return self.log.schema.tasks[self.task].kind
+
+    def labels(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the labels, as models see them, and the weights of all rows of a part. Weight 0 masks a label."""
+        rows = self.log.parts[part]
+        return rows.label_BT[:, self.task].astype(np.float64), rows.weight_BT[:, self.task].astype(np.float64)
+
+    def score(self, part: str, logit_N: np.ndarray) -> float:
+        """Return the main metric on a part: AUC, or R2 on the scale of the encoded labels."""
+        label_N, weight_N = self.labels(part)
+        kept_N = weight_N > 0
+        judge = metrics.auc if self.kind == "binary" else metrics.r2
+        return float(judge(label_N[kept_N], logit_N[kept_N], weight_N[kept_N]))
+
+
+FitTask = Callable[[TaskRows], Fitted]
+
+
+def check_labels(rows: TaskRows) -> None:
+    """Raise a :class:`TaskFailedError` if the training rows have no label, or one value of the label alone."""
+    label_N, weight_N = rows.labels("train")
+    values = np.unique(label_N[weight_N > 0])
+    if not len(values):
+        raise TaskFailedError("no training row has a label")
+    if len(values) == 1:
+        raise TaskFailedError("all labels of the training rows are the same")

@@ -1,0 +1,36 @@
+"""What a comparison reports about models from outside, such as LightGBM, that predict the same test rows."""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+from manygate.results.base import Record
+from manygate.results.summary import JointGain, MetricSummary, TaskReport
+
+
+class BaselineFailure(Record):
+    """A task that a baseline could not learn, and why. The baseline has no result for it."""
+
+    task: str
+    reason: str
+
+
+class BaselineResult(Record):
+    """A baseline: one model for each task, fitted on the training rows and stopped or chosen on the validation rows.
+
+    ``settings`` hold what it was fitted with, ``chosen`` what it chose on validation for each task and replica: the rounds of
+    boosting, or the strength C of the regularisation. ``valid`` holds the main metric of each task on the validation rows.
+    """
+
+    name: str
+    settings: dict[str, JsonValue]
+    seconds: float
+    replicas: int
+    tasks: dict[str, TaskReport]
+    valid: dict[str, MetricSummary]
+    chosen: dict[str, list[float]]
+    failures: list[BaselineFailure]
+
+
+AgainstBaselines = dict[str, dict[str, dict[str, JointGain]]]
+"""The gain of each network, as shipped, over each baseline: by network, baseline and task."""
