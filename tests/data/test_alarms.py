@@ -56,14 +56,28 @@ def test_a_hundred_of_each_label_is_enough_and_the_width_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("valid", "test", "level"), [(0.05, 0.0, "note"), (0.1, 0.2, "warning"), (0.5, 0.3, "serious"), (0.52, 0.48, "serious")]
+    ("valid", "test", "level"), [(0.05, 0.0, "note"), (0.12, 0.2, "warning"), (0.5, 0.41, "serious"), (0.52, 0.48, "serious")]
 )
 def test_unseen_ids_are_told_for_each_part(valid: float, test: float, level: str) -> None:
     (alarm,) = data_alarms(summary(unknown_shares={"train": 0.3, "valid": valid, "test": test}))
     assert (alarm.level, alarm.column) == (level, "item")
     assert f"{100 * valid:.0f} % of validation rows" in alarm.text
     assert ("test rows" in alarm.text) == (test >= 0.05)
-    assert "training rows" not in alarm.text
+    assert "Of the training rows, 30 % are so." in alarm.text
+
+
+@pytest.mark.parametrize(("valid", "test"), [(0.1, 0.45), (0.45, 0.1), (0.0, 0.1)])
+def test_validation_and_test_that_differ_in_unseen_ids_are_told(valid: float, test: float) -> None:
+    _, alarm = data_alarms(summary(unknown_shares={"train": 0.0, "valid": valid, "test": test}))
+    assert (alarm.level, alarm.column) == ("warning", "item")
+    assert f"{100 * valid:.0f} % of the validation rows and {100 * test:.0f} % of the test rows have unseen ids" in alarm.text
+
+
+def test_of_a_bag_the_ids_are_counted() -> None:
+    alarms = data_alarms(summary(kind="bag", unknown_shares={"train": 0.01, "valid": 0.1, "test": 0.3}))
+    assert "10 % of validation ids and 30 % of test ids are ids that training has not seen" in alarms[0].text
+    assert "Of the training ids, 1 % are so." in alarms[0].text
+    assert "30 % of the test ids have unseen ids" not in alarms[1].text
 
 
 def test_an_index_in_a_schema_is_told() -> None:

@@ -17,6 +17,8 @@ LEVELS = ("serious", "warning", "note")
 FEWEST_TO_JUDGE = 100
 """With fewer rows of the rarer label an AUC is known to 0.06 at best."""
 UNSEEN_SERIOUS, UNSEEN_WARNING, UNSEEN_NOTE = 0.5, 0.2, 0.05
+UNLIKE_PARTS = 0.1
+"""The difference between the shares of unseen ids on validation and on test from which there is a warning."""
 PART_WORDS = {"train": "training", "valid": "validation", "test": "test"}
 
 
@@ -81,19 +83,29 @@ def _rare_labels(task: str, parts: Mapping[str, LabelSummary]) -> Iterator[DataW
             yield DataWarning(level="warning", task=task, text=f"task {task!r} has {rarer} {counted} on validation: {text}")
 
 
-def _unseen(feature: FeatureSummary) -> list[DataWarning]:
-    shares = {part: share for part, share in (feature.unknown_shares or {}).items() if share >= UNSEEN_NOTE and part != "train"}
-    if not shares:
-        return []
-    largest = max(shares.values())
+def _unseen(feature: FeatureSummary) -> Iterator[DataWarning]:
+    """Unseen ids of validation and test rows, with the share of training rows beside them, and parts that differ much in them."""
+    known = feature.unknown_shares or {}
     of = "ids" if feature.kind == "bag" else "rows"
+    shares = {part: share for part, share in known.items() if share >= UNSEEN_NOTE and part != "train"}
+    if not shares:
+        return
+    largest = max(shares.values())
     parts = listed([f"{percent(share)} of {PART_WORDS[part]} {of}" for part, share in shares.items()])
     has = "are ids" if feature.kind == "bag" else "have an id"
-    return [
-        DataWarning(
-            level="serious" if largest >= UNSEEN_SERIOUS else "warning" if largest >= UNSEEN_WARNING else "note",
+    beside = f" Of the training {of}, {percent(known['train'])} are so." if "train" in known else ""
+    yield DataWarning(
+        level="serious" if largest >= UNSEEN_SERIOUS else "warning" if largest >= UNSEEN_WARNING else "note",
+        column=feature.name,
+        text=f"feature {feature.name!r}: {parts} {has} that training has not seen, or too rarely.{beside} There the model "
+        "knows no more than that the id is new.",
+    )
+    valid, test = known.get("valid", 0.0), known.get("test", 0.0)
+    if abs(valid - test) >= UNLIKE_PARTS:
+        yield DataWarning(
+            level="warning",
             column=feature.name,
-            text=f"feature {feature.name!r}: {parts} {has} that training has not seen, or too rarely. There the model "
-            "knows no more than that the id is new.",
+            text=f"feature {feature.name!r}: {percent(valid)} of the validation {of} and {percent(test)} of the test {of} "
+            f"{'are' if feature.kind == 'bag' else 'have'} unseen ids. So what validation chooses, the epoch and the architecture, "
+            "may not be the best for test. Choose validation rows that are about as far from training as the test rows.",
         )
-    ]

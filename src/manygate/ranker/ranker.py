@@ -27,6 +27,7 @@ from manygate.metrics.table import Metric
 from manygate.model import MultiTaskModel
 from manygate.model.device import choose_device
 from manygate.ranker.arguments import build_config, check_run, listed, progress_mode, read_schema, refuse_arguments, refuse_arrays
+from manygate.ranker.input_warnings import warn_of_inputs
 from manygate.ranker.ranker_keywords import PARAMETERS, RankerKeywords
 from manygate.report import html_summary, write_report
 from manygate.results.comparison import ComparisonDocument
@@ -41,6 +42,7 @@ from manygate.scoring.calibration import Calibration, calibration_problems
 from manygate.scoring.calibration_fit import fit_calibration
 from manygate.scoring.fusion import Fusion, now, parse_fusion
 from manygate.scoring.fusion_search import Sampler, found_fusion, plan_search, search
+from manygate.scoring.input_check import InputCheck
 from manygate.scoring.judged import judged_rows
 from manygate.scoring.predictor import Predictor
 from manygate.scoring.scored import score_rows
@@ -145,9 +147,13 @@ class Ranker(RankerKeywords):
 
         They are calibrated where there is a ``calibration``, and the score of the ``fusion`` stands beside them where there is one;
         ``raw`` leaves both out. Features alone are needed, and no bias features. Unseen ids, nulls and new extremes are fine.
+        A :class:`UserWarning` says so if most ids of a feature are unseen, or a feature has become null (from 20 rows on).
         """
         refuse_arrays(frame)
-        return (self.predictor.uncorrected() if raw else self.predictor).predict(frame)
+        check = InputCheck(self.encoder)
+        predicted = (self.predictor.uncorrected() if raw else self.predictor).predict(frame, check.add)
+        warn_of_inputs(check)
+        return predicted
 
     def predict_proba(self, frame: Any) -> np.ndarray | list[np.ndarray]:
         """Probabilities of the classes 0 and 1, (N, 2) float64: as scikit-learn gives them, a list of them for several tasks.
@@ -158,7 +164,9 @@ class Ranker(RankerKeywords):
         numbers = [task.name for task in self.schema.tasks if task.kind != "binary"]
         if numbers:
             raise InputError(f"task {numbers[0]!r} is a regression and has no probabilities. Call predict, which gives its values.")
-        parts = [batch for _, batch in self.predictor.score(self.predictor.open(frame))]
+        check = InputCheck(self.encoder)
+        parts = [batch for _, batch in self.predictor.score(self.predictor.open(frame), observe=check.add)]
+        warn_of_inputs(check)
         columns = [np.concatenate([np.asarray(part.column(name)) for part in parts]) for name in self.schema.task_names]
         pairs = [np.stack([1 - one_N, one_N], axis=1) for one_N in columns]
         return pairs[0] if len(pairs) == 1 else pairs

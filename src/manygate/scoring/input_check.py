@@ -45,8 +45,10 @@ class InputCheck:
             self._ids[name] += len(rows.bags[b][0])
             self._unseen[name] += int(np.count_nonzero(rows.bags[b][0] == UNKNOWN_ROW))
 
-    def warnings(self) -> list[str]:
-        """A sentence for each feature of which most values say nothing."""
+    def warnings(self, fewest: int = 1) -> list[str]:
+        """A sentence for each feature of which most values say nothing; none for fewer than ``fewest`` rows."""
+        if self._rows < fewest:
+            return []
         texts = [
             f"feature {name!r}: {share(self._unseen[name] / count)} of the ids are ids that training has not seen, or too rarely. "
             "There the model knows no more than that the id is new. Check that the column is the one of training."

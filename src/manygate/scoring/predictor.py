@@ -100,13 +100,13 @@ class Predictor:
         """The settings of CSV files: those of :attr:`csv`, else those of training."""
         return self.csv or self.model.config
 
-    def predict(self, source: Any) -> Any:
+    def predict(self, source: Any, observe: Callable[[pa.RecordBatch, Rows], None] | None = None) -> Any:
         """Predict a table or a file. The result is a frame of the same kind: pandas (with its index), polars, pyarrow or duckdb.
 
-        The result of a path is a pyarrow table.
+        The result of a path is a pyarrow table. ``observe`` is called with each batch, as it was read and encoded.
         """
         table = self.open(source)
-        batches = [batch for _, batch in self.score(table)]
+        batches = [batch for _, batch in self.score(table, observe=observe)]
         empty = pa.schema([(name, pa.float64()) for name in self.output_names])
         return like_source(pa.Table.from_batches(batches, None if batches else empty), source)
 
