@@ -166,6 +166,7 @@ FEATURE_CHANGES = {
     "dim": 9,
     "vocabulary": "hash",
     "min_count": 7,
+    "id_dropout": 1.0,
     "buckets": 64,
     "pooling": "sum",
     "encoding": "minmax",
