@@ -69,6 +69,30 @@ class Apart(Own):
         return self.bottom
 
 
+class Mixing(Own):
+    """Says nothing of what all tasks train above the shared layer."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.last = torch.nn.Linear(self.output_width, self.output_width)
+
+    def forward(self, x_BD):
+        return self.last(super().forward(x_BD))
+
+    def shared_layer(self):
+        return self.bottom
+
+
+class Twofold(Mixing):
+    """Lists a parameter that is used below the shared layer, too."""
+
+    def forward(self, x_BD):
+        return super().forward(x_BD + self.last.weight.mean())
+
+    def shared_above(self):
+        return list(self.last.parameters())
+
+
 class Widthless(Own):
     """Has no width."""
 
@@ -217,6 +241,8 @@ def test_sound_schemes_pass_every_check(scheme: type[mg.Architecture]) -> None:
         (Repeated, "lists a parameter twice"),
         (Rated, r"learning_rates names \['botom.weight'\]"),
         (Spared, "undecayed names 'gain', which is no parameter of it"),
+        (Mixing, r"several tasks train \['last.weight', 'last.bias'\] above the shared layer"),
+        (Twofold, "a parameter that the shared layer or one below it uses"),
         (Rough, "not close"),
     ],
 )
@@ -237,6 +263,7 @@ def test_faults_are_found(scheme: type[mg.Architecture], problem: str) -> None:
         (Stolen, "shared_parameters_are_its_own"),
         (Spared, "weight_decay_is_declared"),
         (Apart, "every_task_reads_the_shared_layer"),
+        (Mixing, "shared_above_is_complete"),
         (Rough, "bf16_stays_near"),
     ],
 )

@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ import manygate as mg
 import manygate.testing
 from manygate.config.names import WEIGHTINGS
 from manygate.objective.weighting import Weighting, find_weighting
+from manygate.objective.weighting.gramian import GramianWeighting
 from manygate.testing import check_weighting
 
 GUIDE = Path(__file__).parents[2] / "docs" / "questions" / "own-weighting.md"
@@ -84,6 +86,30 @@ class Leaky(Own):
         return self.weight_MT.sum(dim=1)
 
 
+class Other(Own):
+    """Says other weights than it uses."""
+
+    def objective(self, loss_MT, context):
+        return 2 * super().objective(loss_MT, context)
+
+
+class Everywhere(GramianWeighting):
+    """Weights the losses too, though it is to scale what is shared alone."""
+
+    def solve(self, gramian_mTT, members, tasks, step):
+        return 2 * np.ones(gramian_mTT.shape[:2])
+
+    def objective(self, loss_MT, context):
+        super().objective(loss_MT, context)
+        return (self.weight_MT * loss_MT).sum(dim=1)
+
+
+class Blind(Own):
+    """Scales what is shared, and needs no gradients."""
+
+    scales_shared_alone = True
+
+
 class Flat(Own):
     """Keeps one number for all members."""
 
@@ -130,6 +156,9 @@ def test_sound_weightings_pass_every_check(weighting) -> None:
         (Equal, "whose fixed weight is 0 moves the objective"),
         (Chance, "torch's global generator is used"),
         (Leaky, "weights have a gradient"),
+        (Other, "which is not weight_MT"),
+        (Everywhere, "which is not the fixed weights"),
+        (Blind, "scales_shared_alone needs needs_gradients"),
         (Flat, "one has no axis for the members"),
         (Thorough, "reset_members changes weighting.factor of another member"),
     ],

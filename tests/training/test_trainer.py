@@ -136,7 +136,7 @@ def test_the_training_loss_reported_is_the_mean_over_batches_that_have_the_task(
 
     monkeypatch.setattr(Losses, "__call__", spy)
     training = trainer(log, settings(epochs=1, batch_size=4))
-    training.records = False  # a recording would not call the spy
+    training.forward.records = False  # a recording would not call the spy
     state = training.fit()
     assert any(np.isnan(value).any() for value in seen), "some batch of four has no click"
     expected = np.nanmean(np.stack(seen), axis=0)[0]

@@ -80,6 +80,15 @@ class Architecture(nn.Module, ABC):
         """Of a shared layer with E networks side by side, (B, E, H), those that more than one task trains; None for all."""
         return None
 
+    def shared_above(self) -> list[nn.Parameter]:
+        """Parameters above the shared layer that more than one task trains; without a shared layer, those above x.
+
+        Weightings that balance gradients scale the gradients of these, too. Whatever else lies above the shared layer counts as a
+        task's own. A parameter of the list is not used below the shared layer as well. By default there is none above a shared
+        layer, and all of :meth:`shared_parameters` lie above x.
+        """
+        return [] if self.shared_layer() is not None else self.shared_parameters()
+
     def penalty(self, towers: Towers) -> Tensor:
         """A term to add to the loss, of the last forward pass: by default what the gates ask for, and zero without any."""
         total = next(towers.parameters()).new_zeros(())

@@ -59,5 +59,8 @@ class CGC(Architecture):
     def shared_units(self) -> tuple[int, ...]:
         return self.ple.shared_units()
 
+    def shared_above(self) -> list[nn.Parameter]:
+        return self.ple.shared_above()
+
     def shared_parameters(self) -> list[nn.Parameter]:
         return self.ple.shared_parameters()

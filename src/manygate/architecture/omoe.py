@@ -7,12 +7,14 @@ What is open and the departures are those of :mod:`manygate.architecture.mmoe`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from manygate.architecture.mmoe import MixtureOfExperts
 from manygate.kernels.mixing import mix
+from manygate.layers.mixture import PLAIN, MixtureSettings
 
 
 @final
@@ -26,9 +28,18 @@ class OMoE(MixtureOfExperts):
     torch.Size([4, 1, 16])
     """
 
+    def __init__(self, inputs: int, tasks: int, experts: int, hidden: Sequence[int], settings: MixtureSettings = PLAIN):
+        super().__init__(inputs, tasks, experts, hidden, settings)
+        self.mixture = nn.Identity()
+
     def forward(self, x_BD: Tensor) -> Tensor:
         f_BEH, g_B1E = self.level(x_BD, self.pick(x_BD))  # f_i(x), and g(x) = softmax(W_g x)
-        return mix(g_B1E, f_BEH)  # f(x) = sum_i g(x)_i f_i(x) (5)
+        f_B1H: Tensor = self.mixture(mix(g_B1E, f_BEH))  # f(x) = sum_i g(x)_i f_i(x) (5)
+        return f_B1H
+
+    def shared_layer(self) -> nn.Module:
+        """The mixture: the gate below it is shared, too."""
+        return self.mixture
 
     def gates(self, x_BD: Tensor) -> tuple[Tensor, ...]:
         return (self.level.weights(x_BD, self.pick(x_BD)).expand(-1, self.tasks, -1),)

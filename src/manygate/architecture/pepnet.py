@@ -85,6 +85,12 @@ class PEPNet(Architecture):
             h_BTH = layer(h_BTH) * gate(read_BF).unflatten(-1, (self.tasks, -1))
         return h_BTH
 
+    def shared_above(self) -> list[nn.Parameter]:
+        """EPNet's gate, and the hidden layers of PPNet's gates. The outputs of the latter are a task's own."""
+        gates = [gate for gate in self.unit_gates if isinstance(gate, GateUnit)]
+        hidden = [value for gate in gates for value in (gate.weights[0], gate.biases[0])]
+        return [*self.embedding_gate.parameters(), *hidden]
+
     def shared_parameters(self) -> list[nn.Parameter]:
         """The gates'; each task's network is its own, but they are stacked."""
         return list(self.parameters())

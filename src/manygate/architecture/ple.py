@@ -49,7 +49,8 @@ class PLE(Architecture):
         super().__init__()
         check_levels(levels)
         self.tasks, self.output_width, self.pick = len(levels[0].task_experts), levels[-1].hidden[-1], Pick(settings.gate_columns)
-        self.seen = levels[-1].seen()
+        self.shared_level = max((j for j, level in enumerate(levels) if of_several(level.seen())), default=None)
+        self.seen = levels[-1 if self.shared_level is None else self.shared_level].seen()
         sees = [[*level.seen(), tuple(range(level.experts))] for level in levels]
         self.levels = nn.ModuleList(mixtures(inputs, levels, sees, settings))
 
@@ -74,10 +75,14 @@ class PLE(Architecture):
             return tuple(self._run(x_BD)[1])
 
     def shared_layer(self) -> nn.Module | None:
-        return self.levels[-1] if self.shared_units() else None
+        """The last level with experts that several tasks' gates see. What lies above it is a task's own."""
+        return None if self.shared_level is None else self.levels[self.shared_level]
 
     def shared_units(self) -> tuple[int, ...]:
         return of_several(self.seen)
+
+    def shared_above(self) -> list[nn.Parameter]:
+        return []
 
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())

@@ -94,6 +94,10 @@ class SluiceNetwork(Architecture):
         """The first layer: the tasks read those above both directly and through each other."""
         return self.first
 
+    def shared_above(self) -> list[nn.Parameter]:
+        """All that mixes the tasks' layers above the first; with one layer, every row of alpha belongs to one task."""
+        return [self.alpha, *self.later.parameters()] if len(self.later) else []
+
     def shared_parameters(self) -> list[nn.Parameter]:
         """Through alpha every task trains every network."""
         return list(self.parameters())

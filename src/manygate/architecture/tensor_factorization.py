@@ -116,5 +116,10 @@ class TensorFactorization(Architecture):
             x = dropout(layer(x).relu())
         return x
 
+    def shared_above(self) -> list[nn.Parameter]:
+        """The factors S, U1 and U2 of each layer. The rows of U3 and the biases are a task's own."""
+        layers = [layer for layer in self.layers if isinstance(layer, Tucker)]
+        return [factor for layer in layers for factor in (layer.core, layer.first, layer.second)]
+
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())

@@ -21,6 +21,7 @@ from manygate.architecture import Inputs, find_architecture
 from manygate.config import RunConfig
 from manygate.data.batches import Batch
 from manygate.errors import InputError, did_you_mean, setting
+from manygate.kernels.cut import cut
 from manygate.layers.decay import undecayed_parameters
 from manygate.layers.embedding import Embedding
 from manygate.layers.experts import Experts
@@ -86,6 +87,7 @@ class MultiTaskModel:
         rates = self.trunk.architecture.learning_rates()
         self.learning_rates = {f"trunk.architecture.{name}": rate for name, rate in rates.items()}
         self.undecayed = {f"trunk.{name}" for name in undecayed_parameters(self.trunk)}
+        self.shared_above = self.trunk.shared_above()
         self.parameters = self._stacked(initialise)
 
     def _new_trunk(self) -> Trunk:
@@ -184,6 +186,7 @@ class MultiTaskModel:
         gates: bool = False,
         stopped: Sequence[bool] = (),
         shared: bool = False,
+        cuts: bool = False,
     ) -> tuple[Tensor, ...]:
         """Return outputs (M, B, O) and penalties (M,).
 
@@ -195,9 +198,11 @@ class MultiTaskModel:
         - ``stopped``: true for each member to skip. The results of a skipped member are zeros.
         - ``shared``: return the shared representation third, as a part of the graph. It is (M, B, ...) without the skipped members,
           or (B, ...) if the model has one member.
+        - ``cuts``: with ``shared``, cut the graph there, and return the copy that the layers above read fourth
+          (:func:`manygate.kernels.cut.cut`).
         """
         x_MBD, bias_MBC = self.embed(batch)
-        return self.run(self.trunk_values(drawn), x_MBD, bias_MBC, drawn is not None, gates, stopped, shared)
+        return self.run(self.trunk_values(drawn), x_MBD, bias_MBC, drawn is not None, gates, stopped, shared, cuts)
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the inputs (M, B, D) and the bias inputs (M, B, C) of every member."""
@@ -220,6 +225,7 @@ class MultiTaskModel:
         gates: bool = False,
         stopped: Sequence[bool] = (),
         shared: bool = False,
+        cuts: bool = False,
     ) -> tuple[Tensor, ...]:
         """Do the same as :meth:`forward` from embedded inputs. All tensors that the result depends on are arguments."""
         if self.trunk.training != training:
@@ -228,41 +234,42 @@ class MultiTaskModel:
         from_layer = shared and self.trunk.shared_layer() is not None  # otherwise x is the shared representation
         if shared and not from_layer and not x_MBD.requires_grad:
             x_MBD = x_MBD.requires_grad_()
+        read_MBD = cut(x_MBD) if cuts and shared and not from_layer else x_MBD
 
         def run_member(values: dict[str, Tensor], x_BD: Tensor, bias_BC: Tensor) -> tuple[Tensor, ...]:
-            inputs = (x_BD, bias_BC, gates, from_layer)
+            inputs = (x_BD, bias_BC, gates, from_layer, cuts)
             result: tuple[Tensor, ...] = functional_call(self.trunk, values, inputs, tie_weights=False)
             return result
 
         if self.scheme_selects and not training and count > 1:  # vmap cannot run it: an expert's number of rows varies
             members = [run_member({n: v[m] for n, v in state.items()}, x_MBD[m], bias_MBC[m]) for m in range(count)]
             return tuple(torch.stack(values) for values in zip(*members, strict=True))
-        values, representation = self._for_members(run_member, (state, x_MBD, bias_MBC), stopped, from_layer)
-        return *values, *(representation if from_layer or not shared else (x_MBD,))
+        last = (1 + cuts) * from_layer
+        values, representation = self._for_members(run_member, (state, read_MBD, bias_MBC), stopped, last)
+        return *values, *(representation if from_layer or not shared else (x_MBD, read_MBD)[: 1 + cuts])
 
     def _for_members(
         self,
         run_member: TrunkFunction,
         inputs: tuple[dict[str, Tensor], Tensor, Tensor],
         stopped: Sequence[bool],
-        from_layer: bool,
+        last: int,
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Run every member that has not stopped. Return the results, with zeros for stopped members, and the representation.
 
-        The representation is the last result of ``run_member`` if ``from_layer`` is true. It is returned unchanged, in a tuple of
-        one. Otherwise that tuple is empty.
+        The representation is the ``last`` results of ``run_member``, which are returned unchanged.
         """
         state, x_MBD, bias_MBC = inputs
         if (count := len(self.members)) == 1:
             single = {name: value.squeeze(0) for name, value in state.items()}
-            values, representation = split_last(run_member(single, x_MBD.squeeze(0), bias_MBC.squeeze(0)), from_layer)
+            values, representation = split_last(run_member(single, x_MBD.squeeze(0), bias_MBC.squeeze(0)), last)
             return tuple(value.unsqueeze(0) for value in values), representation
         if not any(stopped) or all(stopped):
-            return split_last(torch.vmap(run_member)(*inputs), from_layer)
+            return split_last(torch.vmap(run_member)(*inputs), last)
         active = torch.tensor([m for m in range(count) if not stopped[m]], device=self.device)
         state = {name: value.index_select(0, active) for name, value in state.items()}
         results = torch.vmap(run_member)(state, x_MBD.index_select(0, active), bias_MBC.index_select(0, active))
-        values, representation = split_last(results, from_layer)
+        values, representation = split_last(results, last)
         return tuple(value.new_zeros(count, *value.shape[1:]).index_copy(0, active, value) for value in values), representation
 
     def _tables(self, owner: str) -> dict[int, Tensor]:
@@ -297,9 +304,9 @@ class MultiTaskModel:
         return self.forward(batch, gates=True)
 
 
-def split_last(values: tuple[Tensor, ...], last: bool) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Split off the last value if ``last`` is true. Otherwise return all values and an empty tuple."""
-    return (values[:-1], values[-1:]) if last else (values, ())
+def split_last(values: tuple[Tensor, ...], last: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Split off the ``last`` last values."""
+    return values[: len(values) - last], values[len(values) - last :]
 
 
 def member_axis(name: str) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from manygate.architecture import Architecture
 from manygate.errors import InputError
+from manygate.kernels.cut import cut
 from manygate.layers.experts import Experts
 from manygate.layers.tower import BiasTower, Towers
 from manygate.model.ordinal import Thresholds
@@ -18,7 +19,8 @@ class Trunk(nn.Module):
     """Runs the lower layers that all tasks share (if any), the architecture and the towers of one model.
 
     **Shape**: x_BD, bias_BC -> output_BO and the scheme's penalty. With ``shared=True`` the output of the shared layer comes third.
-    With ``gates=True`` the result is the gate weights instead. The outputs are the tasks' logits, then the outputs of further
+    With ``cuts=True``, too, the layers above read a copy of it, which comes fourth (:func:`manygate.kernels.cut.cut`). With
+    ``gates=True`` the result is the gate weights instead. The outputs are the tasks' logits, then the outputs of further
     towers (see :class:`manygate.layers.tower.Towers`), then the further logits of ordinal tasks.
     """
 
@@ -34,9 +36,11 @@ class Trunk(nn.Module):
         self.lower, self.architecture, self.towers, self.bias_tower = lower, architecture, towers, bias_tower
         self.thresholds = thresholds
 
-    def forward(self, x_BD: Tensor, bias_BC: Tensor, gates: bool = False, shared: bool = False) -> tuple[Tensor, ...]:
+    def forward(
+        self, x_BD: Tensor, bias_BC: Tensor, gates: bool = False, shared: bool = False, cuts: bool = False
+    ) -> tuple[Tensor, ...]:
         if shared:
-            return self._with_shared(x_BD, bias_BC)
+            return self._with_shared(x_BD, bias_BC, cuts)
         if self.lower is not None:
             x_BD = self.lower(x_BD)[0].squeeze(1)
         if gates:
@@ -61,13 +65,24 @@ class Trunk(nn.Module):
         """Return the indices of the shared layer's networks that more than one task trains. None means all."""
         return self.architecture.shared_units() if self.architecture.shared_layer() is not None else None
 
-    def _with_shared(self, x_BD: Tensor, bias_BC: Tensor) -> tuple[Tensor, ...]:
-        layer = self.shared_layer()
+    def shared_above(self) -> list[str]:
+        """Return the names of the parameters above the shared representation that more than one task trains."""
+        shared = self.architecture.shared_above()
+        return [name for name, value in self.named_parameters() if any(value is parameter for parameter in shared)]
+
+    def _with_shared(self, x_BD: Tensor, bias_BC: Tensor, cuts: bool) -> tuple[Tensor, ...]:
+        layer, units = self.shared_layer(), self.shared_units()
         outputs: list[Any] = []
+        copies: list[Tensor] = []
         assert layer is not None
 
-        def record(_: nn.Module, __: Any, output: Tensor | tuple[Tensor, ...]) -> None:
-            outputs.append(output if isinstance(output, Tensor) else output[0])
+        def record(_: nn.Module, __: Any, output: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...] | None:
+            value, *others = (output,) if isinstance(output, Tensor) else output
+            outputs.append(value)
+            if not cuts or not isinstance(value, Tensor):
+                return None
+            copies.append(cut(value, units))
+            return copies[-1] if isinstance(output, Tensor) else (copies[-1], *others)
 
         with layer.register_forward_hook(record):
             result = self(x_BD, bias_BC)
@@ -81,7 +96,7 @@ class Trunk(nn.Module):
                 f"{self._name}.shared_layer returns a module whose output is {type(outputs[0]).__name__}. "
                 "Return a module whose output is a tensor."
             )
-        return *result, outputs[0]
+        return *result, outputs[0], *copies
 
     @property
     def _name(self) -> str:

@@ -215,6 +215,26 @@ def every_task_reads_the_shared_layer(case: Case) -> None:
     torch.testing.assert_close(together, torch.stack(alone), rtol=1e-3, atol=1e-5)
 
 
+def shared_above_is_complete(case: Case) -> None:
+    """``shared_above`` lists what several tasks train above the shared layer, and nothing that is used below it."""
+    model = case.trunk().eval()
+    x_BD, layer = case.rows().requires_grad_(), model.shared_layer()
+    logit_BT, _, *shared = model(x_BD, case.bias(), shared=layer is not None, cuts=layer is not None)
+    parameters = dict(model.architecture.named_parameters())
+    listed = {name for name, value in parameters.items() if any(value is above for above in model.architecture.shared_above())}
+    trained = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    for loss in logit_BT.square().sum(dim=0):
+        gradients = torch.autograd.grad(loss, list(parameters.values()), retain_graph=True, allow_unused=True)
+        for name, gradient in zip(parameters, gradients, strict=True):
+            trained[name] += 0 if gradient is None else gradient != 0
+    missing = [name for name, count in trained.items() if name not in listed and (count > 1).any()]
+    assert not missing, f"several tasks train {missing} above the shared layer; list them in shared_above, or move shared_layer up"
+    if not shared or not listed:
+        return
+    below = torch.autograd.grad(shared[0].sum(), [parameters[name] for name in listed], allow_unused=True)
+    assert all(gradient is None for gradient in below), "shared_above lists a parameter that the shared layer or one below it uses"
+
+
 def bf16_stays_near(case: Case) -> None:
     """Under autocast to bf16 the logits stay near those of float32, and gates still sum to one."""
     model, x_BD = case.trunk().eval(), case.rows()
@@ -238,6 +258,7 @@ CHECKS: tuple[Callable[[Case], None], ...] = (
     shared_parameters_are_its_own,
     weight_decay_is_declared,
     every_task_reads_the_shared_layer,
+    shared_above_is_complete,
     bf16_stays_near,
 )
 

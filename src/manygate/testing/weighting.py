@@ -98,6 +98,22 @@ def weights_are_finite_and_without_a_gradient(case: WeightingCase) -> None:
         assert weight_MT.dtype == torch.float32, f"weights are {weight_MT.dtype}, not float32"
 
 
+def the_weights_are_those_of_the_objective(case: WeightingCase) -> None:
+    """The objective has the losses times ``weight_MT``, or times the fixed weights if the method scales what is shared alone."""
+    weighting = case.build()
+    scales_shared_alone = weighting.scales_shared_alone
+    assert weighting.needs_gradients or not scales_shared_alone, "scales_shared_alone needs needs_gradients"
+    for step in range(STEPS):
+        leaf_MT = losses(step).requires_grad_()
+        weighting.objective(leaf_MT, step_context(step, weighting)).sum().backward()
+        assert leaf_MT.grad is not None, "the objective has no gradient by the losses"
+        expected_MT = weighting.setup.weight_MT if scales_shared_alone else weighting.weight_MT
+        what = "the fixed weights" if scales_shared_alone else "weight_MT"
+        assert torch.allclose(leaf_MT.grad, expected_MT, rtol=1e-4, atol=1e-6), (
+            f"step {step}: the objective weights the losses by {leaf_MT.grad.tolist()}, which is not {what}, {expected_MT.tolist()}"
+        )
+
+
 def a_weight_of_zero_takes_a_task_out(case: WeightingCase) -> None:
     """The loss of a task whose fixed weight is 0 moves no objective and no other task's weight."""
     objectives = []
@@ -187,6 +203,7 @@ def reset_members_changes_no_other_member(case: WeightingCase) -> None:
 WEIGHTING_CHECKS: tuple[Callable[[WeightingCase], None], ...] = (
     the_global_generator_is_left_alone,
     weights_are_finite_and_without_a_gradient,
+    the_weights_are_those_of_the_objective,
     a_weight_of_zero_takes_a_task_out,
     a_task_without_rows_is_left_out,
     members_are_independent,

@@ -22,17 +22,17 @@ from torch import Tensor
 
 from manygate.data.batches import Batch, Resampled, Source, Split
 from manygate.evaluation.monitor import Watch
-from manygate.kernels.recording import Recorder
 from manygate.model import MultiTaskModel
 from manygate.model.logits import predict
 from manygate.model.member import mean_gates
 from manygate.objective.funnel import FunnelLosses
 from manygate.objective.loss import Losses
-from manygate.objective.weighting import StepContext, WeightingSetup, build_weighting, shared_gramian
+from manygate.objective.weighting import StepContext, WeightingSetup, build_weighting
 from manygate.text import count_of
 from manygate.training.callback import EpochEnd, OnEpoch
 from manygate.training.checkpoint import load_checkpoint, reading_checkpoint, save_checkpoint
 from manygate.training.divergence import DivergedError, DivergenceErrors
+from manygate.training.forward import Forward, Wanted
 from manygate.training.id_dropout import IdDropout
 from manygate.training.interrupt import Interrupt, Interrupted
 from manygate.training.kept import OwnStore
@@ -98,8 +98,6 @@ class Trainer:
         self.optimizer = Optimizer(trained, config, model.sparse, model.learning_rates, members, undecayed)
         names = [task.name for task in self.tasks]
         self.errors = DivergenceErrors(self.title, config, model.members, names, self.batches, folder, first_replica)
-        self.recorder = Recorder(self._pass, list(model.trunk_values()))
-        self.records = model.device.type == "cpu"
 
     def _rows(self, train: Source) -> Source:
         """Return the training rows: the same for all replicas in the same order, or each replica's own sample or order."""
@@ -113,13 +111,12 @@ class Trainer:
         device = self.model.device
         weight = torch.tensor([task.weight for task in self.tasks], dtype=torch.float32)
         chosen = torch.tensor([member.tasks for member in self.model.members])
-        self.task_MT = chosen.to(device)
-        self.replica_M = torch.tensor([member.replica for member in self.model.members], device=device)
         if chosen.shape[1] == 1:  # with one model per task, a weight would only change the learning rate
             weight = torch.ones_like(weight)
         rows = self.config.replica_weights or ((1.0,) * len(self.tasks),)
         factor_MT = torch.tensor([[rows[m.replica % len(rows)][t] for t in m.tasks] for m in self.model.members])
-        self.losses = FunnelLosses(Losses(self.tasks, self.task_MT, self.model.ordinals), self.model.targets, self.config)
+        losses = FunnelLosses(Losses(self.tasks, chosen.to(device), self.model.ordinals), self.model.targets, self.config)
+        self.forward = Forward(self.model, losses)
         decay = torch.tensor([task.decay for task in self.tasks], dtype=torch.float32)
         binary = torch.tensor([task.kind == "binary" or task.trained_by == "ordinal" for task in self.tasks])
         weight_MT, decay_MT, binary_MT = (value.to(device) for value in (weight[chosen] * factor_MT, decay[chosen], binary[chosen]))
@@ -175,60 +172,34 @@ class Trainer:
         model, config = self.model, self.config
         drawn = model.draw(len(batch), self.state.step)
         batch = model.hide_bias(batch, self.state.step)
-        needs_gradients = self.weighting.needs_gradients_at(self.state.step)
-        loss_MT, present_MT, penalty_M, gramian_MTT = self._losses(batch, drawn, needs_gradients)
+        losses = self.forward(batch, drawn, tuple(self._left_out()), self._wanted(), self.weighting.weight_MT)
+        loss_MT, present_MT = losses.loss_MT, losses.present_MT
         counts_MT = present_MT & (self.weighting.setup.weight_MT > 0)
-        context = StepContext(self.state.step, self.state.epoch, counts_MT, self._active(), gramian_MTT)
-        objective_M = self.weighting.objective(loss_MT, context) + penalty_M
+        context = StepContext(self.state.step, self.state.epoch, counts_MT, self._active(), losses.gramian_MTT)
+        objective_M = self.weighting.objective(loss_MT, context) + losses.penalty_M
         objective = self._objective(objective_M)
         diverged: list[int] = []
         if not torch.isfinite(objective):
             diverged = self._stop_diverged(objective_M, loss_MT)
             objective = self._objective(objective_M)
-        objective.backward()
+        losses.backward(objective, self.weighting.weight_MT, self._active())
         if config.clip_norm is not None:
             clip_gradients(model.parameters, config.clip_norm)
         self.optimizer.step(learning_rate(config, self.state.step, self.total))
         self._freeze(diverged)
         if self.weighting.needs_losses_after_update:
             with torch.no_grad():
-                self.weighting.after_update(self._losses(batch, drawn)[0], context)
+                self.weighting.after_update(self.forward(batch, drawn, tuple(self._left_out())).loss_MT, context)
         self.loss_sum_MT += loss_MT.detach() * present_MT
         self.weight_sum_MT += self.weighting.weight_MT * present_MT
         self.loss_count_MT += present_MT
 
-    def _losses(
-        self, batch: Batch, drawn: dict[str, Tensor], needs_gradients: bool = False
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Return loss_MT, present_MT (true if the batch has rows of the task), penalty_M, and gramian_MTT if it is needed."""
-        x_MBD, bias_MBC = self.model.embed(batch)
-        label_MBT, weight_MBT, group_MB = self._targets(batch)
-        values = self.model.trunk_values(drawn) | {"x": x_MBD, "bias": bias_MBC, "label": label_MBT, "weight": weight_MBT}
-        if group_MB is not None:
-            values["group"] = group_MB
-        call = self.recorder if self.records else self._pass
-        loss_MT, present_MT, penalty_M, *gramian = call(values, tuple(self._left_out()), needs_gradients)
-        return loss_MT, present_MT, penalty_M, gramian[0] if gramian else None
-
-    def _pass(self, values: dict[str, Tensor], left_out: tuple[bool, ...], needs_gradients: bool) -> tuple[Tensor, ...]:
-        """Compute the trunk, the losses and, if needed, the Gramian. The result depends on the arguments alone."""
-        state = dict(values)
-        x_MBD, bias_MBC, label_MBT, weight_MBT = (state.pop(name) for name in ("x", "bias", "label", "weight"))
-        group_MB = state.pop("group", None)
-        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            output_MBO, penalty_M, *shared = self.model.run(state, x_MBD, bias_MBC, True, stopped=left_out, shared=needs_gradients)
-        loss_MT, present_MT = self.losses(output_MBO, label_MBT, weight_MBT, group_MB)
-        gramian = (self._gramian(loss_MT, representation, left_out) for representation in shared)
-        return loss_MT, present_MT, penalty_M, *gramian
-
-    def _gramian(self, loss_MT: Tensor, shared: Tensor, left_out: tuple[bool, ...]) -> Tensor:
-        """Return gramian_MTT. Members that are left out have zeros."""
-        units = self.model.trunk.shared_units()
-        if len(shared) == len(loss_MT) or not any(left_out) or all(left_out):
-            return shared_gramian(loss_MT, shared, units)
-        active = torch.tensor([m for m, out in enumerate(left_out) if not out], device=loss_MT.device)
-        gramian_mTT = shared_gramian(loss_MT.index_select(0, active), shared, units)
-        return gramian_mTT.new_zeros(len(loss_MT), *gramian_mTT.shape[1:]).index_copy(0, active, gramian_mTT)
+    def _wanted(self) -> Wanted:
+        """Return what the weighting needs in this step."""
+        reads = self.weighting.needs_gradients_at(self.state.step)
+        if self.weighting.scales_shared_alone:
+            return "gradients" if reads else "combined"
+        return "gramian" if reads else "losses"
 
     def _active(self) -> Tensor:
         """Return true for each member that still trains. The loss of a member that has stopped does not matter."""
@@ -274,21 +245,6 @@ class Trainer:
         self.selection.load_best(diverged)
         self.weighting.reset_members(diverged)
         self.optimizer.reset_members(diverged)
-
-    def _targets(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return labels and weights (M or 1, B, T), and groups (M or 1, B).
-
-        With one model per task, each member has only its own labels.
-        """
-        both = (batch.label_BT, batch.weight_BT)
-        label_RBT, weight_RBT = both if batch.replicas else (value.unsqueeze(0) for value in both)
-        group_RB = batch.group_B if batch.group_B is None or batch.replicas else batch.group_B.unsqueeze(0)
-        if self.task_MT.shape[1] == len(self.tasks):
-            return label_RBT, weight_RBT, group_RB
-        replica_M = self.replica_M if batch.replicas else torch.zeros_like(self.replica_M)
-        label_MB, weight_MB = (value[replica_M, :, self.task_MT.squeeze(1)] for value in (label_RBT, weight_RBT))
-        group_MB = group_RB[self.replica_M] if group_RB is not None and batch.replicas else group_RB
-        return label_MB.unsqueeze(-1), weight_MB.unsqueeze(-1), group_MB
 
     def _close_epoch(self) -> None:
         state, config = self.state, self.config

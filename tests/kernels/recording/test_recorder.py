@@ -323,6 +323,7 @@ SOME = {
     "famo": {"weighting": "famo"},
     "gradients": {"weighting": "gradvac", "replicas": 2},
     "gradients of some": {"weighting": "mgda", "replicas": 3, "patience": 1, "epochs": 6, "learning_rate": 0.1},
+    "gradients at times": {"weighting": "mgda", "replicas": 2, "balance_every": 2, "clip_norm": 0.5},
     "some stop": {"replicas": 3, "patience": 1, "epochs": 6, "learning_rate": 0.1},
 }
 CASES = [(name, variant) for variant in VARIANTS for name in ARCHITECTURES]
@@ -331,7 +332,9 @@ UNEVEN = {"precision": "bf16", "replicas": 2, "task_experts": ((1, 1, 1),), "sha
 SOME["bf16, two casts"] = {**UNEVEN, "task_expert_hidden": ((7, 5), (5,), (6, 5))}
 SOME["bf16, raw gates"] = {"precision": "bf16", "replicas": 2, "levels": 2, "ml_gate_input": "raw"}
 CASES += [(name, "bf16, two casts") for name in ("cgc", "ple", "adatt")] + [("ml_mmoe", "bf16, raw gates")]
-CASES += [("l2_constrained", variant) for variant in SOME if variant.startswith("gradients")]
+CASES += [
+    (name, variant) for name in ("l2_constrained", "tensor_factorization") for variant in SOME if variant.startswith("gradients")
+]
 
 
 @pytest.fixture(scope="module")
@@ -342,8 +345,8 @@ def log(encoded) -> EncodedLog:
 
 def trained(trainer: Any, log: EncodedLog, config: Any, records: bool) -> Any:
     training = trainer(log, config)
-    assert training.records
-    training.records = records
+    assert training.forward.records
+    training.forward.records = records
     training.fit()
     return training
 
@@ -351,11 +354,11 @@ def trained(trainer: Any, log: EncodedLog, config: Any, records: bool) -> Any:
 def same_bits(trainer: Any, log: EncodedLog, config: Any) -> Recorder:
     """Train with recordings and without; the recorder."""
     recorded, plain = (trained(trainer, log, config, records) for records in (True, False))
-    assert not plain.recorder.recordings
+    assert not plain.forward.recorder.recordings
     assert recorded.state.history == plain.state.history
     for name, value in recorded.model.parameters.items():
         assert torch.equal(value, plain.model.parameters[name]), name
-    found: Recorder = recorded.recorder
+    found: Recorder = recorded.forward.recorder
     return found
 
 
@@ -402,7 +405,7 @@ def test_a_replica_that_breaks_is_frozen_under_a_recording_too(log, trainer, set
     runs = []
     for records in (True, False):
         training = trainer(log, config)
-        training.records, training.count_losses = records, True
+        training.forward.records, training.count_losses = records, True
         runs.append((training, training.fit()))
     (recorded, state), (plain, plain_state) = runs
     assert state.diverged == plain_state.diverged

@@ -15,9 +15,10 @@ from manygate.config import RunConfig
 from manygate.config.names import WEIGHTINGS
 from manygate.data.encoded import EncodedLog
 from manygate.model.replicas import member_axis
-from manygate.objective.weighting import StepContext, Weighting, WeightingSetup, build_weighting, find_weighting, shared_gramian
+from manygate.objective.weighting import StepContext, Weighting, WeightingSetup, build_weighting, find_weighting
 from manygate.runs.run import finish, train_one
 from manygate.schema import Feature, Schema, Task
+from manygate.training.forward import Forward
 from manygate.training.interrupt import Interrupted
 from manygate.training.progress import Progress
 from manygate.training.trainer import Trainer
@@ -255,14 +256,18 @@ def test_every_kind_of_scheme_trains(log, trainer, settings, name, architecture)
 def test_weights_are_kept_between_readings_and_by_a_resumed_run(log, trainer, settings, tmp_path, monkeypatch, name):
     """With ``balance_every=3``, steps 1 and 2 keep the weights of step 0 and compute no gradients for the weighting."""
     config = settings(weighting=name, balance_every=3, epochs=2, replicas=2)
-    calls: list[int] = []
-    monkeypatch.setattr(
-        "manygate.training.trainer.shared_gramian", lambda *arguments: (calls.append(1), shared_gramian(*arguments))[1]
-    )
+    calls: list[str] = []
+    forward = Forward.__call__
+
+    def spy(self: Forward, batch: Any, drawn: Any, left_out: Any, wanted: Any, weight_MT: Any) -> Any:
+        calls.append(wanted)
+        return forward(self, batch, drawn, left_out, wanted, weight_MT)
+
+    monkeypatch.setattr(Forward, "__call__", spy)
     straight = trainer(log, config)
-    straight.records = False  # a recording would not call the replaced function
     straight.fit()
-    assert len(calls) == 6, "18 steps"
+    reads, between = ("gradients", "combined") if straight.weighting.scales_shared_alone else ("gramian", "losses")
+    assert calls == [reads, between, between] * 6
     with pytest.raises(Interrupted):
         trainer(log, config, tmp_path, Stopper(11)).fit()
     again = trainer(log, config, tmp_path)

@@ -14,7 +14,7 @@ def gramian_of_first_rows(run, rows: int = 24):
     """Return the Gramian of a trainer's step on its first rows, the shared representation and the batch."""
     batch = run.train.take(torch.arange(rows))
     drawn = run.model.draw(len(batch), 0)
-    gramian_MTT = run._losses(batch, drawn, needs_gradients=True)[3]
+    gramian_MTT = run.forward(batch, drawn, tuple(run._left_out()), "gramian").gramian_MTT
     return gramian_MTT, run.model.forward(batch, drawn, shared=True)[2], batch
 
 

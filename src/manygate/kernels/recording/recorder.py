@@ -194,6 +194,9 @@ class _Replay(torch.autograd.Function):
         results: Any = recording.forward(*inputs)
         outputs = results[: len(recording.moving)]
         ctx.recording = recording
+        ctx.set_materialize_grads(False)  # or results without a gradient would get zeros, which may be large
+        ctx.shapes = [output.shape for output, moves in zip(outputs, recording.moving, strict=True) if moves]
+        ctx.types = [output.dtype for output, moves in zip(outputs, recording.moving, strict=True) if moves]
         ctx.save_for_backward(*(inputs[index] for index in recording.kept), *results[len(outputs) :])
         ctx.mark_non_differentiable(*(output for output, moves in zip(outputs, recording.moving, strict=True) if not moves))
         return tuple(outputs)
@@ -202,6 +205,8 @@ class _Replay(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         recording = ctx.recording
-        upstream = (gradient.contiguous() for gradient, moves in zip(gradients, recording.moving, strict=True) if moves)
+        given = [gradient for gradient, moves in zip(gradients, recording.moving, strict=True) if moves]
+        outputs = zip(given, ctx.shapes, ctx.types, strict=True)
+        upstream = (torch.zeros(shape, dtype=kind) if value is None else value.contiguous() for value, shape, kind in outputs)
         of_inputs = iter(recording.backward(*ctx.saved_tensors, *upstream))
         return None, *(next(of_inputs) if asked else None for asked in recording.asked)

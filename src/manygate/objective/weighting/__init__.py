@@ -8,7 +8,7 @@ from manygate.config import TrainConfig
 from manygate.config.names import WEIGHTING, find_class
 from manygate.errors import InputError
 from manygate.objective.weighting.base import StepContext, Weighting, WeightingSetup
-from manygate.objective.weighting.shared import shared_gramian
+from manygate.objective.weighting.shared import SharedGradients, gradients_at, gramian, inner_product, shared_gramian
 
 
 def find_weighting(name: str) -> type[Weighting]:
@@ -41,4 +41,16 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["StepContext", "Weighting", "WeightingSetup", "build_weighting", "check_weighting", "find_weighting", "shared_gramian"]
+__all__ = [
+    "SharedGradients",
+    "StepContext",
+    "Weighting",
+    "WeightingSetup",
+    "build_weighting",
+    "check_weighting",
+    "find_weighting",
+    "gradients_at",
+    "gramian",
+    "inner_product",
+    "shared_gramian",
+]

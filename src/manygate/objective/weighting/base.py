@@ -77,6 +77,13 @@ class Weighting(ABC):
     """True if :meth:`weigh` needs the Gramian of the tasks' gradients. Each task then takes one more backward pass, from its loss
     to the shared representation."""
 
+    scales_shared_alone: ClassVar[bool] = False
+    """True if the weights of :meth:`weigh` scale the tasks' gradients at the shared representation alone, and so in all that lies
+    below it. Above it each task has units of its own (towers, gates, experts of one task), which learn with the fixed weights. It
+    needs :attr:`needs_gradients`. In the steps between two readings the weights are ``weight_MT`` of the last reading.
+
+    False for methods that weight the losses: The weights then act on every parameter."""
+
     needs_losses_after_update: ClassVar[bool] = False
     """True if :meth:`after_update` is to be called. It takes one more forward pass for each step."""
 
@@ -106,9 +113,10 @@ class Weighting(ABC):
         return self.needs_gradients and step % self.setup.config.balance_every == 0
 
     def objective(self, loss_MT: Tensor, context: StepContext) -> Tensor:
-        """Return objective_M, the sum of each member's weighted losses."""
+        """Return objective_M, the sum of each member's losses times their weights, or times the fixed weights if
+        :attr:`scales_shared_alone` is true."""
         self.weight_MT = self.weigh(loss_MT.detach(), context)
-        return (loss_MT * self.weight_MT).sum(dim=1)
+        return (loss_MT * (self.setup.weight_MT if self.scales_shared_alone else self.weight_MT)).sum(dim=1)
 
     def after_update(self, loss_MT: Tensor, context: StepContext) -> None:  # noqa: B027 - optional
         """Receive the losses of the same batch after the update. Called only if ``needs_losses_after_update`` is true."""

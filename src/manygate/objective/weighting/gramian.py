@@ -29,6 +29,7 @@ class GramianWeighting(Weighting):
     """
 
     needs_gradients = True
+    scales_shared_alone = True
 
     equalises: ClassVar[bool] = False
     """True for methods that undo the scales of the losses. They would undo or invert the fixed weights too, so the fixed weights
@@ -58,6 +59,10 @@ class GramianWeighting(Weighting):
                 factor_MT[np.ix_(members, tasks)] = np.where(np.isfinite(solved_mT), solved_mT, 1.0).clip(-LARGEST, LARGEST)
         self.state["factor"].copy_(torch.from_numpy(factor_MT))
         return self.setup.weight_MT * self.state["factor"]
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        super().restore(tensors)
+        self.weight_MT = self.setup.weight_MT * self.state["factor"]
 
     @abstractmethod
     def solve(self, gramian_mTT: np.ndarray, members: np.ndarray, tasks: np.ndarray, step: int) -> np.ndarray:
