@@ -31,6 +31,7 @@ def document(**more: Any) -> dict[str, Any]:
         "rule": "trade-off",
         "text": "Share with mmoe only if you can pay.",
         "reasons": ["mmoe spoils the ECE of buy."],
+        "could_change": ["More replicas."],
     }
     return {
         "architectures": ["single_task", "mmoe"],
@@ -56,11 +57,13 @@ def test_a_comparison_ends_with_what_to_do_why_and_who_pays(capsys: pytest.Captu
     out = capsys.readouterr().out
     assert "+0.0200 ± 0.0100  + helps" in out
     assert "-0.0200 ± 0.0190  - likely hurts" in out, "on its own interval only"
-    assert out.splitlines()[-4:] == [
+    assert out.splitlines()[-6:] == [
         "Trade-off. Share with mmoe only if you can pay.",
         "- mmoe spoils the ECE of buy.",
         "- Seesaw, single_task to mmoe: click gains, buy loses.",
         "- 1 possible seesaw, of which one side may be luck: see the report.",
+        "What could change this answer:",
+        "- More replicas.",
     ]
 
 
@@ -132,3 +135,19 @@ def test_metrics_apart_for_known_and_unseen_ids(capsys: pytest.CaptureFixture[st
     assert ["click", "known", "ids", "alone", "120", "7", "AUC", "0.8000", "log", "loss", "0.2000"] in words
     assert ["click", "an", "unseen", "id", "60", "7", "AUC", "0.6000", "log", "loss", "0.2000"] in words
     assert ["click", "one", "row", "of", "each", "AUC", "0.7000"] in words
+
+
+def test_the_price_of_one_checkpoint_has_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    priced = document()
+    priced["price"] = {"mmoe": {"click": {"metric": "auc", "price": 0.004}, "buy": {"metric": "auc", "price": 0.0}}}
+    gains = {"click": {"gain": 0.016, "ci95": [0.006, 0.026]}, "buy": {"gain": -0.02, "ci95": None}}
+    priced["as_shipped"] = {"mmoe": {task: {"metric": "auc", **gain} for task, gain in gains.items()}}
+    priced["recommendation"] = {**priced["recommendation"], "judged": "mmoe"}
+    show_comparison(comparison(priced), "An answer.")
+    out = capsys.readouterr().out
+    assert "effect ± 95 %" in out
+    lines = [line.split() for line in out.partition("mmoe with one checkpoint for all tasks")[2].splitlines()[2:4]]
+    assert lines == [["click", "+0.0200", "+0.0040", "+0.0160", "±", "0.0100"], ["buy", "-0.0200", "+0.0000", "-0.0200"]]
+    priced["price"]["mmoe"]["click"]["price"] = 0.0
+    show_comparison(comparison(priced), "An answer.")
+    assert "one checkpoint" not in capsys.readouterr().out

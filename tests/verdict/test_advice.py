@@ -51,7 +51,9 @@ def test_share_although_the_one_checkpoint_costs_something() -> None:
 def test_a_checkpoint_for_each_task_where_only_the_price_stands_in_the_way() -> None:
     rule, title, text, prices = told(judged(click=(0.02, 0.015), buy=(0.0, 0.03)))
     assert rule == "one checkpoint per task"
-    assert title == "Use one shared model, mmoe, with a checkpoint for each task: so it helps click and clearly hurts no task."
+    assert (
+        title == "Use one shared model, mmoe, with a checkpoint for each task: this way it helps click and clearly hurts no task."
+    )
     assert text == (
         "Share with mmoe, and keep a checkpoint for each task (setting keep: best-per-task): then it helps click (+0.0200; "
         "+0.0050 to +0.0350) and hurts no task beyond doubt. One checkpoint for all tasks would spoil this: click would be "

@@ -12,7 +12,8 @@ from rich.table import Table
 from manygate.cli.screen import Grid, Text, say
 from manygate.metrics.table import MAIN_METRIC
 from manygate.report.cold_start import cold_start_rows
-from manygate.report.words import outcome, task_names
+from manygate.report.words import outcome, priced, task_names
+from manygate.results.base import Interval
 from manygate.results.comparison import ComparisonDocument, Recommendation, Seesaw, WeightSweep
 from manygate.results.evaluation import DataWarning
 from manygate.results.fusion import FusionRanking, FusionSearch
@@ -228,7 +229,8 @@ def _ranked_by(names: list[str], rows: dict[str, list[float]]) -> None:
 
 def show_comparison(document: ComparisonDocument, headline: str) -> None:
     """What each task reached and gained, what each architecture cost, and the verdict last, where the eye rests."""
-    table = _grid("each task on test, mean over replicas", "task", "architecture", "in", "mean", "gain ± 95 %", "verdict")
+    gain = "effect ± 95 %" if priced(document) else "gain ± 95 %"
+    table = _grid("each task on test, mean over replicas", "task", "architecture", "in", "mean", gain, "verdict")
     for column in (1, 5):
         table.columns[column].justify = "left"
     for column in (1, 4, 5):
@@ -240,6 +242,7 @@ def show_comparison(document: ComparisonDocument, headline: str) -> None:
     _console().print(table)
     _show_note(document.interval_note)
     _console().print()
+    show_price(document)
     cost = _grid("cost", "architecture", "parameters", "network", "FLOPs a row", "seconds", "validation")
     for name, result in document.results.items():
         cost.add_row(
@@ -261,6 +264,21 @@ def show_comparison(document: ComparisonDocument, headline: str) -> None:
         _show_advice(document.recommendation, document.transfer.seesaws)
 
 
+def show_price(document: ComparisonDocument) -> None:
+    """What one checkpoint for all tasks costs with the model that the advice is about; nothing where it costs nothing."""
+    name = document.recommendation.judged if document.recommendation else None
+    prices = (document.price or {}).get(name or "", {})
+    if not any(entry.price for entry in prices.values()):
+        return
+    table = _grid(f"{name} with one checkpoint for all tasks", "task", "effect of sharing", "- price", "= as shipped ± 95 %")
+    table.columns[3].no_wrap = True
+    for task, price in prices.items():
+        effect, shipped = document.verdicts[str(name)][task], (document.as_shipped or {})[str(name)][task]
+        table.add_row(Text(task), _signed(effect.gain), _signed(price.price), _with_interval(shipped.gain, shipped.ci95))
+    _console().print(table)
+    _console().print()
+
+
 def _show_advice(advice: Recommendation, seesaws: Sequence[Seesaw]) -> None:
     """What to do and why, and which tasks pay for which."""
     told = [f"Seesaw, {one.origin} to {one.to}: {one.gains} gains, {one.loses} loses." for one in seesaws if one.sure]
@@ -273,6 +291,10 @@ def _show_advice(advice: Recommendation, seesaws: Sequence[Seesaw]) -> None:
         Text(f"{rule.capitalize()}. ", style=ADVICE_STYLE.get(rule, "bold")).append(Text(advice.text, style="not bold"))
     )
     for line in [*advice.reasons, *told]:
+        _console().print(Text(f"- {line}", style="dim"))
+    if advice.could_change:
+        _console().print(Text("What could change this answer:"))
+    for line in advice.could_change:
         _console().print(Text(f"- {line}", style="dim"))
 
 
@@ -319,11 +341,19 @@ def _verdict_cells(document: ComparisonDocument, name: str, task: str) -> list[T
         return [Text(""), Text("its own model" if name == document.baseline else "", style="dim")]
     if entry.gain is None:
         return [Text(""), Text("undefined", style="dim")]
-    half = half_width(entry.gain, entry.ci95)
-    interval = f" ± {half:.4f}" if half is not None else " ({:+.4f} to {:+.4f})".format(*entry.ci95) if entry.ci95 else ""
     word = outcome(document, name, task)
     verdict = Text(f"{SIGNS[word]} {word}", style=VERDICT_STYLE[word])
-    return [Text(f"{entry.gain:+.4f}").append(interval, style="dim"), verdict]
+    return [_with_interval(entry.gain, entry.ci95), verdict]
+
+
+def _with_interval(gain: float | None, ci95: Interval | None) -> Text:
+    half = half_width(gain, ci95)
+    interval = f" ± {half:.4f}" if half is not None else " ({:+.4f} to {:+.4f})".format(*ci95) if ci95 else ""
+    return _signed(gain).append(interval, style="dim")
+
+
+def _signed(value: float | None) -> Text:
+    return Text("undefined" if value is None else f"{value:+.4f}")
 
 
 def _number(value: float | None) -> Text:

@@ -14,7 +14,7 @@ from manygate.text import finite, interval, number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-VERDICT_STYLES = {"helps": ("helps", "^"), "hurts": ("hurts", "v")}
+VERDICT_STYLES = {"helps": ("helps", "^"), "hurts": ("hurts", "v"), "likely helps": ("helps", "^"), "likely hurts": ("hurts", "v")}
 
 
 class Gain(NamedTuple):
@@ -145,7 +145,7 @@ def _gain(axes: Axes, at: int, row: Gain, edge: float) -> None:
     bounds = [bound for bound in row.ci95 or () if finite(bound)]
     if len(bounds) == 2:
         axes.plot(bounds, [at, at], color=paint, linewidth=2.2, solid_capstyle="round")
-    face = paint if row.verdict in VERDICT_STYLES else colour("card")
+    face = paint if row.verdict in ("helps", "hurts") else colour("card")
     axes.plot([row.gain], [at], marker=marker, markersize=7.5, color=paint, markerfacecolor=face, markeredgewidth=1.8)
     text = number(row.gain, signed=True)
     axes.annotate(text, (edge, at), xytext=(6, 0), textcoords="offset points", va="center", color=paint, annotation_clip=False)

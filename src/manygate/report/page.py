@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from manygate.files import write_text
-from manygate.report import panels, seesaw, view
+from manygate.report import panels, seesaw, shipping, view
 from manygate.report.cold_start import cold_start
 from manygate.report.svg import PALETTE
 from manygate.report.sweep import sweeps
@@ -36,6 +36,7 @@ def render(document: ComparisonDocument) -> str:
         "advice": seesaw.advice(document),
         "marks": seesaw.marks(document),
         "seesaw": seesaw.seesaw(document),
+        "shipping": shipping.shipping(document),
         "numbers": view.verdict_numbers(document),
         "scores": view.score_table(document),
         "forests": panels.forests(document),

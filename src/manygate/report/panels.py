@@ -25,7 +25,7 @@ def forests(document: ComparisonDocument) -> View:
     names, panels, rows_of = words.judged(document), [], {}
     for task in words.task_names(document):
         verdicts = [(name, document.verdicts[name].get(task)) for name in names]
-        gains = [charts.Gain(name, gain.gain, gain.ci95, gain.verdict) for name, gain in verdicts if gain]
+        gains = [charts.Gain(name, gain.gain, gain.ci95, words.outcome(document, name, task)) for name, gain in verdicts if gain]
         if any(text.finite(row.gain) for row in gains):
             rows_of[task] = gains
     limits, shared = _limits(document, rows_of)

@@ -35,7 +35,8 @@ def advice(document: ComparisonDocument) -> View | None:
     if recommendation is None:
         return None
     word, kind = ADVICE[recommendation.rule]
-    return {"word": word, "class": kind, "text": recommendation.text, "reasons": recommendation.reasons}
+    parts = {"text": recommendation.text, "reasons": recommendation.reasons, "could_change": recommendation.could_change}
+    return {"word": word, "class": kind, **parts}
 
 
 def marks(document: ComparisonDocument) -> dict[tuple[str, str], list[tuple[str, str]]]:

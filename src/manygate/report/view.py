@@ -102,11 +102,16 @@ def verdict_table(document: ComparisonDocument) -> View | None:
         "interval_note": document.interval_note,
         "notes": list(dict.fromkeys(notes)),
         "joint": document.transfer is not None,
+        "cells": len(rows) * len(heads),
+        "priced": words.priced(document),
     }
 
 
 class VerdictCell(NamedTuple):
-    """A formatted gain; ``reason`` explains an undefined gain, ``css`` is a class of the style sheet."""
+    """A formatted gain; ``reason`` explains an undefined gain, ``css`` is a class of the style sheet.
+
+    ``shipped`` is the gain as shipped, where it differs from the gain.
+    """
 
     css: str
     symbol: str
@@ -114,6 +119,7 @@ class VerdictCell(NamedTuple):
     gain: str
     interval: str
     reason: str | None
+    shipped: str = ""
 
 
 def _verdict(document: ComparisonDocument, name: str, task: str, reason: str = "") -> VerdictCell:
@@ -121,7 +127,7 @@ def _verdict(document: ComparisonDocument, name: str, task: str, reason: str = "
     entry = document.verdicts[name].get(task)
     if entry is None:
         return VerdictCell("unsure", "", "–", "", "", None)
-    word = words.outcome(document, name, task)
+    word, shipped = words.outcome(document, name, task), words.as_shipped(document, name, task)
     return VerdictCell(
         CLASSES.get(word, "unsure"),
         SYMBOLS.get(word, "○"),
@@ -129,6 +135,7 @@ def _verdict(document: ComparisonDocument, name: str, task: str, reason: str = "
         text.number(entry.gain, signed=True),
         text.interval(entry.ci95),
         None if text.finite(entry.gain) else reason or NO_REASON,
+        text.number(shipped.gain, signed=True) if shipped else "",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from manygate.metrics.table import MAIN_METRIC, metric_label
 from manygate.metrics.task import Kind
-from manygate.results.comparison import ComparisonDocument
+from manygate.results.comparison import ComparisonDocument, TaskGain
 from manygate.text import count_of, listed
 
 
@@ -44,7 +44,10 @@ def judged(document: ComparisonDocument) -> list[str]:
 
 
 def outcome(document: ComparisonDocument, name: str, task: str) -> str:
-    """Return a verdict, with "likely" before it if ``ci95`` does not contain zero but the joint interval does."""
+    """Return a verdict, with "likely" before it if ``ci95`` does not contain zero but the joint interval does.
+
+    The joint intervals hold for the whole table of models and tasks at once, and ``ci95`` for one cell alone.
+    """
     entry = document.verdicts[name][task]
     if document.transfer is None or entry.verdict == "cannot tell":
         return entry.verdict
@@ -53,6 +56,17 @@ def outcome(document: ComparisonDocument, name: str, task: str) -> str:
         return entry.verdict
     low, high = gain.joint95 or (0.0, 0.0)
     return entry.verdict if low > 0 or high < 0 else f"likely {entry.verdict}"
+
+
+def priced(document: ComparisonDocument) -> bool:
+    """Return True if the one checkpoint of some model costs a task something, or gains it something by chance."""
+    return any(entry.price for by_task in (document.price or {}).values() for entry in by_task.values())
+
+
+def as_shipped(document: ComparisonDocument, name: str, task: str) -> TaskGain | None:
+    """Return a task's gain with the checkpoint that is kept, where the price of one checkpoint is not zero."""
+    price = (document.price or {}).get(name, {}).get(task)
+    return (document.as_shipped or {}).get(name, {}).get(task) if price is not None and price.price else None
 
 
 def headline(document: ComparisonDocument) -> str:

@@ -133,6 +133,24 @@ class Need(Record):
     sizes: list[SizeNeed]
 
 
+class Power(Record):
+    """How often a comparison like this finds a gain of ``size`` on the task with the widest interval.
+
+    ``found`` and ``found_with_more`` are shares of comparisons, with ``replicas`` and with ``more_replicas``. ``size_found`` is the
+    gain that is found in 80 of 100 with ``replicas``. ``text`` says it in words.
+    """
+
+    task: str
+    metric: str
+    size: float
+    replicas: int
+    found: float
+    more_replicas: int
+    found_with_more: float
+    size_found: float
+    text: str
+
+
 class Recommendation(Record):
     """What to do, by fixed rules from the intervals, in words; ``headline`` is the answer in one sentence."""
 
@@ -145,6 +163,7 @@ class Recommendation(Record):
     could_change: list[str]
     alternatives: list[Alternative]
     needs: list[Need]
+    power: Power | None = None
 
 
 class SweepPoint(Record):

@@ -23,7 +23,9 @@ def headline(rule: Rule, judged: Judged, kept_separate: bool) -> str:
         return f"Use one shared model, {name}: it helps {helps} and clearly hurts no task."
     if rule == "one checkpoint per task":
         helps = _named(judged.per_task.helped, judged.effect)
-        return f"Use one shared model, {name}, with a checkpoint for each task: so it helps {helps} and clearly hurts no task."
+        return (
+            f"Use one shared model, {name}, with a checkpoint for each task: this way it helps {helps} and clearly hurts no task."
+        )
     if rule == "trade-off" and kept_separate:
         return f"Keep one model per task, unless {helps} {_matter(shipped.helped)} more: sharing with {name} hurts {hurts}."
     if rule == "trade-off":

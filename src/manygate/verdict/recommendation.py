@@ -17,6 +17,7 @@ from manygate.text import listed
 from manygate.verdict.advice import advice, headline, price_words
 from manygate.verdict.judged import Judged
 from manygate.verdict.needs import need, need_words
+from manygate.verdict.power import power_of_few
 from manygate.verdict.reasons import harm_words, probability_words
 from manygate.verdict.rules import decide
 from manygate.verdict.transfer import sure
@@ -70,6 +71,7 @@ def recommend(
     undecided = {task: gain for task, gain in judged.shipped.items() if gain.joint95 is not None and not sure(gain)}
     needs = [need(task, main[task], gain, replicas, looks) for task, gain in undecided.items()]
     alternatives = _alternatives(models, name) if rule != "share" else []
+    weak = power_of_few(judged.effect, main, replicas, looks)
     sentences = [advice(rule, judged, kept_separate, replicas), _alternative_words(alternatives)]
     return Recommendation(
         rule=rule,
@@ -78,9 +80,10 @@ def recommend(
         judged=name,
         text=" ".join(filter(None, sentences)),
         reasons=[*price_words(rule, judged), *harm_words(transfer, name), *probability_words(transfer, name)],
-        could_change=[*filter(None, [need_words(needs), _choice_words(valid, chosen)])],
+        could_change=[*filter(None, [weak.text if weak else "", need_words(needs), _choice_words(valid, chosen)])],
         alternatives=alternatives,
         needs=needs,
+        power=weak,
     )
 
 
