@@ -13,6 +13,7 @@ import pytest
 
 from documents import headline, html_summary, render, write_report
 from manygate.errors import InputError
+from manygate.evaluation.monitor import EXPLANATION
 from manygate.report.page import printable
 from manygate.schema import Task
 from page_outline import Outline
@@ -53,6 +54,12 @@ def test_the_verdict_is_said_in_words_and_not_by_colour_alone(document: dict[str
     assert "○ cannot tell" in text
     for phrase in ("of which rows fell", "validation rows alone", "Each interval stands alone", "There are 12 here"):
         assert phrase in text
+
+
+def test_the_validation_score_is_explained_in_a_sentence(document: dict[str, Any], page: str) -> None:
+    assert f"The validation score is {EXPLANATION[0].lower()}{EXPLANATION[1:]}" in Outline(page).text
+    one_task = {**document, "best": {**document["best"], "monitor": "click"}}
+    assert "The validation score is" not in Outline(render(one_task)).text
 
 
 def test_nan_and_null_never_reach_the_page(document: dict[str, Any]) -> None:

@@ -70,14 +70,17 @@ def rows_of(page: str, *heads: str) -> dict[str, dict[str, str]]:
 def test_every_column_of_costs_shows_its_own_number(document: dict[str, Any]) -> None:
     odd, expected = copy.deepcopy(document), []
     for place, name in enumerate(ARCHITECTURES):
-        own = {"parameters": 1_000_001, "network_parameters": 2_000_002, "flops": 3_000_003, "replicas": 11}
-        own = {key: value + 100 * place for key, value in own.items()}
+        costs = {"parameters": 1_000_001, "network_parameters": 2_000_002, "flops": 3_000_003, "replicas": 11}
+        costs = {key: value + 100 * place for key, value in costs.items()}
         best = [20 + place, 30 + place]
-        stopped = {"best_epoch": {"click": best}, "reason": f"reason {place}"}
-        odd["results"][name] |= own | {"seconds": 7.5 + place, "stopped": stopped}
+        own = {"click": [3 + place, 4 + place], "buy": [50 + place]}
+        stopped = {"best_epoch": {"click": best}, "own_best_epoch": own, "reason": f"reason {place}"}
+        odd["results"][name] |= costs | {"seconds": 7.5 + place, "stopped": stopped}
         numbers = [f"1,000,{1 + 100 * place:03}", f"2,000,{2 + 100 * place:03}", f"3,000,{3 + 100 * place:03}"]
-        expected.append([*numbers, f"{7.5 + place} s", str(11 + 100 * place), f"{20 + place}–{30 + place}", f"reason {place}"])
-    heads = ["parameters", "network parameters", "FLOPs a row", "training time", "replicas", "best epoch", "why it stopped"]
+        epochs = [f"{20 + place}–{30 + place}", f"click {3 + place}–{4 + place}, buy {50 + place}"]
+        expected.append([*numbers, f"{7.5 + place} s", str(11 + 100 * place), *epochs, f"reason {place}"])
+    heads = ["parameters", "network parameters", "FLOPs a row", "training time", "replicas", "epoch kept"]
+    heads += ["best epoch of each task", "why it stopped"]
     found = list(rows_of(render(odd), "architecture", "parameters").values())
     assert [[row[head] for head in heads] for row in found] == expected
 

@@ -176,22 +176,25 @@ def scores(**means: Any) -> dict[str, Any]:
 
 
 def test_the_choice_is_the_best_on_validation_and_says_by_how_much():
-    valid = scores(single_task=[0.70, 0.71, 0.70], mmoe=[0.75, 0.76, 0.75], omoe=[0.72, 0.73, 0.72])
+    valid = scores(single_task=[7.0, 7.1, 7.0], mmoe=[7.5, 7.6, 7.5], omoe=[7.2, 7.3, 7.2])
     found = choose(valid, "mean")
     assert found.architecture == "mmoe"
-    assert found.reason == "mmoe has the best mean validation metric (0.7533), 0.0300 ahead of omoe."
+    assert found.reason == (
+        "mmoe has the best validation score: its tasks lie 7.53 standard errors above guessing on average, 0.30 ahead of omoe."
+    )
     assert found.valid == valid
     close = choose(scores(a=[0.70, 0.74, 0.70], b=[0.73, 0.70, 0.70]), "click")
     assert close.architecture == "a"
     assert close.reason.endswith("between these two the replicas cannot decide.")
-    assert "best validation score for click" in close.reason
+    assert close.reason.startswith("a has the best validation score for click (0.7133), 0.0033 ahead of b; ")
 
 
 def test_the_choice_among_one_and_among_none():
-    assert choose(scores(mmoe=[0.7]), "mean").reason == "mmoe has the best mean validation metric (0.7000)."
-    one_each = choose(scores(a=[0.7], b=[0.6]), "mean")
+    alone = "mmoe has the best validation score: its tasks lie 7.00 standard errors above guessing on average."
+    assert choose(scores(mmoe=[7.0]), "mean").reason == alone
+    one_each = choose(scores(a=[7.0], b=[6.9]), "mean")
     assert one_each.architecture == "a"
-    assert one_each.reason.endswith("0.1000 ahead of b; 3 or more replicas are needed to decide between these two.")
+    assert one_each.reason.endswith("0.10 ahead of b; 3 or more replicas are needed to decide between these two.")
     nothing = choose(scores(a=[float("nan")], b=[float("nan")]), "mean")
     assert nothing.architecture is None
     assert choose(scores(a=[float("nan")], b=[0.6]), "mean").architecture == "b"

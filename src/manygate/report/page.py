@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from manygate.evaluation.monitor import EXPLANATION
 from manygate.files import write_text
 from manygate.report import panels, seesaw, shipping, view
 from manygate.report.cold_start import cold_start
@@ -29,6 +30,7 @@ def render(document: ComparisonDocument) -> str:
         "chosen": chosen(document),
         "interval_note": document.interval_note,
         "reason": document.best.reason if document.best else None,
+        "explanation": EXPLANATION if document.best and document.best.monitor == "mean" else None,
         "facts": view.facts(document),
         "legend": view.legend(document),
         "warnings": view.warnings(document),

@@ -13,7 +13,7 @@ from manygate.metrics.uncertainty import interval
 from manygate.report import words
 from manygate.report.charts import Point
 from manygate.results.comparison import ComparisonDocument
-from manygate.results.evaluation import FeatureSummary, LabelSummary
+from manygate.results.evaluation import FeatureSummary, LabelSummary, Stopped
 from manygate.results.summary import MetricSummary, Scores, TaskReport
 from manygate.schema import Schema
 from manygate.schema.reading import validated
@@ -210,6 +210,7 @@ def costs(document: ComparisonDocument) -> list[View]:
                 "replicas": text.whole(result.replicas),
                 "seconds": text.duration(result.seconds),
                 "epochs": best_epochs(result.stopped.best_epoch),
+                "own_epochs": own_epochs(result.stopped),
                 "reason": result.stopped.reason,
             }
         )
@@ -227,6 +228,16 @@ def best_epochs(best: Mapping[str, Sequence[int]]) -> str:
         return "–"
     low, high = min(values), max(values)
     return text.whole(low) if low == high else f"{text.whole(low)}–{text.whole(high)}"
+
+
+def own_epochs(stopped: Stopped) -> str:
+    """Format the epochs at which each task's own clock was best, over replicas.
+
+    >>> own_epochs(Stopped(best_epoch={"click": [4, 4]}, own_best_epoch={"click": [3, 5], "buy": [2, 2]}, reason=""))
+    'click 3–5, buy 2'
+    """
+    by_task = stopped.own_best_epoch or stopped.best_epoch
+    return ", ".join(f"{task} {best_epochs({task: epochs})}" for task, epochs in by_task.items())
 
 
 def results(document: ComparisonDocument) -> list[View]:

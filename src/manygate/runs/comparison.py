@@ -211,12 +211,14 @@ def choose(valid: dict[str, MetricSummary], monitor: str) -> Choice:
     if not ranked:
         return Choice(architecture=None, monitor=monitor, valid=valid, reason="No validation score is defined.")
     first, rest = ranked[0], ranked[1:]
-    what = f"validation score for {monitor}" if monitor != "mean" else "mean validation metric"
-    reason = f"{first} has the best {what} ({mean[first]:.4f})"
+    form, what = (".4f", f"the best validation score for {monitor} ({mean[first]:.4f})")
+    if monitor == "mean":
+        form, what = ".2f", f"the best validation score: its tasks lie {mean[first]:.2f} standard errors above guessing on average"
+    reason = f"{first} has {what}"
     if rest:
         pairs = zip(valid[first].values, valid[rest[0]].values, strict=True)
         ahead = interval([a - b for a, b in pairs if a is not None and b is not None])
-        reason += f", {ahead.mean:.4f} ahead of {rest[0]}"
+        reason += f", {format(ahead.mean, form)} ahead of {rest[0]}"
         if ahead.ci95 is None:
             reason += f"; {FEWEST_REPLICAS} or more replicas are needed to decide between these two"
         elif ahead.ci95[0] <= 0:
