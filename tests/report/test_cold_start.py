@@ -10,26 +10,26 @@ from manygate.results.summary import ColdStart
 from sample_runs import TASKS, compared
 
 
-def summary(mean: float | None) -> dict[str, Any]:
-    return {"mean": mean, "sd": None, "ci95": None, "values": [mean]}
+def summary(mean: float | None, half: float = 0) -> dict[str, Any]:
+    return {"mean": mean, "sd": None, "ci95": [mean - half, mean + half] if mean and half else None, "values": [mean]}
 
 
 def apart(cold: float | None = 0.61) -> dict[str, Any]:
     """A tenth of 2,000 rows is cold."""
 
-    def part(rows: int, positives: int, share: float, pairs: float, auc: float | None) -> dict[str, Any]:
-        metrics = {"auc": summary(auc), "log_loss": summary(0.25)}
+    def part(rows: int, positives: int, share: float, pairs: float, auc: float | None, half: float = 0) -> dict[str, Any]:
+        metrics = {"auc": summary(auc, half), "log_loss": summary(0.25)}
         return {
             "rows": rows,
             "positives": positives,
             "weight_share": share,
             "pair_share": pairs,
             "metrics": metrics,
-            "undefined": {},
+            "undefined": {} if auc else {"auc": "all labels are 1"},
         }
 
     mixed = {"pair_share": 0.18, "auc": summary(0.71)}
-    return {"warm": part(1_800, 90, 0.9, 0.81, 0.8), "cold": part(200, 10, 0.1, 0.01, cold), "mixed": mixed}
+    return {"warm": part(1_800, 90, 0.9, 0.81, 0.8), "cold": part(200, 10, 0.1, 0.01, cold, 0.02), "mixed": mixed}
 
 
 def document(**more: Any) -> dict[str, Any]:
@@ -43,8 +43,8 @@ def test_rows_as_texts():
     rows = cold_start_rows(ColdStart.model_validate(apart()))
     assert rows == [
         ("known ids alone", "1,800", "90", "AUC 0.8000", "log loss 0.2500"),
-        ("an unseen id", "200", "10", "AUC 0.6100", "log loss 0.2500"),
-        ("one row of each", "", "", "AUC 0.7100", ""),
+        ("an unseen id", "200", "10", "AUC 0.6100 ± 0.0200", "log loss 0.2500"),
+        ("one of each", "", "", "AUC 0.7100", ""),
     ]
 
 
@@ -53,19 +53,16 @@ def test_a_table_of_each_task_with_unseen_ids():
     assert [table["task"] for table in found["tables"]] == ["click"]
     (table,) = found["tables"]
     assert [row["name"] for row in table["rows"]] == ["mmoe"]
-    assert [head["sub"] for head in table["heads"]] == [
-        "1,800 rows, 90 with label 1",
-        "200 rows, 10 with label 1",
-        "18.0 % of the pairs",
-    ]
-    assert [cell["main"] for cell in table["rows"][0]["cells"]] == ["0.8000", "0.6100", "0.7100"]
+    counts = [["1,800 rows", "90 positives"], ["200 rows", "10 positives"], ["18.0 %", "of the pairs"]]
+    assert [head["counts"] for head in table["heads"]] == counts
+    assert [cell["main"] for cell in table["rows"][0]["cells"]] == [("0.8000", ""), ("0.6100", "± 0.0200"), ("0.7100", "")]
     assert [(feature["name"], feature["cells"]) for feature in found["features"]] == [("user_id", ["0 %", "25.0 %", "50.0 %"])]
 
 
 def test_the_page_has_the_section_only_where_rows_have_unseen_ids():
     page = render(document(cold=None))
     assert 'id="unseen"' in page
-    assert "undefined" in page
+    assert 'title="all labels are 1">undefined' in page
     assert 'href="#unseen"' in page
     plain = render(compared(TASKS[:2]))
     assert 'id="unseen"' not in plain

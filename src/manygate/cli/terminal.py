@@ -38,7 +38,7 @@ ADVICE_STYLE = {
     "look again": "bold yellow",
 }
 FUSED, RANDOM = "the fused score", "an order at random"
-COLD_COLUMNS = ("task", "rows with", "number", "ones", "main metric", "loss")
+COLD_COLUMNS = ("task", "rows with", "number", "positives", "main metric", "loss")
 CALIBRATED = ("ece", "calibration", "log_loss")
 
 
@@ -166,7 +166,7 @@ def show_metrics(tasks: Mapping[str, TaskReport], title: str, interval_note: str
 
 def show_cold_start(tasks: Mapping[str, TaskReport]) -> None:
     """The metrics apart for rows with known ids and rows with an unseen id; nothing where no row has one."""
-    table = _grid("apart by ids (AUC compares two rows: both of known ids, both with an unseen id, or one of each)", *COLD_COLUMNS)
+    table = _grid("metrics apart by ids", *COLD_COLUMNS)
     for column in (1, 4, 5):
         table.columns[column].justify = "left"
     for name, task in tasks.items():
@@ -175,6 +175,7 @@ def show_cold_start(tasks: Mapping[str, TaskReport]) -> None:
     if table.rows:
         _console().print()
         _console().print(table)
+        _show_note("AUC compares pairs of rows. The AUC of all rows is the mean of these three, weighted by their pairs.")
 
 
 def show_calibration(tasks: Mapping[str, TaskReport], title: str) -> None:

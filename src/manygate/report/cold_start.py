@@ -10,8 +10,9 @@ from manygate.results.comparison import ComparisonDocument
 from manygate.results.evaluation import FeatureSummary
 from manygate.results.summary import ColdPart, ColdStart, MetricSummary
 
-ROWS = {"warm": "known ids alone", "cold": "an unseen id", "mixed": "one row of each"}
+ROWS = {"warm": "known ids alone", "cold": "an unseen id", "mixed": "one of each"}
 """The words for the rows, or pairs of rows, of a part."""
+NO_PAIR = "no pair of a row with known ids and a row with an unseen id differs in the label"
 
 
 def cold_start_rows(apart: ColdStart) -> list[tuple[str, str, str, str, str]]:
@@ -47,21 +48,28 @@ def _table(document: ComparisonDocument, task: str) -> View | None:
         cells = [_cell(apart.warm), _cell(apart.cold)]
         if apart.mixed is not None:
             share = text.share(apart.mixed.pair_share)
-            heads.append({"title": ROWS["mixed"], "sub": f"{share} of the pairs"})
-            cells.append({"main": _plus_minus(apart.mixed.auc), "loss": ""})
+            heads.append({"title": ROWS["mixed"], "counts": [share, "of the pairs"]})
+            cells.append({"main": _value_and_half(apart.mixed.auc), "loss": None, "reason": NO_PAIR})
         rows.append({**head._asdict(), "cells": cells})
     metric = metric_label(words.main_metric(document, task))
     return {"task": task, "metric": metric, "heads": heads, "rows": rows} if rows else None
 
 
 def _head(name: str, part: ColdPart) -> View:
-    positives = "" if part.positives is None else f", {text.whole(part.positives)} with label 1"
-    return {"title": ROWS[name], "sub": text.count_of(part.rows, "row") + positives}
+    positives = [] if part.positives is None else [text.count_of(part.positives, "positive")]
+    return {"title": ROWS[name], "counts": [text.count_of(part.rows, "row"), *positives]}
 
 
 def _cell(part: ColdPart) -> View:
-    (_, main), (loss, value) = part.metrics.items()
-    return {"main": _plus_minus(main), "loss": f"{metric_label(loss)} {text.number(value.mean)}"}
+    (key, main), (loss, value) = part.metrics.items()
+    reason = part.undefined.get(key, "")
+    return {"main": _value_and_half(main), "loss": (metric_label(loss), text.number(value.mean)), "reason": reason}
+
+
+def _value_and_half(summary: MetricSummary) -> tuple[str, str]:
+    """The mean, and the half-width or the ends of its interval."""
+    mean = text.number(summary.mean)
+    return mean, _plus_minus(summary).removeprefix(mean).strip()
 
 
 def _plus_minus(summary: MetricSummary) -> str:
