@@ -25,6 +25,7 @@ CROSS_CUTTING = {
     "objective/test_funnel_training.py": "a funnel from the loss to the checkpoint",
     "objective/weighting/test_errors.py": "errors of weightings before a run starts",
     "objective/weighting/test_every_weighting.py": "properties that hold for every weighting in a run",
+    "runs/test_best_per_task.py": "one checkpoint per task, from the training to the bundle and the inspection",
     "report/test_browser.py": "pages in a real browser: they load nothing, fit the screen and report no error",
 }
 """Test files of a room that belong to no single source, each with its subject."""

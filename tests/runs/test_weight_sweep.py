@@ -46,14 +46,15 @@ def trained(log: Any, skills: Any, valid: Any, seed: int) -> Any:
     noise = np.random.default_rng(99).normal(size=(1, N, 2)) + 0.05 * np.random.default_rng(seed).normal(size=(count, N, 2))
     skill = np.array([skills[r // R] for r in range(count)])
     logit = log.parts["test"].label_BT * skill[:, None] + noise
-    history = [{"valid": {task: [valid[r // R][t] for r in range(len(logit))] for t, task in enumerate(("click", "like"))}}]
+    metrics = {task: [valid[r // R][t] for r in range(count)] for t, task in enumerate(("click", "like"))}
+    history = [{"epoch": 1, "valid": metrics}]
     config = Fake(replica_weights=weight_vectors(2, COUNT).repeat(R, axis=0).tolist())
     return Fake(
         test_logit_RNT=logit,
-        state=Fake(history=history, best_epoch=[1] * len(logit)),
+        state=Fake(history=history),
         model=Fake(replicas=len(logit), config=config),
         predictor=Fake(problem=Problem.unscaled((), TASKS)),
-        result=Fake(seconds=1.0),
+        result=Fake(seconds=1.0, stopped=Fake(best_epoch={task: [1] * len(logit) for task in ("click", "like")})),
     )
 
 

@@ -83,7 +83,7 @@ def test_the_clocks_follow_from_the_history_and_the_logits_are_those_of_each_tas
     seen = followed(training, test)
     state = training.fit()
     check_clocks(state, log.schema.task_names, config.patience, training.monitor.guess_T, training.monitor.error_T)
-    own_RNT = training.own_logits()
+    own_RNT = training.fitted().own_logit_RNT
     assert own_RNT is not None
     assert own_RNT.dtype == np.float32
     for r, clocks in enumerate(state.own):
@@ -207,7 +207,7 @@ def test_a_replica_that_diverges_keeps_its_clocks_and_the_others_go_on(log, trai
     assert [state.kept[1], *state.own[1]] == at[0]
     assert all(clock.epoch == 1 for clock in at[0])
     check_clocks(state, log.schema.task_names, 2, training.monitor.guess_T, training.monitor.error_T, replicas=[0, 2])
-    own_RNT = training.own_logits()
+    own_RNT = training.fitted().own_logit_RNT
     assert own_RNT is not None
     assert np.isfinite(own_RNT).all()
 

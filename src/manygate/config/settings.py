@@ -237,8 +237,10 @@ class TrainConfig(_Settings):
     batch_size: int = Field(1024, ge=1, description="Number of rows in a batch.")
     epochs: int = Field(20, ge=1, description="Largest number of passes over the training rows.")
     max_steps: int | None = Field(None, ge=1, description="Largest number of optimizer steps. Default: no limit.")
-    keep: Literal["best", "last"] = Field(
-        "best", description="Weights to keep: those with the best validation metric, or the last (then patience stops nothing)."
+    keep: Literal["best", "best-per-task", "last"] = Field(
+        "best",
+        description="Weights to keep: of the best validation score, of each task's own best (a copy of the network for each task), "
+        "or the last (then patience stops nothing).",
     )
     patience: int = Field(3, ge=1, description="A replica stops after this many epochs without a better validation metric.")
     monitor: str = Field("mean", description="The metric that validation watches: mean (of all tasks), TASK, or TASK/METRIC.")

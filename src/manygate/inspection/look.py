@@ -113,8 +113,8 @@ def _survey(
         r = member.replica
         member_survey = survey(model, m, split)
         of = {"replica": r} if len(model.members) == model.replicas else {"replica": r, "model": member_survey.tasks[0]}
-        logit_RNT[r][:, list(member.tasks)] = member_survey.logit_NT
-        weight_NT = rows.weight_BT[:, list(member.tasks)]
+        logit_RNT[r][:, list(member.reads)] = member_survey.logit_NT
+        weight_NT = rows.weight_BT[:, list(member.reads)]
         gates += [SeenGates(**of, level=level, **dict(entry)) for level, entry in gates_report(member_survey, weight_NT)]
         dead.layers.extend(SeenLayer(**of, **dict(entry)) for entry in layers_report(model, member_survey))
         dead.towers.extend(SeenTower(**of, **dict(entry)) for entry in towers_report(member_survey))

@@ -228,15 +228,15 @@ def pulls_report(model: MultiTaskModel, split: Split, affinity: bool = True) -> 
     layers, by = shared_layers(model), losses_of(model)
     batches = gradient_batches(split, model.config.batch_size)
     cosines: dict[tuple[str, int, int], list[list[float]]] = {
-        (layer, a, b): [[] for _ in model.members] for layer in [*layers, X] for a, b in combinations(range(len(names)), 2)
+        (layer, a, b): [[] for _ in range(model.replicas)] for layer in [*layers, X] for a, b in combinations(range(len(names)), 2)
     }
     steps = []
-    for m in range(len(model.members)):
+    for m, member in enumerate(model.members):
         values = member_values(model, m)
         for batch in batches:
             gradients, loss_T = task_gradients(model, values, batch, layers, by)
             for key, cosine in layer_cosines(gradients, layers, len(names)).items():
-                cosines[key][m].append(cosine)
+                cosines[key][member.replica].append(cosine)
             if affinity:
                 steps.append(look_ahead(model, values, batch, layers, gradients, loss_T, by))
     affinities = affinity_report(np.stack(steps), names) if steps else []

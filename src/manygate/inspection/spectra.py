@@ -13,6 +13,7 @@ import numpy as np
 
 from manygate.data.rows import Input, Rows
 from manygate.model import MultiTaskModel
+from manygate.model.replicas import Member
 from manygate.results.inspection import EmbeddingSpectrum, SingularValues, Spectrum
 
 
@@ -86,12 +87,15 @@ def embedding_report(model: MultiTaskModel, rows: Rows) -> list[EmbeddingSpectru
                 feature_VKD = table_VD[start : start + feature.rows].reshape(feature.rows, copies, dim)
                 start += feature.rows
                 for k in range(copies):
-                    owner = tasks[member.tasks[0]] if len(model.members) > model.replicas else _owner(k, copies, tasks)
+                    owner = _owner(k, copies, tasks, member)
                     measures = spectrum(feature_VKD[:, k], counts[feature.name])
                     owned = {"replica": member.replica, "feature": feature.name, "of": owner, "dim": dim}
                     report.append(EmbeddingSpectrum(**owned, **dict(measures)))
     return report
 
 
-def _owner(copy: int, copies: int, tasks: Sequence[str]) -> str:
-    return tasks[copy] if copy < copies - 1 else "shared"
+def _owner(copy: int, copies: int, tasks: Sequence[str], member: Member) -> str:
+    """Return the task that owns a copy of a table, or ``shared``. A member for one task owns its tables."""
+    alone = tasks[member.reads[0]] if len(member.reads) < len(tasks) else ""
+    owner = tasks[copy] if copy < copies - 1 else "shared"
+    return f"{owner}, kept for {alone}" if alone and copies > 1 else alone or owner

@@ -22,6 +22,7 @@ from manygate.layers.mixture import Mixture
 from manygate.layers.units import Units
 from manygate.model import MultiTaskModel
 from manygate.model.member import Activations, member_values, read_inputs, record_activations, run_trunk
+from manygate.model.replicas import Member
 from manygate.results.inspection import DeadTower, LayerUnits, LevelGates, Likeness
 
 ROWS_AT_ONCE = 2_048
@@ -57,6 +58,7 @@ class Survey:
 def survey(model: MultiTaskModel, m: int, split: Split) -> Survey:
     """Run member m once over a split, and record the outputs of its layers."""
     values, member = member_values(model, m), model.members[m]
+    own = [member.tasks.index(t) for t in member.reads]
     level_names, stride = _layer_names(model.trunk), -(-len(split) // EXPERT_ROWS)
     logits: list[Tensor] = []
     gates: list[list[Tensor]] = []
@@ -79,15 +81,20 @@ def survey(model: MultiTaskModel, m: int, split: Split) -> Survey:
             for level, gate_BTE in zip(gates, task_gates, strict=True):
                 level.append(gate_BTE)
     return Survey(
-        tasks=tuple(model.problem.task_names[t] for t in member.tasks),
-        logit_NT=torch.cat(logits).float().cpu().numpy(),
+        tasks=tuple(model.problem.task_names[t] for t in member.reads),
+        logit_NT=torch.cat(logits).float().cpu().numpy()[:, own],
         levels=[
-            Level(level_names.get(name, name), torch.cat(parts).float().cpu().numpy(), seen_by)
+            Level(level_names.get(name, name), torch.cat(parts).float().cpu().numpy()[:, own], [seen_by[t] for t in own])
             for (name, seen_by), parts in zip(sees, gates, strict=True)
         ],
-        zeros={name: counted.share() for name, counted in zeros.items()},
+        zeros={name: _read_towers(name, counted.share(), member) for name, counted in zeros.items()},
         experts={name: torch.cat(parts) for name, parts in experts.items() if parts[0].shape[1] > 1},
     )
+
+
+def _read_towers(name: str, zero_EH: np.ndarray, member: Member) -> np.ndarray:
+    """Return the networks of a layer. Of the towers of a member that is kept for one task, only that task's tower is read."""
+    return zero_EH if member.only is None or not name.startswith("towers.") else zero_EH[[member.tasks.index(member.only)]]
 
 
 def _seen_experts(trunk: nn.Module, task_gates: Sequence[Tensor], seen: Activations) -> list[tuple[str, list[tuple[int, ...]]]]:

@@ -62,15 +62,17 @@ class ArchitectureCost(Record):
     towers: str | None = None
 
 
-def measure(problem: Problem, config: RunConfig) -> Size:
+def measure(problem: Problem, config: RunConfig, by_task: bool = False) -> Size:
     """Return the size of a run's model. The tensors have a shape and no memory, so the model is not built.
+
+    With ``by_task`` it is that of the model with a copy of the network for each task.
 
     >>> problem = Problem.binary([Input("x", "dense", False, units=100)], tasks=2)
     >>> measure(problem, RunConfig(expert_hidden=16, tower_hidden=8))
     Size(parameters=14818, network_parameters=14818, flops=29856)
     """
     with torch.device("meta"), scheme_errors(config.architecture):
-        model = MultiTaskModel(problem, config.replace(replicas=1, **_UNMATCHED), "meta", False)
+        model = MultiTaskModel(problem, config.replace(replicas=1, **_UNMATCHED), "meta", False, by_task)
         network = sum(value.numel() for name, value in model.parameters.items() if member_axis(name) == 0)
         flops = len(model.members) * _flops(model)
     return Size(model.parameter_count(), network, flops)

@@ -3,7 +3,8 @@
 Shape suffixes: R replicas, M members, B batch, T tasks, D input, C bias inputs, O outputs.
 
 A replica is a model with its own seed. A *member* is a network that trains independently of the others. It is a replica or, if the
-scheme has one model per task, one replica's model of one task. All members of a run have the same shapes. Their parameters are
+scheme has one model per task, one replica's model of one task. A model with ``by_task`` has R T members: the weights of T epochs of
+each replica, each for one task. All members of a run have the same shapes. Their parameters are
 stacked: tables are (V, M, dim), and other parameters are (M, ...). A scheme is written for one model, and ``torch.vmap`` runs it
 for all members.
 """
@@ -11,7 +12,7 @@ for all members.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -45,6 +46,13 @@ class Member:
     """The seed of its replica."""
     tasks: tuple[int, ...]
     """The indices of its tasks."""
+    only: int | None = None
+    """The one task for which it is kept, or None if all its tasks are read from it."""
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The indices of the tasks whose predictions are read from it."""
+        return self.tasks if self.only is None else (self.only,)
 
 
 TrunkFunction = Callable[[dict[str, Tensor], Tensor, Tensor], tuple[Tensor, ...]]
@@ -56,7 +64,8 @@ class MultiTaskModel:
 
     ``parameters`` maps names to stacked tensors. ``member_axis(name)`` is the members' axis of a parameter. The model returns
     logits. Only evaluation and serving turn logits into probabilities. With ``initialise=False`` the parameters of the first member
-    alone are drawn, for callers that load all values afterwards.
+    alone are drawn, for callers that load all values afterwards. With ``by_task`` each replica has a copy of the network for each
+    task, as ``keep=best-per-task`` keeps them: task t is read from copy t. Such a model is never trained.
     """
 
     def __init__(
@@ -65,6 +74,7 @@ class MultiTaskModel:
         config: RunConfig,
         device: torch.device | str = "cpu",
         initialise: bool = True,
+        by_task: bool = False,
     ):
         self.problem, self.config, self.device = problem, config, torch.device(device)
         self.scheme = scheme = find_architecture(config.architecture)
@@ -73,7 +83,11 @@ class MultiTaskModel:
         member_tasks, heads = 1 if scheme.one_model_per_task else tasks, self.targets.heads(config.funnel)
         self.ordinals = Ordinals(self.targets.levels, member_tasks, member_tasks + len(heads))
         task_sets = [(t,) for t in range(tasks)] if scheme.one_model_per_task else [tuple(range(tasks))]
-        self.members = tuple(Member(r, config.seed_of(r), t) for r in range(config.replicas) for t in task_sets)
+        self.by_task = by_task
+        copies = range(tasks) if by_task else (None,)
+        self.members = tuple(
+            Member(r, config.seed_of(r), t, only) for r in range(config.replicas) for t in task_sets for only in copies
+        )
         self.embedding = Embedding(
             problem.inputs, [i for i in problem.inputs if not i.bias], copies=tasks + 1 if scheme.own_embeddings else 1
         ).to(self.device)
@@ -151,8 +165,13 @@ class MultiTaskModel:
     def replicas(self) -> int:
         return self.config.replicas
 
+    @property
+    def trained_members(self) -> tuple[Member, ...]:
+        """The members that trained. Copies of one network for several tasks are one of them."""
+        return tuple(dict.fromkeys(replace(member, only=None) for member in self.members))
+
     def parameter_count(self) -> int:
-        """Return the number of trainable numbers of one replica. With one model per task, all its models count."""
+        """Return the number of trainable numbers of one replica. All its models, or all copies of its network, count."""
         return sum(value.numel() for value in self.parameters.values()) // self.replicas
 
     def draw(self, size: int, step: int) -> dict[str, Tensor]:
@@ -296,17 +315,34 @@ class MultiTaskModel:
     def by_replica(self, value_MBT: Tensor) -> Tensor:
         """Reshape (M, B, tasks of a member) to (R, B, T)."""
         per_replica = len(self.members) // self.replicas
+        if self.by_task:
+            return read_diagonal(value_MBT, per_replica)
         return value_MBT if per_replica == 1 else value_MBT.squeeze(-1).unflatten(0, (-1, per_replica)).transpose(1, 2)
 
     @torch.no_grad()
     def gates(self, batch: Batch) -> tuple[Tensor, ...]:
         """Return the gate weights (R, B, T, E) of each level. The result is empty for a scheme without gates."""
-        return self.forward(batch, gates=True)
+        levels = self.forward(batch, gates=True)
+        if not self.by_task:
+            return levels
+        return tuple(read_diagonal(gate_MBTE, len(self.members) // self.replicas) for gate_MBTE in levels)
+
+
+def keeps_copies(config: RunConfig, problem: Problem) -> bool:
+    """Return whether the trained model of a run has a copy of the network for each task."""
+    alone = find_architecture(config.architecture).one_model_per_task
+    return config.keep == "best-per-task" and not alone and len(problem.tasks) > 1
 
 
 def split_last(values: tuple[Tensor, ...], last: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Split off the ``last`` last values."""
     return values[: len(values) - last], values[len(values) - last :]
+
+
+def read_diagonal(value_MBT: Tensor, tasks: int) -> Tensor:
+    """Read task t of each replica from its copy t: (R T, B, T, ...) becomes (R, B, T, ...)."""
+    value_RTBT = value_MBT.unflatten(0, (-1, tasks))
+    return torch.stack([value_RTBT[:, t, :, t] for t in range(tasks)], dim=2)
 
 
 def member_axis(name: str) -> int:

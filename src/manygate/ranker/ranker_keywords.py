@@ -196,8 +196,9 @@ epochs : int, default 20
     Largest number of passes over the training rows.
 max_steps : int | None, default None
     Largest number of optimizer steps. Default: no limit.
-keep : Literal['best', 'last'], default 'best'
-    Weights to keep: those with the best validation metric, or the last (then patience stops nothing).
+keep : Literal['best', 'best-per-task', 'last'], default 'best'
+    Weights to keep: of the best validation score, of each task's own best (a copy of the network for each task), or the
+    last (then patience stops nothing).
 patience : int, default 3
     A replica stops after this many epochs without a better validation metric.
 monitor : str, default 'mean'
@@ -249,7 +250,7 @@ class RankerKeywords:
         optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw", learning_rate: float = 0.002,
         weight_decay: float | None = None, schedule: Literal["constant", "linear", "cosine"] = "constant", warmup: float = 0.0,
         clip_norm: float | None = None, batch_size: int = 1024, epochs: int = 20, max_steps: int | None = None,
-        keep: Literal["best", "last"] = "best", patience: int = 3, monitor: str = "mean",
+        keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3, monitor: str = "mean",
         calibration: Literal["none", "platt", "temperature", "isotonic"] = "none",
         precision: Literal["float32", "bf16"] = "float32", sparse_gradients: bool | None = None, device: str = "auto",
         threads: int | None = None, checkpoint_seconds: float = 60.0, random_state: int | None = None,

@@ -120,7 +120,7 @@ def sweeps(
             continue
         sweep_config, name = sweep_settings(config, architecture, len(log.schema.tasks)), f"{architecture}+sweep"
         progress.say(f"{name}: training {count_of(config.replicas, 'replica')} of each of {config.weight_sweep} weight vectors")
-        sweep = _train(log, sweep_config, name, folder, progress)
+        sweep = _train(log, sweep_config, name, folder, progress, own_clocks=False)
         rivals = {rival: run for rival, run in trained.items() if run.result.architecture == architecture}
         by_architecture[architecture] = judge(log, sweep, config.weight_sweep, rivals)
     return by_architecture
@@ -133,9 +133,10 @@ def _train(
     folder: Path | None,
     progress: Progress,
     on_epoch: OnEpoch | None = None,
+    own_clocks: bool = True,
 ) -> Trained:
     run_folder = model_folder(folder, name) if folder else None
-    trained = train_one(log, config, run_folder, progress, on_epoch, own_clocks=True)
+    trained = train_one(log, config, run_folder, progress, on_epoch, own_clocks)
     finish(run_folder, trained)
     return trained
 

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save
 from manygate.errors import InputError
 from manygate.evaluation.monitor import Monitor
 from manygate.files import OWN_LOGITS, check_recorded, write_bytes
+from manygate.model import MultiTaskModel
 from manygate.model.replicas import Member
 from manygate.schema import Schema
 from manygate.training.state import State
@@ -43,6 +44,17 @@ def own_logits(kept_RNT: np.ndarray, own_RNT: np.ndarray, state: State) -> np.nd
     """
     same_RT = np.array([[clock.epoch == kept.epoch for clock in own] for kept, own in zip(state.kept, state.own, strict=True)])
     return np.where(same_RT[:, None], kept_RNT, own_RNT)
+
+
+def kept_epochs(state: State, model: MultiTaskModel, schema: Schema) -> dict[str, list[int]]:
+    """Return the epoch of the weights that the model holds, by task, for each replica."""
+    if model.by_task:
+        return own_best_epochs(state, schema)
+    epochs: dict[str, list[int]] = {name: [] for name in schema.task_names}
+    for member, epoch in zip(model.members, state.best_epoch, strict=True):
+        for t in member.tasks:
+            epochs[schema.task_names[t]].append(epoch)
+    return epochs
 
 
 def own_best_epochs(state: State, schema: Schema) -> dict[str, list[int]]:

@@ -39,8 +39,7 @@ from manygate.results.log_record import LOG_FILE
 from manygate.runs.alarms import result_alarms
 from manygate.runs.folder import mark, record
 from manygate.runs.log_check import check_log
-from manygate.runs.own import open_clocks, own_best_epochs, own_logits, read_own_logits, valid_scores, write_own_logits
-from manygate.schema import Schema
+from manygate.runs.own import kept_epochs, open_clocks, own_best_epochs, own_logits, read_own_logits, valid_scores, write_own_logits
 from manygate.scoring.bundle import load_bundle, save_bundle
 from manygate.scoring.calibration import Calibration
 from manygate.scoring.calibration_fit import fit_calibration
@@ -48,8 +47,9 @@ from manygate.scoring.predictor import Predictor
 from manygate.text import count_of
 from manygate.training.callback import OnEpoch
 from manygate.training.kept import own_store
-from manygate.training.packs import Fitted, pack_size, train_packs
+from manygate.training.packs import pack_size, train_packs
 from manygate.training.progress import Progress
+from manygate.training.selection import Fitted
 from manygate.training.state import State, check_fingerprint
 from manygate.training.trainer import Trainer
 
@@ -123,7 +123,7 @@ def train_one(
         check_log(folder, log.record)
     if folder is not None and (folder / "DONE").is_file():
         state, predictor = _finished(folder, fingerprint), load_bundle(folder, str(device))
-        own_RNT = read_own_logits(folder) if state.tasks else None
+        own_RNT = read_own_logits(folder) if state.tasks and not predictor.model.by_task else None
         progress.say(f"{config.architecture}: done before, loaded from {folder}")
     else:
         if folder is not None:
@@ -138,7 +138,7 @@ def train_one(
                 write_own_logits(folder, own_RNT)
     logit_RNT = predict(predictor.model, splits["test"])
     result = _result(log, predictor, state, logit_RNT, splits["test"])
-    scores = valid_scores(state, predictor.model.members, monitor)
+    scores = valid_scores(state, predictor.model.trained_members, monitor)
     own_RNT = logit_RNT if own_RNT is None else own_logits(logit_RNT, own_RNT, state)
     return Trained(predictor, result, logit_RNT, scores, state, fingerprint, own_RNT)
 
@@ -175,7 +175,7 @@ def _fit(
                 first_replica=first,
                 whole=whole,
                 on_epoch=on_epoch,
-                own=own_store(part, model, test) if test is not None else None,
+                own=own_store(part, model, test),
             )
 
         size = pack_size(problem, sized, device, len(test) if test is not None else 0)
@@ -185,7 +185,7 @@ def _fit(
 def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.ndarray, test: Split) -> RunResult:
     """Return the results of one trained model for the report."""
     model, rows = predictor.model, log.parts["test"]
-    size = measure(model.problem, model.config)
+    size = measure(model.problem, model.config, model.by_task)
     return RunResult(
         architecture=model.config.architecture,
         weighting=model.config.weighting,
@@ -200,10 +200,10 @@ def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.n
         inspection=look_at_run(model, log.parts["valid"]),
         history=[Epoch.model_validate(entry) for entry in state.history],
         stopped=Stopped(
-            best_epoch=_best_epochs(model, state.best_epoch, log.schema),
+            best_epoch=kept_epochs(state, model, log.schema),
             reason=state.reason,
             own_best_epoch=own_best_epochs(state, log.schema) if state.tasks else None,
-            open_clocks=open_clocks(state, model.members, log.schema) if model.config.keep != "last" else None,
+            open_clocks=open_clocks(state, model.trained_members, log.schema) if model.config.keep != "last" else None,
         ),
         diverged=_diverged(model, state),
     )
@@ -217,17 +217,9 @@ def _calibration(model: MultiTaskModel, log: EncodedLog, split: Split, method: s
     return fit_calibration(predict(model, split), log.parts["valid"], model.problem, method, log=rows_used)
 
 
-def _best_epochs(model: MultiTaskModel, epoch_M: Sequence[int], schema: Schema) -> dict[str, list[int]]:
-    epochs: dict[str, list[int]] = {name: [] for name in schema.task_names}
-    for member, epoch in zip(model.members, epoch_M, strict=True):
-        for t in member.tasks:
-            epochs[schema.task_names[t]].append(epoch)
-    return epochs
-
-
 def _diverged(model: MultiTaskModel, state: State) -> list[Divergence]:
     """Return the replicas with a model that diverged, and the steps. They count with their best weights from before."""
-    steps = zip(model.members, state.diverged, strict=True)
+    steps = zip(model.trained_members, state.diverged, strict=True)
     return [Divergence(replica=member.replica, step=step) for member, step in steps if step is not None]
 
 

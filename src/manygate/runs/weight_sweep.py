@@ -1,7 +1,8 @@
 """Weight sweeps: Trains many vectors of fixed weights, and compares weighting methods with the front of their trade-offs.
 
 All vectors of an architecture train as replicas of one program. Each vector has the seeds of an ordinary run's replicas, so that
-they can be paired with the replicas of other runs. The front is chosen on validation rows and measured on test rows.
+they can be paired with the replicas of other runs. The front is chosen on validation rows and measured on test rows. All models
+keep one epoch by the same rule. So their kept weights are compared, and not each task at the best epoch of its own clock.
 
 Shape suffixes: P weight vectors, R replicas, Q = P R, N rows, T tasks.
 """
@@ -79,11 +80,12 @@ def judge(log: EncodedLog, sweep: Trained, count: int, rivals: dict[str, Trained
 
 def _values(log: EncodedLog, trained: Trained) -> tuple[np.ndarray, np.ndarray]:
     """Return each replica's main metric of each task with its best weights, (R, T), on validation rows and on test rows."""
-    tasks, history, rows = log.schema.tasks, trained.state.history, log.parts["test"]
+    tasks, rows = log.schema.tasks, log.parts["test"]
+    valid_of = {entry["epoch"]: entry["valid"] for entry in trained.state.history}
     valid_RT = np.full((len(trained.test_logit_RNT), len(tasks)), np.nan)
-    for r, epoch in enumerate(trained.state.best_epoch):
-        for t, task in enumerate(tasks if epoch else ()):
-            value = history[epoch - 1]["valid"][task.name][r]
+    for t, task in enumerate(tasks):
+        for r, epoch in enumerate(trained.result.stopped.best_epoch[task.name]):
+            value = valid_of[epoch][task.name][r] if epoch else None
             valid_RT[r, t] = np.nan if value is None else value
     test_RT = np.empty_like(valid_RT)
     for t, task in enumerate(tasks):

@@ -28,6 +28,7 @@ from manygate.errors import InputError, os_reason, raise_all
 from manygate.files import check_manifest, check_recorded, read_json, to_json, write_folder, write_manifest, write_text
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
+from manygate.model.replicas import keeps_copies
 from manygate.results.log_record import LOG_FILE, LogRecord
 from manygate.schema import Schema
 from manygate.schema.reading import validated
@@ -93,7 +94,7 @@ def load_bundle(path: str | Path, device: str = "cpu") -> Predictor:
         encoder = _read_encoder(folder, schema)
         problem = Problem.of(encoder, config)
     _check_size(folder, config)
-    model = MultiTaskModel(problem, config, device, False)
+    model = MultiTaskModel(problem, config, device, False, keeps_copies(config, problem))
     with _reading(folder / "model.safetensors"):
         tensors = load_file(folder / "model.safetensors")
     expected = {name: tuple(value.shape) for name, value in model.parameters.items()}

@@ -23,7 +23,7 @@ from torch import Tensor
 from manygate.config import RunConfig
 from manygate.model import MultiTaskModel
 from manygate.model.logits import Sliced, predict
-from manygate.model.replicas import member_axis
+from manygate.model.replicas import keeps_copies, member_axis
 
 
 class Rows(Sliced, Protocol):
@@ -39,8 +39,11 @@ class OwnStore(Protocol):
     def keep(self, improved_MT: np.ndarray) -> None:
         """Keep the model's present state for the members and tasks that improved."""
 
-    def logits(self) -> np.ndarray:
-        """Return the test logits of each task at its own best epoch, logit_RNT."""
+    def logits(self) -> np.ndarray | None:
+        """Return the test logits of each task at its own best epoch, logit_RNT. None if the model to ship predicts them."""
+
+    def shipped(self) -> MultiTaskModel:
+        """Return the model to ship. The trained model holds its best weights."""
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the content as named tensors, for a checkpoint."""
@@ -64,6 +67,9 @@ class OwnPredictions:
     def logits(self) -> np.ndarray:
         return self.logit_RNT
 
+    def shipped(self) -> MultiTaskModel:
+        return self.model
+
     def tensors(self) -> dict[str, Tensor]:
         return {"logit": torch.from_numpy(self.logit_RNT)}
 
@@ -74,7 +80,7 @@ class OwnPredictions:
 class OwnWeights:
     """Stores a copy of all parameters for each task."""
 
-    def __init__(self, model: MultiTaskModel, test: Rows):
+    def __init__(self, model: MultiTaskModel, test: Rows | None):
         self.model, self.test = model, test
         self.copies = [
             {name: value.detach().clone() for name, value in model.parameters.items()} for _ in range(len(model.problem.tasks))
@@ -86,7 +92,8 @@ class OwnWeights:
             copy_members(self.model.parameters, copies, np.flatnonzero(improved_M).tolist())
 
     @torch.no_grad()
-    def logits(self) -> np.ndarray:
+    def logits(self) -> np.ndarray | None:
+        assert self.test is not None
         parameters, logit_RNt = self.model.parameters, []
         before = {name: value.detach().clone() for name, value in parameters.items()}
         for t, copies in enumerate(self.copies):
@@ -94,6 +101,9 @@ class OwnWeights:
             logit_RNt.append(predict(self.model, self.test)[..., t])
         self._load(before)
         return np.stack(logit_RNt, axis=-1)
+
+    def shipped(self) -> MultiTaskModel:
+        return self.model
 
     def _load(self, values: dict[str, Tensor]) -> None:
         for name, value in self.model.parameters.items():
@@ -107,6 +117,25 @@ class OwnWeights:
         for t, copies in enumerate(self.copies):
             for name, value in copies.items():
                 value.copy_(tensors[f"{t}|{name}"])
+
+
+class ShippedWeights(OwnWeights):
+    """Stores a copy of all parameters for each task, and ships all of them: task t is read from copy t."""
+
+    def __init__(self, model: MultiTaskModel):
+        super().__init__(model, None)
+
+    def logits(self) -> None:
+        return None
+
+    @torch.no_grad()
+    def shipped(self) -> MultiTaskModel:
+        model = self.model
+        whole = MultiTaskModel(model.problem, model.config, model.device, False, by_task=True)
+        for name, value in whole.parameters.items():
+            axis = member_axis(name)
+            value.copy_(torch.stack([copies[name] for copies in self.copies], dim=axis + 1).flatten(axis, axis + 1))
+        return whole
 
 
 def copy_members(source: dict[str, Tensor], target: dict[str, Tensor], members: list[int]) -> None:
@@ -125,8 +154,13 @@ def has_own_clocks(config: RunConfig, model: MultiTaskModel) -> bool:
     return config.keep != "last" and len(model.members[0].tasks) > 1
 
 
-def own_store(config: RunConfig, model: MultiTaskModel, test: Rows) -> OwnStore | None:
-    """Return the store that needs less memory. Return None if the tasks of the model need no clocks of their own."""
-    if not has_own_clocks(config, model):
+def own_store(config: RunConfig, model: MultiTaskModel, test: Rows | None) -> OwnStore | None:
+    """Return the store that needs less memory, or that of the weights if these are to be kept.
+
+    Return None if the tasks of the model need no clocks of their own. ``test`` is None in a run that compares nothing.
+    """
+    if keeps_copies(config, model.problem):
+        return ShippedWeights(model)
+    if test is None or not has_own_clocks(config, model):
         return None
     return OwnPredictions(model, test) if len(test) <= model.parameter_count() else OwnWeights(model, test)

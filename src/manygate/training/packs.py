@@ -7,7 +7,6 @@ run loads the finished packs and continues inside the unfinished pack.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -22,10 +21,11 @@ from manygate.errors import InputError, setting
 from manygate.files import RECORD, check_recorded, read_json, to_json, write_manifest, write_text
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
-from manygate.model.replicas import member_axis
+from manygate.model.replicas import keeps_copies, member_axis
 from manygate.objective.weighting import find_weighting
 from manygate.training.divergence import DivergedError
 from manygate.training.kept import has_own_clocks
+from manygate.training.selection import Fitted
 from manygate.training.state import EpochEntry, State, write_history
 from manygate.training.trainer import Trainer
 
@@ -37,17 +37,6 @@ PARTS: tuple[Part, ...] = ("train_loss", "valid", "weights")
 COPIES = 7
 """The number of copies of the parameters during training: the parameters, their gradients, two moments, the best weights, the
 merged model, and a checkpoint that is being written."""
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """The result of training all replicas."""
-
-    model: MultiTaskModel
-    """The model with its kept weights."""
-    state: State
-    own_logit_RNT: np.ndarray | None
-    """The test logits of each task at the best epoch of its own clock. None in a run without own clocks."""
 
 
 def train_packs(
@@ -62,9 +51,9 @@ def train_packs(
     starts = range(0, config.replicas, size)
     if len(starts) == 1:
         trainer = train(config, folder, config.title, 0)
-        state = trainer.fit()
-        return Fitted(trainer.model, state, trainer.own_logits())
-    models, states, logits = [], [], []
+        trainer.fit()
+        return trainer.fitted()
+    packs: list[Fitted] = []
     for first in starts:
         count = min(size, config.replicas - first)
         pack_folder = folder / "packs" / f"{first:06d}-{count:06d}" if folder else None
@@ -72,17 +61,16 @@ def train_packs(
             pack_folder.mkdir(parents=True, exist_ok=True)
         numbers = f"replica {first}" if count == 1 else f"replicas {first} to {first + count - 1}"
         trainer = train(config.of_replicas(first, count), pack_folder, f"{config.title} {numbers} of {config.replicas}", first)
-        states.append(trainer.fit())
-        models.append(trainer.model)
-        logits.append(trainer.own_logits())
-    state = merge_states(states)
+        trainer.fit()
+        packs.append(trainer.fitted())
+    state = merge_states([pack.state for pack in packs])
     if all(step is not None for step in state.diverged) and not any(clock.closed for clock in state.kept):
         remedy = f"Try a smaller {setting('learning_rate')}, or {setting('clip_norm', 1)}."
         raise DivergedError(f"{config.architecture}: every replica diverged. {remedy}")
     if folder is not None:
         write_history(folder, state.history)
-    own = [logit_RNT for logit_RNT in logits if logit_RNT is not None]
-    return Fitted(merge_models(models, config), state, np.concatenate(own) if own else None)
+    own = [pack.own_logit_RNT for pack in packs if pack.own_logit_RNT is not None]
+    return Fitted(merge_models([pack.model for pack in packs], config), state, np.concatenate(own) if own else None)
 
 
 def _saved_size(folder: Path | None, size: int, replicas: int) -> int:
@@ -114,7 +102,7 @@ def _saved_size(folder: Path | None, size: int, replicas: int) -> int:
 def merge_models(models: Sequence[MultiTaskModel], config: RunConfig) -> MultiTaskModel:
     """Merge the models of all packs into one model, in the order of the packs."""
     first = models[0]
-    whole = MultiTaskModel(first.problem, config, first.device, False)
+    whole = MultiTaskModel(first.problem, config, first.device, False, first.by_task)
     with torch.no_grad():
         for name, value in whole.parameters.items():
             value.copy_(torch.cat([model.parameters[name] for model in models], dim=member_axis(name)))
@@ -192,5 +180,6 @@ def replica_bytes(problem: Problem, config: RunConfig, own_rows: int = 0) -> int
     passes = len(problem.tasks) if find_weighting(config.weighting).needs_gradients else 0
     shared = (values[2] if from_layer else x_BD).numel() * passes
     rows = sum(kept) + sum(value.numel() for value in values[:2]) + x_BD.numel() + shared
-    own = 2 * len(problem.tasks) * min(own_rows, model.parameter_count()) if has_own_clocks(config, model) else 0
+    copies = model.parameter_count() if keeps_copies(config, problem) else min(own_rows, model.parameter_count())
+    own = 2 * len(problem.tasks) * copies if has_own_clocks(config, model) else 0
     return 4 * (COPIES * model.parameter_count() + 2 * len(model.members) * rows + own)

@@ -5,6 +5,8 @@ Shape suffixes: M members, R replicas, N test rows, T tasks.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,6 +16,17 @@ from manygate.evaluation.monitor import Judged
 from manygate.model import MultiTaskModel
 from manygate.training.kept import OwnStore, copy_members
 from manygate.training.state import State
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The result of training."""
+
+    model: MultiTaskModel
+    """The model with the weights that are kept."""
+    state: State
+    own_logit_RNT: np.ndarray | None
+    """The test logits of each task at the best epoch of its own clock. None if the model's own predictions are these."""
 
 
 class Selection:
@@ -48,6 +61,10 @@ class Selection:
     def load_best(self, members: list[int]) -> None:
         """Copy the best weights of some members into the model."""
         copy_members(self.best, self.model.parameters, members)
+
+    def fitted(self, state: State) -> Fitted:
+        """Return the result of a run that has ended, with the best weights in the model."""
+        return Fitted(self.model, state, None) if self.own is None else Fitted(self.own.shipped(), state, self.own.logits())
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the kept weights and the own stores as named tensors, for a checkpoint."""

@@ -39,7 +39,7 @@ from manygate.training.kept import OwnStore
 from manygate.training.memory import keep_freed_memory
 from manygate.training.optimizer import Optimizer, clip_gradients, learning_rate
 from manygate.training.progress import Progress
-from manygate.training.selection import Selection
+from manygate.training.selection import Fitted, Selection
 from manygate.training.state import EpochEntry, State, check_fingerprint, plain, write_history
 
 GATE_ROWS = 512
@@ -142,9 +142,9 @@ class Trainer:
         self.progress.say(f"{self.title}: {self.state.reason}; {self.config.keep} weights kept ({self.state.best_epochs()})")
         return self.state
 
-    def own_logits(self) -> np.ndarray | None:
-        """Return the test logits of each task at the best epoch of its own clock. None without own clocks."""
-        return self.selection.own.logits() if self.selection.own is not None else None
+    def fitted(self) -> Fitted:
+        """Return the result after :meth:`fit`."""
+        return self.selection.fitted(self.state)
 
     def _epoch(self, interrupt: Interrupt) -> None:
         state, size = self.state, self.config.batch_size
