@@ -28,7 +28,7 @@ SHORT_FORMS = {
 }
 """The alias that stands for what a short form of :mod:`manygate.config.values` accepts."""
 NOT_ARGUMENTS = ("config_version", "log")
-COMPARISON = ("architectures", "weightings", "weight_sweep")
+COMPARISON = ("architectures", "weightings", "weight_sweep", "id_dropouts")
 HEAD = '''"""{subject} Written by ``make docs``; do not edit."""
 
 from __future__ import annotations

@@ -59,6 +59,14 @@ def test_a_table_of_each_task_with_unseen_ids():
     assert [(feature["name"], feature["cells"]) for feature in found["features"]] == [("user_id", ["0 %", "25.0 %", "50.0 %"])]
 
 
+def test_a_chosen_id_dropout_is_told_with_the_scores():
+    choice = {"chosen": 5.0, "valid": {"0": summary(1.25), "5": summary(1.5)}}
+    tree = compared(TASKS[:2]) | {"id_dropout": {"mmoe": choice}}
+    page = render(tree)
+    assert "mmoe: 5 (validation scores: 1.2500 with 0 and 1.5000 with 5)" in page
+    assert "These are the metrics on test" not in page
+
+
 def test_the_page_has_the_section_only_where_rows_have_unseen_ids():
     page = render(document(cold=None))
     assert 'id="unseen"' in page

@@ -122,6 +122,7 @@ OTHERS: dict[str, Any] = {
     "architectures": ("mmoe",),
     "weightings": ("dwa",),
     "weight_sweep": 3,
+    "id_dropouts": (0.0, 5.0),
 }
 """Another value of each setting than the tests' own."""
 

@@ -48,6 +48,9 @@ def compare(
         str | None, Parameter(help="Weightings to cross them with, separated by commas, or all. Default: --weighting.")
     ] = None,
     weight_sweep: Annotated[int, Parameter(help="Vectors of fixed weights to try for each: the front a weighting must beat.")] = 0,
+    id_dropouts: Annotated[
+        str | None, Parameter(help="Values of --id-dropout from which each model gets one, on validation rows: 0,5,20.")
+    ] = None,
     out: Out = None,
     resume: Resume = None,
     overwrite: Overwrite = False,
@@ -70,7 +73,8 @@ def compare(
     from manygate.runs.preflight import prepare
 
     given = settings_of(data, csv, model, training)
-    chosen = {"architectures": architectures, "weightings": weightings, "weight_sweep": weight_sweep or None}
+    chosen = {"architectures": architectures, "weightings": weightings, "id_dropouts": id_dropouts}
+    given |= {"weight_sweep": weight_sweep} if weight_sweep else {}
     given |= {name: value for name, value in chosen.items() if value is not None}
     settings = run_settings("compare", log, config, given, resume, out, overwrite).with_defaults(replicas=8)
     folder, reads = resume or out or free_folder("compare"), sources_of(settings)

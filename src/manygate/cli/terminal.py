@@ -22,7 +22,7 @@ from manygate.results.study import StudyResults
 from manygate.results.summary import Scores, TaskReport
 from manygate.schema import Schema
 from manygate.scoring.fusion import Fusion
-from manygate.text import count_of, half_width
+from manygate.text import count_of, half_width, listed
 
 if TYPE_CHECKING:
     from manygate.model.budget import ArchitectureCost
@@ -255,6 +255,9 @@ def show_comparison(document: ComparisonDocument, headline: str) -> None:
             _number(document.valid[name].mean),
         )
     _console().print(cost)
+    if document.id_dropout:
+        values = listed([f"{choice.chosen:g} for {name}" for name, choice in document.id_dropout.items()])
+        _show_note(f"id_dropout, chosen on validation: {values}.")
     _console().print()
     for architecture, sweep in (document.sweep or {}).items():
         show_sweep(architecture, sweep)

@@ -287,6 +287,12 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
         description="Number of vectors of fixed weights that a comparison trains for each architecture. Default: none.",
     )
 
+    id_dropouts: NonNegatives = Field(
+        (),
+        description="Values of --id-dropout from which a comparison chooses one for each model, on validation rows: 0,5,20. "
+        "Default: --id-dropout.",
+    )
+
     @field_validator("weightings")
     @classmethod
     def _weightings_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -304,6 +310,20 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
             raise InputError(
                 f"{setting('weight_sweep')}, {setting(varied[0])}: a sweep gives the "
                 "replicas weights and seeds of its own. Leave one out."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _choice_is_alone(self) -> Self:
+        varied = [name for name in (*REPLICA_SETTINGS, "weight_sweep") if getattr(self, name)]
+        if len(self.id_dropouts) == 1:
+            raise InputError(f"{setting('id_dropouts')}: one value is no choice. Give it as {setting('id_dropout')}, or give more.")
+        if len(set(self.id_dropouts)) < len(self.id_dropouts):
+            raise InputError(f"{setting('id_dropouts')}: a value stands there twice in {list(self.id_dropouts)}. Give it once.")
+        if self.id_dropouts and varied:
+            raise InputError(
+                f"{setting('id_dropouts')}, {setting(varied[0])}: the choice gives the replicas values and seeds of its own. "
+                "Leave one out."
             )
         return self
 

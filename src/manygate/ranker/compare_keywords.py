@@ -56,7 +56,7 @@ def compare(
     calibration: Literal["none", "platt", "temperature", "isotonic"] = "none", precision: Literal["float32", "bf16"] = "float32",
     sparse_gradients: bool | None = None, device: str = "auto", threads: int | None = None, checkpoint_seconds: float = 60.0,
     architectures: ClassNames = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple"), weightings: ClassNames = (),
-    weight_sweep: int = 0, random_state: int | None = None,
+    weight_sweep: int = 0, id_dropouts: Numbers = (), random_state: int | None = None,
     **unknown: Any,
 ) -> Comparison:
     settings = dict(locals())
@@ -265,6 +265,9 @@ weightings : ClassNames, default ()
     The weightings that a comparison trains; all means every one. Default: weighting.
 weight_sweep : int, default 0
     Number of vectors of fixed weights that a comparison trains for each architecture. Default: none.
+id_dropouts : Numbers, default ()
+    Values of id_dropout from which a comparison chooses one for each model, on validation rows: 0,5,20. Default:
+    id_dropout.
 random_state : int | None, default None
     Another name of ``seed``, as in scikit-learn.
 """

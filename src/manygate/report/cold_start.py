@@ -6,7 +6,7 @@ from manygate import text
 from manygate.metrics.table import metric_label
 from manygate.report import words
 from manygate.report.view import SPLITS, View, legend
-from manygate.results.comparison import ComparisonDocument
+from manygate.results.comparison import ComparisonDocument, IdDropoutChoice
 from manygate.results.evaluation import FeatureSummary
 from manygate.results.summary import ColdPart, ColdStart, MetricSummary
 
@@ -28,12 +28,24 @@ def cold_start_rows(apart: ColdStart) -> list[tuple[str, str, str, str, str]]:
 
 
 def cold_start(document: ComparisonDocument) -> View | None:
-    """Prepare the section. None if no labelled test row has an unseen id."""
+    """Prepare the section. None if no labelled test row has an unseen id, and no value of id_dropout was chosen."""
     tables = [table for task in words.task_names(document) if (table := _table(document, task))]
-    if not tables:
+    choices = [_choice(name, choice) for name, choice in (document.id_dropout or {}).items()]
+    if not tables and not choices:
         return None
     features = [feature for feature in document.data.features if any((feature.unknown_shares or {}).values())]
-    return {"tables": tables, "features": [_shares(feature) for feature in features], "parts": list(SPLITS.values())}
+    return {
+        "tables": tables,
+        "features": [_shares(feature) for feature in features],
+        "parts": list(SPLITS.values()),
+        "choices": choices,
+    }
+
+
+def _choice(name: str, choice: IdDropoutChoice) -> str:
+    """Say which value was chosen for a model, and the mean validation scores."""
+    scores = text.listed([f"{text.number(summary.mean)} with {value}" for value, summary in choice.valid.items()])
+    return f"{name}: {choice.chosen:g} (validation scores: {scores})"
 
 
 def _table(document: ComparisonDocument, task: str) -> View | None:

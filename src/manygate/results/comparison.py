@@ -203,6 +203,13 @@ class WeightSweep(Record):
     methods: dict[str, SweepMethod]
 
 
+class IdDropoutChoice(Record):
+    """The value of ``id_dropout`` that was chosen for a model, and the validation scores of each value."""
+
+    chosen: float
+    valid: dict[str, MetricSummary]
+
+
 class ComparisonDocument(Document):
     """The results of one or several architectures; ``interval_note`` is why there are no intervals, null where there are."""
 
@@ -229,3 +236,4 @@ class ComparisonDocument(Document):
     transfer: Transfer | None = None
     recommendation: Recommendation | None = None
     sweep: dict[str, WeightSweep] | None = None
+    id_dropout: dict[str, IdDropoutChoice] | None = None

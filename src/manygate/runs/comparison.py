@@ -16,9 +16,10 @@ from manygate.metrics.table import MAIN_METRIC
 from manygate.metrics.uncertainty import FEWEST_REPLICAS, interval
 from manygate.report import write_report
 from manygate.results.base import Record
-from manygate.results.comparison import Choice, ComparisonDocument, WeightSweep
+from manygate.results.comparison import Choice, ComparisonDocument, IdDropoutChoice, WeightSweep
 from manygate.results.summary import MetricGain, MetricSummary
 from manygate.runs.folder import model_folder, record
+from manygate.runs.id_dropout_choice import choose_id_dropout
 from manygate.runs.run import Trained, diverged, document, finish, train_one
 from manygate.runs.weight_sweep import judge, sweep_settings
 from manygate.schema import Task
@@ -51,13 +52,19 @@ def compare_run(
     """
     config = config.absolute()
     trained: dict[str, Trained] = {}
+    id_dropout: dict[str, IdDropoutChoice] = {}
     for name, run_config in crossed(config).items():
+        if config.id_dropouts:
+            id_dropout[name] = _chosen_id_dropout(log, run_config, name, folder, progress)
+            run_config = run_config.replace(id_dropout=id_dropout[name].chosen, id_dropouts=())
         progress.say(f"{name}: training {count_of(config.replicas, 'replica')}")
         trained[name] = _train(log, run_config, name, folder, progress, on_epoch)
     sweep = sweeps(log, config, trained, folder, progress)
     results = document(log, config, trained, command, unfinished(trained, config) + diverged(trained))
     best = choose(results.valid, config.monitor)
     results = results.model_copy(update={"best": best, **({"sweep": sweep} if sweep else {})})
+    if id_dropout:
+        results = results.model_copy(update={"id_dropout": id_dropout})
     if BASELINE in trained:
         results = results.model_copy(update=verdict_fields(log, trained, results.valid, best))
     if folder is not None and not (folder / "DONE").is_file():
@@ -139,6 +146,15 @@ def _train(
     trained = train_one(log, config, run_folder, progress, on_epoch, own_clocks)
     finish(run_folder, trained)
     return trained
+
+
+def _chosen_id_dropout(log: EncodedLog, config: RunConfig, name: str, folder: Path | None, progress: Progress) -> IdDropoutChoice:
+    """Choose the value of ``id_dropout`` for a model on validation rows."""
+    progress.say(f"{name}: choosing id_dropout from {', '.join(f'{value:g}' for value in config.id_dropouts)}")
+    pilots = f"{name}+id-dropout"
+    choice = choose_id_dropout(log, config, lambda part: _train(log, part, pilots, folder, progress).valid_score_R)
+    progress.say(f"{name}: id_dropout {choice.chosen:g} has the best validation score")
+    return choice
 
 
 def unfinished(trained: dict[str, Trained], config: RunConfig) -> list[str]:
