@@ -74,5 +74,5 @@ def test_without_torchjd_the_error_gives_the_command_that_installs_it(log_table,
     with pytest.raises(InputError, match=r"weighting 'upgrad'.*TorchJD.*pip install 'manygate\[balance\]'"):
         prepare(log_table(), settings(weightings="fixed,upgrad"), log_schema())
     if missing == "torchjd":
-        for name in ("fixed", "uncertainty", "gradnorm", "nash_mtl", "famo"):
+        for name in ("fixed", "uncertainty", "gradnorm", "nash_mtl", "famo", "mgda"):
             assert prepare(log_table(), settings(weighting=name), log_schema()).parts
