@@ -89,6 +89,19 @@ def test_the_frame_has_a_row_for_each_metric_and_the_verdicts(comparison):
     assert (row["mean"], row["low"], row["high"]) == (auc.mean, *auc.ci95)
 
 
+def test_effect_price_and_gain_as_shipped_are_attributes_and_columns(comparison):
+    rows = {(row["architecture"], row["task"], row["metric"]): row for row in comparison.to_table().to_pylist()}
+    assert set(comparison.price) == set(comparison.as_shipped) == set(comparison.verdicts)
+    for name, by_task in comparison.verdicts.items():
+        for task, effect in by_task.items():
+            price, shipped = comparison.price[name][task].price, comparison.as_shipped[name][task].gain
+            assert shipped == pytest.approx(effect.gain - price, abs=1e-12)
+            row = rows[name, task, effect.metric]
+            assert (row["gain"], row["price"], row["as_shipped"]) == (effect.gain, price, shipped)
+    assert rows["single_task", "click", "auc"]["price"] is None
+    assert rows["mmoe", "click", "log_loss"]["as_shipped"] is None
+
+
 def test_a_folder_gives_the_same_comparison_and_models(comparison, table, tmp_path):
     compare(table, out=tmp_path / "run")
     loaded = mg.Comparison.load(tmp_path / "run")

@@ -34,3 +34,9 @@ def test_it_is_stated_where_replicas_are_few_and_intervals_are_known(replicas: i
 
 def test_without_intervals_there_is_none() -> None:
     assert power_of_few({"click": entry(None)}, MAIN, replicas=3, looks=3) is None
+
+
+def test_a_hopeless_comparison_is_called_so() -> None:
+    told = power_of_few({"click": entry(0.0, half=0.5).model_copy(update={"sd_replicas": 0.3})}, MAIN, replicas=3, looks=40)
+    assert told is not None
+    assert "is found in fewer than 1 of 100 such comparisons" in told.text

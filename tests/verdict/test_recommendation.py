@@ -162,7 +162,10 @@ def test_one_replica_cannot_tell() -> None:
     scores = {"single_task": interval([0.6]), "mmoe": interval([0.7])}
     recommendation = recommend(table, *undefined(table), scores, "mmoe", "single_task", MAIN)
     assert recommendation.rule == "cannot tell"
-    assert "3 or more replicas are needed for an interval, and there is 1. Train 8 replicas or more." in recommendation.text
+    assert (
+        "3 or more replicas are needed for an interval, and there is 1. Train 8 replicas or more before you change anything."
+        in recommendation.text
+    )
     assert recommendation.needs == []
 
 

@@ -16,7 +16,7 @@ from manygate.model.device import choose_device
 from manygate.ranker.arguments import build_config, check_run, progress_mode, read_schema, refuse_arrays
 from manygate.ranker.ranker import Ranker
 from manygate.report import headline, html_summary, write_report
-from manygate.results.comparison import ComparisonDocument, Recommendation
+from manygate.results.comparison import ComparisonDocument, Price, Recommendation, TaskGain
 from manygate.results.evaluation import RunResult
 from manygate.results.summary import MetricGain
 from manygate.runs.comparison import compare_run
@@ -92,8 +92,18 @@ class Comparison(Mapping[str, Ranker]):
 
     @property
     def verdicts(self) -> dict[str, dict[str, MetricGain]]:
-        """``verdicts[architecture][task]`` has ``metric``, ``gain``, ``ci95``, ``verdict``."""
+        """The effect of sharing: ``verdicts[architecture][task]`` has ``metric``, ``gain``, ``ci95``, ``verdict``."""
         return dict(self.document.verdicts)
+
+    @property
+    def price(self) -> dict[str, dict[str, Price]]:
+        """What one checkpoint for all tasks costs: ``price[architecture][task]`` has ``price``, ``ci95``, ``joint95``."""
+        return dict(self.document.price or {})
+
+    @property
+    def as_shipped(self) -> dict[str, dict[str, TaskGain]]:
+        """The gain with the checkpoint that is kept, in the mean ``verdicts`` less ``price``: ``gain``, ``ci95``, ``joint95``."""
+        return dict(self.document.as_shipped or {})
 
     @property
     def recommendation(self) -> Recommendation | None:
@@ -109,7 +119,7 @@ class Comparison(Mapping[str, Ranker]):
         """A pyarrow Table with a row for each architecture, task and metric.
 
         Columns: architecture, task, metric, mean, low, high (the 95 % interval over replicas), sd, ensemble; for the metric of the
-        verdict also gain, gain_low, gain_high and verdict.
+        verdict also gain (the effect of sharing), gain_low, gain_high and verdict, price and as_shipped.
         """
         return pa.Table.from_pylist([row for name, result in self.results.items() for row in self._rows(name, result)])
 
@@ -132,8 +142,13 @@ class Comparison(Mapping[str, Ranker]):
                 judged = verdict if verdict is not None and verdict.metric == metric else None
                 gain_low, gain_high = (judged.ci95 if judged else None) or (None, None)
                 row |= {"gain": judged.gain if judged else None, "gain_low": gain_low, "gain_high": gain_high}
-                rows.append({**row, "verdict": judged.verdict if judged else None})
+                price, shipped = self._paid(name, task) if judged else (None, None)
+                rows.append({**row, "verdict": judged.verdict if judged else None, "price": price, "as_shipped": shipped})
         return rows
+
+    def _paid(self, name: str, task: str) -> tuple[float | None, float | None]:
+        price, shipped = self.price.get(name, {}).get(task), self.as_shipped.get(name, {}).get(task)
+        return price.price if price else None, shipped.gain if shipped else None
 
     def report(self, path: str | Path) -> None:
         """Write the HTML report."""

@@ -135,7 +135,7 @@ def _verdict(document: ComparisonDocument, name: str, task: str, reason: str = "
         text.number(entry.gain, signed=True),
         text.interval(entry.ci95),
         None if text.finite(entry.gain) else reason or NO_REASON,
-        text.number(shipped.gain, signed=True) if shipped else "",
+        text.number(shipped.gain, signed=True) if shipped and entry.ci95 else "",
     )
 
 

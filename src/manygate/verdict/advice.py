@@ -84,11 +84,12 @@ def _cannot_tell(judged: Judged, kept_separate: bool, replicas: int) -> str:
     chose = "Validation chose one model per task, and these" if kept_separate else "These"
     cannot = f"{chose} data cannot tell whether sharing with {judged.name} helps or hurts"
     if note := interval_note(replicas):
-        return f"{cannot}. {note} Train 8 replicas or more."
+        return f"{cannot}. {note} Train 8 replicas or more before you change anything."
     if not any(gain.joint95 for gain in judged.shipped.values()):
         return f"{cannot}: no gain is defined on the test rows."
     widest = _widest(judged.shipped)
-    return f"{cannot} any task: every interval that holds for all tasks together contains zero{widest}.{_leanings(judged.shipped)}"
+    why = f"every interval that holds for all tasks together contains zero{widest}.{_leanings(judged.shipped)}"
+    return f"{cannot} any task: {why} Keep what you have today until more data or more replicas decide."
 
 
 def _per_task_words(judged: Judged) -> str:

@@ -34,8 +34,8 @@ def power_of_few(effect: Mapping[str, JointGain], main: Mapping[str, str], repli
     often = size_found(OFTEN, sd, replicas, se, gain.clusters, looks)
     where = f"{size:g} in {metric_label(key)} on {task}"
     text = (
-        f"With {replicas} replicas a true gain of {where} is found in {100 * found:.0f} of 100 such comparisons, with "
-        f"{MORE_REPLICAS} replicas in {100 * with_more:.0f}; a gain of {often:.2g} is found in {100 * OFTEN:.0f}."
+        f"With {replicas} replicas a true gain of {where} is found in {_cases(found)} of 100 such comparisons, with "
+        f"{MORE_REPLICAS} replicas in {_cases(with_more)}; a gain of {often:.2g} is found in {_cases(OFTEN)}."
     )
     return Power(
         task=task,
@@ -48,3 +48,7 @@ def power_of_few(effect: Mapping[str, JointGain], main: Mapping[str, str], repli
         size_found=often,
         text=text,
     )
+
+
+def _cases(share: float) -> str:
+    return "fewer than 1" if 100 * share < 1 else f"{100 * share:.0f}"
