@@ -336,7 +336,9 @@ def test_a_comparison_s_influences_are_by_group(log):
 
 def stopped(last: int, **best: list[int]) -> Any:
     """A run whose history has ``last`` epochs, with the epochs kept, by task."""
-    return SimpleNamespace(result=SimpleNamespace(history=[None] * last, replicas=3, stopped=Stopped(best_epoch=best, reason="")))
+    return SimpleNamespace(
+        result=SimpleNamespace(history=[SimpleNamespace(epoch=last)], replicas=3, stopped=Stopped(best_epoch=best, reason=""))
+    )
 
 
 def test_a_run_that_most_models_left_improving_is_said_so(settings):

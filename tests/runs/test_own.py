@@ -109,6 +109,7 @@ RESUMED: dict[str, dict[str, Any]] = {
     "packs": {"patience": 1, "pack": 2, "replicas": 3},
     "gradnorm": {"patience": 2, "weighting": "gradnorm"},
     "bf16": {"patience": 1, "precision": "bf16"},
+    "evaluated twice in an epoch": {"patience": 1, "evaluate_every": 0.5, "weighting": "dwa"},
 }
 
 

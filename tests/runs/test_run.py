@@ -116,6 +116,7 @@ OTHERS: dict[str, Any] = {
     "keep": "last",
     "patience": 4,
     "monitor": "click",
+    "evaluate_every": 0.5,
     "calibration": "platt",
     "precision": "bf16",
     "sparse_gradients": True,

@@ -55,11 +55,11 @@ def test_the_kept_weights_follow_the_member_s_clock_and_the_store_those_of_its_t
     with torch.no_grad():
         model.parameters["trunk.towers.bias"].add_(1.0)
     state.epoch = 1
-    assert selection.update(state, judged([0.5, NAN], [[0.1, 0.1, 0.1], [0.5, NAN, 0.5]]), settings(patience=1))
+    assert selection.update(state, state.epoch, judged([0.5, NAN], [[0.1, 0.1, 0.1], [0.5, NAN, 0.5]]), settings(patience=1))
     with torch.no_grad():
         model.parameters["trunk.towers.bias"].add_(1.0)
     state.epoch = 2
-    assert not selection.update(state, judged([0.5, 0.7], [[0.2, 0.1, 0.0], [0.6, 0.6, 0.6]]), settings(patience=1))
+    assert not selection.update(state, state.epoch, judged([0.5, 0.7], [[0.2, 0.1, 0.0], [0.6, 0.6, 0.6]]), settings(patience=1))
     assert store.kept == [[[True] * 3, [True] * 3], [[True, False, False], [True, False, True]]]
     assert state.kept == [Clock(0.5, 1, 1, True), Clock(None, 1, 1, True)]
     selection.load_best([1])
@@ -72,7 +72,7 @@ def test_the_last_weights_are_kept_whatever_the_scores(model, settings):
     selection, state = Selection(model, None), State(2)
     for state.epoch, score_M in enumerate(([0.9, 0.9], [0.1, NAN]), start=1):
         scale(model, 2.0)
-        assert selection.update(state, judged(score_M, [[NAN] * 3] * 2), settings(keep="last", patience=1))
+        assert selection.update(state, state.epoch, judged(score_M, [[NAN] * 3] * 2), settings(keep="last", patience=1))
     last = {name: value.detach().clone() for name, value in model.parameters.items()}
     scale(model, 3.0)
     selection.load_best([0, 1])
@@ -82,7 +82,7 @@ def test_the_last_weights_are_kept_whatever_the_scores(model, settings):
 
 def test_weights_and_store_go_through_a_checkpoint(model, settings):
     first, state = Selection(model, Noted()), State(2, tasks=3, epoch=1)
-    first.update(state, judged([0.5, 0.5], [[0.5] * 3] * 2), settings())
+    first.update(state, 1, judged([0.5, 0.5], [[0.5] * 3] * 2), settings())
     tensors = {name: value.clone() for name, value in first.tensors().items()}
     scale(model, 2.0)
     second = Selection(model, Noted())

@@ -140,7 +140,7 @@ def test_a_member_trains_until_all_its_clocks_have_closed():
     state, kept, own = State(2, tasks=2), [], []
     scores = [(0.5, 0.1, 0.1), (0.4, 0.2, 0.2), (0.9, 0.1, 0.3), (0.9, 0.9, 0.0), (0.9, 0.9, 0.9)]
     for state.epoch, (score, *of_tasks) in enumerate(scores, start=1):
-        found = state.update(1, score, of_tasks, patience=1)
+        found = state.update(1, state.epoch, score, of_tasks, patience=1)
         kept.append(found[0])
         own.append(found[1])
         assert state.stopped == [False, state.epoch >= 4]
@@ -153,16 +153,16 @@ def test_a_member_trains_until_all_its_clocks_have_closed():
 def test_the_clocks_of_a_member_that_diverged_freeze():
     state = State(1, tasks=1)
     state.epoch = 1
-    state.update(0, 0.5, [0.5], patience=2)
+    state.update(0, 1, 0.5, [0.5], patience=2)
     state.stopped[0], state.diverged[0], state.epoch = True, 7, 2
-    assert state.update(0, 0.9, [0.9], patience=2) == (False, [False])
-    assert not state.keep_newest(0, 0.9)
+    assert state.update(0, 2, 0.9, [0.9], patience=2) == (False, [False])
+    assert not state.keep_newest(0, 2, 0.9)
     assert (state.kept, state.own) == ([Clock(0.5, 1)], [[Clock(0.5, 1)]])
 
 
 def test_the_last_weights_are_kept_without_early_stopping():
     state = State(1)
     for state.epoch, score in enumerate((0.5, 0.4, NAN), start=1):
-        assert state.keep_newest(0, score)
+        assert state.keep_newest(0, state.epoch, score)
         assert state.best == [None if np.isnan(score) else score]
     assert (state.best_epoch, state.stopped) == ([3], [False])

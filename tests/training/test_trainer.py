@@ -417,7 +417,7 @@ def test_saving_does_not_change_the_model(log, trainer, settings, tmp_path):
 def test_a_member_that_has_stopped_cannot_end_the_run_of_the_others(log, trainer, settings, clip_norm):
     config = settings(epochs=4, patience=9, replicas=2, seed=3, clip_norm=clip_norm)
     training = trainer(log, config)
-    close = training._close_epoch
+    close = training._evaluate
 
     def stop_and_break_the_second() -> None:
         close()
@@ -426,7 +426,7 @@ def test_a_member_that_has_stopped_cannot_end_the_run_of_the_others(log, trainer
             for name, value in training.model.parameters.items():
                 value.select(member_axis(name), 1).fill_(float("nan"))
 
-    training._close_epoch = stop_and_break_the_second
+    training._evaluate = stop_and_break_the_second
     state = training.fit()
     assert state.epoch == 4
     assert state.best_epoch[1] == 1
@@ -569,14 +569,14 @@ def test_every_epoch_and_every_shuffle_seed_has_an_order_of_its_own(log, trainer
 @pytest.mark.parametrize("architecture", ["mmoe", "single_task"])
 def test_each_epoch_s_training_losses_are_its_own(log, trainer, settings, architecture):
     training = trainer(log, settings(architecture=architecture, epochs=3, patience=9, replicas=2, batch_size=4, keep="last"))
-    losses, seen = training._losses, []
+    forward, seen = training.forward, []
 
     def spy(*given: Any) -> Any:
-        found = losses(*given)
-        seen.append(torch.where(found[1], found[0].detach(), NAN).reshape(2, 3).numpy())
+        found = forward(*given)
+        seen.append(torch.where(found.present_MT, found.loss_MT.detach(), NAN).reshape(2, 3).numpy())
         return found
 
-    training._losses = spy
+    training.forward = spy
     state = training.fit()
     for epoch, entry in enumerate(state.history):
         expected_RT = np.nanmean(np.stack(seen[epoch * training.batches : (epoch + 1) * training.batches]), axis=0)
@@ -647,3 +647,43 @@ def test_a_checkpoint_and_a_finished_run_of_other_settings_are_refused(log, sett
             run(log, config, tmp_path)
         with pytest.raises(InputError, match="log or the settings have changed"):
             run(log, config.replace(learning_rate=0.02), tmp_path)
+
+
+@pytest.mark.parametrize("weighting", ["fixed", "dwa", "gradnorm"])
+def test_more_evaluations_change_nothing_in_the_training(log, trainer, settings, weighting):
+    """Nine batches in an epoch, evaluated after 3, 5, 7 and 9 of them. At whole epochs all is as with one evaluation."""
+    config = settings(epochs=3, patience=9, replicas=2, dropout=0.2, weighting=weighting, keep="last")
+    once, often = trainer(log, config), trainer(log, config.replace(evaluate_every=0.25))
+    one, four = once.fit(), often.fit()
+    assert [entry["epoch"] for entry in four.history] == [number / 4 for number in range(1, 13)]
+    assert [entry["step"] for entry in four.history] == [9 * epoch + batch for epoch in range(3) for batch in (3, 5, 7, 9)]
+    assert four.history[3::4] == one.history
+    assert all(type(entry["epoch"]) is int for entry in four.history[3::4]), "whole numbers have no point in the file"
+    assert all(torch.equal(value, often.model.parameters[name]) for name, value in once.model.parameters.items())
+    assert four.reason == one.reason == "trained for 3 epochs and 27 steps"
+
+
+def test_patience_is_counted_in_epochs_however_often_they_are_evaluated(log, trainer, settings):
+    """With two evaluations in an epoch, patience 2 waits for four of them. The best is the third, after an epoch and a half."""
+    training = trainer(log, settings(epochs=9, patience=2, evaluate_every=0.5))
+    script = Scripted(training, [[0.1, 0.3, 0.5, 0.4, 0.4, 0.4, 0.5, 0.9]])
+    state = training.fit()
+    assert (state.best_epoch, state.best, len(state.history)) == ([1.5], [0.5], 7)
+    assert (state.epoch, state.part) == (3, 1)
+    assert state.reason == "stopped early, no better validation mean for 2 epochs"
+    for name, value in training.model.parameters.items():
+        assert torch.equal(value, script.seen[2][name]), name
+    steps = trainer(log, settings(epochs=9, max_steps=12, evaluate_every=0.5)).fit()
+    assert [entry["epoch"] for entry in steps.history] == [0.5, 1, 1.5]
+    assert steps.reason == "trained for 1.5 epochs and 12 steps"
+
+
+def test_a_run_that_is_stopped_between_evaluations_ends_with_the_same_bytes(log, settings, tmp_path):
+    """It stops in the last step before an evaluation, in the step after it, and in the last step of an epoch."""
+    config = settings(replicas=2, dropout=0.2, epochs=3, patience=1, evaluate_every=0.25, weighting="dwa")
+    whole = digests(run(log, config, tmp_path / "whole"))
+    for after in (3, 3, 3, 2, 1):
+        with pytest.raises(Interrupted):
+            run(log, config, tmp_path / "cut", Stopper(after))
+    run(log, config, tmp_path / "cut")
+    assert digests(tmp_path / "cut") == whole

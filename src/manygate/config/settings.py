@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -40,6 +41,7 @@ from manygate.config.values import (
     WidthRows,
     Widths,
     class_name,
+    divides_an_epoch,
     is_misused_bool,
     scheme_names,
     weighting_names,
@@ -243,6 +245,13 @@ class TrainConfig(_Settings):
         "or the last (then patience stops nothing).",
     )
     patience: int = Field(3, ge=1, description="A replica stops after this many epochs without a better validation metric.")
+    evaluate_every: Annotated[float, AfterValidator(divides_an_epoch)] = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of an epoch between evaluations, 1 divided by a whole number: 0.25 evaluates four times in each epoch. "
+        "Patience is counted in epochs all the same.",
+    )
     monitor: str = Field("mean", description="The metric that validation watches: mean (of all tasks), TASK, or TASK/METRIC.")
     calibration: CalibrationMethod = Field(
         "none", description="How predicted probabilities are corrected, fitted on the validation rows after training."

@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BeforeValidator, Field
 
 from manygate.config.names import ARCHITECTURES, WEIGHTINGS
+from manygate.errors import InputError, setting
 from manygate.schema import Task
 from manygate.schema.reading import validated
 
@@ -128,3 +129,16 @@ FactorRows = Annotated[
 ]
 Counted = Annotated[tuple[Annotated[int, Field(ge=0, le=2**31)], ...], BeforeValidator(_widths)]
 LARGEST_SEED = 2**63 - 1
+
+
+def divides_an_epoch(share: float) -> float:
+    """Refuse a share of an epoch that is not 1 divided by a whole number, because an epoch ends with an evaluation.
+
+    >>> divides_an_epoch(0.25), divides_an_epoch(0.3333)
+    (0.25, 0.3333)
+    """
+    if share > 0 and abs(round(1 / share) * share - 1) > 1e-3:
+        raise InputError(
+            f"{setting('evaluate_every')}: expected 1 divided by a whole number, such as 1, 0.5 or 0.25; found {share:g}."
+        )
+    return share

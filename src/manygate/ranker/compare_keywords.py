@@ -52,7 +52,7 @@ def compare(
     optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw", learning_rate: float = 0.002,
     weight_decay: float | None = None, schedule: Literal["constant", "linear", "cosine"] = "constant", warmup: float = 0.0,
     clip_norm: float | None = None, batch_size: int = 1024, epochs: int = 20, max_steps: int | None = None,
-    keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3, monitor: str = "mean",
+    keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3, evaluate_every: float = 1.0, monitor: str = "mean",
     calibration: Literal["none", "platt", "temperature", "isotonic"] = "none", precision: Literal["float32", "bf16"] = "float32",
     sparse_gradients: bool | None = None, device: str = "auto", threads: int | None = None, checkpoint_seconds: float = 60.0,
     architectures: ClassNames = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple"), weightings: ClassNames = (),
@@ -245,6 +245,9 @@ keep : Literal['best', 'best-per-task', 'last'], default 'best'
     last (then patience stops nothing).
 patience : int, default 3
     A replica stops after this many epochs without a better validation metric.
+evaluate_every : float, default 1.0
+    Share of an epoch between evaluations, 1 divided by a whole number: 0.25 evaluates four times in each epoch. Patience is
+    counted in epochs all the same.
 monitor : str, default 'mean'
     The metric that validation watches: mean (of all tasks), TASK, or TASK/METRIC.
 calibration : Literal['none', 'platt', 'temperature', 'isotonic'], default 'none'

@@ -217,17 +217,17 @@ def costs(document: ComparisonDocument) -> list[View]:
     return rows
 
 
-def best_epochs(best: Mapping[str, Sequence[int]]) -> str:
+def best_epochs(best: Mapping[str, Sequence[float]]) -> str:
     """Format the range, over replicas and tasks, of the epochs that were kept.
 
-    >>> best_epochs({"click": [3, 5, 4]}), best_epochs({"click": [2], "buy": [2]}), best_epochs({})
-    ('3–5', '2', '–')
+    >>> best_epochs({"click": [3, 5, 4]}), best_epochs({"click": [2], "buy": [1.25]}), best_epochs({})
+    ('3–5', '1.25–2', '–')
     """
     values = [epoch for epochs in best.values() for epoch in epochs]
     if not values:
         return "–"
     low, high = min(values), max(values)
-    return text.whole(low) if low == high else f"{text.whole(low)}–{text.whole(high)}"
+    return f"{low:,g}" if low == high else f"{low:,g}–{high:,g}"
 
 
 def own_epochs(stopped: Stopped) -> str:

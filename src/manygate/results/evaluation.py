@@ -81,9 +81,12 @@ class GateSummary(Record):
 
 
 class Epoch(Record):
-    """One epoch of training; each list holds a value a replica, ``gates`` has level, task and expert."""
+    """One evaluation of a training run; each list holds a value a replica, ``gates`` has level, task and expert.
 
-    epoch: int
+    ``epoch`` has a fraction if there are several evaluations in an epoch; ``train_loss`` is then the mean of the epoch so far.
+    """
+
+    epoch: int | float
     step: int
     train_loss: dict[str, list[float | None]]
     valid: dict[str, list[float | None]]
@@ -98,9 +101,9 @@ class Stopped(Record):
     replicas whose clock of the task had not closed at the end, so that the task might have improved with more epochs.
     """
 
-    best_epoch: dict[str, list[int]]
+    best_epoch: dict[str, list[int | float]]
     reason: str
-    own_best_epoch: dict[str, list[int]] | None = None
+    own_best_epoch: dict[str, list[int | float]] | None = None
     open_clocks: dict[str, int] | None = None
 
 

@@ -100,7 +100,7 @@ class Segments(Record):
 class EpochGates(Record):
     """Mean gate weights of an epoch, by level, task and expert."""
 
-    epoch: int
+    epoch: int | float
     gates: list[list[list[Number]]]
 
 

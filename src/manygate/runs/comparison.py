@@ -165,7 +165,7 @@ def unfinished(trained: dict[str, Trained], config: RunConfig) -> list[str]:
     """
     growing = {}
     for name, run in trained.items():
-        last, stopped = len(run.result.history), run.result.stopped
+        last, stopped = run.result.history[-1].epoch, run.result.stopped
         best = [epoch for epochs in (stopped.own_best_epoch or stopped.best_epoch).values() for epoch in epochs]
         late = sum(epoch == last for epoch in best)
         if (last >= config.epochs or config.max_steps is not None) and 2 * late > len(best):

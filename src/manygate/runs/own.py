@@ -46,18 +46,18 @@ def own_logits(kept_RNT: np.ndarray, own_RNT: np.ndarray, state: State) -> np.nd
     return np.where(same_RT[:, None], kept_RNT, own_RNT)
 
 
-def kept_epochs(state: State, model: MultiTaskModel, schema: Schema) -> dict[str, list[int]]:
+def kept_epochs(state: State, model: MultiTaskModel, schema: Schema) -> dict[str, list[float]]:
     """Return the epoch of the weights that the model holds, by task, for each replica."""
     if model.by_task:
         return own_best_epochs(state, schema)
-    epochs: dict[str, list[int]] = {name: [] for name in schema.task_names}
+    epochs: dict[str, list[float]] = {name: [] for name in schema.task_names}
     for member, epoch in zip(model.members, state.best_epoch, strict=True):
         for t in member.tasks:
             epochs[schema.task_names[t]].append(epoch)
     return epochs
 
 
-def own_best_epochs(state: State, schema: Schema) -> dict[str, list[int]]:
+def own_best_epochs(state: State, schema: Schema) -> dict[str, list[float]]:
     """Return the best epoch of each task's own clock, by task, for each replica."""
     return {name: [clocks[t].epoch for clocks in state.own] for t, name in enumerate(schema.task_names)}
 

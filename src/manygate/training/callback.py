@@ -1,9 +1,10 @@
-"""Callbacks: functions of your own that a training run calls after each epoch.
+"""Callbacks: functions of your own that a training run calls after each evaluation, which is each epoch by default.
 
-A callback takes one :class:`EpochEnd`. It may print or log. If it returns True, training stops after this epoch and keeps the best
-weights so far. If it raises an exception, the run ends. The checkpoints in the run's folder remain. Replicas that do not fit in
-memory together train in packs, one after the other. The callback is then called after each epoch of each pack. A callback must not
-change the model. Training steps are recorded, so a change would have no effect on them.
+A callback takes one :class:`EpochEnd`. It may print or log. If it returns True, training stops after this evaluation and keeps the
+best weights so far. If it raises an exception, the run ends. The checkpoints in the run's folder remain. With the setting
+``evaluate_every=0.25`` it is called four times in each epoch. Replicas that do not fit in memory together train in packs, one after
+the other. The callback is then called after each evaluation of each pack. A callback must not change the model. Training steps are
+recorded, so a change would have no effect on them.
 
 >>> def stop_when_good_enough(end: EpochEnd) -> bool:
 ...     return min(value or 0.0 for value in end.valid["click"]) > 0.8
@@ -19,19 +20,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """The state of a run at the end of an epoch.
+    """The state of a run at an evaluation.
 
     ``train_loss`` and ``valid`` map each task to a list over replicas. An undefined value is None.
     """
 
     run: str
     """The title of the run: the architecture, and the numbers of the replicas if they are a pack."""
-    epoch: int
-    """The number of the epoch, from 1."""
+    epoch: float
+    """The number of epochs so far: 1 after the first, 0.25 after a quarter of it."""
     step: int
     """The number of optimizer steps so far."""
     train_loss: dict[str, list[float | None]]
-    """The mean training loss of the epoch."""
+    """The mean training loss of the epoch so far."""
     valid: dict[str, list[float | None]]
     """The main validation metric: AUC or R2."""
 

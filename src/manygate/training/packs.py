@@ -114,8 +114,9 @@ def merge_states(states: Sequence[State]) -> State:
     whole = State(sum(state.members for state in states), states[0].tasks)
     for name in ("kept", "own", "stopped", "diverged"):
         setattr(whole, name, [value for state in states for value in getattr(state, name)])
-    longest = max(states, key=lambda state: state.epoch)
-    whole.epoch, whole.batch, whole.step, whole.reason = longest.epoch, longest.batch, longest.step, longest.reason
+    longest = max(states, key=lambda state: (state.epoch, state.part))
+    for name in ("epoch", "part", "batch", "step", "reason"):
+        setattr(whole, name, getattr(longest, name))
     whole.seconds = sum(state.seconds for state in states)
     whole.history = [_merged(states, index, entry) for index, entry in enumerate(longest.history)]
     return whole

@@ -36,18 +36,18 @@ class Selection:
         self.model, self.own = model, own
         self.best = {name: value.detach().clone() for name, value in model.parameters.items()}
 
-    def update(self, state: State, judged: Judged, config: RunConfig) -> bool:
+    def update(self, state: State, epoch: float, judged: Judged, config: RunConfig) -> bool:
         """Update the clocks of all members after an evaluation. Return true if the weights of a member are now the best."""
-        members = self.model.members
+        patience, members = config.patience * round(1 / config.evaluate_every), self.model.members
         improved_M = np.zeros(len(members), dtype=bool)
         own_MT = np.zeros((len(members), state.tasks), dtype=bool)
         for m, member in enumerate(members):
             score = float(judged.score_M[m])
             if config.keep == "last":
-                improved_M[m] = state.keep_newest(m, score)
+                improved_M[m] = state.keep_newest(m, epoch, score)
             else:
                 own_T = judged.own_RT[member.replica, list(member.tasks)].tolist() if state.tasks else []
-                improved_M[m], own_MT[m] = state.update(m, score, own_T, config.patience)
+                improved_M[m], own_MT[m] = state.update(m, epoch, score, own_T, patience)
         self._keep(np.flatnonzero(improved_M).tolist())
         if self.own is not None:
             self.own.keep(own_MT)

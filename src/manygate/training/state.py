@@ -16,9 +16,12 @@ from manygate.files import write_text
 
 
 class EpochEntry(TypedDict):
-    """A line of ``metrics.jsonl``; each list holds a value a replica, ``gates`` has level, task and expert."""
+    """A line of ``metrics.jsonl``; each list holds a value a replica, ``gates`` has level, task and expert.
 
-    epoch: int
+    ``epoch`` has a fraction within an epoch, and ``train_loss`` and ``weights`` are then means of the epoch so far.
+    """
+
+    epoch: float
     step: int
     train_loss: dict[str, list[float | None]]
     valid: dict[str, list[float | None]]
@@ -35,14 +38,14 @@ class Clock:
 
     best: float | None = None
     """The best score, or None before the first score that is defined."""
-    epoch: int = 0
-    """The epoch of the best score, from 1, or 0 before the first."""
+    epoch: float = 0
+    """The number of epochs before the best score, or 0 before the first."""
     waited: int = 0
     """The number of evaluations since the best score."""
     closed: bool = False
     """True if the clock has closed."""
 
-    def update(self, score: float, epoch: int, patience: int) -> bool:
+    def update(self, score: float, epoch: float, patience: int) -> bool:
         """Take in the score of an evaluation. Return true if the weights of this epoch are now the ones to use.
 
         A tie is not better, and NaN is never better. As long as no score was defined, the newest weights are used: an undefined
@@ -60,7 +63,7 @@ class Clock:
         self.epoch = epoch if newest else self.epoch
         return newest
 
-    def take(self, score: float, epoch: int) -> None:
+    def take(self, score: float, epoch: float) -> None:
         """Take the score of the newest evaluation, better or not. The clock never closes."""
         self.best, self.epoch = None if math.isnan(score) else score, epoch
 
@@ -75,6 +78,8 @@ class State:
     """The number of tasks of a member that have a clock of their own. It is 0 in a run without own clocks."""
     epoch: int = 0
     """The number of finished epochs."""
+    part: int = 0
+    """The number of evaluations in the current epoch."""
     batch: int = 0
     """The number of finished batches in the current epoch."""
     step: int = 0
@@ -90,7 +95,7 @@ class State:
     diverged: list[int | None] = field(default_factory=list)
     """The step at which the member's loss became NaN or infinite. Its clocks stay as they were."""
     history: list[EpochEntry] = field(default_factory=list)
-    """The entries of ``metrics.jsonl``, one for each epoch."""
+    """The entries of ``metrics.jsonl``, one for each evaluation."""
     reason: str = ""
     """The reason why training ended. Empty before the end."""
 
@@ -123,12 +128,12 @@ class State:
         return [clock.best for clock in self.kept]
 
     @property
-    def best_epoch(self) -> list[int]:
+    def best_epoch(self) -> list[float]:
         """The epoch of each member's kept weights."""
         return [clock.epoch for clock in self.kept]
 
-    def update(self, m: int, score: float, own_score: Sequence[float], patience: int) -> tuple[bool, list[bool]]:
-        """Update the clocks of member m after an evaluation.
+    def update(self, m: int, epoch: float, score: float, own_score: Sequence[float], patience: int) -> tuple[bool, list[bool]]:
+        """Update the clocks of member m after an evaluation. ``patience`` is a number of evaluations.
 
         Return true if its current weights are to be kept, and true for each task whose own clock now points to them. The member
         stops when all its clocks have closed. A stopped member does not change.
@@ -136,14 +141,14 @@ class State:
         if self.stopped[m]:
             return False, [False] * self.tasks
         clocks = [self.kept[m], *self.own[m]]
-        kept, *own = [clock.update(value, self.epoch, patience) for clock, value in zip(clocks, (score, *own_score), strict=True)]
+        kept, *own = [clock.update(value, epoch, patience) for clock, value in zip(clocks, (score, *own_score), strict=True)]
         self.stopped[m] = all(clock.closed for clock in clocks)
         return kept, own
 
-    def keep_newest(self, m: int, score: float) -> bool:
+    def keep_newest(self, m: int, epoch: float, score: float) -> bool:
         """Point the clock of member m to the newest weights, whatever their score. Return false if the member has stopped."""
         if not self.stopped[m]:
-            self.kept[m].take(score, self.epoch)
+            self.kept[m].take(score, epoch)
         return not self.stopped[m]
 
     def best_epochs(self) -> str:
@@ -153,7 +158,7 @@ class State:
         ('epochs 1 to 3', 'epoch 2')
         """
         low, high = min(self.best_epoch), max(self.best_epoch)
-        return f"epoch {low}" if low == high else f"epochs {low} to {high}"
+        return f"epoch {low:g}" if low == high else f"epochs {low:g} to {high:g}"
 
 
 def check_fingerprint(folder: Path | None, saved: str, now: str) -> None:
@@ -171,7 +176,7 @@ def check_fingerprint(folder: Path | None, saved: str, now: str) -> None:
 
 
 def write_history(folder: Path, history: Sequence[EpochEntry]) -> None:
-    """Write ``metrics.jsonl`` with one line for each epoch."""
+    """Write ``metrics.jsonl`` with one line for each evaluation."""
     write_text(folder / "metrics.jsonl", "".join(_json_line(entry) for entry in history))
 
 

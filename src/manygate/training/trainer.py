@@ -39,18 +39,19 @@ from manygate.training.kept import OwnStore
 from manygate.training.memory import keep_freed_memory
 from manygate.training.optimizer import Optimizer, clip_gradients, learning_rate
 from manygate.training.progress import Progress
+from manygate.training.schedule import Schedule
 from manygate.training.selection import Fitted, Selection
 from manygate.training.state import EpochEntry, State, check_fingerprint, plain, write_history
 
 GATE_ROWS = 512
-"""The number of validation rows for the mean gate weights in each epoch's history. They take under 1 % of an epoch."""
+"""The number of validation rows for the mean gate weights in each line of the history. They take under 1 % of an epoch."""
 
 
 class Trainer:
     """Trains a model's replicas on a split, with early stopping on a validation split.
 
-    ``fit`` leaves each member's best weights in the model. With a ``folder`` it writes ``metrics.jsonl`` (one line for each epoch)
-    and ``checkpoints/``, and continues from them.
+    ``fit`` leaves each member's best weights in the model. With a ``folder`` it writes ``metrics.jsonl`` (one line for each
+    evaluation) and ``checkpoints/``, and continues from them.
 
     If a replica diverges and others do not, it is frozen. It keeps its best weights, and ``state.diverged`` holds its step. The
     others train to the same bits as without it. If it has no best weights yet, the run ends with
@@ -91,6 +92,7 @@ class Trainer:
         self.state = State(len(model.members), len(self.tasks) if own else 0)
         self.selection = Selection(model, own)
         self.batches = math.ceil(len(train) / config.batch_size)
+        self.schedule = Schedule.of(config, self.batches)
         self.total = min(config.epochs * self.batches, config.max_steps or config.epochs * self.batches)
         self._prepare_targets()
         trained = {**model.parameters, **self.weighting.parameters}
@@ -134,8 +136,8 @@ class Trainer:
         self._resume()
         with Interrupt() as interrupt:
             while not self.state.reason:
-                self._epoch(interrupt)
-                self._close_epoch()
+                self._train_part(interrupt)
+                self._evaluate()
                 if interrupt.number is not None:
                     raise Interrupted(interrupt.number, self._how_to_resume())
         self.selection.load_best(list(range(len(self.model.members))))
@@ -146,13 +148,14 @@ class Trainer:
         """Return the result after :meth:`fit`."""
         return self.selection.fitted(self.state)
 
-    def _epoch(self, interrupt: Interrupt) -> None:
+    def _train_part(self, interrupt: Interrupt) -> None:
+        """Train to the next evaluation."""
         state, size = self.state, self.config.batch_size
         order = self.train.order(self.config.shuffle_seed, state.epoch)
         title = f"{self.title} epoch {state.epoch + 1}/{self.config.epochs}"
         self.progress.start(title, len(self.train) * self.model.replicas, state.batch * size * self.model.replicas)
         began = saved = time.monotonic()
-        while state.batch < self.batches and state.step < self.total:
+        while state.batch < self.schedule.end(state.part) and state.step < self.total:
             batch = self.train.take(order[state.batch * size : (state.batch + 1) * size])
             self._step(self.id_dropout(batch, state.step))
             state.batch, state.step = state.batch + 1, state.step + 1
@@ -246,43 +249,63 @@ class Trainer:
         self.weighting.reset_members(diverged)
         self.optimizer.reset_members(diverged)
 
-    def _close_epoch(self) -> None:
-        state, config = self.state, self.config
+    def _evaluate(self) -> None:
+        """Judge the validation rows, update the clocks, and close the epoch if this is its last evaluation."""
+        state = self.state
         loss_MT = self.loss_sum_MT / self.loss_count_MT
-        self.weighting.close_epoch(loss_MT)
-        loss_TR, weight_TR = self._by_task(loss_MT), self._by_task(self.weight_sum_MT / self.loss_count_MT)
+        closes = state.part + 1 == self.schedule.parts
+        if closes:
+            self.weighting.close_epoch(loss_MT)
         logit_RNT = predict(self.model, self.monitor.split)
         self._check_finite(logit_RNT)
         judged = self.monitor(logit_RNT, self.model.members)
-        metric_RT = judged.metric_RT
-        state.epoch, state.batch = state.epoch + 1, 0
-        improved = self.selection.update(state, judged, config)
-        train_loss = {task.name: plain(loss_TR[t]) for t, task in enumerate(self.tasks)}
-        valid = {task.name: plain(metric_RT[:, t]) for t, task in enumerate(self.tasks)}
-        entry: EpochEntry = {
-            "epoch": state.epoch,
-            "step": state.step,
-            "train_loss": train_loss,
-            "valid": valid,
+        state.epoch, state.part = (state.epoch + 1, 0) if closes else (state.epoch, state.part + 1)
+        improved = self.selection.update(state, self._number(), judged, self.config)
+        entry = self._entry(loss_MT, judged.metric_RT)
+        state.history.append(entry)
+        if closes:
+            state.batch = 0
+            for sums_MT in (self.loss_sum_MT, self.loss_count_MT, self.weight_sum_MT):
+                sums_MT.zero_()
+        state.reason = self._reason()
+        self._report(judged.metric_RT, improved)
+        if self.on_epoch is not None:
+            end = EpochEnd(self.title, entry["epoch"], state.step, entry["train_loss"], entry["valid"])
+            if self.on_epoch(end) and not state.reason:
+                state.reason = f"stopped by on_epoch after {self._trained()}"
+        self._checkpoint()
+
+    def _number(self) -> float:
+        """Return the number of epochs so far, with a fraction within an epoch."""
+        return self.schedule.number(self.state.epoch, self.state.part)
+
+    def _trained(self) -> str:
+        number = self._number()
+        return f"{number:g} epochs" if number % 1 else count_of(int(number), "epoch")
+
+    def _reason(self) -> str:
+        """Return the reason why training ends now. Empty if it goes on."""
+        state, config = self.state, self.config
+        if all(step is not None for step in state.diverged):
+            return "every replica diverged"
+        if all(state.stopped):
+            others = ", and no better metric of any task," if state.tasks else ""
+            return f"stopped early, no better validation {config.monitor}{others} for {count_of(config.patience, 'epoch')}"
+        if state.epoch >= config.epochs or state.step >= self.total:
+            return f"trained for {self._trained()} and {count_of(state.step, 'step')}"
+        return ""
+
+    def _entry(self, loss_MT: Tensor, metric_RT: np.ndarray) -> EpochEntry:
+        """Return the line of the history."""
+        loss_TR, weight_TR = self._by_task(loss_MT), self._by_task(self.weight_sum_MT / self.loss_count_MT)
+        return {
+            "epoch": self._number(),
+            "step": self.state.step,
+            "train_loss": {task.name: plain(loss_TR[t]) for t, task in enumerate(self.tasks)},
+            "valid": {task.name: plain(metric_RT[:, t]) for t, task in enumerate(self.tasks)},
             "weights": {task.name: plain(weight_TR[t]) for t, task in enumerate(self.tasks)},
             "gates": mean_gates(self.model, next(iter(self.monitor.split.slices(GATE_ROWS)))),
         }
-        state.history.append(entry)
-        for sums_MT in (self.loss_sum_MT, self.loss_count_MT, self.weight_sum_MT):
-            sums_MT.zero_()
-        if all(step is not None for step in state.diverged):
-            state.reason = "every replica diverged"
-        elif all(state.stopped):
-            others = ", and no better metric of any task," if state.tasks else ""
-            state.reason = f"stopped early, no better validation {config.monitor}{others} for {count_of(config.patience, 'epoch')}"
-        elif state.epoch >= config.epochs or state.step >= self.total:
-            state.reason = f"trained for {count_of(state.epoch, 'epoch')} and {count_of(state.step, 'step')}"
-        self._report(metric_RT, improved)
-        if self.on_epoch is not None:
-            end = EpochEnd(self.title, state.epoch, state.step, train_loss, valid)
-            if self.on_epoch(end) and not state.reason:
-                state.reason = f"stopped by on_epoch after {count_of(state.epoch, 'epoch')}"
-        self._checkpoint()
 
     def _by_task(self, value_MT: Tensor) -> list[np.ndarray]:
         """Turn values (M, tasks of a member) into one array (R,) for each task of the run."""
@@ -295,7 +318,7 @@ class Trainer:
         parts = [f"{task.name} {self.monitor.name(task)} {known_RT[:, t].mean():.4f}" for t, task in enumerate(self.tasks)]
         spread = f" (mean of {count_of(len(known_RT), 'replica')})" if self.model.replicas > 1 else ""
         mark = " *" if improved else ""
-        self.progress.say(f"{self.title} epoch {self.state.epoch}: validation {', '.join(parts)}{spread}{mark}")
+        self.progress.say(f"{self.title} epoch {self._number():g}: validation {', '.join(parts)}{spread}{mark}")
 
     def _check_finite(self, logit_RNT: np.ndarray) -> None:
         """Stop members with logits that are not finite. No loss shows this after the last update of an epoch."""

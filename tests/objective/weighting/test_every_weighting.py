@@ -208,7 +208,7 @@ def test_a_replica_that_diverges_leaves_the_others_as_they_are_to_the_bit(log, t
 def test_members_that_stopped_are_left_out(log, trainer, settings, name):
     config = settings(weighting=name, epochs=3, patience=9, replicas=2, seed=3, optimizer="sgd")
     training = trainer(log, config)
-    close = training._close_epoch
+    close = training._evaluate
 
     def stop_and_break_the_second() -> None:
         close()
@@ -217,7 +217,7 @@ def test_members_that_stopped_are_left_out(log, trainer, settings, name):
             for parameter, value in training.model.parameters.items():
                 value.select(member_axis(parameter), 1).fill_(float("nan"))
 
-    training._close_epoch = stop_and_break_the_second
+    training._evaluate = stop_and_break_the_second
     state = training.fit()
     assert state.epoch == 3
     alone = trainer(log, config.replace(replicas=1))

@@ -66,7 +66,7 @@ def utilisation(key: str, title: str, uses: Sequence[Use], even: float, top: flo
         return canvas.svg(key, title, f"Mean weight and standard deviation over rows. {description}.")
 
 
-def over_time(key: str, title: str, lines: Sequence[Line], epochs: Sequence[int]) -> str:
+def over_time(key: str, title: str, lines: Sequence[Line], epochs: Sequence[float]) -> str:
     """Draw the mean weight of each expert by epoch, with the numbers of the experts at the right."""
     with Canvas(height=196, left=44, right=34, top=10, bottom=38) as canvas:
         axes = canvas.axes
