@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from documents import comparison, filled
-from manygate.cli.terminal import show_alarms, show_cold_start, show_comparison, show_metrics
+from manygate.cli.terminal import show_alarms, show_cold_start, show_comparison, show_metrics, show_story
 from manygate.metrics.uncertainty import interval_note
 from manygate.results.evaluation import DataWarning
+from manygate.results.story import Claim, Story
 from manygate.results.summary import TaskReport
 
 
@@ -108,6 +109,24 @@ def test_alarms_stand_under_a_count_with_their_level(capsys: pytest.CaptureFixtu
         "note     a [bold]note[/bold]",
         "note     another",
     ]
+
+
+def test_a_story_says_what_is_true_and_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    claims = [
+        Claim(text="Sharing helps buy.", found="found", evidence="+0.0400 over its own"),
+        Claim(text="A bottom hurts like.", found="contradicted", evidence="+0.0100 over its own"),
+    ]
+    show_story(Story(summary="It finds 1 of 2 claims.", truth=["Buyers want what clickers want."], claims=claims))
+    assert capsys.readouterr().out.splitlines() == [
+        "",
+        "What is true of this made-up log",
+        "- Buyers want what clickers want.",
+        "found: Sharing helps buy. +0.0400 over its own.",
+        "contradicted: A bottom hurts like. +0.0100 over its own.",
+        "It finds 1 of 2 claims.",
+    ]
+    show_story(None)
+    assert capsys.readouterr().out == ""
 
 
 def test_alarms_beside_json_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

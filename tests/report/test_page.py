@@ -135,6 +135,19 @@ def test_render_leaves_the_document_alone(document: dict[str, Any]) -> None:
     assert document == before
 
 
+def test_a_story_of_a_known_truth_stands_under_the_headline(document: dict[str, Any], page: str) -> None:
+    claim = {"text": "Sharing helps buy <b>.", "found": "cannot tell", "evidence": "+0.0100 over its own"}
+    told = render({**document, "story": {"summary": "It finds none.", "truth": ["Buyers are clickers."], "claims": [claim]}})
+    box = told[told.index('<aside class="story"') : told.index("</aside>", told.index('<aside class="story"'))]
+    assert (
+        '<dt class="cannot-tell">cannot tell</dt><dd>Sharing helps buy &lt;b&gt;. <small>+0.0100 over its own</small></dd>' in box
+    )
+    assert "<li>Buyers are clickers.</li>" in box
+    assert "It finds none." in box
+    assert told.index("<h1>") < told.index('class="story"') < told.index('class="lede"')
+    assert 'class="story"' not in page
+
+
 def test_a_single_run_asks_how_good_it_is() -> None:
     text = Outline(render(trained())).text
     assert "How good is it?" in text

@@ -35,6 +35,9 @@ from manygate.training.progress import Progress, open_progress
 
 if TYPE_CHECKING:
     from manygate.data.encoded import EncodedLog
+    from manygate.results.comparison import ComparisonDocument
+    from manygate.runs.comparison import StoryOf
+    from manygate.runs.run import Trained
 
 
 def compare(
@@ -93,17 +96,22 @@ def compare_and_show(
     progress: Progress,
     command: str,
     imports: tuple[str, ...] = (),
+    story_of: StoryOf | None = None,
 ) -> None:
     """Train the architectures of a comparison in a folder and print the result."""
-    from manygate.cli.terminal import show_alarms, show_comparison
+    from manygate.cli.terminal import show_alarms, show_comparison, show_story
     from manygate.report import headline
     from manygate.runs.comparison import compare_run
 
-    document, _ = resumable("compare", folder, imports, lambda: compare_run(log, settings, folder, progress, command))
+    def run() -> tuple[ComparisonDocument, dict[str, Trained]]:
+        return compare_run(log, settings, folder, progress, command, story_of=story_of)
+
+    document, _ = resumable("compare", folder, imports, run)
     if json:
         print_json(document.to_tree())
         show_alarms(document.data.warnings, to_stderr=True)
     else:
         show_comparison(document, headline(document))
         show_alarms(document.data.warnings)
+        show_story(document.story)
         say(f"\nreport {folder / 'report.html'}")

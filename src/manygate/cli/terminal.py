@@ -18,6 +18,7 @@ from manygate.results.comparison import ComparisonDocument, Recommendation, Sees
 from manygate.results.evaluation import DataWarning
 from manygate.results.fusion import FusionRanking, FusionSearch
 from manygate.results.inspection import Inspection, NoiseReport
+from manygate.results.story import Story
 from manygate.results.study import StudyResults
 from manygate.results.summary import Scores, TaskReport
 from manygate.schema import Schema
@@ -37,6 +38,7 @@ ADVICE_STYLE = {
     "trade-off": "bold yellow",
     "look again": "bold yellow",
 }
+FOUND_STYLE = {"found": "bold green", "cannot tell": "bold yellow", "contradicted": "bold red"}
 FUSED, RANDOM = "the fused score", "an order at random"
 COLD_COLUMNS = ("task", "rows with", "number", "positives", "main metric", "loss")
 CALIBRATED = ("ece", "calibration", "log_loss")
@@ -305,6 +307,21 @@ def _show_advice(advice: Recommendation, seesaws: Sequence[Seesaw]) -> None:
 def _show_note(note: str | None) -> None:
     if note:
         _console().print(Text(note, style="dim"))
+
+
+def show_story(story: Story | None) -> None:
+    """What is true of a log whose truth is known, and what the comparison found; nothing for another log."""
+    if story is None:
+        return
+    console = _console()
+    console.print(Text("\nWhat is true of this made-up log", style="bold"))
+    for line in story.truth:
+        console.print(Text(f"- {line}"))
+    for claim in story.claims:
+        console.print(
+            Text(f"{claim.found}: ", style=FOUND_STYLE[claim.found]).append(f"{claim.text} {claim.evidence}.", style="not bold")
+        )
+    console.print(Text(story.summary, style="bold"))
 
 
 def show_sweep(architecture: str, sweep: WeightSweep) -> None:

@@ -54,6 +54,7 @@ def render(document: ComparisonDocument) -> str:
         "calibration": panels.calibration(document),
         "data": view.data(document),
         "reproduce": view.reproduce(document),
+        "story": document.story,
     }
     return page("report/report.html.j2", parts)
 

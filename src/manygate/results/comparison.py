@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue
 
 from manygate.results.base import Document, Interval, Record
 from manygate.results.evaluation import DataSummary, RunResult
+from manygate.results.story import Story
 from manygate.results.summary import JointGain, MetricGain, MetricSummary, Verdict
 
 Rule = Literal["share", "one checkpoint per task", "trade-off", "separate", "look again", "cannot tell"]
@@ -237,3 +238,4 @@ class ComparisonDocument(Document):
     recommendation: Recommendation | None = None
     sweep: dict[str, WeightSweep] | None = None
     id_dropout: dict[str, IdDropoutChoice] | None = None
+    story: Story | None = None

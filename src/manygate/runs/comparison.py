@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from manygate.architecture import find_architecture
@@ -17,6 +17,7 @@ from manygate.metrics.uncertainty import FEWEST_REPLICAS, interval
 from manygate.report import write_report
 from manygate.results.base import Record
 from manygate.results.comparison import Choice, ComparisonDocument, IdDropoutChoice, WeightSweep
+from manygate.results.story import Story
 from manygate.results.summary import MetricGain, MetricSummary
 from manygate.runs.folder import model_folder, record
 from manygate.runs.id_dropout_choice import choose_id_dropout
@@ -36,6 +37,8 @@ Measures = dict[str, dict[str, dict[str, Measured]]]
 """Measured metrics by model, task and metric."""
 Fields = dict[str, Record | str | Mapping[str, Mapping[str, Record]]]
 """Fields of the document."""
+StoryOf = Callable[[ComparisonDocument], Story]
+"""Compares the findings of a comparison with the truth of its log."""
 
 
 def compare_run(
@@ -45,10 +48,12 @@ def compare_run(
     progress: Progress,
     command: str = "",
     on_epoch: OnEpoch | None = None,
+    story_of: StoryOf | None = None,
 ) -> tuple[ComparisonDocument, dict[str, Trained]]:
     """Train each architecture with the same rows, seeds and budget. Write the comparison and return it with the models.
 
-    Every run (see :func:`crossed`) trains in ``folder/NAME``. So a comparison that was stopped can continue.
+    Every run (see :func:`crossed`) trains in ``folder/NAME``. So a comparison that was stopped can continue. ``story_of`` compares
+    what was found with the truth, for a log whose truth is known.
     """
     config = config.absolute()
     trained: dict[str, Trained] = {}
@@ -67,6 +72,8 @@ def compare_run(
         results = results.model_copy(update={"id_dropout": id_dropout})
     if BASELINE in trained:
         results = results.model_copy(update=verdict_fields(log, trained, results.valid, best))
+    if story_of is not None:
+        results = results.model_copy(update={"story": story_of(results)})
     if folder is not None and not (folder / "DONE").is_file():
         write_text(folder / "schema.yaml", log.schema.to_yaml())
         write_text(folder / "comparison.json", to_json(results.to_tree()))
