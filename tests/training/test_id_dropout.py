@@ -158,11 +158,15 @@ def test_replicas_that_differ_in_c_compare_the_same_draw():
 def test_rows_of_each_replica_get_the_draw_that_they_get_alone(bootstrap):
     train = split()
     dropout = IdDropout.of(train, [ITEM, SHOP, TAGS], RunConfig(id_dropout=2.0))
-    together = Resampled(train, [5, 9], bootstrap)
-    changed = dropout(together.take(together.order(0, 0)), 4)
-    for r, seed in enumerate((5, 9)):
-        alone = Resampled(train, [seed], bootstrap)
-        assert of_replica(changed, r) == of_replica(dropout(alone.take(alone.order(0, 0)), 4), 0)
+    together, apart = Resampled(train, [5, 9], bootstrap), [Resampled(train, [seed], bootstrap) for seed in (5, 9)]
+    lengths = set()
+    for step, part in enumerate((slice(0, 3), slice(3, 6), slice(6, 8))):
+        changed = dropout(together.take(together.order(0, 0)[part]), step)
+        for r, alone in enumerate(apart):
+            found = of_replica(changed, r)
+            assert found == of_replica(dropout(alone.take(alone.order(0, 0)[part]), step), 0)
+            lengths.add((step, len(found[1])))
+    assert len(lengths) > 3, "the case is about bags of unlike lengths"
 
 
 def steps_of(training: Trainer, monkeypatch: pytest.MonkeyPatch) -> list[Batch]:
@@ -192,7 +196,7 @@ def test_every_architecture_and_replica_sees_the_same_ids(encoded, trainer, sett
 def test_validation_and_prediction_see_every_id(encoded, trainer, settings, monkeypatch):
     log, seen = encoded(), []
     logits = MultiTaskModel.logits
-    monkeypatch.setattr(MultiTaskModel, "logits", lambda self, batch: (seen.append(batch), logits(self, batch))[1])
+    monkeypatch.setattr(MultiTaskModel, "logits", lambda self, batch, *more: (seen.append(batch), logits(self, batch, *more))[1])
     training = trainer(log, settings(epochs=2, id_dropout=1e6))
     training.fit()
     rows = log.parts["valid"]

@@ -32,11 +32,11 @@ class IdDropout:
     """
 
     count_V: Tensor
-    """The number of times that the training rows hold an id, float32. It is infinite where no id is ever replaced."""
+    """The number of times that the training rows hold an id, float32; infinite for null and unseen ids, which stay."""
     offset_S: Tensor
     bag_counts: tuple[Tensor, ...]
     strength_RS: Tensor
-    """The c of each replica (or of all, where R is 1) and sparse feature."""
+    """The c of each replica (or of all, where R is 1) and sparse feature; 0 where ids stay."""
     bag_strengths: tuple[Tensor, ...]
     shuffle_seed: int
     replicas: int | None
@@ -95,7 +95,7 @@ class Unchanged:
 
 
 def _counts(row_n: Tensor, feature: Input) -> Tensor:
-    """Count how often each row of a feature's table occurs. Rows whose ids are never replaced have an infinite count."""
+    """Count how often each row of a feature's table occurs. The rows of null and unseen ids have an infinite count."""
     count_V = torch.bincount(row_n, minlength=feature.rows).float()
-    count_V[: FIRST_ROW if feature.can_be_unseen else None] = torch.inf
+    count_V[:FIRST_ROW] = torch.inf
     return count_V
