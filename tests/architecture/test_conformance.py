@@ -44,6 +44,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "norm": {"expert_norm": True, "expert_hidden": (6, 5)},
     "gates read features": {"columns": (1, 4, 5)},
     "means": {"fusion": "mean", "subspaces": 4, "orthogonality": 0.1, "tucker_ranks": (4, 5, 2)},
+    "sums": {"stem_gate_input": "sum"},
+    "deep gates of sums": {"stem_gate_input": "sum", "stem_gate_hidden": (6, 5), "gate_bias": True},
+    "deep gates of features": {"stem_gate_hidden": (6,), "columns": (1, 4, 5)},
     "dropout": {"dropout": 0.3, "gate_dropout": 0.3, "importance_weight": 0.1},
 }
 GATED = ("omoe", "mmoe", "ml_mmoe", "cgc", "ple", "adatt", "stem")

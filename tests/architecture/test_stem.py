@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from manygate.architecture import STEM, Inputs, Level
 from manygate.config import ModelConfig
 from manygate.errors import InputError
+from manygate.layers.gate import GateSettings
 from manygate.layers.mixture import MixtureSettings
-from numpy_reading import GATES, Reading, agree, rows, shaken, weighted
+from numpy_reading import GATES, Reading, agree, array, rows, shaken, weighted
 
 LEVELS = {
     "two tasks": Level((2, 2), 2, (6,)),
@@ -72,6 +74,51 @@ def test_the_gate_learns_from_every_expert():
     gate = model.level.banks[0].weight.grad[0, :, 12:]
     assert gate.shape == (4, 6)
     assert (gate != 0).all()
+
+
+def softmax(z):
+    return np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+
+
+@pytest.mark.parametrize("gate_input", ["own", "sum"])
+@pytest.mark.parametrize("hidden", [(), (5,), (5, 3)])
+@pytest.mark.parametrize("chosen", [(), (0, 2)], ids=["embedding", "columns"])
+def test_gates_of_sums_and_with_hidden_layers(gate_input, hidden, chosen):
+    """The authors' code: softmax(MLP_t(x_t + x_shared))."""
+    if chosen and gate_input == "sum":
+        with pytest.raises(InputError, match=r"stem_gate_input.*Leave out gate_features"):
+            STEM(4, LEVELS["two tasks"], MixtureSettings(gate_columns=chosen), gate_input, hidden)
+        return
+    if gate_input == "own" and not hidden:
+        return  # test_forward_mixes_all_experts
+    level = LEVELS["own widths"]
+    model = shaken(STEM(4, level, MixtureSettings(GateSettings(bias=True), chosen), gate_input, hidden))
+    x_BD = rows(6, 12)
+    h_BTH, (gate_BTE,) = model(x_BD), model.gates(x_BD)
+    bias_TE = array(model.level.gates.bias).reshape(2, 4)
+    matrix_TFE, expert_BEH = array(model.level.gate_weight), array(model._level(x_BD)[0])
+    for b, row in enumerate(x_BD.numpy()):
+        x = row.reshape(3, 4)
+        for t in range(2):
+            z = x[2][list(chosen)] if chosen else x[t] + (x[2] if gate_input == "sum" else 0)
+            for layer in range(len(hidden)):
+                weight, bias = model.gate_layers.weights[layer], model.gate_layers.biases[layer]
+                z = np.maximum(z @ array(weight)[t] + array(bias)[t, 0], 0)
+            g = softmax(z @ matrix_TFE[t] + bias_TE[t])
+            agree(gate_BTE[b, t], g)
+        agree(h_BTH[b], array(gate_BTE[b]) @ expert_BEH[b])
+
+
+def test_a_gate_of_sums_trains_the_shared_embedding_and_its_own_alone():
+    model = shaken(STEM(4, Level((2, 2), 2, (6,)), gate_input="sum", gate_hidden=(5,)))
+    x_BD = rows(64, 12).requires_grad_()
+    _, gate_BTE = model._level(x_BD)
+    gate_BTE[:, 0, 0].sum().backward()
+    read_BSD = x_BD.grad.view(-1, 3, 4)
+    assert (read_BSD[:, 1] == 0).all()
+    torch.testing.assert_close(read_BSD[:, 0], read_BSD[:, 2])
+    assert (read_BSD[:, 0] != 0).any()
+    assert (model.gate_layers.weights[0].grad[1] == 0).all()
 
 
 def test_settings_that_do_not_fit():

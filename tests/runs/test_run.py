@@ -74,6 +74,8 @@ OTHERS: dict[str, Any] = {
     "load_weight": 0.2,
     "entropy_weight": 0.02,
     "ml_gate_input": "raw",
+    "stem_gate_input": "sum",
+    "stem_gate_hidden": (6,),
     "expert_norm": True,
     "fusion": "sum",
     "l2_alpha": 0.1,

@@ -60,7 +60,7 @@ def _of_bank(bank: Experts) -> Iterator[list[tuple[Tensor, Tensor]]]:
 def gate_matrices(level: Mixture) -> list[Tensor]:
     """W_g of each gate of a level (D, C), over the experts ``level.gates.sees[g]``; softmax gates without a bias."""
     if level.gate_weight is not None:
-        stacks: list[Tensor] = [level.gate_weight]
+        stacks: list[Tensor] = [level.gate_weight] if level.gate_weight.ndim == 2 else list(level.gate_weight)
     else:
         stacks = [matrix[:, bank.first_units :] for bank in level.banks if isinstance(bank, Experts) for matrix in bank.layer()[0]]
     matrices = torch.cat(stacks, dim=1).split(list(level.gates.units), dim=1)

@@ -53,7 +53,8 @@ class Mixture(nn.Module):
 
     ``sees[g]`` lists the experts that gate g mixes; experts are numbered in the order of their groups. The groups all read x_BD,
     or, with ``own_inputs``, group s reads x_BSD[:, s], and gate g reads what group g reads. With ``gate_inputs`` F the gates read
-    something else, gate_BF, given beside x; F is the number of ``gate_columns`` where the settings have any.
+    something else, gate_BF, given beside x; F is the number of ``gate_columns`` where the settings have any. With
+    ``own_gate_inputs`` gate g reads gate_BGF[:, g]; all gates then see equally many experts.
 
     All experts of the same widths and all gates that read the same x are one matrix product; groups that read their own x are
     stacked where they are alike. With gates that select few experts, only the rows that selected an expert run through it at
@@ -79,6 +80,7 @@ class Mixture(nn.Module):
         own_inputs: bool = False,
         gate_inputs: int | None = None,
         dense: bool = False,
+        own_gate_inputs: bool = False,
     ):
         super().__init__()
         gate_inputs = gate_inputs or len(settings.gate_columns) or None
@@ -91,7 +93,8 @@ class Mixture(nn.Module):
         self.output_width = widths.pop()
         self.gates = Gates(sees, self.experts, settings.gate)
         columns = self.gates.initial(gate_inputs or inputs)
-        self.gate_weight = nn.Parameter(beside(columns)) if gate_inputs is not None else None
+        join = stacked if own_gate_inputs else beside
+        self.gate_weight = nn.Parameter(join(columns)) if gate_inputs is not None else None
         linear: list[list[Tensor]] = [[] for _ in groups]
         if gate_inputs is None and own_inputs:
             linear = [columns[g : g + 1] for g in range(len(groups))]
@@ -164,6 +167,8 @@ class Mixture(nn.Module):
     def _columns(self, columns: list[Tensor], gate_BF: Tensor | None) -> Tensor:
         if self.gate_weight is not None:
             assert gate_BF is not None
+            if gate_BF.ndim == 3:
+                return (gate_BF.transpose(0, 1) @ self.gate_weight).transpose(0, 1).flatten(1)
             return gate_BF @ self.gate_weight
         return columns[0] if len(columns) == 1 else torch.cat(columns, dim=-1)
 

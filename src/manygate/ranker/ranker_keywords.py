@@ -116,6 +116,10 @@ entropy_weight : float, default 0.01
     Weight of the entropy loss, which gate dselect_k alone has.
 ml_gate_input : Literal['previous', 'raw'], default 'previous'
     What ml_mmoe's gates read above level 1: the output of the level below, or the raw input x.
+stem_gate_input : Literal['own', 'sum'], default 'own'
+    What stem's gates read: the task's own embedding, or its sum with the shared one (as its authors').
+stem_gate_hidden : Widths, default ()
+    Hidden widths of stem's gates. Default: none, so a gate is one linear map.
 expert_norm : bool, default False
     Normalise expert outputs and replace ReLU by Swish (HoME, KDD 2025).
 fusion : Literal['concat', 'sum', 'mean'] | None, default None
@@ -241,9 +245,10 @@ class RankerKeywords:
         gate: Literal["softmax", "topk", "dselect_k"] = "softmax", gate_bias: bool = False, gate_features: Names = (),
         temperature: float = 1.0, top_k: int = 2, gate_dropout: float = 0.0, importance_weight: float | None = None,
         load_weight: float | None = None, entropy_weight: float = 0.01, ml_gate_input: Literal["previous", "raw"] = "previous",
-        expert_norm: bool = False, fusion: Literal["concat", "sum", "mean"] | None = None, l2_alpha: float = 0.001,
-        stitch_rate: float = 10.0, subspaces: int = 2, orthogonality: float = 0.0, tucker_ranks: Widths | None = None,
-        gate_hidden: int = 32, match_parameters: int | None = None, match_flops: int | None = None,
+        stem_gate_input: Literal["own", "sum"] = "own", stem_gate_hidden: Widths = (), expert_norm: bool = False,
+        fusion: Literal["concat", "sum", "mean"] | None = None, l2_alpha: float = 0.001, stitch_rate: float = 10.0,
+        subspaces: int = 2, orthogonality: float = 0.0, tucker_ranks: Widths | None = None, gate_hidden: int = 32,
+        match_parameters: int | None = None, match_flops: int | None = None,
         funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = "esmm", dropout: float = 0.1,
         bias_dropout: float = 0.1, id_dropout: float = 5.0, replicas: int = 1, seed: int = 0, pack: int | None = None,
         replica_data: Literal["shared", "order", "bootstrap"] = "shared", replica_seeds: Widths = (), replica_rates: Numbers = (),
