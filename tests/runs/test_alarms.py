@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from manygate.config import RunConfig
 from manygate.data.leaks import Separation
-from manygate.results.evaluation import RunResult
+from manygate.results.evaluation import FeatureSummary, RunResult
 from manygate.results.summary import TaskReport
-from manygate.runs.alarms import result_alarms
+from manygate.runs.alarms import id_dropout_alarms, result_alarms
+from manygate.schema import Feature, Schema, Task
 
 
 def result(**metrics: float | None) -> RunResult:
@@ -60,3 +62,29 @@ def test_a_calibrated_model_is_judged_after_its_calibrator() -> None:
     after = RunResult.model_construct(tasks={"click": TaskReport.model_validate(tree)})
     assert result_alarms({"mmoe": before})
     assert result_alarms({"mmoe": after}) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "own", "shares", "remedy"),
+    [
+        ({"id_dropout": 0.0}, None, (0.0, 0.2), "Switch it on with --id-dropout 5."),
+        ({}, 0.0, (0.0, 0.52), "Take id_dropout 0 out of the schema."),
+        ({}, None, (0.0, 0.52), None),
+        ({"id_dropout": 0.0}, 3.0, (0.0, 0.52), None),
+        ({"id_dropout": 0.0, "id_dropouts": (0.0, 5.0)}, None, (0.0, 0.52), None),
+        ({"id_dropout": 0.0, "replica_id_dropouts": (0.0, 5.0), "replicas": 2}, None, (0.0, 0.52), None),
+        ({"id_dropout": 0.0}, None, (0.0, 0.19), None),
+        ({"id_dropout": 0.0}, None, (0.6, 0.52), None),
+    ],
+)
+def test_unseen_ids_without_id_dropout(
+    settings: dict[str, Any], own: float | None, shares: tuple[float, float], remedy: str | None
+) -> None:
+    schema = Schema(features=(Feature(name="item", kind="sparse", id_dropout=own),), tasks=(Task(name="click"),))
+    parts = dict(zip(("train", "valid"), shares, strict=True))
+    feature = FeatureSummary(
+        name="item", kind="sparse", bias=False, rows=9, columns=None, null_share=0.0, unknown_shares=parts, note=""
+    )
+    alarms = id_dropout_alarms(RunConfig.build(settings), schema, [feature])
+    assert [(alarm.level, alarm.column) for alarm in alarms] == ([("warning", "item")] if remedy else [])
+    assert all(alarm.text.endswith(str(remedy)) for alarm in alarms)

@@ -1,13 +1,17 @@
-"""Warnings about what a trained model reached: too good to be true, or worse than no model."""
+"""Warnings about a trained model: too good to be true, worse than no model, or without id dropout where ids are unseen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from manygate.config import RunConfig
+from manygate.data.alarms import UNSEEN_WARNING
+from manygate.data.inference.sampled_column import percent
 from manygate.data.leaks import Separation
 from manygate.inspection.thresholds import HIGH_AUC, PERFECT_AUC
-from manygate.results.evaluation import DataWarning, RunResult
+from manygate.results.evaluation import DataWarning, FeatureSummary, RunResult
 from manygate.results.summary import TaskReport
+from manygate.schema import Schema
 from manygate.text import listed
 
 NAMED_FEATURES, FAIR_AUC = 3, 0.6
@@ -19,6 +23,32 @@ def result_alarms(results: Mapping[str, RunResult], separations: Sequence[Separa
     return [
         warning for task in tasks for warning in (*_too_good(results, task, separations), *_worse_than_the_base_rate(results, task))
     ]
+
+
+def id_dropout_alarms(config: RunConfig, schema: Schema, features: Sequence[FeatureSummary]) -> list[DataWarning]:
+    """A warning for each feature without id dropout of which many validation rows have unseen ids, and fewer training rows.
+
+    No ``min_count`` is proposed: with id dropout a larger one made the metrics worse, and without it helped less than id dropout.
+    """
+    by_default = (config.id_dropout, *config.replica_id_dropouts, *config.id_dropouts)
+    own = {feature.name: feature.id_dropout for feature in schema.features}
+    alarms = []
+    for feature in features:
+        shares, chosen = feature.unknown_shares or {}, own.get(feature.name)
+        share = shares.get("valid", 0.0)
+        if any(by_default if chosen is None else (chosen,)) or share < UNSEEN_WARNING or shares.get("train", 0.0) >= share:
+            continue
+        of = "ids are" if feature.kind == "bag" else "rows have"
+        remedy = "Switch it on with --id-dropout 5." if chosen is None else "Take id_dropout 0 out of the schema."
+        alarms.append(
+            DataWarning(
+                level="warning",
+                column=feature.name,
+                text=f"feature {feature.name!r}: {percent(share)} of the validation {of} unseen ids, and id dropout is off. So few "
+                f"training rows train the row of unseen ids. {remedy}",
+            )
+        )
+    return alarms
 
 
 def _too_good(results: Mapping[str, RunResult], task: str, separations: Sequence[Separation]) -> Iterator[DataWarning]:

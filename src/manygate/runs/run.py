@@ -36,7 +36,7 @@ from manygate.report import write_report
 from manygate.results.comparison import ComparisonDocument
 from manygate.results.evaluation import DataWarning, Divergence, Epoch, RunResult, Stopped
 from manygate.results.log_record import LOG_FILE
-from manygate.runs.alarms import result_alarms
+from manygate.runs.alarms import id_dropout_alarms, result_alarms
 from manygate.runs.folder import mark, record
 from manygate.runs.log_check import check_log
 from manygate.runs.own import kept_epochs, open_clocks, own_best_epochs, own_logits, read_own_logits, valid_scores, write_own_logits
@@ -253,6 +253,7 @@ def document(
     """
     summary = log.summary()
     alarms = result_alarms({name: run.result for name, run in trained.items()}, log.separations)
+    alarms += id_dropout_alarms(config, log.schema, summary.features)
     every = by_severity([*summary.warnings, *alarms, *warnings])
     tree = {
         "comparison_version": ComparisonDocument.VERSION,
