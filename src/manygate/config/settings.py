@@ -118,10 +118,7 @@ class ModelConfig(_Settings):
     ml_gate_input: Literal["previous", "raw"] = Field(
         "previous", description="What ml_mmoe's gates read above level 1: the output of the level below, or the raw input x."
     )
-    stem_gate_input: Literal["own", "sum"] = Field(
-        "own",
-        description="What stem's gates read: the task's own embedding, or its sum with the shared one (as its authors').",
-    )
+    stem_gate_input: Literal["own", "sum"] = Field("own", description="What stem's gates read: own embedding, or own plus shared.")
     stem_gate_hidden: Widths = Field((), description="Hidden widths of stem's gates. Default: none, so a gate is one linear map.")
     expert_norm: bool = Field(False, description="Normalise expert outputs and replace ReLU by Swish (HoME, KDD 2025).")
     fusion: Literal["concat", "sum", "mean"] | None = Field(

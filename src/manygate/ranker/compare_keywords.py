@@ -161,7 +161,7 @@ entropy_weight : float, default 0.01
 ml_gate_input : Literal['previous', 'raw'], default 'previous'
     What ml_mmoe's gates read above level 1: the output of the level below, or the raw input x.
 stem_gate_input : Literal['own', 'sum'], default 'own'
-    What stem's gates read: the task's own embedding, or its sum with the shared one (as its authors').
+    What stem's gates read: own embedding, or own plus shared.
 stem_gate_hidden : Widths, default ()
     Hidden widths of stem's gates. Default: none, so a gate is one linear map.
 expert_norm : bool, default False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -56,7 +56,9 @@ def _unquoted(value: str) -> str:
     return value
 
 
-LOSSES = {"binary": ("cross_entropy", "pairwise"), "regression": ("squared", "huber", "log", "quantile", "ordinal")}
+BinaryLoss = Literal["cross_entropy", "pairwise"]
+RegressionLoss = Literal["squared", "huber", "log", "quantile", "ordinal"]
+LOSSES: dict[str, tuple[str, ...]] = {"binary": get_args(BinaryLoss), "regression": get_args(RegressionLoss)}
 """The losses of each kind of task; the first is the default."""
 
 
@@ -87,7 +89,7 @@ class Task(Frozen):
     positive: str | None = Field(None, description="The value of the label that means 1, where a label has two words.")
     negative: str | None = Field(None, description="The value of the label that means 0, where a label has two words.")
     after: str | None = Field(None, description="The binary task that must have happened first: 'click' for a purchase.")
-    loss: Literal["cross_entropy", "pairwise", "squared", "huber", "log", "quantile", "ordinal"] | None = Field(
+    loss: Literal[BinaryLoss, RegressionLoss] | None = Field(
         None, description="What it is trained by. Default: cross_entropy for binary tasks, squared for regression."
     )
     quantile: float = Field(0.5, gt=0, lt=1, description="The quantile that the loss quantile predicts.")
