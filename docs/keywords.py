@@ -25,10 +25,11 @@ SHORT_FORMS = {
     "class_name": "ClassName",
     "scheme_names": "ClassNames",
     "weighting_names": "ClassNames",
+    "baseline_names": "Names | None",
 }
 """The alias that stands for what a short form of :mod:`manygate.config.values` accepts."""
 NOT_ARGUMENTS = ("config_version", "log")
-COMPARISON = ("architectures", "weightings", "weight_sweep", "id_dropouts")
+COMPARISON = ("architectures", "weightings", "baselines", "weight_sweep", "id_dropouts")
 HEAD = '''"""{subject} Written by ``make docs``; do not edit."""
 
 from __future__ import annotations

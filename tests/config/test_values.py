@@ -5,10 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from manygate.config import RunConfig
-from manygate.config.values import Counted, CountRows, Counts, FactorRows, Factors, Names, WidthRows, Widths, class_name
+from manygate.config.values import (
+    Counted,
+    CountRows,
+    Counts,
+    FactorRows,
+    Factors,
+    Names,
+    WidthRows,
+    Widths,
+    baseline_names,
+    class_name,
+)
+from manygate.errors import InputError
 
 
 def read(kind: Any, value: Any) -> Any:
@@ -68,3 +81,40 @@ def test_a_class_stands_for_its_name() -> None:
     assert class_name(RunConfig) == "manygate.config.settings:RunConfig"
     assert class_name(["mmoe", RunConfig]) == ("mmoe", "manygate.config.settings:RunConfig")
     assert class_name("mmoe") == "mmoe"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        ("none", ()),
+        ("", ()),
+        ([], ()),
+        ("all", ("lightgbm", "logistic", "constant")),
+        ("constant, lightgbm", ("constant", "lightgbm")),
+        (["logistic"], ("logistic",)),
+    ],
+)
+def test_baselines_by_name(value: Any, expected: Any) -> None:
+    assert baseline_names(value) == expected
+    assert RunConfig.build({"baselines": value}).baselines == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("lightgbn", "--baselines: no baseline 'lightgbn'. Did you mean 'lightgbm'? Choose lightgbm, logistic, constant, or none."),
+        ("constant,constant", "--baselines: 'constant' is named twice."),
+        ("none,constant", "--baselines: none leaves all baselines out. Give it alone, or leave it out."),
+    ],
+)
+def test_unknown_baselines_are_one_clear_error(value: str, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        RunConfig.build({"baselines": value})
+    assert caught.value.for_command_line().startswith(words)
+
+
+def test_baselines_come_back_from_a_written_configuration() -> None:
+    for given in (None, "none", "constant"):
+        config = RunConfig.build({"baselines": given})
+        assert RunConfig.build(yaml.safe_load(config.to_yaml())).baselines == config.baselines

@@ -227,7 +227,9 @@ def test_a_trained_model_keeps_its_schema_when_it_is_fitted_again(table, tmp_pat
         assert ranker.fit(table, progress=False).schema.feature_names == ("item", "age")
 
 
-@pytest.mark.parametrize("name", ["architectures", "weightings", "weight_sweep", "id_dropouts", "log", "config_version"])
+@pytest.mark.parametrize(
+    "name", ["architectures", "weightings", "baselines", "weight_sweep", "id_dropouts", "log", "config_version"]
+)
 def test_what_is_no_parameter_of_a_ranker_is_refused_and_not_ignored(name):
     with pytest.raises(InputError, match=f"{name}: "):
         mg.Ranker(**{name: 1})

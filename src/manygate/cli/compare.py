@@ -30,7 +30,7 @@ from manygate.cli.loading import import_own
 from manygate.cli.run_folder import command_line, free_folder, resumable, run_settings
 from manygate.cli.screen import print_json, say
 from manygate.config import RunConfig
-from manygate.config.names import COMPARED
+from manygate.config.names import BASELINES, COMPARED
 from manygate.training.progress import Progress, open_progress
 
 if TYPE_CHECKING:
@@ -54,6 +54,10 @@ def compare(
     id_dropouts: Annotated[
         str | None, Parameter(help="Values of --id-dropout from which each model gets one, on validation rows: 0,5,20.")
     ] = None,
+    baselines: Annotated[
+        str | None,
+        Parameter(help=f"Models from outside, one for each task: {', '.join(BASELINES)}; or none. Default: lightgbm if installed."),
+    ] = None,
     out: Out = None,
     resume: Resume = None,
     overwrite: Overwrite = False,
@@ -76,7 +80,7 @@ def compare(
     from manygate.runs.preflight import prepare
 
     given = settings_of(data, csv, model, training)
-    chosen = {"architectures": architectures, "weightings": weightings, "id_dropouts": id_dropouts}
+    chosen = {"architectures": architectures, "weightings": weightings, "baselines": baselines, "id_dropouts": id_dropouts}
     given |= {"weight_sweep": weight_sweep} if weight_sweep else {}
     given |= {name: value for name, value in chosen.items() if value is not None}
     settings = run_settings("compare", log, config, given, resume, out, overwrite).with_defaults(replicas=8)

@@ -12,6 +12,7 @@ from rich.table import Table
 from manygate.cli.screen import Grid, Text, say
 from manygate.metrics.table import MAIN_METRIC
 from manygate.report.cold_start import cold_start_rows
+from manygate.report.outside import outside_gain, outside_outcome
 from manygate.report.words import outcome, priced, task_names
 from manygate.results.base import Interval
 from manygate.results.comparison import ComparisonDocument, Recommendation, Seesaw, WeightSweep
@@ -242,6 +243,9 @@ def show_comparison(document: ComparisonDocument, headline: str) -> None:
         for i, (name, result) in enumerate(document.results.items()):
             cells = _result_cells(result.tasks[task]) + _verdict_cells(document, name, task)
             table.add_row(Text(task if i == 0 else ""), Text(name), *cells)
+        for name, outside in (document.baselines or {}).items():
+            if task in outside.tasks:
+                table.add_row(Text(""), Text(name), *_result_cells(outside.tasks[task]), *_outside_cells(document, name, task))
     _console().print(table)
     _show_note(document.interval_note)
     _console().print()
@@ -268,6 +272,9 @@ def show_comparison(document: ComparisonDocument, headline: str) -> None:
         _console().print(Text(document.best.reason + " The choice is made on validation alone."))
     if document.recommendation and document.transfer:
         _show_advice(document.recommendation, document.transfer.seesaws)
+    for text in document.against_baselines.text if document.against_baselines else ():
+        _console().print()
+        _console().print(Text(text))
 
 
 def show_price(document: ComparisonDocument) -> None:
@@ -375,6 +382,16 @@ def _with_interval(gain: float | None, ci95: Interval | None) -> Text:
 
 def _signed(value: float | None) -> Text:
     return Text("undefined" if value is None else f"{value:+.4f}")
+
+
+def _outside_cells(document: ComparisonDocument, name: str, task: str) -> list[Text]:
+    """The gain of a model from outside over the networks of one task, where there are such, and whether it is ahead."""
+    gain = outside_gain(document, name, task)
+    if gain is None or gain.gain is None:
+        return [Text(""), Text("from outside", style="dim")]
+    outcome_word = outside_outcome(gain)
+    shown = outcome_word.replace("helps", "ahead").replace("hurts", "behind")
+    return [_with_interval(gain.gain, gain.ci95), Text(f"{SIGNS[outcome_word]} {shown}", style=VERDICT_STYLE[outcome_word])]
 
 
 def _number(value: float | None) -> Text:

@@ -22,6 +22,7 @@ from manygate.config.data_settings import DataConfig
 from manygate.config.names import (
     ARCHITECTURE,
     ARCHITECTURES,
+    BASELINES,
     COMPARED,
     WEIGHTING,
     WEIGHTINGS,
@@ -40,6 +41,8 @@ from manygate.config.values import (
     NonNegatives,
     WidthRows,
     Widths,
+    baseline_names,
+    baseline_problems,
     class_name,
     divides_an_epoch,
     is_misused_bool,
@@ -291,6 +294,11 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
     weightings: Annotated[tuple[str, ...], BeforeValidator(weighting_names)] = Field(
         (), description="The weightings that a comparison trains; all means every one. Default: --weighting."
     )
+    baselines: Annotated[tuple[str, ...] | None, BeforeValidator(baseline_names)] = Field(
+        None,
+        description=f"Models from outside that a comparison fits for each task: {', '.join(BASELINES)}; or none. Default: lightgbm "
+        "if it is installed.",
+    )
     weight_sweep: int = Field(
         0,
         ge=0,
@@ -303,6 +311,12 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
         description="Values of --id-dropout from which a comparison chooses one for each model, on validation rows: 0,5,20. "
         "Default: --id-dropout.",
     )
+
+    @field_validator("baselines")
+    @classmethod
+    def _baselines_are_known(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        raise_all(baseline_problems(names or ()))
+        return names
 
     @field_validator("weightings")
     @classmethod

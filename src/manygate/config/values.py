@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field
 
-from manygate.config.names import ARCHITECTURES, WEIGHTINGS
-from manygate.errors import InputError, setting
+from manygate.config.names import ARCHITECTURES, BASELINES, WEIGHTINGS
+from manygate.errors import InputError, did_you_mean, setting
 from manygate.schema import Task
 from manygate.schema.reading import validated
 
@@ -101,6 +101,29 @@ def scheme_names(value: Any) -> Any:
 def weighting_names(value: Any) -> Any:
     """Accept "all", "a,b", ["a", "b"] and classes of weightings among them."""
     return _class_names(value, WEIGHTINGS)
+
+
+def baseline_names(value: Any) -> Any:
+    """Accept "none", "all", "a,b" and ["a", "b"]."""
+    names = _names(value)
+    names = ("none",) if names == () else names
+    if not isinstance(names, list | tuple):
+        return names
+    if "all" in names:
+        return tuple(BASELINES)
+    return () if tuple(names) == ("none",) else tuple(names)
+
+
+def baseline_problems(names: Sequence[str]) -> list[str]:
+    """Return what is wrong with names of baselines: one that is unknown, one that is there twice, none beside others."""
+    at, known = setting("baselines"), ", ".join(BASELINES)
+    problems = [
+        f"{at}: no baseline {name!r}.{did_you_mean(name, BASELINES)} Choose {known}, or none."
+        for name in dict.fromkeys(names)
+        if name not in BASELINES and name != "none"
+    ]
+    problems += [f"{at}: {name!r} is named twice. Name it once." for name in dict.fromkeys(names) if names.count(name) > 1]
+    return problems + ([f"{at}: none leaves all baselines out. Give it alone, or leave it out."] if "none" in names else [])
 
 
 def _specs(value: Any) -> Any:

@@ -56,7 +56,7 @@ def compare(
     calibration: Literal["none", "platt", "temperature", "isotonic"] = "none", precision: Literal["float32", "bf16"] = "float32",
     sparse_gradients: bool | None = None, device: str = "auto", threads: int | None = None, checkpoint_seconds: float = 60.0,
     architectures: ClassNames = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple"), weightings: ClassNames = (),
-    weight_sweep: int = 0, id_dropouts: Numbers = (), random_state: int | None = None,
+    baselines: Names | None = None, weight_sweep: int = 0, id_dropouts: Numbers = (), random_state: int | None = None,
     **unknown: Any,
 ) -> Comparison:
     settings = dict(locals())
@@ -270,6 +270,9 @@ architectures : ClassNames, default ('single_task', 'shared_bottom', 'omoe', 'mm
     The architectures that a comparison trains; all means every one.
 weightings : ClassNames, default ()
     The weightings that a comparison trains; all means every one. Default: weighting.
+baselines : Names | None, default None
+    Models from outside that a comparison fits for each task: lightgbm, logistic, constant; or none. Default: lightgbm if it
+    is installed.
 weight_sweep : int, default 0
     Number of vectors of fixed weights that a comparison trains for each architecture. Default: none.
 id_dropouts : Numbers, default ()

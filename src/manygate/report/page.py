@@ -10,6 +10,7 @@ from manygate.evaluation.monitor import EXPLANATION
 from manygate.files import write_text
 from manygate.report import panels, seesaw, shipping, view
 from manygate.report.cold_start import cold_start
+from manygate.report.outside import outside
 from manygate.report.svg import PALETTE
 from manygate.report.sweep import sweeps
 from manygate.report.templates import environment
@@ -47,6 +48,7 @@ def render(document: ComparisonDocument) -> str:
         "sweeps": sweeps(document),
         "results": view.results(document),
         "cold": cold_start(document),
+        "outside": outside(document),
         "meanings": view.meanings(document),
         "learning": panels.learning(document),
         "gates": panels.gates(document),
@@ -77,6 +79,7 @@ def html_summary(document: ComparisonDocument) -> str:
             headline=headline(document),
             warnings=view.warnings(document),
             advice=seesaw.advice(document),
+            outside=outside(document),
             verdict=view.verdict_table(document),
             scores=view.score_table(document),
         )

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from manygate import text
 from manygate.metrics.table import metric_label
 from manygate.report import charts, words
+from manygate.report.outside import outside_gain, outside_outcome
 from manygate.report.view import View, history, styles
 from manygate.results.comparison import ComparisonDocument
 from manygate.results.evaluation import GateSummary
@@ -26,6 +27,8 @@ def forests(document: ComparisonDocument) -> View:
     for task in words.task_names(document):
         verdicts = [(name, document.verdicts[name].get(task)) for name in names]
         gains = [charts.Gain(name, gain.gain, gain.ci95, words.outcome(document, name, task)) for name, gain in verdicts if gain]
+        beside = [(name, outside_gain(document, name, task)) for name in document.baselines or ()]
+        gains += [charts.Gain(name, gain.gain, gain.ci95, outside_outcome(gain)) for name, gain in beside if gain]
         if any(text.finite(row.gain) for row in gains):
             rows_of[task] = gains
     limits, shared = _limits(document, rows_of)

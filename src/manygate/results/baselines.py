@@ -32,5 +32,15 @@ class BaselineResult(Record):
     failures: list[BaselineFailure]
 
 
-AgainstBaselines = dict[str, dict[str, dict[str, JointGain]]]
-"""The gain of each network, as shipped, over each baseline: by network, baseline and task."""
+class AgainstBaselines(Record):
+    """The gains of networks over baselines in each task's main metric, on the same test rows and replica by replica.
+
+    ``gains`` holds them by network, baseline and task; the network is as shipped, with the weights that it keeps. ``looks`` is, by
+    network, the number of looks that the joint intervals allow for. ``model`` is the network that validation chose. ``text`` says
+    what follows, with a sentence or two for each baseline.
+    """
+
+    model: str | None
+    looks: dict[str, int]
+    gains: dict[str, dict[str, dict[str, JointGain]]]
+    text: list[str]

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, JsonValue
 
 from manygate.results.base import Document, Interval, Record
+from manygate.results.baselines import AgainstBaselines, BaselineResult
 from manygate.results.evaluation import DataSummary, RunResult
 from manygate.results.story import Story
 from manygate.results.summary import JointGain, MetricGain, MetricSummary, Verdict
@@ -239,3 +240,5 @@ class ComparisonDocument(Document):
     sweep: dict[str, WeightSweep] | None = None
     id_dropout: dict[str, IdDropoutChoice] | None = None
     story: Story | None = None
+    baselines: dict[str, BaselineResult] | None = None
+    against_baselines: AgainstBaselines | None = None

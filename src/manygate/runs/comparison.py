@@ -17,8 +17,10 @@ from manygate.metrics.uncertainty import FEWEST_REPLICAS, interval
 from manygate.report import write_report
 from manygate.results.base import Record
 from manygate.results.comparison import Choice, ComparisonDocument, IdDropoutChoice, WeightSweep
+from manygate.results.evaluation import DataWarning
 from manygate.results.story import Story
 from manygate.results.summary import MetricGain, MetricSummary
+from manygate.runs.baselines import against_fields, baseline_warnings, fit_baselines
 from manygate.runs.folder import model_folder, record
 from manygate.runs.id_dropout_choice import choose_id_dropout
 from manygate.runs.run import Trained, diverged, document, finish, train_one
@@ -65,13 +67,16 @@ def compare_run(
         progress.say(f"{name}: training {count_of(config.replicas, 'replica')}")
         trained[name] = _train(log, run_config, name, folder, progress, on_epoch)
     sweep = sweeps(log, config, trained, folder, progress)
-    results = document(log, config, trained, command, unfinished(trained, config) + diverged(trained))
+    outside = fit_baselines(log, config, folder, progress)
+    warnings: list[str | DataWarning] = [*unfinished(trained, config), *diverged(trained), *baseline_warnings(config, outside)]
+    results = document(log, config, trained, command, warnings)
     best = choose(results.valid, config.monitor)
     results = results.model_copy(update={"best": best, **({"sweep": sweep} if sweep else {})})
     if id_dropout:
         results = results.model_copy(update={"id_dropout": id_dropout})
     if BASELINE in trained:
         results = results.model_copy(update=verdict_fields(log, trained, results.valid, best))
+    results = results.model_copy(update=against_fields(log, trained, outside, best.architecture))
     if story_of is not None:
         results = results.model_copy(update={"story": story_of(results)})
     if folder is not None and not (folder / "DONE").is_file():

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from manygate.config import RunConfig
+from manygate.config.names import BASELINES
 from manygate.datasets.folder import MARKER, foreign_files
 from manygate.errors import InputError, either, os_reason, raise_all, setting
 from manygate.files import RECORD, RECORDED, file_entry, locked, read_manifest, to_json, write_text, writing
@@ -17,7 +18,7 @@ from manygate.results.log_record import LOG_FILE
 from manygate.text import listed
 
 RUN_VERSION = 1
-FOLDERS = ("checkpoints", "packs", "bundle")
+FOLDERS = ("checkpoints", "packs", "bundle", "baselines")
 _PAGES = ("report.html", "inspection.json", "inspection.html", "fusion-search.json", "fusion-search.html")
 WRITTEN = frozenset(("config.yaml", LOG_FILE, *RECORDED, *FOLDERS, *_PAGES, RECORD, "DONE"))
 """The files and folders that manygate writes into the folder of a run."""
@@ -109,10 +110,12 @@ def _foreign(folder: Path) -> Iterator[Path]:
 
 
 def _foreign_in_part(folder: Path) -> Iterator[Path]:
-    """Yield what manygate did not write in a bundle, in the checkpoints or in the packs of a run."""
+    """Yield what manygate did not write in a bundle, in the checkpoints, in the packs or in the baselines of a run."""
     for path in sorted(folder.iterdir()):
         if folder.name == "bundle":
             known = {*read_manifest(folder / "manifest.json")["files"], "manifest.json"}
+        elif folder.name == "baselines":
+            known = set(BASELINES)
         elif folder.name == "packs":
             known = {RECORD, "size.json", *([path.name] if path.is_dir() and path.name[:1].isdigit() else [])}
         else:

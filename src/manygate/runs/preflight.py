@@ -10,6 +10,7 @@ import torch
 from torch.func import functional_call
 
 from manygate.architecture import find_architecture
+from manygate.baselines.installed import chosen_baselines
 from manygate.config import REPLICA_SETTINGS, RunConfig
 from manygate.data.encoded import EncodedLog, encode_log
 from manygate.data.memory import all_memory, gigabytes
@@ -40,6 +41,7 @@ def prepare(
     if config.threads:
         torch.set_num_threads(config.threads)
     choose_device(config.device)
+    chosen_baselines(config.baselines)
     chosen = architectures or [config.architecture]
     raise_all(_unknown(chosen))
     sources = open_sources(log, config, valid, test)

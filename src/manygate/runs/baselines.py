@@ -1,0 +1,80 @@
+"""The baselines of a comparison: fits them on its rows, and measures the networks against them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from manygate.baselines.baseline import FittedBaseline, failure_warnings, run_baseline
+from manygate.baselines.installed import chosen_baselines
+from manygate.config import RunConfig
+from manygate.data.encoded import EncodedLog
+from manygate.evaluation.gains import measured
+from manygate.metrics.paired import Measured, gain
+from manygate.model.problem import Problem
+from manygate.results.baselines import AgainstBaselines, BaselineResult
+from manygate.results.evaluation import DataWarning
+from manygate.runs.run import Trained
+from manygate.training.progress import Progress
+from manygate.verdict.looks import looks_by_model
+from manygate.verdict.outside import outside_words
+
+FOLDER = "baselines"
+Fields = dict[str, dict[str, BaselineResult] | AgainstBaselines]
+"""Fields of the document."""
+
+
+def fit_baselines(log: EncodedLog, config: RunConfig, folder: Path | None, progress: Progress) -> dict[str, FittedBaseline]:
+    """Fit the baselines that are asked for, or LightGBM if it is installed. Replica r has the seed of the networks' replica r."""
+    names, _ = chosen_baselines(config.baselines)
+    problem = Problem.of(log.encoder, config)
+    seeds = [config.seed_of(r) for r in range(config.replicas)]
+    threads = config.threads or torch.get_num_threads()
+    return {
+        name: run_baseline(name, log, problem, seeds, threads, folder / FOLDER / name if folder else None, progress.say)
+        for name in names
+    }
+
+
+def baseline_warnings(config: RunConfig, fitted: Mapping[str, FittedBaseline]) -> list[DataWarning]:
+    """Say which tasks a baseline could not learn, and that LightGBM is not installed where nobody chose to leave it out."""
+    _, note = chosen_baselines(config.baselines)
+    notes = [DataWarning(level="note", text=note)] if note else []
+    return [DataWarning(text=text) for text in failure_warnings([entry.result for entry in fitted.values()])] + notes
+
+
+def against_fields(
+    log: EncodedLog, trained: Mapping[str, Trained], fitted: Mapping[str, FittedBaseline], chosen: str | None
+) -> Fields:
+    """Return the fields of a comparison that need baselines; none where there are none. ``chosen`` is validation's choice."""
+    if not fitted:
+        return {}
+    results = {name: entry.result for name, entry in fitted.items()}
+    looks = looks_by_model(list(trained), len(log.schema.tasks) * len(fitted), chosen)
+    networks = {name: measured(run.test_logit_RNT, log.parts["test"], run.predictor.problem) for name, run in trained.items()}
+    outside = {name: measured_baseline(log, run_problem(trained), entry) for name, entry in fitted.items()}
+    gains = {
+        network: {
+            baseline: {task: gain(networks[network][task], of_task, looks[network]) for task, of_task in by_task.items()}
+            for baseline, by_task in outside.items()
+        }
+        for network in networks
+    }
+    return {
+        "baselines": results,
+        "against_baselines": AgainstBaselines(model=chosen, looks=looks, gains=gains, text=outside_words(gains, chosen)),
+    }
+
+
+def run_problem(trained: Mapping[str, Trained]) -> Problem:
+    """Return the problem of the networks, whose tasks and label scales are the same in all of them."""
+    return next(iter(trained.values())).predictor.problem
+
+
+def measured_baseline(log: EncodedLog, problem: Problem, fitted: FittedBaseline) -> dict[str, Measured]:
+    """Measure the main metric of each task of a baseline, without the tasks that failed."""
+    by_task = measured(np.nan_to_num(fitted.test_logit_RNT, nan=0.0), log.parts["test"], problem)
+    return {task: entry for task, entry in by_task.items() if task in fitted.result.tasks}
