@@ -32,6 +32,7 @@ from manygate.config.names import (
 )
 from manygate.config.values import (
     LARGEST_SEED,
+    Baselines,
     Counted,
     CountRows,
     Counts,
@@ -41,8 +42,6 @@ from manygate.config.values import (
     NonNegatives,
     WidthRows,
     Widths,
-    baseline_names,
-    baseline_problems,
     class_name,
     divides_an_epoch,
     is_misused_bool,
@@ -294,10 +293,8 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
     weightings: Annotated[tuple[str, ...], BeforeValidator(weighting_names)] = Field(
         (), description="The weightings that a comparison trains; all means every one. Default: --weighting."
     )
-    baselines: Annotated[tuple[str, ...] | None, BeforeValidator(baseline_names)] = Field(
-        None,
-        description=f"Models from outside that a comparison fits for each task: {', '.join(BASELINES)}; or none. Default: lightgbm "
-        "if it is installed.",
+    baselines: Baselines = Field(
+        None, description=f"Models from outside, one a task: {', '.join(BASELINES)}; or none. Default: lightgbm if installed."
     )
     weight_sweep: int = Field(
         0,
@@ -305,18 +302,11 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
         le=1000,
         description="Number of vectors of fixed weights that a comparison trains for each architecture. Default: none.",
     )
-
     id_dropouts: NonNegatives = Field(
         (),
         description="Values of --id-dropout from which a comparison chooses one for each model, on validation rows: 0,5,20. "
         "Default: --id-dropout.",
     )
-
-    @field_validator("baselines")
-    @classmethod
-    def _baselines_are_known(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        raise_all(baseline_problems(names or ()))
-        return names
 
     @field_validator("weightings")
     @classmethod

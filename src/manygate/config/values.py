@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from manygate.config.names import ARCHITECTURES, BASELINES, WEIGHTINGS
-from manygate.errors import InputError, did_you_mean, setting
+from manygate.errors import InputError, did_you_mean, raise_all, setting
 from manygate.schema import Task
 from manygate.schema.reading import validated
 
@@ -114,8 +114,10 @@ def baseline_names(value: Any) -> Any:
     return () if tuple(names) == ("none",) else tuple(names)
 
 
-def baseline_problems(names: Sequence[str]) -> list[str]:
-    """Return what is wrong with names of baselines: one that is unknown, one that is there twice, none beside others."""
+def _known_baselines(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Raise :class:`InputError` for a name that is unknown, one that is there twice, and none beside others."""
+    if names is None:
+        return None
     at, known = setting("baselines"), ", ".join(BASELINES)
     problems = [
         f"{at}: no baseline {name!r}.{did_you_mean(name, BASELINES)} Choose {known}, or none."
@@ -123,7 +125,8 @@ def baseline_problems(names: Sequence[str]) -> list[str]:
         if name not in BASELINES and name != "none"
     ]
     problems += [f"{at}: {name!r} is named twice. Name it once." for name in dict.fromkeys(names) if names.count(name) > 1]
-    return problems + ([f"{at}: none leaves all baselines out. Give it alone, or leave it out."] if "none" in names else [])
+    raise_all(problems + ([f"{at}: none leaves all baselines out. Give it alone, or leave it out."] if "none" in names else []))
+    return names
 
 
 def _specs(value: Any) -> Any:
@@ -136,6 +139,7 @@ def _specs(value: Any) -> Any:
 
 Specs = Annotated[tuple[str | Task, ...], BeforeValidator(_specs)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Baselines = Annotated[tuple[str, ...] | None, BeforeValidator(baseline_names), AfterValidator(_known_baselines)]
 WIDEST = 65_536
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=WIDEST)], ...], BeforeValidator(_widths)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=0, le=4096)], ...], BeforeValidator(_widths), Field(min_length=1)]

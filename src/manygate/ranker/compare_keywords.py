@@ -271,8 +271,7 @@ architectures : ClassNames, default ('single_task', 'shared_bottom', 'omoe', 'mm
 weightings : ClassNames, default ()
     The weightings that a comparison trains; all means every one. Default: weighting.
 baselines : Names | None, default None
-    Models from outside that a comparison fits for each task: lightgbm, logistic, constant; or none. Default: lightgbm if it
-    is installed.
+    Models from outside, one a task: lightgbm, logistic, constant; or none. Default: lightgbm if installed.
 weight_sweep : int, default 0
     Number of vectors of fixed weights that a comparison trains for each architecture. Default: none.
 id_dropouts : Numbers, default ()
