@@ -203,7 +203,7 @@ def damaged_runs() -> Iterator[Document]:
         yield Document(f"run: the best score of {model} changed", undone(digit(f"{model}/state.json", "0.", "0.9")), RESUME)
         yield Document(
             f"run: the best epoch of {model} changed",
-            undone(digit(f"{model}/state.json", '"best_epoch": [\n  1', '"best_epoch": [\n  7')),
+            undone(digit(f"{model}/state.json", '\n   "epoch": ', '\n   "epoch": 7')),
             RESUME,
         )
         yield Document(f"run: no state of {model}", undone(lambda run, model=model: (run / model / "state.json").unlink()), RESUME)

@@ -59,6 +59,13 @@ def test_each_task_is_shipped_at_its_own_best_epoch(log, settings, architecture,
     assert several.result.network_parameters == 3 * one.result.network_parameters
 
 
+def test_the_last_line_of_the_terminal_names_the_epochs_that_are_shipped(log, settings):
+    progress = Stopper(-1)
+    trained = run(log, settings(**FAST), None, progress)
+    epochs = [epoch for of_task in trained.result.stopped.best_epoch.values() for epoch in of_task]
+    assert progress.said[-1].endswith(f"; best-per-task weights kept (epochs {min(epochs)} to {max(epochs)})")
+
+
 def test_each_member_predicts_its_task_as_a_model_of_its_weights_alone(log, settings):
     trained, test = run(log, settings(**FAST)), Split(log.parts["test"])
     single = train_one(log, settings(**{**FAST, "keep": "best", "epochs": 1}), None, Progress()).model

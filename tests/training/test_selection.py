@@ -18,6 +18,8 @@ NAN = float("nan")
 class Noted:
     """A store that notes what it is told to keep."""
 
+    by_task = False
+
     def __init__(self) -> None:
         self.kept: list[list[list[bool]]] = []
 

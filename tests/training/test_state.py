@@ -150,6 +150,12 @@ def test_a_member_trains_until_all_its_clocks_have_closed():
     assert state.own == [[Clock(), Clock()], [Clock(0.2, 2, 1, True), Clock(0.3, 3, 1, True)]]
 
 
+def test_the_range_of_epochs_is_that_of_the_weights_that_are_shipped():
+    own = [[Clock(epoch=1.25), Clock(epoch=4)], [Clock(epoch=2), Clock(epoch=3)]]
+    state = State(2, tasks=2, kept=[Clock(epoch=3), Clock(epoch=3)], own=own)
+    assert (state.best_epochs(), state.best_epochs(of_tasks=True)) == ("epoch 3", "epochs 1.25 to 4")
+
+
 def test_the_clocks_of_a_member_that_diverged_freeze():
     state = State(1, tasks=1)
     state.epoch = 1

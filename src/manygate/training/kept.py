@@ -36,6 +36,9 @@ class Rows(Sliced, Protocol):
 class OwnStore(Protocol):
     """Keeps what each task had at the best epoch of its own clock. Every member of the model has all tasks."""
 
+    by_task: bool
+    """True if the model to ship holds the weights of each task's own best epoch."""
+
     def keep(self, improved_MT: np.ndarray) -> None:
         """Keep the model's present state for the members and tasks that improved."""
 
@@ -54,6 +57,8 @@ class OwnStore(Protocol):
 
 class OwnPredictions:
     """Stores the test logits of each replica and task."""
+
+    by_task = False
 
     def __init__(self, model: MultiTaskModel, test: Rows):
         self.model, self.test = model, test
@@ -79,6 +84,8 @@ class OwnPredictions:
 
 class OwnWeights:
     """Stores a copy of all parameters for each task."""
+
+    by_task = False
 
     def __init__(self, model: MultiTaskModel, test: Rows | None):
         self.model, self.test = model, test
@@ -121,6 +128,8 @@ class OwnWeights:
 
 class ShippedWeights(OwnWeights):
     """Stores a copy of all parameters for each task, and ships all of them: task t is read from copy t."""
+
+    by_task = True
 
     def __init__(self, model: MultiTaskModel):
         super().__init__(model, None)

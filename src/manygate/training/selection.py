@@ -36,6 +36,11 @@ class Selection:
         self.model, self.own = model, own
         self.best = {name: value.detach().clone() for name, value in model.parameters.items()}
 
+    @property
+    def by_task(self) -> bool:
+        """True if the weights of each task's own best epoch are shipped."""
+        return self.own is not None and self.own.by_task
+
     def update(self, state: State, epoch: float, judged: Judged, config: RunConfig) -> bool:
         """Update the clocks of all members after an evaluation. Return true if the weights of a member are now the best."""
         patience, members = config.patience * round(1 / config.evaluate_every), self.model.members

@@ -151,13 +151,14 @@ class State:
             self.kept[m].take(score, epoch)
         return not self.stopped[m]
 
-    def best_epochs(self) -> str:
-        """Return the range of the epochs of the members' kept weights as text.
+    def best_epochs(self, of_tasks: bool = False) -> str:
+        """Return the range of the epochs of the members' kept weights as text, or of their tasks' own best epochs.
 
         >>> State(2, kept=[Clock(epoch=1), Clock(epoch=3)]).best_epochs(), State(1, kept=[Clock(epoch=2)]).best_epochs()
         ('epochs 1 to 3', 'epoch 2')
         """
-        low, high = min(self.best_epoch), max(self.best_epoch)
+        epochs = [clock.epoch for clocks in self.own for clock in clocks] if of_tasks else self.best_epoch
+        low, high = min(epochs), max(epochs)
         return f"epoch {low:g}" if low == high else f"epochs {low:g} to {high:g}"
 
 

@@ -141,7 +141,8 @@ class Trainer:
                 if interrupt.number is not None:
                     raise Interrupted(interrupt.number, self._how_to_resume())
         self.selection.load_best(list(range(len(self.model.members))))
-        self.progress.say(f"{self.title}: {self.state.reason}; {self.config.keep} weights kept ({self.state.best_epochs()})")
+        epochs = self.state.best_epochs(self.selection.by_task)
+        self.progress.say(f"{self.title}: {self.state.reason}; {self.config.keep} weights kept ({epochs})")
         return self.state
 
     def fitted(self) -> Fitted:
