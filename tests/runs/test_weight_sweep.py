@@ -16,7 +16,7 @@ from manygate.metrics.pareto import weight_vectors
 from manygate.model.problem import Problem
 from manygate.runs.comparison import compare_run, crossed
 from manygate.runs.preflight import prepare
-from manygate.runs.weight_sweep import judge, sweep_settings
+from manygate.runs.weight_sweep import _compare_with_front, judge, sweep_settings
 from manygate.schema import Task
 from manygate.training.progress import Progress
 
@@ -79,6 +79,16 @@ def test_a_method_inside_the_front_is_dominated_one_outside_is_beyond_and_one_on
     assert [one.point for one in found.methods["same"].against] == [0, 1]
     assert found.hypervolume["valid"] == pytest.approx(0.1 * 0.3 + 0.1 * 0.2)
     assert found.reference == {"click": 0.5, "like": 0.5}
+
+
+def test_what_many_looks_could_find_by_luck_is_not_clear(log):
+    """The same difference is clear if it is the only one, and not among many points, tasks and rivals."""
+    sweep, rival = trained(log, [(0.6, 0.6)], [(0.7, 0.7)], 1), trained(log, [(0.4, 0.4)], [(0.7, 0.7)], 2)
+    problem, rows = sweep.predictor.problem, log.parts["test"]
+    standing = lambda front, rivals: _compare_with_front(rows, problem, front, rival.test_logit_RNT, rivals)[0]  # noqa: E731
+    assert standing({0: sweep.test_logit_RNT}, 1) == "dominated"
+    assert standing({0: sweep.test_logit_RNT}, 10**9) == "cannot tell"
+    assert standing(dict.fromkeys(range(2), sweep.test_logit_RNT), 1) == "dominated"
 
 
 def test_the_front_is_chosen_on_validation_alone(log):

@@ -104,11 +104,13 @@ def test_look_again_where_validation_kept_the_tasks_apart(price: float, how: str
     assert ("keep: best-per-task" in text) == bool(price)
 
 
-def test_cannot_tell() -> None:
-    rule, title, text, prices = told(judged(click=(0.012, 0.0), buy=(0.0, 0.0)))
+@pytest.mark.parametrize(("kept_separate", "what"), [(False, "what you have"), (True, "one model per task")])
+def test_cannot_tell(kept_separate: bool, what: str) -> None:
+    rule, title, text, prices = told(judged(click=(0.012, 0.0), buy=(0.0, 0.0)), kept_separate)
     assert rule == "cannot tell"
-    assert title == "Cannot tell: these data do not show whether the shared model mmoe helps or hurts."
+    assert title == f"Keep {what} for now: these data do not show whether the shared model mmoe helps or hurts."
     assert "Looked at alone, it likely helps click." in text
+    assert text.endswith("Keep what you have today until more data or more replicas decide.")
     assert prices == []
 
 

@@ -234,7 +234,9 @@ def _ranked_by(names: list[str], rows: dict[str, list[float]]) -> None:
 def show_comparison(document: ComparisonDocument, headline: str) -> None:
     """What each task reached and gained, what each architecture cost, and the verdict last, where the eye rests."""
     gain = "effect ± 95 %" if priced(document) else "gain ± 95 %"
-    table = _grid("each task on test, mean over replicas", "task", "architecture", "in", "mean", gain, "verdict")
+    title = "each task on test, mean over replicas"
+    title += " (mean: the kept checkpoint, effect: own best epochs)" if priced(document) else ""
+    table = _grid(title, "task", "architecture", "in", "mean", gain, "verdict")
     for column in (1, 5):
         table.columns[column].justify = "left"
     for column in (1, 4, 5):

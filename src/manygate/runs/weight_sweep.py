@@ -18,10 +18,12 @@ from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog
 from manygate.data.rows import Rows
 from manygate.evaluation.gains import gains, measured
+from manygate.metrics.paired import gain
 from manygate.metrics.pareto import hypervolume, non_dominated, weight_vectors
 from manygate.model.problem import Problem
 from manygate.results.comparison import Standing, SweepGains, SweepMethod, SweepPoint, WeightSweep
 from manygate.runs.run import Trained
+from manygate.verdict.transfer import sure
 
 GUESS = {"auc": 0.5, "r2": 0.0}
 """The reference point of hypervolumes: the value of a metric for guessing."""
@@ -51,7 +53,9 @@ def judge(log: EncodedLog, sweep: Trained, count: int, rivals: dict[str, Trained
         valid_T, test_T = (value_RT.mean(axis=0) for value_RT in _values(log, rival))
         together = hypervolume(np.vstack([test_PT[front], test_T]), reference_T)
         points_of_front = {p: logit_PRNT[p] for p in front.tolist()}
-        verdict, against = _compare_with_front(log.parts["test"], sweep.predictor.problem, points_of_front, rival.test_logit_RNT)
+        verdict, against = _compare_with_front(
+            log.parts["test"], sweep.predictor.problem, points_of_front, rival.test_logit_RNT, len(rivals)
+        )
         methods[name] = SweepMethod(
             valid=_plain(names, valid_T),
             test=_plain(names, test_T),
@@ -98,22 +102,25 @@ def _values(log: EncodedLog, trained: Trained) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _compare_with_front(
-    rows: Rows, problem: Problem, front: dict[int, np.ndarray], rival_RNT: np.ndarray
+    rows: Rows, problem: Problem, front: dict[int, np.ndarray], rival_RNT: np.ndarray, rivals: int
 ) -> tuple[Standing, list[SweepGains]]:
     """Compare a method with the points of the front on the test rows, by paired gains.
 
-    *dominated*: A point is at least as good in every task and clearly better in one (the whole 95 % interval).
+    *dominated*: A point is at least as good in every task and clearly better in one.
     *beyond the sweep*: Compared with every point, the method is clearly better in a task.
     *cannot tell*: neither.
+
+    "Clearly" means by joint intervals. *Dominated* may be due to any point, task and rival, so all of these are looks. *Beyond the
+    sweep* must hold for every point, so its looks are the tasks and the rivals.
     """
     rival, *points = (measured(logit_RNT, rows, problem) for logit_RNT in (rival_RNT, *front.values()))
     against = [SweepGains(point=p, gains=gains(rival, point, problem.tasks)) for p, point in zip(front, points, strict=True)]
-    dominated, ahead = False, bool(against)
-    for task_gains in (comparison.gains.values() for comparison in against):
-        verdicts = [gain.verdict for gain in task_gains]
-        behind = all(gain.gain is not None and gain.gain <= 0 for gain in task_gains)
-        dominated = dominated or (behind and "hurts" in verdicts)
-        ahead = ahead and "helps" in verdicts
+    looks, dominated, ahead = len(problem.tasks) * rivals, False, bool(points)
+    for point in points:
+        every = [gain(rival[task], point[task], looks * len(points)) for task in rival]
+        behind = all(one.gain is not None and one.gain <= 0 for one in every)
+        dominated = dominated or (behind and any(sure(one) < 0 for one in every))
+        ahead = ahead and any(sure(gain(rival[task], point[task], looks)) > 0 for task in rival)
     return DOMINATED if dominated else BEYOND if ahead else UNSURE, against
 
 

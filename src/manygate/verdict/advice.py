@@ -38,7 +38,8 @@ def headline(rule: Rule, judged: Judged, kept_separate: bool) -> str:
         best, how = (shipped, "") if shipped.rule == "share" else (judged.per_task, ", with a checkpoint for each task,")
         helps = _named(best.helped, judged.effect)
         return f"Look again: validation prefers one model per task, but the shared model {name}{how} helps {helps} and hurts none."
-    return f"Cannot tell: these data do not show whether the shared model {name} helps or hurts."
+    keep = "Keep one model per task for now" if kept_separate else "Keep what you have for now"
+    return f"{keep}: these data do not show whether the shared model {name} helps or hurts."
 
 
 def advice(rule: Rule, judged: Judged, kept_separate: bool, replicas: int) -> str:
