@@ -25,6 +25,8 @@ def test_columns_by_feature(log: EncodedLog, monkeypatch: pytest.MonkeyPatch) ->
     without = tree_inputs.tree_inputs(log, 0, seed=0)
     assert without.names == ("price", "mean label of item", "rows of item", "device", "length of tags", "mean label of tags")
     assert without.categories == (3,)
+    few = tree_inputs.tree_inputs(log, 0, seed=0, most_categories=0)
+    assert few.names == without.names, "device has no statistic, so it stays a category"
     plain = tree_inputs.tree_inputs(log, 0, seed=0, with_statistics=False)
     assert (plain.names, plain.categories) == (("price", "item", "device", "length of tags"), (1, 2))
 

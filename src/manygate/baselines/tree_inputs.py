@@ -75,15 +75,17 @@ def plain_numbers(log: EncodedLog) -> Columns:
     ]
 
 
-def tree_inputs(log: EncodedLog, t: int, seed: int, with_statistics: bool = True) -> TreeInputs:
+def tree_inputs(log: EncodedLog, t: int, seed: int, with_statistics: bool = True, most_categories: int | None = None) -> TreeInputs:
     """Build the columns of task ``t``. ``seed`` draws the folds of the target statistics.
 
-    Without statistics every feature of one id is a native category, and a bag is its length alone.
+    Without statistics every feature of one id is a native category, and a bag is its length alone. ``most_categories`` stands for
+    :data:`MOST_CATEGORIES`; a feature without a statistic is a category in any case.
     """
+    most = max(MOST_CATEGORIES if most_categories is None else most_categories, MANY_IDS)
     columns, categories = plain_numbers(log), []
     targets = _Targets.of(log, t, seed)
     for ids in plain_ids(log):
-        if ids.single and not (with_statistics and ids.size > MOST_CATEGORIES):
+        if ids.single and not (with_statistics and ids.size > most):
             categories.append(len(columns))
             columns.append((ids.name, {part: bag[0] for part, bag in ids.bags.items()}))
         if not ids.single:
