@@ -8,7 +8,7 @@ import pytest
 
 from documents import comparison, render
 from gain_entries import entry
-from manygate.cli.terminal import show_comparison
+from manygate.cli.comparison_table import show_comparison
 from manygate.report import html_summary, panels
 from manygate.report.outside import outside, outside_gain, outside_outcome
 from sample_runs import TASKS, compared

@@ -110,7 +110,7 @@ def test_names_and_settings_of_what_is_compared():
 
 
 def test_a_comparison_of_weightings_with_a_sweep_end_to_end(encoded, settings, tmp_path, monkeypatch):
-    from manygate.cli.terminal import show_comparison
+    from manygate.cli.comparison_table import show_comparison
     from manygate.report import headline, render
     from manygate.training.trainer import Trainer
 

@@ -103,7 +103,8 @@ def compare_and_show(
     story_of: StoryOf | None = None,
 ) -> None:
     """Train the architectures of a comparison in a folder and print the result."""
-    from manygate.cli.terminal import show_alarms, show_comparison, show_story
+    from manygate.cli.comparison_table import show_comparison, show_story
+    from manygate.cli.terminal import show_alarms
     from manygate.report import headline
     from manygate.runs.comparison import compare_run
 

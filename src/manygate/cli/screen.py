@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import IO, Any, Self
 
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text as RichText
@@ -113,3 +113,31 @@ def _discard(stream: IO[str]) -> None:
     handle = os.open(os.devnull, os.O_WRONLY)
     os.dup2(handle, stream.fileno())
     os.close(handle)
+
+
+def open_console() -> Console:
+    """Return a console on stdout that changes nothing in what it prints."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def grid(title: str, *columns: str) -> Table:
+    """Return a table without lines. The first column is aligned to the left, the others to the right."""
+    table = Grid(title=Text(title), title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(Text(column), justify="left" if i == 0 else "right", overflow="fold", no_wrap=i == 0)
+    return table
+
+
+def show_note(note: str | None) -> None:
+    """Print a note below a table, if there is one."""
+    if note:
+        open_console().print(Text(note, style="dim"))
+
+
+def number_cell(value: float | None) -> Text:
+    """Return a cell with four decimals.
+
+    >>> number_cell(0.71234).plain, number_cell(None).plain
+    ('0.7123', 'undefined')
+    """
+    return Text("undefined" if value is None else f"{value:.4f}")
