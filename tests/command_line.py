@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-TINY = "--epochs 1 --experts 2 --expert-hidden 8 --tower-hidden 4 --threads 1 --device cpu --progress none"
+TINY = "--epochs 1 --experts 2 --expert-hidden 8 --tower-hidden 4 --batch-size 1024 --threads 1 --device cpu --progress none"
 """Flags of the smallest training run."""
 
 

@@ -25,6 +25,9 @@ SMALL = {"epochs": 2, "experts": 2, "expert_hidden": 8, "tower_hidden": 4, "thre
 TASKS = ["click", "like", "watch_time", "buy"]
 
 
+QUICK = "--experts 2 --epochs 1 --batch-size 1024 --threads 1 --progress none"
+
+
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return mg.datasets.impressions(tmp_path_factory.mktemp("data") / "log", rows=6000).folder
@@ -139,7 +142,7 @@ def test_a_run_finds_its_log_from_another_folder(run: Run, log: Path, tmp_path: 
     (home / "log.yaml").write_text((log / "schema.yaml").read_text())
     pq.write_table(pq.read_table(log / "test.parquet"), elsewhere / "train.parquet")
     monkeypatch.chdir(home)
-    flags = "train train.parquet --valid valid.parquet --schema-file log.yaml --experts 2 --epochs 1 --threads 1 --progress none"
+    flags = f"train train.parquet --valid valid.parquet --schema-file log.yaml {QUICK}"
     assert run(flags, "--out run").code == 0
     expected = run("calibrate run --method platt --json").json
     monkeypatch.chdir(elsewhere)
@@ -166,7 +169,7 @@ def test_another_log_in_place_of_the_run_s_is_refused(run: Run, log: Path, tmp_p
     table = pq.read_table(log / "train.parquet")
     pq.write_table(table, tmp_path / "log.parquet")
     ignored = "--ignore like --ignore buy --ignore watch_time"
-    flags = f"train log.parquet --task click {ignored} --experts 2 --epochs 1 --threads 1 --progress none"
+    flags = f"train log.parquet --task click {ignored} {QUICK}"
     assert run(flags, "--out run").code == 0
     pq.write_table(table.slice(1), tmp_path / "log.parquet")
     rows = table.num_rows

@@ -150,7 +150,20 @@ def test_a_planted_scheme_is_in_the_help_in_a_comparison_and_in_its_report(tmp_p
 
     assert "planted" in manygate("train", "--help")
     assert "planted" in manygate("architectures")
-    settings = ("--epochs", "1", "--threads", "1", "--expert-hidden", "8", "--tower-hidden", "4", "--progress", "none")
+    settings = (
+        "--epochs",
+        "1",
+        "--batch-size",
+        "1024",
+        "--threads",
+        "1",
+        "--expert-hidden",
+        "8",
+        "--tower-hidden",
+        "4",
+        "--progress",
+        "none",
+    )
     told = manygate(
         "compare", "log.parquet", "--task", "click", "--architectures", "single_task,planted", *settings, "--out", "run"
     )

@@ -197,3 +197,12 @@ def test_tasks_come_back_from_yaml_as_they_were(tmp_path):
 def test_a_mapping_that_is_no_task_is_refused_with_its_number():
     with pytest.raises(InputError, match=r"task 2: nam: unknown name\. Did you mean 'name'\?"):
         RunConfig.build({"task": ["click", {"nam": "buy"}]})
+
+
+@pytest.mark.parametrize(
+    ("rows", "size"), [(1, 64), (8_191, 64), (16_383, 64), (16_384, 128), (65_536, 512), (131_072, 1024), (10**8, 1024)]
+)
+def test_a_batch_is_a_power_of_two_with_128_steps_of_an_epoch(rows, size):
+    assert RunConfig().for_rows(rows).batch_size == size
+    assert RunConfig(batch_size=300).for_rows(rows).batch_size == 300
+    assert (RunConfig().batch_size, RunConfig().batch_rows, RunConfig(batch_size=7).batch_rows) == (None, 1024, 7)

@@ -19,7 +19,7 @@ from manygate.cli import main as cli
 from manygate.config import RunConfig
 
 AT_MOST = {"epochs": 1, "replicas": 2}
-UNLESS_GIVEN = {"architectures": ("single_task", "mmoe"), "experts": 2, "threads": 1, "device": "cpu"}
+UNLESS_GIVEN = {"architectures": ("single_task", "mmoe"), "experts": 2, "batch_size": 1024, "threads": 1, "device": "cpu"}
 LATER = ["click", "like", "watch_time", "buy", "position"]
 
 

@@ -20,7 +20,15 @@ from manygate.runs.preflight import prepare
 from manygate.runs.run import Trained, train_one
 from manygate.training.progress import Progress
 
-SETTINGS = {"replicas": 3, "epochs": 3, "learning_rate": 3e-3, "threads": 1, "device": "cpu", "expert_hidden": (32,)}
+SETTINGS = {
+    "batch_size": 1024,
+    "replicas": 3,
+    "epochs": 3,
+    "learning_rate": 3e-3,
+    "threads": 1,
+    "device": "cpu",
+    "expert_hidden": (32,),
+}
 EXPERTS, WIDTH, TASKS = 8, 32, 4
 BANK = "trunk.architecture.level.banks.0"
 

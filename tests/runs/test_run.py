@@ -327,3 +327,17 @@ def test_a_run_that_is_done_is_not_marked_again(tmp_path: Path) -> None:
     finish(tmp_path, SimpleNamespace())
     assert not (tmp_path / "state.json").exists()
     finish(None, SimpleNamespace())
+
+
+def test_the_batch_of_a_small_log_is_small_and_the_document_says_its_size(log, settings) -> None:
+    rows = len(log.parts["train"])
+    config = settings(epochs=1).replace(batch_size=None)
+    assert rows < 128 * 64
+    trained = train_one(log, config, None, Progress())
+    assert trained.state.step == math.ceil(rows / 64) > 1
+    assert trained.model.config.batch_size == 64
+    said: list[str] = []
+    progress = Progress()
+    progress.say = said.append  # type: ignore[method-assign]
+    assert train_run(log, config, None, progress)[1].config["batch_size"] == 64
+    assert said[0].startswith(f"batches of 64 rows, {math.ceil(rows / 64)} steps an epoch")

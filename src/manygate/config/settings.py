@@ -53,6 +53,8 @@ from manygate.files import read_text
 from manygate.schema.reading import read_yaml, validated
 from manygate.text import count_of
 
+LARGEST_BATCH, SMALLEST_BATCH, STEPS_OF_EPOCH = 1024, 64, 128
+"""By default a batch is the largest power of two between the first two numbers with which an epoch has this many steps."""
 REPLICA_SETTINGS = ("replica_seeds", "replica_rates", "replica_weights", "replica_id_dropouts")
 """The settings with a value for each replica. Replicas take the values in turn."""
 
@@ -152,7 +154,7 @@ class ModelConfig(_Settings):
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden units that are dropped in training.")
     bias_dropout: float = Field(0.1, ge=0, lt=1, description="Share of rows whose bias features are hidden in training.")
     id_dropout: float = Field(
-        5.0,
+        3.0,
         ge=0,
         le=1e6,
         description="How often training replaces an id by the unseen-id row: with probability c / (c + n) for an id that it sees n "
@@ -240,7 +242,9 @@ class TrainConfig(_Settings):
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps over which the learning rate rises from zero.")
     clip_norm: float | None = Field(None, gt=0, le=1e30, description="Largest norm of a replica's gradient. Default: no limit.")
-    batch_size: int = Field(1024, ge=1, description="Number of rows in a batch.")
+    batch_size: int | None = Field(
+        None, ge=1, description="Number of rows in a batch. Default: 1024, or fewer on a small log, so that an epoch has 128 steps."
+    )
     epochs: int = Field(20, ge=1, description="Largest number of passes over the training rows.")
     max_steps: int | None = Field(None, ge=1, description="Largest number of optimizer steps. Default: no limit.")
     keep: Literal["best", "best-per-task", "last"] = Field(
@@ -267,6 +271,11 @@ class TrainConfig(_Settings):
     device: str = Field("auto", description="Where to compute: auto, cpu, cuda or cuda:N.")
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads. Default: all cores.")
     checkpoint_seconds: float = Field(60.0, ge=0, description="Longest time between checkpoints. Each epoch ends with one, too.")
+
+    @property
+    def batch_rows(self) -> int:
+        """The number of rows in a batch. Before the log is known (see :meth:`RunConfig.for_rows`), the default is the largest."""
+        return self.batch_size or LARGEST_BATCH
 
     @field_validator("weighting")
     @classmethod
@@ -387,6 +396,17 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
     def seed_of(self, replica: int) -> int:
         """The seed of a replica."""
         return self.seed + (self.replica_seeds[replica % len(self.replica_seeds)] if self.replica_seeds else replica)
+
+    def for_rows(self, rows: int) -> RunConfig:
+        """A copy in which the size of a batch is chosen for a log with ``rows`` training rows, unless it was given.
+
+        >>> [RunConfig().for_rows(rows).batch_size for rows in (100, 16_000, 16_384, 48_000, 200_000)]
+        [64, 64, 128, 256, 1024]
+        """
+        if self.batch_size is not None:
+            return self
+        size = 1 << (max(rows // STEPS_OF_EPOCH, 1).bit_length() - 1)
+        return self.replace(batch_size=min(max(size, SMALLEST_BATCH), LARGEST_BATCH))
 
     def absolute(self) -> RunConfig:
         """A copy with absolute paths, so that a command in another folder finds the same files.

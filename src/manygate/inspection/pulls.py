@@ -226,7 +226,7 @@ def pulls_report(model: MultiTaskModel, split: Split, affinity: bool = True) -> 
     if model.scheme.one_model_per_task or len(names) < 2:
         return Pulls([], [])
     layers, by = shared_layers(model), losses_of(model)
-    batches = gradient_batches(split, model.config.batch_size)
+    batches = gradient_batches(split, model.config.batch_rows)
     cosines: dict[tuple[str, int, int], list[list[float]]] = {
         (layer, a, b): [[] for _ in range(model.replicas)] for layer in [*layers, X] for a, b in combinations(range(len(names)), 2)
     }

@@ -45,16 +45,17 @@ def compare(
     l2_alpha: float = 0.001, stitch_rate: float = 10.0, subspaces: int = 2, orthogonality: float = 0.0,
     tucker_ranks: Widths | None = None, gate_hidden: int = 32, match_parameters: int | None = None, match_flops: int | None = None,
     funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = "esmm", dropout: float = 0.1,
-    bias_dropout: float = 0.1, id_dropout: float = 5.0, replicas: int = 8, seed: int = 0, pack: int | None = None,
+    bias_dropout: float = 0.1, id_dropout: float = 3.0, replicas: int = 8, seed: int = 0, pack: int | None = None,
     replica_data: Literal["shared", "order", "bootstrap"] = "shared", replica_seeds: Widths = (), replica_rates: Numbers = (),
     replica_weights: NumberRows = (), replica_id_dropouts: Numbers = (), calibrator_weight: float = 0.6, escm2_weight: float = 1.0,
     escm2_joint_weight: float = 1.0, propensity_floor: float = 0.05, weighting: ClassName = "fixed", balance_every: int = 1,
     gradnorm_alpha: float = 1.5, cagrad_c: float = 0.4, optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw",
     learning_rate: float = 0.002, weight_decay: float | None = None, schedule: Literal["constant", "linear", "cosine"] = "constant",
-    warmup: float = 0.0, clip_norm: float | None = None, batch_size: int = 1024, epochs: int = 20, max_steps: int | None = None,
-    keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3, evaluate_every: float = 1.0, monitor: str = "mean",
-    calibration: Literal["none", "platt", "temperature", "isotonic"] = "none", precision: Literal["float32", "bf16"] = "float32",
-    sparse_gradients: bool | None = None, device: str = "auto", threads: int | None = None, checkpoint_seconds: float = 60.0,
+    warmup: float = 0.0, clip_norm: float | None = None, batch_size: int | None = None, epochs: int = 20,
+    max_steps: int | None = None, keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3,
+    evaluate_every: float = 1.0, monitor: str = "mean", calibration: Literal["none", "platt", "temperature", "isotonic"] = "none",
+    precision: Literal["float32", "bf16"] = "float32", sparse_gradients: bool | None = None, device: str = "auto",
+    threads: int | None = None, checkpoint_seconds: float = 60.0,
     architectures: ClassNames = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple"), weightings: ClassNames = (),
     baselines: Names | None = None, weight_sweep: int = 0, id_dropouts: Numbers = (), random_state: int | None = None,
     **unknown: Any,
@@ -190,7 +191,7 @@ dropout : float, default 0.1
     Share of hidden units that are dropped in training.
 bias_dropout : float, default 0.1
     Share of rows whose bias features are hidden in training.
-id_dropout : float, default 5.0
+id_dropout : float, default 3.0
     How often training replaces an id by the unseen-id row: with probability c / (c + n) for an id that it sees n times.
     This is c; 0 switches it off.
 replicas : int, default 8
@@ -238,8 +239,8 @@ warmup : float, default 0.0
     Share of the steps over which the learning rate rises from zero.
 clip_norm : float | None, default None
     Largest norm of a replica's gradient. Default: no limit.
-batch_size : int, default 1024
-    Number of rows in a batch.
+batch_size : int | None, default None
+    Number of rows in a batch. Default: 1024, or fewer on a small log, so that an epoch has 128 steps.
 epochs : int, default 20
     Largest number of passes over the training rows.
 max_steps : int | None, default None

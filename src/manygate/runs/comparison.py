@@ -23,7 +23,7 @@ from manygate.results.summary import MetricGain, MetricSummary
 from manygate.runs.baselines import against_fields, baseline_warnings, fit_baselines
 from manygate.runs.folder import model_folder, record
 from manygate.runs.id_dropout_choice import choose_id_dropout
-from manygate.runs.run import Trained, diverged, document, finish, train_one
+from manygate.runs.run import Trained, diverged, document, finish, train_one, with_batches
 from manygate.runs.weight_sweep import judge, sweep_settings
 from manygate.schema import Task
 from manygate.scoring.outputs import task_output
@@ -57,7 +57,7 @@ def compare_run(
     Every run (see :func:`crossed`) trains in ``folder/NAME``. So a comparison that was stopped can continue. ``story_of`` compares
     what was found with the truth, for a log whose truth is known.
     """
-    config = config.absolute()
+    config = with_batches(config.absolute(), log, progress)
     trained: dict[str, Trained] = {}
     id_dropout: dict[str, IdDropoutChoice] = {}
     for name, run_config in crossed(config).items():

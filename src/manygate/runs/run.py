@@ -95,7 +95,7 @@ def _out_of_memory(config: RunConfig) -> Iterator[None]:
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         raise InputError(
-            f"{config.architecture}: memory ran out. Lower {setting('batch_size')} (now {config.batch_size:,}), "
+            f"{config.architecture}: memory ran out. Lower {setting('batch_size')} (now {config.batch_rows:,}), "
             f"{setting('replicas')}, {setting('dim')}, {setting('experts')} or {setting('expert_hidden')}."
         ) from None
 
@@ -113,6 +113,7 @@ def train_one(
     With ``own_clocks``, each task of a model that shares is also judged at the best epoch of its own clock
     (:mod:`manygate.training.kept`). The caller calls :func:`finish` after it has written its own files into the folder.
     """
+    config = config.for_rows(len(log.parts["train"]))
     device, problem = choose_device(config.device), Problem.of(log.encoder, config)
     in_groups = any(task.trained_by == "pairwise" for task in problem.tasks)
     splits = {part: Split(rows, device, in_groups and part == "train") for part, rows in log.parts.items()}
@@ -285,6 +286,16 @@ def diverged(trained: dict[str, Trained]) -> list[str]:
     ]
 
 
+def with_batches(config: RunConfig, log: EncodedLog, progress: Progress) -> RunConfig:
+    """Return settings with the size of a batch. If it was not given, it is chosen by the number of training rows and said."""
+    rows = len(log.parts["train"])
+    sized = config.for_rows(rows)
+    if config.batch_size is None:
+        steps = count_of(-(-rows // sized.batch_rows), "step")
+        progress.say(f"batches of {sized.batch_rows:,} rows, {steps} an epoch (choose another size with {setting('batch_size')})")
+    return sized
+
+
 def train_run(
     log: EncodedLog,
     config: RunConfig,
@@ -294,7 +305,7 @@ def train_run(
     on_epoch: OnEpoch | None = None,
 ) -> tuple[Trained, ComparisonDocument]:
     """Train and evaluate a model and write the run's folder. Return the trained model and its document."""
-    config = config.absolute()
+    config = with_batches(config.absolute(), log, progress)
     trained = train_one(log, config, folder, progress, on_epoch)
     runs = {config.architecture: trained}
     results = document(log, config, runs, command, diverged(runs))

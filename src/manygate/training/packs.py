@@ -167,8 +167,8 @@ def replica_bytes(problem: Problem, config: RunConfig, own_rows: int = 0) -> int
     with torch.device("meta"):
         model = MultiTaskModel(problem, single, "meta", False)
         trunk = model.trunk.eval()
-        x_BD = torch.empty(config.batch_size, model.embedding.copies * model.embedding.width, requires_grad=True)
-        bias_BC = torch.empty(config.batch_size, model.bias_embedding.width)
+        x_BD = torch.empty(config.batch_rows, model.embedding.copies * model.embedding.width, requires_grad=True)
+        bias_BC = torch.empty(config.batch_rows, model.bias_embedding.width)
         kept: list[int] = []
 
         def count(value: Tensor) -> Tensor:

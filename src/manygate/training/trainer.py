@@ -91,7 +91,7 @@ class Trainer:
         members = [rates[member.replica % len(rates)] for member in model.members]
         self.state = State(len(model.members), len(self.tasks) if own else 0)
         self.selection = Selection(model, own)
-        self.batches = math.ceil(len(train) / config.batch_size)
+        self.batches = math.ceil(len(train) / config.batch_rows)
         self.schedule = Schedule.of(config, self.batches)
         self.total = min(config.epochs * self.batches, config.max_steps or config.epochs * self.batches)
         self._prepare_targets()
@@ -151,7 +151,7 @@ class Trainer:
 
     def _train_part(self, interrupt: Interrupt) -> None:
         """Train to the next evaluation."""
-        state, size = self.state, self.config.batch_size
+        state, size = self.state, self.config.batch_rows
         order = self.train.order(self.config.shuffle_seed, state.epoch)
         title = f"{self.title} epoch {state.epoch + 1}/{self.config.epochs}"
         self.progress.start(title, len(self.train) * self.model.replicas, state.batch * size * self.model.replicas)
