@@ -30,6 +30,7 @@ FREE = {
     "threads": 2,
     "device": "cpu",
     "checkpoint_seconds": 1.0,
+    "baselines": ("constant",),
 }
 """Settings that change nothing in what is trained, so that a run may go on with others."""
 OTHERS: dict[str, Any] = {

@@ -54,7 +54,7 @@ from manygate.training.state import State, check_fingerprint
 from manygate.training.trainer import Trainer
 
 FREE_SETTINGS = {
-    **dict.fromkeys(("log", "valid", "test", "schema_file", "threads")),
+    **dict.fromkeys(("log", "valid", "test", "schema_file", "threads", "baselines")),
     "device": "auto",
     "checkpoint_seconds": 0,
 }
