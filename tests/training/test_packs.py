@@ -10,6 +10,7 @@ import torch
 
 from manygate.data.rows import Input
 from manygate.errors import InputError
+from manygate.model.budget import measure
 from manygate.model.problem import Problem
 from manygate.runs.run import train_one, train_run
 from manygate.scoring.bundle import load_bundle
@@ -209,3 +210,17 @@ def test_each_replica_has_its_own_seed_rate_and_weights_in_whatever_pack_it_is(
     assert seeds == [100 + 7 * (r % 2) for r in range(5) for _ in each]
     assert weights == (rows if architecture == "mmoe" else [[weight] for row in rows for weight in row])
     assert moved == pytest.approx([rate for rate in rates for _ in each], rel=1e-5)
+
+
+def test_own_clocks_take_the_memory_of_predictions_or_of_weights_whichever_is_less(settings):
+    """Twice: a checkpoint or a prediction makes another copy. A kept checkpoint for each task is always one of weights."""
+    inputs, bytes_a_number, twice, tasks = [Input("x", "dense", bias=False, units=100)], 4, 2, 3
+    problem, config = Problem.binary(inputs, tasks), settings()
+    plain, parameters = replica_bytes(problem, config), measure(problem, config).parameters
+    for rows in (10, parameters, 10 * parameters):
+        added = replica_bytes(problem, config, rows) - plain
+        assert added == twice * bytes_a_number * tasks * min(rows, parameters)
+    kept = config.replace(keep="best-per-task")
+    assert replica_bytes(problem, kept) - plain == twice * bytes_a_number * tasks * parameters
+    for alone in (config.replace(architecture="single_task"), config.replace(keep="last")):
+        assert replica_bytes(problem, alone, 10) == replica_bytes(problem, alone)
