@@ -18,7 +18,7 @@ from manygate.kernels.cut import cut
 from manygate.kernels.recording import Recorder
 from manygate.model import MultiTaskModel
 from manygate.objective.funnel import FunnelLosses
-from manygate.objective.weighting import SharedGradients, gradients_at, gramian, inner_product, shared_gramian
+from manygate.objective.weighting import SharedGradients, gradients_at, gramian_of, inner_product, shared_gramian
 
 Wanted = Literal["losses", "gramian", "gradients", "combined"]
 """What a weighting needs beside the losses: nothing, the Gramian, the Gramian and the gradients at the shared representation, or
@@ -114,7 +114,7 @@ class Forward:
             return *results, *below, *self._by_point(found, penalty_M, points)
         found = [gradients_at(loss_M, points) for loss_M in loss_MT.unbind(dim=1)]
         members = 1 if len(left_out) == 1 else len(points[0])
-        gramian_mTT = gramian([gradients[0] for gradients in found], members, self.units, inner_product)
+        gramian_mTT = gramian_of([gradients[0] for gradients in found], members, self.units, inner_product)
         return *results, self._placed(gramian_mTT, left_out), *below, *self._by_point(found, penalty_M, points)
 
     def _by_point(self, found: list[list[Tensor]], penalty_M: Tensor, points: list[Tensor]) -> Iterator[Tensor]:

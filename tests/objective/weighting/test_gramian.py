@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pkgutil
+
 import numpy as np
 import pytest
 import torch
 
+import manygate.objective.weighting as weighting_package
 from manygate.objective.weighting.gramian import GramianWeighting, solve_each
 from weightings import losses, make, step_context
 
@@ -50,3 +53,10 @@ def test_a_solver_gets_a_mean_diagonal_of_one_and_its_result_is_bounded():
 def test_a_method_of_one_gramian_is_called_for_each():
     gramian_mTT = np.arange(8.0).reshape(2, 2, 2)
     np.testing.assert_array_equal(solve_each(lambda gramian_TT: gramian_TT.sum(dim=1), gramian_mTT), [[1.0, 5.0], [9.0, 13.0]])
+
+
+def test_no_name_of_the_package_is_also_a_module_of_it():
+    """Importing the module would replace the name: a weighting of the user's own imports ``GramianWeighting`` before training."""
+    modules = {module.name for module in pkgutil.iter_modules(weighting_package.__path__)}
+    assert "gramian" in modules
+    assert modules.isdisjoint(weighting_package.__all__)

@@ -8,7 +8,7 @@ from manygate.config import TrainConfig
 from manygate.config.names import WEIGHTING, find_class
 from manygate.errors import InputError
 from manygate.objective.weighting.base import StepContext, Weighting, WeightingSetup
-from manygate.objective.weighting.shared import SharedGradients, gradients_at, gramian, inner_product, shared_gramian
+from manygate.objective.weighting.shared import SharedGradients, gradients_at, gramian_of, inner_product, shared_gramian
 
 
 def find_weighting(name: str) -> type[Weighting]:
@@ -50,7 +50,7 @@ __all__ = [
     "check_weighting",
     "find_weighting",
     "gradients_at",
-    "gramian",
+    "gramian_of",
     "inner_product",
     "shared_gramian",
 ]

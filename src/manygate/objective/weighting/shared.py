@@ -28,7 +28,7 @@ def shared_gramian(loss_MT: Tensor, shared: Tensor, units: Sequence[int] | None 
     tensor([[[ 2.,  6.],
              [ 6., 20.]]])
     """
-    return gramian([gradients_at(loss_M, [shared])[0] for loss_M in loss_MT.unbind(dim=1)], len(loss_MT), units)
+    return gramian_of([gradients_at(loss_M, [shared])[0] for loss_M in loss_MT.unbind(dim=1)], len(loss_MT), units)
 
 
 def gradients_at(loss_M: Tensor, points: Sequence[Tensor]) -> list[Tensor]:
@@ -37,7 +37,7 @@ def gradients_at(loss_M: Tensor, points: Sequence[Tensor]) -> list[Tensor]:
     return [torch.zeros_like(point) if found is None else found for point, found in zip(points, gradients, strict=True)]
 
 
-def gramian(
+def gramian_of(
     gradients: Sequence[Tensor], members: int, units: Sequence[int] | None, product: Callable[..., Tensor] = torch.linalg.vecdot
 ) -> Tensor:
     """Return the inner products of the tasks' gradients, gramian_MTT. There is one gradient for each task."""
