@@ -125,6 +125,13 @@ def test_the_advice_is_on_the_first_screen_and_the_matrix_begins_there(browser: 
     assert browser.execute_script(bottom.format(".advice")) < 844
     if width > 600:
         assert browser.execute_script(bottom.format(".verdicts tbody tr")) < 844
+    else:
+        fits = "return [...document.querySelectorAll('table.stacked')].map(t => t.scrollWidth <= t.parentElement.clientWidth)"
+        tables = browser.execute_script(fits)
+        assert len(tables) >= 3, "gains, prices and seesaws"
+        assert all(tables), "on a phone they need no scrolling to the side"
+        shown = "return getComputedStyle(document.querySelector('.verdicts .model')).display"
+        assert browser.execute_script(shown) != "none", "each gain has the name of its model"
     inside = "const c = m.closest('td').getBoundingClientRect(), b = m.getBoundingClientRect(); return b.right <= c.right + 1"
     marks = f"return [...document.querySelectorAll('.mark')].map(m => {{ {inside} }})"
     found = browser.execute_script(marks)
