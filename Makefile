@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed  ## compare four architectures on an embedded log: verdict in the terminal, report in runs/demo
+demo: $(VENV)/.installed  ## compare ways of sharing on a made-up log whose truth is known: verdict in the terminal, report in runs/demo
 	$(BIN)/manygate demo
 
 # One thread a worker: threads that outnumber the cores wait for each other.

@@ -16,6 +16,10 @@ embedding tables (within 2 %), on the made-up log of `manygate dataset impressio
 the same for all: rows, seeds, optimizer, early stopping on validation. Written by `table.py` from the JSON files, which hold the
 value of every seed. One budget, one learning rate for all and few seeds: this shows that the schemes run side by side, and what
 the intervals allow to say, not which scheme is best in general.
+
+These runs are older than id dropout and own clocks: a scheme that shares is judged at the one epoch that is best for all its tasks
+together, and a task's own model at its own best epoch. So a loss here may be that of one checkpoint and not of sharing
+([A/A](../a-a/README.md)).
 """
 COMMANDS = {
     "log": "manygate dataset impressions --rows 60000 --out log\nmanygate compare log --architectures all "

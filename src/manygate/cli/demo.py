@@ -18,7 +18,7 @@ from manygate.schema import Schema
 from manygate.training.progress import open_progress
 
 ROWS, REPLICAS = 120_000, 10
-QUICK_ROWS, QUICK_REPLICAS = 80_000, 5
+QUICK_ROWS, QUICK_REPLICAS = 80_000, 6
 FEWEST_ROWS = 1000
 LOG: dict[str, Any] = {"relatedness": (0.0, 0.0, 1.0), "turnover": 0.1, "buy_spread": 3.0}
 """What is true of the log: buy wants what click wants, like and watch_time have nothing to do with it, and items come and go."""
