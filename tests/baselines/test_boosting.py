@@ -54,12 +54,22 @@ def test_equals_a_plain_call_on_the_same_arrays(log: EncodedLog, t: int) -> None
         valid_sets=[valid],
         callbacks=[lightgbm.early_stopping(50, verbose=False)],
     )
-    fitted = fit_boosting(rows)
+    fitted = boost(rows, inputs, PARAMETERS)
     for part in ("valid", "test"):
         np.testing.assert_array_equal(fitted.logit_N[part], booster.predict(inputs.value_NC[part], raw_score=True))
     assert fitted.chosen == booster.best_iteration
     assert len(fitted.logit_N["test"]) == len(log.parts["test"])
     assert rows.score("test", fitted.logit_N["test"]) > (0.6 if t == 0 else -0.1)
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_validation_chooses_whether_ids_have_statistics(log: EncodedLog, better: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = TaskRows(log, 0, seed=2)
+    fits = {known: boost(rows, tree_inputs(log, 0, 2, with_statistics=known), PARAMETERS) for known in (True, False)}
+    assert (fits[True].logit_N["test"] != fits[False].logit_N["test"]).any()
+    chosen = fits[better].logit_N["valid"]
+    monkeypatch.setattr(TaskRows, "score", lambda _, part, logit_N: float(part == "valid" and (logit_N == chosen).all()))
+    np.testing.assert_array_equal(fit_boosting(rows).logit_N["test"], fits[better].logit_N["test"])
 
 
 def test_seeds_differ_and_a_seed_repeats_itself(log: EncodedLog) -> None:

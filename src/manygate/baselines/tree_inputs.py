@@ -2,7 +2,7 @@
 
 A number is its place on the encoder's scale, which keeps the order; NaN for null. A feature of ids is
 
-- a native category, if it has at most :data:`MOST_CATEGORIES` ids,
+- a native category, if it has at most :data:`MOST_CATEGORIES` ids; an unseen id is NaN, as null is,
 - a target statistic and the number of training rows of the id, if it has at least :data:`MANY_IDS` ids.
 
 A bag is the mean target statistic of its ids, and its length. Bias features are left out: they are absent from validation and test
@@ -19,7 +19,7 @@ import numpy as np
 from manygate.baselines import statistics
 from manygate.baselines.statistics import Bag
 from manygate.data.encoded import EncodedLog
-from manygate.data.rows import Rows
+from manygate.data.rows import FIRST_ROW, Rows
 
 MANY_IDS, MOST_CATEGORIES = 50, 1_000
 Columns = list[tuple[str, Mapping[str, np.ndarray]]]
@@ -87,7 +87,7 @@ def tree_inputs(log: EncodedLog, t: int, seed: int, with_statistics: bool = True
     for ids in plain_ids(log):
         if ids.single and not (with_statistics and ids.size > most):
             categories.append(len(columns))
-            columns.append((ids.name, {part: bag[0] for part, bag in ids.bags.items()}))
+            columns.append((ids.name, {part: _category(bag[0]) for part, bag in ids.bags.items()}))
         if not ids.single:
             columns.append((f"length of {ids.name}", {part: np.diff(bag[1]) for part, bag in ids.bags.items()}))
         if with_statistics and (ids.size >= MANY_IDS or not ids.single):
@@ -99,6 +99,15 @@ def tree_inputs(log: EncodedLog, t: int, seed: int, with_statistics: bool = True
         for part, rows in log.parts.items()
     }
     return TreeInputs(value_NC, tuple(name for name, _ in columns), tuple(categories))
+
+
+def _category(row_N: np.ndarray) -> np.ndarray:
+    """Return the categories of ids, NaN for null and for unseen ids.
+
+    LightGBM sends NaN the same way at each split, so it says nothing of an id. As a category of its own, the unseen ids of the test
+    rows would get what a few rare ids of the training rows had.
+    """
+    return np.where(row_N < FIRST_ROW, np.nan, row_N.astype(np.float64))
 
 
 @dataclass(frozen=True)
