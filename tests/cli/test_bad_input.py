@@ -676,7 +676,7 @@ def test_full_disk(train: Any, call: Any, small_disk: Any, tmp_path: Path, train
     code, _, message = call(*train(log))
     assert code == 2
     assert not run.exists(), message
-    small_disk(2000)
+    small_disk(3000)  # more than config.yaml, less than a checkpoint
     code, _, message = call(*train(log))
     assert code == 2
     assert "checkpoints" in message

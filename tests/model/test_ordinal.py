@@ -115,7 +115,8 @@ def graded(rows: int = 8000) -> pa.Table:
 def test_the_prediction_is_the_mean(architecture):
     tasks = ["click", "watch:kind=regression,loss=ordinal,levels=20", "stars:loss=ordinal"]
     log = graded()
-    ranker = Ranker(task=tasks, architecture=architecture, epochs=20, learning_rate=0.02, replicas=2).fit(log, progress="none")
+    settings = {"epochs": 20, "learning_rate": 0.02, "batch_size": 1024, "replicas": 2}
+    ranker = Ranker(task=tasks, architecture=architecture, **settings).fit(log, progress="none")
     predictions = ranker.predict(log)
     for name in ("watch", "stars"):
         value, label, item = predictions[name].to_numpy(), log[name].to_numpy(), log["item"].to_numpy()

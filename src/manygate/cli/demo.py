@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from manygate.cli.compare import compare_and_show
-from manygate.cli.demo_story import demo_story
 from manygate.cli.flags import Json, ShowProgress
 from manygate.config import RunConfig
 from manygate.errors import InputError
@@ -57,6 +56,7 @@ def demo(
     Example: manygate demo --quick
     """
     from manygate import datasets
+    from manygate.cli.demo_story import demo_story
     from manygate.runs.folder import open_folder
     from manygate.runs.preflight import prepare
 

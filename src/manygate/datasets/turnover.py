@@ -47,7 +47,7 @@ def life_for(turnover: float) -> float:
     share is the mean of 1 - exp(-(t - 0.8) / life) over t from 0.9 to 1.
 
     >>> round(life_for(0.3), 3), round(life_for(0.6), 3)
-    (0.417, 0.162)
+    (0.418, 0.161)
     """
 
     def share(life: float) -> float:

@@ -34,7 +34,7 @@ class MGDA(GramianWeighting):
 def shortest_of_two(gramian_mTT: np.ndarray) -> np.ndarray:
     """Return the weights (m, 2) of the shortest convex combinations of two gradients.
 
-    >>> shortest_of_two(np.array([[[1.0, 0.0], [0.0, 4.0]]])).tolist()
+    >>> shortest_of_two(np.array([[[1.0, 0.0], [0.0, 4.0]]])).round(6).tolist()
     [[0.8, 0.2]]
     """
     first, inner, second = gramian_mTT[:, 0, 0], gramian_mTT[:, 0, 1], gramian_mTT[:, 1, 1]
