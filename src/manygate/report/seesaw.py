@@ -79,7 +79,6 @@ def seesaw(document: ComparisonDocument) -> View | None:
         "gains": metric_tables(document, transfer),
         "differences": _differences(document, transfer),
         "needs": _needs(document),
-        "cells": len(transfer.gains) * len(words.task_names(document)),
     }
 
 
