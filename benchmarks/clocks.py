@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 for patience in options.patiences:
                     row = measure_epochs(log, config.replace(patience=patience))
                     document["epochs"].append({"log": name, "architecture": architecture, "patience": patience, **row})
-                timed = config.replace(epochs=4, patience=9)
+                timed = config.replace(epochs=3, patience=9)
                 row = measure_time(log, timed, options.rounds, options.clock)
                 document["time"].append({"log": name, "architecture": architecture, **row})
     total, without = (sum(row[key] for row in document["epochs"]) for key in ("with", "without"))
