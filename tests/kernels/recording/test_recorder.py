@@ -458,3 +458,24 @@ def test_a_scheme_of_the_users_own_is_recorded_where_nothing_speaks_against_it(l
     recordings = same_bits(trainer, log, settings(architecture=f"{__name__}:{scheme.__name__}")).recordings
     assert recordings
     assert all((recording is not None) == recorded for recording in recordings.values())
+
+
+@pytest.mark.parametrize("used", [0, 1])
+def test_a_result_that_nothing_uses_gives_zeros(used) -> None:
+    """No gradient comes back for it, and none is made for results that cannot have one."""
+
+    def function(given: Values) -> tuple[Tensor, ...]:
+        h = given["x"] @ given["w"]
+        return h.square(), given["v"].exp(), h.detach()
+
+    def given() -> Values:
+        return values(0) | {"v": torch.linspace(0, 1, 4).requires_grad_()}
+
+    recording = record(function, given())
+    assert recording is not None
+    found, expected = given(), given()
+    recording(found)[used].sum().backward()
+    function(expected)[used].sum().backward()
+    for name in ("w", "v"):
+        gradient = expected[name].grad
+        assert torch.equal(found[name].grad, torch.zeros_like(expected[name]) if gradient is None else gradient)
