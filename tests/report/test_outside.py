@@ -9,7 +9,7 @@ import pytest
 from documents import comparison, render
 from gain_entries import entry
 from manygate.cli.comparison_table import show_comparison
-from manygate.report import html_summary, panels
+from manygate.report import headline, html_summary, panels
 from manygate.report.outside import outside, outside_gain, outside_outcome
 from sample_runs import TASKS, compared
 
@@ -83,6 +83,11 @@ def test_page_and_summary_have_the_sentence_and_the_forest_its_row() -> None:
     assert "like: no training row has a label." in render(tree)
     forests: Any = panels.forests(comparison(tree))["panels"]
     assert ["lightgbm: +0.0200" in str(panel["chart"]) for panel in forests] == [True, False]
+
+
+def test_the_headline_says_that_the_chosen_network_is_behind() -> None:
+    plain = headline(comparison(compared(TASKS[:2])))
+    assert headline(comparison(document())) == f"{plain} But mmoe is behind LightGBM on click."
 
 
 def test_the_terminal_has_a_row_for_each_task_and_the_sentence(capsys: pytest.CaptureFixture[str]) -> None:

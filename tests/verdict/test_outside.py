@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gain_entries import entry
 from manygate.results.summary import JointGain
-from manygate.verdict.outside import ahead_of_every, outside_words
+from manygate.verdict.outside import ahead_of_every, headline_words, outside_words
 
 
 def test_both_sides_with_sizes_from_the_winner_s_side() -> None:
@@ -63,3 +63,11 @@ def test_each_baseline_has_a_text_of_its_own() -> None:
     assert "LightGBM" in first
     assert "constant prediction" not in first
     assert second.startswith("mmoe is ahead of the constant prediction on click by 0.2000")
+
+
+def test_the_headline_names_what_is_ahead_of_the_chosen_network_beyond_doubt() -> None:
+    gains = {"mmoe": {"lightgbm": {"click": entry(-0.03), "like": entry(-0.012)}, "constant": {"click": entry(0.2)}}}
+    assert headline_words(gains, "mmoe") == "But mmoe is behind LightGBM on click."
+    assert headline_words({"mmoe": {"lightgbm": {"click": entry(-0.012)}}}, "mmoe") == ""
+    assert headline_words(gains, None) == ""
+    assert headline_words(gains, "ple") == ""

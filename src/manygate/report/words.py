@@ -6,6 +6,7 @@ from manygate.metrics.table import MAIN_METRIC, metric_label
 from manygate.metrics.task import Kind
 from manygate.results.comparison import ComparisonDocument, TaskGain
 from manygate.text import count_of, listed
+from manygate.verdict.outside import headline_words
 
 
 def architectures(document: ComparisonDocument) -> list[str]:
@@ -70,6 +71,12 @@ def as_shipped(document: ComparisonDocument, name: str, task: str) -> TaskGain |
 
 
 def headline(document: ComparisonDocument) -> str:
+    """Write the answer in plain text: how sharing did, and where a model from outside is ahead of the chosen network."""
+    against = document.against_baselines
+    return f"{_answer(document)} {headline_words(against.gains, against.model) if against else ''}".strip()
+
+
+def _answer(document: ComparisonDocument) -> str:
     """Write the answer in a sentence of plain text: that of the recommendation, if there is one."""
     if document.recommendation is not None and document.recommendation.headline:
         return document.recommendation.headline

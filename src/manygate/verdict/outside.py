@@ -29,6 +29,15 @@ def outside_words(gains: Gains, chosen: str | None) -> list[str]:
     return lines
 
 
+def headline_words(gains: Gains, chosen: str | None) -> str:
+    """Write which baselines are ahead of the chosen network beyond doubt, and on which tasks; nothing where none is."""
+    phrases = []
+    for baseline, by_task in gains.get(chosen or "", {}).items():
+        ahead = [task for task, gain in by_task.items() if sure(gain) < 0]
+        phrases += [f"{TITLES[baseline]} on {listed(ahead)}"] if ahead else []
+    return f"But {chosen} is behind {listed(phrases)}." if phrases else ""
+
+
 def ahead_of_every(gains: Mapping[str, Mapping[str, JointGain]]) -> list[str]:
     """List the tasks on which a baseline is ahead of every network, beyond doubt. ``gains`` are by network and task."""
     tasks = dict.fromkeys(task for by_task in gains.values() for task in by_task)
