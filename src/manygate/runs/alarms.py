@@ -39,7 +39,11 @@ def id_dropout_alarms(config: RunConfig, schema: Schema, features: Sequence[Feat
         if any(by_default if chosen is None else (chosen,)) or share < UNSEEN_WARNING or shares.get("train", 0.0) >= share:
             continue
         of = "ids are" if feature.kind == "bag" else "rows have"
-        remedy = "Switch it on with --id-dropout 5." if chosen is None else "Take id_dropout 0 out of the schema."
+        remedy = (
+            f"Switch it on with --id-dropout {RunConfig.model_fields['id_dropout'].default:g}."
+            if chosen is None
+            else "Take id_dropout 0 out of the schema."
+        )
         alarms.append(
             DataWarning(
                 level="warning",
