@@ -18,7 +18,8 @@ from pathlib import Path
 # All that is imported later may define picklers of its own, so it is imported before they are disarmed.
 import pickle, _pickle, copyreg, shelve, marshal
 import jinja2  # its import dumps a version number into the key of a cache
-import lightgbm, matplotlib.figure, matplotlib.backends.backend_svg, narwhals, numpy, pandas, pyarrow, safetensors.torch, torch, torch._dynamo
+import lightgbm, matplotlib.figure, matplotlib.backends.backend_svg, narwhals, numpy, pandas, pyarrow
+import safetensors.torch, torch, torch._dynamo
 import manygate as mg
 from manygate import ranker, report
 from manygate.runs import comparison, folder as run_folder, preflight, run
