@@ -14,7 +14,6 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,11 @@ from lightgbm_tuned import tune_log
 from logs import Log, find_log, names
 
 from manygate import metrics
-from manygate.baselines.boosting import boost, fit_boosting
+from manygate.baselines.boosting import PARAMETERS, boost, fit_boosting
 from manygate.baselines.task_model import Fitted, TaskRows
 from manygate.baselines.tree_inputs import tree_inputs
 from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog
-from manygate.data.rows import FIRST_ROW
 from manygate.files import to_json, write_text
 from manygate.metrics.table import MAIN_METRIC
 from manygate.metrics.task import Kind
@@ -40,7 +38,7 @@ from manygate.training.progress import Progress
 
 HERE = Path(__file__).parent
 SCHEMES = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple")
-TREES = ("lightgbm", "lightgbm-native", "lightgbm-tuned")
+TREES = ("lightgbm", "lightgbm-statistics", "lightgbm-native", "lightgbm-tuned")
 
 
 def one_model(log: Log, options: argparse.Namespace, model: str) -> dict[str, Any]:
@@ -68,28 +66,29 @@ def one_model(log: Log, options: argparse.Namespace, model: str) -> dict[str, An
 def tree_logits(encoded: EncodedLog, config: RunConfig, model: str, trials: int) -> tuple[np.ndarray, dict[str, Any]]:
     """Logits (R, N, T) of LightGBM on the test rows.
 
-    ``lightgbm`` is the baseline of a comparison, ``lightgbm-native`` has the library's defaults, with ids as categories and unseen
-    ids as missing values, and ``lightgbm-tuned`` is the best of some random trials.
+    ``lightgbm`` is the baseline of a comparison: validation chooses whether ids have target statistics. ``lightgbm-statistics`` has
+    them always. ``lightgbm-native`` has the library's defaults, with ids as categories. ``lightgbm-tuned`` is the best of some
+    random trials.
     """
     if model == "lightgbm-tuned":
         logit_RNT, tuned = tune_log(encoded, config, trials)
         return logit_RNT, {"tuned": tuned}
-    fit = fit_native if model == "lightgbm-native" else fit_boosting
+    fit = {"lightgbm": fit_boosting, "lightgbm-statistics": fit_statistics, "lightgbm-native": fit_native}[model]
     seeds = [config.seed_of(r) for r in range(config.replicas)]
-    by_task = [
-        [fit(TaskRows(encoded, t, seed, config.threads or 1)).logit_N["test"] for seed in seeds]
-        for t in range(len(encoded.schema.tasks))
-    ]
-    return np.stack([np.stack(logit_RN) for logit_RN in by_task], axis=-1), {}
+    different = seeds[:1] if model == "lightgbm-native" else seeds  # without sampling every seed gives the same trees
+    rows = [[TaskRows(encoded, t, seed, config.threads or 1) for seed in different] for t in range(len(encoded.schema.tasks))]
+    logit_TRN = np.array([[fit(one).logit_N["test"] for one in task] for task in rows])
+    return np.moveaxis(np.repeat(logit_TRN, len(seeds) // len(different), axis=1), 0, 2), {}
+
+
+def fit_statistics(rows: TaskRows) -> Fitted:
+    """LightGBM with the settings of the baseline, and target statistics for every task."""
+    return boost(rows, tree_inputs(rows.log, rows.task, rows.seed), PARAMETERS)
 
 
 def fit_native(rows: TaskRows) -> Fitted:
     """LightGBM as it comes: no target statistics, its own defaults, every id a category; null and unseen ids are missing."""
-    inputs = tree_inputs(rows.log, rows.task, rows.seed, with_statistics=False)
-    value_NC = {part: value.copy() for part, value in inputs.value_NC.items()}
-    for value, column in itertools.product(value_NC.values(), inputs.categories):
-        value[value[:, column] < FIRST_ROW, column] = np.nan
-    return boost(rows, replace(inputs, value_NC=value_NC), {})
+    return boost(rows, tree_inputs(rows.log, rows.task, rows.seed, with_statistics=False), {})
 
 
 def _measured_task(encoded: EncodedLog, config: RunConfig, t: int, logits: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -161,7 +160,7 @@ def main() -> None:
     parser.add_argument("--video", type=Path, help="the short-video log")
     parser.add_argument("--census", type=Path, help="folder with the two files of UCI Census-Income")
     parser.add_argument("--logs", help="names of logs, by comma; default: all whose files are given")
-    parser.add_argument("--models", default="lightgbm,lightgbm-tuned," + ",".join(SCHEMES))
+    parser.add_argument("--models", default=",".join((*TREES, *SCHEMES)))
     parser.add_argument("--replicas", type=int, default=5)
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--threads", type=int, default=1)
