@@ -43,9 +43,13 @@ def test_evaluate_agrees_with_the_report_of_training(log, predictor, log_table):
     found = evaluate_log(predictor, table)
     assert found.rows == 200
     assert found.replicas == 2
-    assert found.tasks == own
+    assert _without_cold_start(found) == own
     lean = evaluate_log(predictor, table.drop_columns(["position", "depth"]))
-    assert lean.tasks == own
+    assert _without_cold_start(lean) == own
+
+
+def _without_cold_start(found):
+    return {name: report.model_copy(update={"cold_start": None}) for name, report in found.tasks.items()}
 
 
 @pytest.mark.parametrize("gone", [pa.scalar(None, pa.float64()), pa.scalar(float("nan"))])
@@ -56,7 +60,7 @@ def test_rows_without_a_group_are_left_out_of_gauc(predictor, log_table, gone):
     sessions = pc.if_else(without, gone, table["session"].cast(pa.float64()))
     found = evaluate_log(predictor, table.set_column(table.column_names.index("session"), "session", sessions))
     known = evaluate_log(predictor, table.filter(pc.invert(without)))
-    assert found.tasks["click"].ensemble["gauc"] == known.tasks["click"].ensemble["gauc"]
+    assert found.tasks["click"].ensemble["gauc"] == pytest.approx(known.tasks["click"].ensemble["gauc"], abs=1e-12)
     assert found.tasks["click"].ensemble["auc"] != known.tasks["click"].ensemble["auc"], "all rows count elsewhere"
     assert any("'session' is null in 50 of 200 labelled rows" in warning for warning in found.warnings)
     assert not any("is null in" in warning for warning in known.warnings)
