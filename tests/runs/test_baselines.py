@@ -20,7 +20,7 @@ from manygate.errors import InputError
 from manygate.files import to_json
 from manygate.results.comparison import ComparisonDocument
 from manygate.runs.baselines import against_fields, baseline_warnings, fit_baselines
-from manygate.runs.comparison import compare_run
+from manygate.runs.comparison import compare_run, measures_as_kept, problem_of
 from manygate.runs.folder import check_folder, mark
 from manygate.runs.preflight import prepare
 from manygate.training.progress import Progress
@@ -104,7 +104,8 @@ def test_a_resumed_comparison_reads_its_baselines_again(
     for name in ("lightgbm", "constant"):
         monkeypatch.setitem(baseline.METHODS, name, dataclasses.replace(METHODS[name], fit=fail))
     fitted = fit_baselines(log, config_of(baselines="lightgbm,constant"), folder, Progress())
-    again = against_fields(log, trained, fitted, document.best.architecture if document.best else None)
+    networks, chosen = measures_as_kept(log, trained), document.best.architecture if document.best else None
+    again = against_fields(log, problem_of(trained), networks, fitted, chosen)
     assert again == {"baselines": document.baselines, "against_baselines": document.against_baselines}
     assert ComparisonDocument.read(folder / "comparison.json") == document
     check_folder(folder, resume=False, overwrite=True)  # all that is in it is known as written by manygate

@@ -19,7 +19,7 @@ from manygate.metrics.uncertainty import interval
 from manygate.model.problem import Problem
 from manygate.results.comparison import ComparisonDocument
 from manygate.results.evaluation import Stopped
-from manygate.runs.comparison import choose, compare_run, measures, unfinished, verdict_fields, verdicts
+from manygate.runs.comparison import choose, compare_run, measures, measures_as_kept, unfinished, verdict_fields, verdicts
 from manygate.schema import Task
 from manygate.training.interrupt import Interrupted
 from manygate.training.progress import Progress
@@ -125,7 +125,7 @@ def test_the_effect_goes_by_each_task_s_own_epoch_and_the_price_is_what_one_epoc
     kept = scored(log, (1.0, 0.2), 2).test_logit_RNT
     valid = scores(single_task=[0.70] * R, mmoe=[0.71] * R)
     trained = {"single_task": base, "mmoe": FakeTrained(kept, own_test_logit_RNT=own.test_logit_RNT)}
-    found: Any = verdict_fields(log, trained, valid, choose(valid, "mean"))
+    found: Any = verdict_fields(log, trained, measures_as_kept(log, trained), valid, choose(valid, "mean"))
     effect, shipped, price = found["verdicts"]["mmoe"], found["as_shipped"]["mmoe"], found["price"]["mmoe"]
     alone = judged(log, {"single_task": base, "mmoe": own})["mmoe"]
     assert {task: entry.gain for task, entry in effect.items()} == {task: entry.gain for task, entry in alone.items()}

@@ -17,7 +17,6 @@ from manygate.metrics.paired import Measured, gain
 from manygate.model.problem import Problem
 from manygate.results.baselines import AgainstBaselines, BaselineResult
 from manygate.results.evaluation import DataWarning
-from manygate.runs.run import Trained
 from manygate.training.progress import Progress
 from manygate.verdict.looks import looks_by_model
 from manygate.verdict.outside import outside_words
@@ -47,15 +46,22 @@ def baseline_warnings(config: RunConfig, fitted: Mapping[str, FittedBaseline]) -
 
 
 def against_fields(
-    log: EncodedLog, trained: Mapping[str, Trained], fitted: Mapping[str, FittedBaseline], chosen: str | None
+    log: EncodedLog,
+    problem: Problem,
+    networks: Mapping[str, Mapping[str, Measured]],
+    fitted: Mapping[str, FittedBaseline],
+    chosen: str | None,
 ) -> Fields:
-    """Return the fields of a comparison that need baselines; none where there are none. ``chosen`` is validation's choice."""
+    """Return the fields of a comparison that need baselines; none where there are none.
+
+    ``networks`` holds the main metric of each network and task, with the weights that the network keeps. ``chosen`` is the network
+    that validation chose.
+    """
     if not fitted:
         return {}
     results = {name: entry.result for name, entry in fitted.items()}
-    looks = looks_by_model(list(trained), len(log.schema.tasks) * len(fitted), chosen)
-    networks = {name: measured(run.test_logit_RNT, log.parts["test"], run.predictor.problem) for name, run in trained.items()}
-    outside = {name: measured_baseline(log, run_problem(trained), entry) for name, entry in fitted.items()}
+    looks = looks_by_model(list(networks), len(log.schema.tasks) * len(fitted), chosen)
+    outside = {name: measured_baseline(log, problem, entry) for name, entry in fitted.items()}
     gains = {
         network: {
             baseline: {task: gain(networks[network][task], of_task, looks[network]) for task, of_task in by_task.items()}
@@ -67,11 +73,6 @@ def against_fields(
         "baselines": results,
         "against_baselines": AgainstBaselines(model=chosen, looks=looks, gains=gains, text=outside_words(gains, chosen)),
     }
-
-
-def run_problem(trained: Mapping[str, Trained]) -> Problem:
-    """Return the problem of the networks, whose tasks and label scales are the same in all of them."""
-    return next(iter(trained.values())).predictor.problem
 
 
 def measured_baseline(log: EncodedLog, problem: Problem, fitted: FittedBaseline) -> dict[str, Measured]:

@@ -14,6 +14,7 @@ from manygate.files import to_json, write_text
 from manygate.metrics.paired import Measured, measure
 from manygate.metrics.table import MAIN_METRIC
 from manygate.metrics.uncertainty import FEWEST_REPLICAS, interval
+from manygate.model.problem import Problem
 from manygate.report import write_report
 from manygate.results.base import Record
 from manygate.results.comparison import Choice, ComparisonDocument, IdDropoutChoice, WeightSweep
@@ -37,6 +38,8 @@ from manygate.verdict.transfer import transfer
 BASELINE = "single_task"
 Measures = dict[str, dict[str, dict[str, Measured]]]
 """Measured metrics by model, task and metric."""
+Kept = Mapping[str, Mapping[str, Measured]]
+"""Each task's main metric by model, with the weights that the model keeps."""
 Fields = dict[str, Record | str | Mapping[str, Mapping[str, Record]]]
 """Fields of the document."""
 StoryOf = Callable[[ComparisonDocument], Story]
@@ -74,9 +77,10 @@ def compare_run(
     results = results.model_copy(update={"best": best, **({"sweep": sweep} if sweep else {})})
     if id_dropout:
         results = results.model_copy(update={"id_dropout": id_dropout})
+    kept = measures_as_kept(log, trained)
     if BASELINE in trained:
-        results = results.model_copy(update=verdict_fields(log, trained, results.valid, best))
-    results = results.model_copy(update=against_fields(log, trained, outside, best.architecture))
+        results = results.model_copy(update=verdict_fields(log, trained, kept, results.valid, best))
+    results = results.model_copy(update=against_fields(log, problem_of(trained), kept, outside, best.architecture))
     if story_of is not None:
         results = results.model_copy(update={"story": story_of(results)})
     if folder is not None and not (folder / "DONE").is_file():
@@ -88,8 +92,10 @@ def compare_run(
     return results, trained
 
 
-def verdict_fields(log: EncodedLog, trained: dict[str, Trained], valid: dict[str, MetricSummary], best: Choice) -> Fields:
-    """Return the fields of a comparison that need the baseline."""
+def verdict_fields(
+    log: EncodedLog, trained: dict[str, Trained], kept: Kept, valid: dict[str, MetricSummary], best: Choice
+) -> Fields:
+    """Return the fields of a comparison that need the baseline. ``kept`` has each model with the weights that it keeps."""
     measured = measures(log, trained)
     found: Fields = {"baseline": BASELINE, "verdicts": verdicts(measured, log.schema.tasks)}
     if len(trained) == 1:
@@ -98,16 +104,20 @@ def verdict_fields(log: EncodedLog, trained: dict[str, Trained], valid: dict[str
     sharing = [name for name in trained if name != BASELINE]
     flags = transfer(measured, BASELINE, main, judged_model(valid, best.architecture, sharing))
     own = {name: {task: measured[name][task][key] for task, key in main.items()} for name in trained}
-    kept = {name: _kept(log, trained[name]) for name in sharing}
     price = {name: prices(own[name], kept[name], main, flags.looks[name]) for name in sharing}
     shipped = {name: gains_as_shipped(kept[name], own[BASELINE], main, flags.looks[name]) for name in sharing}
     advice = recommend(flags, shipped, price, valid, best.architecture, BASELINE, main)
     return {**found, "transfer": flags, "price": price, "as_shipped": shipped, "recommendation": advice}
 
 
-def _kept(log: EncodedLog, run: Trained) -> dict[str, Measured]:
-    """Measure the main metric of each task with the one checkpoint that the model keeps."""
-    return measure_tasks(run.test_logit_RNT, log.parts["test"], run.predictor.problem)
+def measures_as_kept(log: EncodedLog, trained: Mapping[str, Trained]) -> Kept:
+    """Measure the main metric of each task of each model, with the weights that the model keeps, on the test rows."""
+    return {name: measure_tasks(run.test_logit_RNT, log.parts["test"], run.predictor.problem) for name, run in trained.items()}
+
+
+def problem_of(trained: Mapping[str, Trained]) -> Problem:
+    """Return the problem of the models. Its tasks and label scales are the same in all of them."""
+    return next(iter(trained.values())).predictor.problem
 
 
 def crossed(config: RunConfig) -> dict[str, RunConfig]:

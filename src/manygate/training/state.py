@@ -39,7 +39,7 @@ class Clock:
     best: float | None = None
     """The best score, or None before the first score that is defined."""
     epoch: float = 0
-    """The number of epochs before the best score, or 0 before the first."""
+    """The epoch of the best score: the epochs of training before it. It is 0 before the first score."""
     waited: int = 0
     """The number of evaluations since the best score."""
     closed: bool = False
