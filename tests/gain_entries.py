@@ -6,6 +6,7 @@ from typing import Any
 
 from manygate.results.comparison import Price, TaskGain
 from manygate.results.summary import JointGain
+from manygate.verdict.judged import Judged
 
 
 def entry(gain: float | None, half: float = 0.01, joint: float | None = None) -> JointGain:
@@ -31,3 +32,13 @@ def price_entry(price: float | None, half: float = 0.002, joint: float | None = 
     found = entry(price, half, joint)
     shared = {name: getattr(found, name) for name in ("ci95", "joint95", "sd_replicas", "se_test", "clusters")}
     return Price(metric="auc", price=price, **shared)
+
+
+def judged(**tasks: tuple[float, float]) -> Judged:
+    """A model with these effects and prices."""
+    return Judged(
+        "mmoe",
+        {task: entry(effect) for task, (effect, _) in tasks.items()},
+        {task: task_gain(effect - price) for task, (effect, price) in tasks.items()},
+        {task: price_entry(price) for task, (_, price) in tasks.items()},
+    )

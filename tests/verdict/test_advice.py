@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gain_entries import entry, price_entry, task_gain
+from gain_entries import entry, judged, price_entry, task_gain
 from manygate.results.comparison import Rule
 from manygate.verdict.advice import advice, headline, price_words
 from manygate.verdict.judged import Judged
 from manygate.verdict.rules import decide
-
-
-def judged(**tasks: tuple[float, float]) -> Judged:
-    """A model with these effects and prices."""
-    return Judged(
-        "mmoe",
-        {task: entry(effect) for task, (effect, _) in tasks.items()},
-        {task: task_gain(effect - price) for task, (effect, price) in tasks.items()},
-        {task: price_entry(price) for task, (_, price) in tasks.items()},
-    )
 
 
 def told(model: Judged, kept_separate: bool = False) -> tuple[Rule, str, str, list[str]]:

@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from gain_entries import entry, price_entry, task_gain
+from gain_entries import entry, judged, price_entry, task_gain
 from manygate.verdict.judged import Judged
-
-
-def judged(**tasks: tuple[float, float]) -> Judged:
-    """A model with these effects and prices."""
-    return Judged(
-        "mmoe",
-        {task: entry(effect) for task, (effect, _) in tasks.items()},
-        {task: task_gain(effect - price) for task, (effect, price) in tasks.items()},
-        {task: price_entry(price) for task, (_, price) in tasks.items()},
-    )
 
 
 def test_effect_and_gain_as_shipped_are_told_apart() -> None:
