@@ -69,7 +69,9 @@ def test_validation_chooses_whether_ids_have_statistics(log: EncodedLog, better:
     assert (fits[True].logit_N["test"] != fits[False].logit_N["test"]).any()
     chosen = fits[better].logit_N["valid"]
     monkeypatch.setattr(TaskRows, "score", lambda _, part, logit_N: float(part == "valid" and (logit_N == chosen).all()))
-    np.testing.assert_array_equal(fit_boosting(rows).logit_N["test"], fits[better].logit_N["test"])
+    found = fit_boosting(rows)
+    np.testing.assert_array_equal(found.logit_N["test"], fits[better].logit_N["test"])
+    assert found.inputs == ("target statistics" if better else "native categories")
 
 
 def test_seeds_differ_and_a_seed_repeats_itself(log: EncodedLog) -> None:

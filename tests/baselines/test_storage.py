@@ -14,7 +14,15 @@ from manygate.results.baselines import BaselineResult
 
 LOGITS = np.array([[[0.5, np.nan]], [[1.5, np.nan]]], dtype=np.float32)
 RESULT = BaselineResult(
-    name="constant", settings={}, seconds=0.5, replicas=2, tasks={}, valid={}, chosen={"click": [0.5]}, failures=[]
+    name="constant",
+    settings={},
+    seconds=0.5,
+    replicas=2,
+    tasks={},
+    valid={},
+    chosen={"click": [0.5]},
+    inputs={"click": [None]},
+    failures=[],
 )
 
 

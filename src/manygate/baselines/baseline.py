@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Method:
-    """How the model of a task is fitted; ``seeded`` is false if every replica would be the same."""
+    """A way to fit the model of a task. ``seeded`` is false if every replica would be the same."""
 
     fit: FitTask
     seeded: bool
@@ -51,6 +51,7 @@ METHODS: dict[str, Method] = {
             "smoothing": statistics.SMOOTHING,
             "many_ids": tree_inputs.MANY_IDS,
             "most_categories": tree_inputs.MOST_CATEGORIES,
+            "inputs": list(boosting.FORMS),
         },
     ),
     "logistic": Method(fit_linear, False, {"penalty": "l2", "strengths": list(linear.STRENGTHS), "steps": linear.STEPS}),
@@ -96,6 +97,7 @@ def run_baseline(
         tasks=_reports(logit_RNT["test"], log, problem, failures),
         valid={problem.tasks[t].name: _valid_metric(logit_RNT["valid"][..., t], TaskRows(log, t)) for t in fits},
         chosen={problem.tasks[t].name: [fit.chosen for fit in by_replica] for t, by_replica in fits.items()},
+        inputs={problem.tasks[t].name: [fit.inputs for fit in by_replica] for t, by_replica in fits.items()},
         failures=failures,
     )
     fitted = FittedBaseline(result, logit_RNT["test"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ PARAMETERS: dict[str, Any] = {
     "bagging_freq": 1,
 }
 ROUNDS, PATIENCE = 3_000, 50
+STATISTICS, CATEGORIES = "target statistics", "native categories"
+FORMS = {STATISTICS: True, CATEGORIES: False}
+"""The forms of inputs, and whether ids have target statistics in it."""
 
 
 def fit_boosting(rows: TaskRows) -> Fitted:
@@ -28,9 +32,10 @@ def fit_boosting(rows: TaskRows) -> Fitted:
     changes over time, statistics mislead; where ids have few rows, categories do.
     """
     check_labels(rows)
-    with_statistics = tree_inputs(rows.log, rows.task, rows.seed)
-    plain = tree_inputs(rows.log, rows.task, rows.seed, with_statistics=False)
-    fitted = [boost(rows, inputs, PARAMETERS) for inputs in (with_statistics, plain)[: 1 + (plain.names != with_statistics.names)]]
+    forms = {name: tree_inputs(rows.log, rows.task, rows.seed, statistics) for name, statistics in FORMS.items()}
+    if forms[STATISTICS].names == forms[CATEGORIES].names:
+        return boost(rows, forms[CATEGORIES], PARAMETERS)
+    fitted = [replace(boost(rows, inputs, PARAMETERS), inputs=name) for name, inputs in forms.items()]
     return max(fitted, key=lambda fit: np.nan_to_num(rows.score("valid", fit.logit_N["valid"]), nan=-np.inf))
 
 

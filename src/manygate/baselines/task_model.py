@@ -27,6 +27,8 @@ class Fitted:
 
     logit_N: dict[str, np.ndarray]
     chosen: float
+    inputs: str | None = None
+    """The name of the inputs that validation chose. None if the method has one form of inputs."""
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ class BaselineFailure(Record):
 class BaselineResult(Record):
     """A baseline: one model for each task, fitted on the training rows and stopped or chosen on the validation rows.
 
-    ``settings`` hold what it was fitted with, ``chosen`` what it chose on validation for each task and replica: the rounds of
-    boosting, or the strength C of the regularisation. ``valid`` holds the main metric of each task on the validation rows.
+    ``settings`` holds the settings of the fit. ``chosen`` holds, for each task and replica, what validation chose: the rounds of
+    boosting, or the strength C of the regularisation. ``inputs`` names the form of the inputs that validation chose; it is null if
+    there was no choice. ``valid`` holds the main metric of each task on the validation rows.
     """
 
     name: str
@@ -29,6 +30,7 @@ class BaselineResult(Record):
     tasks: dict[str, TaskReport]
     valid: dict[str, MetricSummary]
     chosen: dict[str, list[float]]
+    inputs: dict[str, list[str | None]]
     failures: list[BaselineFailure]
 
 
