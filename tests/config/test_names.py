@@ -54,9 +54,10 @@ class Planted(mg.Architecture):
 PLANT = """
 import importlib
 import manygate.config
-from manygate.config import names, settings
+from manygate.config import model_settings, names, settings
 names.ARCHITECTURES["planted"] = "planted_scheme:Planted"
-importlib.reload(settings)  # its help has the names
+for module in (model_settings, settings):
+    importlib.reload(module)  # their help has the names
 importlib.reload(manygate.config)
 from manygate.cli.main import main
 main()

@@ -2,6 +2,7 @@
 
 from manygate.config.csv_settings import CsvConfig
 from manygate.config.data_settings import DataConfig
-from manygate.config.settings import REPLICA_SETTINGS, ModelConfig, RunConfig, TrainConfig
+from manygate.config.model_settings import ModelConfig
+from manygate.config.settings import REPLICA_SETTINGS, RunConfig, TrainConfig
 
 __all__ = ["REPLICA_SETTINGS", "CsvConfig", "DataConfig", "ModelConfig", "RunConfig", "TrainConfig"]
