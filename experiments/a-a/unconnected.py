@@ -18,7 +18,7 @@ import pyarrow as pa
 from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog
 from manygate.metrics.sigmoid import sigmoid
-from manygate.runs.comparison import BASELINE, compare_run, verdict_fields
+from manygate.runs.comparison import BASELINE, compare_run, measures_as_kept, verdict_fields
 from manygate.runs.preflight import prepare
 from manygate.runs.run import Trained
 from manygate.schema import Feature, Schema, Task
@@ -83,7 +83,7 @@ def kept_scores(run: Trained) -> list[float]:
 
 def said(log: EncodedLog, document: Any, trained: dict[str, Trained]) -> dict[str, Any]:
     """Return the single verdict and the joint flag of each task and metric, and the arm that validation prefers."""
-    fields: Any = verdict_fields(log, trained, document.valid, document.best)
+    fields: Any = verdict_fields(log, trained, measures_as_kept(log, trained), document.valid, document.best)
     gains = fields["transfer"].gains[UNCONNECTED]
     means = {name: float(np.mean(run.valid_score_R)) for name, run in trained.items()}
     return {
