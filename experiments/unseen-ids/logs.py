@@ -41,8 +41,11 @@ def made_up(turnover: float, seed: int = 100) -> Log:
         return Log(f"made-up-{turnover:g}", parts, Schema.load(written.schema))
 
 
-def movielens(wheel: Path, by_time: bool) -> Log:
-    """MovieLens-100K, read from the wheel of RecBole: stars as a number, a like of 4 and more, a love of 5."""
+def movielens(wheel: Path, by_time: bool, cut: float = 0.8) -> Log:
+    """MovieLens-100K, read from the wheel of RecBole: stars as a number, a like of 4 and more, a love of 5.
+
+    The first ``cut`` of its rows are for training, a tenth for validation, the next tenth for the test.
+    """
     rating = _tokens(wheel, "inter")
     user, item = _tokens(wheel, "user"), _tokens(wheel, "item")
     table = rating.join(user, "user_id").join(item, "item_id").sort_by([("timestamp", "ascending"), ("user_id", "ascending")])
@@ -73,7 +76,7 @@ def movielens(wheel: Path, by_time: bool) -> Log:
     table = pa.table(columns)
     if not by_time:
         table = table.take(np.random.Generator(np.random.PCG64(0)).permutation(len(table)))
-    return Log("movielens-time" if by_time else "movielens-random", _three(table, 0.8, 0.1), schema)
+    return Log("movielens-time" if by_time else "movielens-random", _three(table, cut, 0.1), schema)
 
 
 def _tokens(wheel: Path, ending: str) -> pa.Table:
