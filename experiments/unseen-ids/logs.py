@@ -21,6 +21,8 @@ PARTS = ("train", "valid", "test")
 CUTS = (0.4, 0.5, 0.6, 0.7, 0.8)
 TURNOVERS = (0.0, 0.3, 0.6)
 IMPRESSIONS = 60_000
+REGRESSIONS = ("stars", "watch_time")
+MEAN = "mean of the binary tasks"
 WHEEL = "recbole-1.2.1-py3-none-any.whl"
 
 

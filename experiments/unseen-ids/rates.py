@@ -47,13 +47,15 @@ def scores(log: Log) -> dict[str, Any]:
     began = time.monotonic()
     members = [(replica, rate) for replica in range(REPLICAS) for rate in RATES]
     seeds = tuple(replica for replica, _ in members)
-    config = RunConfig.build({
-        "architecture": "mmoe",
-        "replicas": len(members),
-        "replica_seeds": seeds,
-        "replica_id_dropouts": RATES,
-        "threads": 1,
-    })
+    config = RunConfig.build(
+        {
+            "architecture": "mmoe",
+            "replicas": len(members),
+            "replica_seeds": seeds,
+            "replica_id_dropouts": RATES,
+            "threads": 1,
+        }
+    )
     encoded = prepare(log.parts["train"], config, log.schema, log.parts["valid"], log.parts["test"])
     state = train_one(encoded, config, None, Progress(), own_clocks=True).state
     best = np.array([[clock.best for clock in clocks] for clocks in state.own], dtype=float).reshape(REPLICAS, len(RATES), -1)

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 from lightgbm_tuned import tune_log
-from logs import Log, find_log, names
+from logs import MEAN, REGRESSIONS, Log, find_log, names
 
 from manygate import metrics
-from manygate.baselines.boosting import PARAMETERS, boost, fit_boosting
+from manygate.baselines.boosting import boost, fit_boosting
 from manygate.baselines.task_model import Fitted, TaskRows
 from manygate.baselines.tree_inputs import tree_inputs
 from manygate.config import RunConfig
@@ -38,7 +38,8 @@ from manygate.training.progress import Progress
 
 HERE = Path(__file__).parent
 SCHEMES = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple")
-TREES = ("lightgbm", "lightgbm-statistics", "lightgbm-native", "lightgbm-tuned")
+TREES = ("lightgbm", "lightgbm-native", "lightgbm-tuned")
+SIDES = ("own", "shipped")
 
 
 def one_model(log: Log, options: argparse.Namespace, model: str) -> dict[str, Any]:
@@ -66,24 +67,18 @@ def one_model(log: Log, options: argparse.Namespace, model: str) -> dict[str, An
 def tree_logits(encoded: EncodedLog, config: RunConfig, model: str, trials: int) -> tuple[np.ndarray, dict[str, Any]]:
     """Logits (R, N, T) of LightGBM on the test rows.
 
-    ``lightgbm`` is the baseline of a comparison: validation chooses whether ids have target statistics. ``lightgbm-statistics`` has
-    them always. ``lightgbm-native`` has the library's defaults, with ids as categories. ``lightgbm-tuned`` is the best of some
-    random trials.
+    ``lightgbm`` is the baseline of a comparison: validation chooses whether ids have target statistics. ``lightgbm-native`` has the
+    library's defaults, with ids as categories. ``lightgbm-tuned`` is the best of some random trials.
     """
     if model == "lightgbm-tuned":
         logit_RNT, tuned = tune_log(encoded, config, trials)
         return logit_RNT, {"tuned": tuned}
-    fit = {"lightgbm": fit_boosting, "lightgbm-statistics": fit_statistics, "lightgbm-native": fit_native}[model]
+    fit = {"lightgbm": fit_boosting, "lightgbm-native": fit_native}[model]
     seeds = [config.seed_of(r) for r in range(config.replicas)]
     different = seeds[:1] if model == "lightgbm-native" else seeds  # without sampling every seed gives the same trees
     rows = [[TaskRows(encoded, t, seed, config.threads or 1) for seed in different] for t in range(len(encoded.schema.tasks))]
     logit_TRN = np.array([[fit(one).logit_N["test"] for one in task] for task in rows])
     return np.moveaxis(np.repeat(logit_TRN, len(seeds) // len(different), axis=1), 0, 2), {}
-
-
-def fit_statistics(rows: TaskRows) -> Fitted:
-    """LightGBM with the settings of the baseline, and target statistics for every task."""
-    return boost(rows, tree_inputs(rows.log, rows.task, rows.seed), PARAMETERS)
 
 
 def fit_native(rows: TaskRows) -> Fitted:
@@ -107,12 +102,19 @@ def _measured(kind: Kind, label_N: np.ndarray, score_RN: np.ndarray, weight_N: n
 
 
 def compared(model: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Each task's gain of a model over another with its interval over replicas and test rows, by its own clocks and as shipped."""
+    """Each task's gain of a model over another with its interval over replicas and test rows, by its own clocks and as shipped.
+
+    The name MEAN stands for the mean over the binary tasks.
+    """
     found: dict[str, Any] = {}
-    for task, sides in model["tasks"].items():
-        for side, measured in sides.items():
-            influence_N = measured["influence"] - other["tasks"][task][side]["influence"]
-            gain_R = np.subtract(measured["values"], other["tasks"][task][side]["values"])
+    for side in SIDES:
+        gains: dict[str, Any] = {}
+        for task in model["tasks"]:
+            first, second = model["tasks"][task][side], other["tasks"][task][side]
+            gains[task] = (np.subtract(first["values"], second["values"]), first["influence"] - second["influence"])
+        binary = [gain for task, gain in gains.items() if task not in REGRESSIONS]
+        gains[MEAN] = tuple(np.mean(parts, axis=0) for parts in zip(*binary, strict=True))
+        for task, (gain_R, influence_N) in gains.items():
             gain = metrics.paired_gain(gain_R.tolist(), metrics.standard_error(influence_N), metrics.cluster_count(influence_N))
             found.setdefault(task, {})[side] = {"gain": gain.gain, "ci95": gain.ci95}
     return found
@@ -121,7 +123,7 @@ def compared(model: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 def one_log(name: str, options: argparse.Namespace, done: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Train what is missing on a log. The state of its results is returned after each model."""
     log = find_log(name, options.wheel, options.video, options.census)
-    models, gains = done.setdefault("models", {}), done.setdefault("gains", {})
+    models = done.setdefault("models", {})
     for model in options.models.split(","):
         if model in models:
             continue
@@ -129,10 +131,17 @@ def one_log(name: str, options: argparse.Namespace, done: dict[str, Any]) -> Ite
         options.cache.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(options.cache / f"{name} {model}.npz", **_influences(trained))
         models[model] = _without_influence(trained)
-        for first, second in itertools.product(models, TREES):
-            if first not in TREES and second in models and second not in gains.get(first, {}):
-                gains.setdefault(first, {})[second] = compared(*(_cached(options.cache, name, m, models) for m in (first, second)))
+        add_gains(name, options.cache, done)
         yield done
+
+
+def add_gains(name: str, cache: Path, done: dict[str, Any]) -> None:
+    """Add what is missing: the gains of each network over each LightGBM, and over itself without id dropout."""
+    models, gains = done["models"], done.setdefault("gains", {})
+    for first, second in itertools.product(models, (*TREES, "mmoe c=0")):
+        comparable = first not in TREES if second in TREES else first.startswith("mmoe") and first != second
+        if comparable and second in models and second not in gains.get(first, {}):
+            gains.setdefault(first, {})[second] = compared(*(_cached(cache, name, model, models) for model in (first, second)))
 
 
 def _influences(found: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -9,16 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from manygate.metrics.uncertainty import interval
+from logs import MEAN, REGRESSIONS
 
 HERE = Path(__file__).parent
 HEAD = (HERE / "head.md").read_text(encoding="utf-8")
 GROUPS = {"short-video": [f"short-video-{cut:g}" for cut in (0.4, 0.5, 0.6, 0.7, 0.8)]}
 SCHEMES = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple")
-DEFAULT = 3.0
-"""The default of id dropout."""
-REGRESSIONS = ("stars", "watch_time")
+TABLES = (
+    ("The default MMoE against LightGBM as it comes", "mmoe", "lightgbm-native", "own"),
+    ("The default MMoE against the baseline of a comparison", "mmoe", "lightgbm", "own"),
+    ("The best of the default comparison, by validation, against tuned LightGBM", "best", "lightgbm-tuned", "own"),
+    ("As shipped, with one checkpoint for all tasks, against LightGBM as it comes", "mmoe", "lightgbm-native", "shipped"),
+    ("As shipped, with one checkpoint for all tasks, against the baseline of a comparison", "mmoe", "lightgbm", "shipped"),
+    ("What the default id dropout adds to MMoE without it", "mmoe", "mmoe c=0", "own"),
+)
+RATES = (
+    "MMoE without id dropout (c = 0), and what other rates add: means over 3 replicas and, where a log is cut at several times, over "
+    "the cuts. `rates.py` makes `rates.json` and reads no test row."
+)
 Estimate = tuple[float, float]
 """A value and half of its 95 % interval."""
 
@@ -40,7 +48,7 @@ def best_scheme(log: dict[str, Any]) -> str:
 
 
 def difference(results: dict[str, Any], logs: list[str], model: str, other: str, task: str, side: str) -> Estimate | None:
-    """Mean gain of a model over LightGBM over some logs, and half of its interval; the logs have test rows of their own."""
+    """Mean gain of a model over another over some logs, and half of its interval; the logs have test rows of their own."""
     gains = []
     for log in logs:
         name = best_scheme(results[log]) if model == "best" else model
@@ -53,6 +61,7 @@ def difference(results: dict[str, Any], logs: list[str], model: str, other: str,
 
 
 def value(results: dict[str, Any], logs: list[str], model: str, task: str, side: str) -> float:
+    """The mean metric of a model over some logs."""
     names = [best_scheme(results[log]) if model == "best" else model for log in logs]
     return float(np.mean([results[log]["models"][name]["tasks"][task][side] for log, name in zip(logs, names, strict=True)]))
 
@@ -61,81 +70,49 @@ def lines_of(results: dict[str, Any], model: str, other: str, side: str) -> list
     """A table with a line for each log and task, and the mean over the binary tasks of each log."""
     lines = [f"| log | task | {other} | {model} | difference |", "|---|---|---|---|---|"]
     for name, logs in groups(results):
-        means = []
-        for task in results[logs[0]]["models"][other]["tasks"] if other in results[logs[0]]["models"] else ():
-            found = difference(results, logs, model, other, task, side)
-            if found is None:
+        if difference(results, logs, model, other, MEAN, side) is None:
+            continue
+        for task in (*results[logs[0]]["models"][other]["tasks"], MEAN):
+            gain, half = difference(results, logs, model, other, task, side) or (math.nan, math.nan)
+            change = f"{gain:+.4f} ± {half:.4f}"
+            if task == MEAN:
+                lines.append(f"| {name} | *{MEAN}* | | | **{change}** |")
                 continue
-            if task not in REGRESSIONS:
-                means.append(found[0])
             label = f"{task} (R2)" if task in REGRESSIONS else task
             numbers = f"{value(results, logs, other, task, side):.4f} | {value(results, logs, model, task, side):.4f}"
-            lines.append(f"| {name} | {label} | {numbers} | {found[0]:+.4f} ± {found[1]:.4f} |")
-        if means:
-            lines.append(f"| {name} | *mean of the binary tasks* | | | **{np.mean(means):+.4f}** |")
+            lines.append(f"| {name} | {label} | {numbers} | {change} |")
     return lines
 
 
-def dropout_lines(results: dict[str, Any]) -> list[str]:
-    """MMoE by the id dropout c: each task's test metric with c = 0, and its change; mean over replicas and logs."""
-    models = {0.0: "mmoe c=0", DEFAULT: "mmoe"}
-    models |= {float(name.split("c=")[1]): name for log in results.values() for name in log["models"] if name.startswith("mmoe c=")}
-    rates = sorted(models)
-    lines = ["| log | task | " + " | ".join(f"c = {rate:g}" for rate in rates) + " |", "|---" * (len(rates) + 2) + "|"]
-    for name, logs in groups(results):
-        if not all("mmoe c=0" in results[log]["models"] for log in logs):
-            continue
-        have = {rate: model for rate, model in models.items() if all(model in results[log]["models"] for log in logs)}
-        changes: dict[str, dict[float, np.ndarray]] = {}
-        for task in results[logs[0]]["models"]["mmoe"]["tasks"]:
-            changes[task] = {rate: _changes(results, logs, model, task) for rate, model in have.items() if rate}
-            cells = [
-                _change(changes[task], rate) if rate else f"{value(results, logs, 'mmoe c=0', task, 'own'):.4f}" for rate in rates
-            ]
-            lines.append(f"| {name} | {task} | " + " | ".join(cells) + " |")
-        mean = {
-            rate: np.mean([changes[task][rate] for task in changes if task not in REGRESSIONS], axis=0) for rate in have if rate
-        }
-        cells = [_change(mean, rate) if rate else "" for rate in rates]
-        lines.append(f"| {name} | *mean of the binary tasks* | " + " | ".join(cells) + " |")
+def rate_lines(rates: dict[str, Any]) -> list[str]:
+    """The metric of each task on validation rows without id dropout, and its change by rate; means over replicas and cuts."""
+    columns = next(iter(rates.values()))["rates"]
+    lines = ["| log | task | " + " | ".join(f"c = {rate:g}" for rate in columns) + " |", "|---" * (len(columns) + 2) + "|"]
+    groups: dict[str, list[str]] = {}
+    for name in rates:
+        groups.setdefault(name.rsplit("-", 1)[0] if name.startswith(("short", "movielens-time")) else name, []).append(name)
+    for name, logs in groups.items():
+        label = f"{name}, {len(logs)} cuts" if len(logs) > 1 else name
+        value_C = {task: np.mean([rates[log]["tasks"][task] for log in logs], axis=(0, 2)) for task in rates[logs[0]]["tasks"]}
+        lines += [f"| {label} | {task} | {_changes(value)} |" for task, value in value_C.items()]
+        mean = np.mean([value for task, value in value_C.items() if task not in REGRESSIONS], axis=0)
+        lines.append(f"| {label} | *{MEAN}* | {_changes(mean)} |")
     return lines
 
 
-def _changes(results: dict[str, Any], logs: list[str], model: str, task: str) -> np.ndarray:
-    """The change of each replica, (R,): the mean over the logs."""
-    pairs = [[results[log]["models"][name]["tasks"][task]["own"] for name in (model, "mmoe c=0")] for log in logs]
-    return np.mean([np.subtract(after, before) for after, before in pairs], axis=0)
-
-
-def _change(changes: dict[float, np.ndarray], rate: float) -> str:
-    """The mean change over replicas, and half of its 95 % interval by Student's t."""
-    if rate not in changes:
-        return ""
-    found = interval(changes[rate].tolist())
-    half = "" if found.ci95 is None or found.mean is None else f" ± {found.ci95[1] - found.mean:.4f}"
-    return f"{found.mean:+.4f}{half}"
+def _changes(value_C: np.ndarray) -> str:
+    """The first value, and what the others add to it."""
+    return " | ".join([f"{value_C[0]:.4f}", *(f"{change:+.4f}" for change in value_C[1:] - value_C[0])])
 
 
 def main() -> None:
     results = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
+    rates = json.loads((HERE / "rates.json").read_text(encoding="utf-8"))
     parts = [HEAD.rstrip("\n")]
-    titles = {
-        ("mmoe", "lightgbm"): "The default MMoE against the baseline of a comparison",
-        ("mmoe", "lightgbm-statistics"): "The default MMoE against LightGBM with target statistics",
-        ("mmoe", "lightgbm-native"): "The default MMoE against LightGBM as it comes",
-        ("best", "lightgbm-tuned"): "The best of the default comparison, by validation, against tuned LightGBM",
-    }
-    for (model, other), title in titles.items():
-        lines = lines_of(results, model, other, "own")
+    for title, model, other, side in TABLES:
+        lines = lines_of(results, model, other, side)
         parts += ["", f"## {title}", "", *lines] if len(lines) > 2 else []
-    parts += [
-        "",
-        "## As shipped, with one checkpoint for all tasks, against LightGBM as it comes",
-        "",
-        *lines_of(results, "mmoe", "lightgbm-native", "shipped"),
-    ]
-    dropout = dropout_lines(results)
-    parts += ["", "## What id dropout does", "", *dropout] if len(dropout) > 2 else []
+    parts += ["", "## Which rate of id dropout: validation rows", "", RATES, "", *rate_lines(rates)]
     parts.append("")
     (HERE / "README.md").write_text("\n".join(parts), encoding="utf-8")
 
