@@ -34,13 +34,13 @@ NARROW: dict[str, Any] = {
     "fractions": (0.24, 0.26, 0.5),
 }
 QUESTIONS: dict[str, dict[str, Any]] = {
-    "conflict": {"log": {"rows": 50_000, "relatedness": -0.5}, "settings": NARROW, "seeds": range(7400, 7410)},
-    "related": {"log": {"rows": 50_000, "relatedness": 1.0, "buy_spread": 3.0}, "settings": NARROW, "seeds": range(7500, 7510)},
+    "conflict": {"log": {"rows": 50_000, "relatedness": -0.5}, "settings": NARROW, "seeds": range(8400, 8410)},
+    "related": {"log": {"rows": 50_000, "relatedness": 1.0, "buy_spread": 3.0}, "settings": NARROW, "seeds": range(8500, 8510)},
     "little": {
         "log": {"rows": 1_500, "relatedness": 0.5},
         "tasks": ("click", "like"),
         "settings": {"replicas": 8, "architectures": "single_task,shared_bottom"},
-        "seeds": range(7600, 7610),
+        "seeds": range(8600, 8610),
     },
 }
 

@@ -35,9 +35,12 @@ Joint flags and single verdicts: right, unproven, wrong.
 | question | logs | all right | joint flags | single verdicts | wrong single verdicts |
 |---|---|---|---|---|---|
 """
-CURES = """MMoE takes a harm of the shared bottom away, beyond doubt, on {count} logs of `conflict`. To show this was a condition of
-being right when the first four logs were run. But a cure that is not shown is no wrong answer, so it is counted apart. Likewise buy
-had to gain at its own best epoch in `related`; the headline goes by the gain as shipped, so this one counts."""
+CURES = """MMoE takes a harm of the shared bottom away, beyond doubt, on {count} logs of `conflict`. A cure that is not shown is no
+wrong answer, so it is counted apart.
+
+What counts as right was fixed before these logs were made. It was looser than at first: on five logs of each question that were run
+before (`first-logs.json`), a shown cure was asked for in `conflict`, and a gain of buy at its own best epoch in `related` (now the
+gain as shipped, since the headline goes by it). By those rules 3 of the first 4 logs were right in each; by these {first}."""
 NOTES = """
 {cures}
 
@@ -45,8 +48,7 @@ The interval is exact (Clopper and Pearson) and treats verdicts as independent, 
 
 ## Settings
 
-The settings were chosen on the pilot seeds {pilots}. The seeds that count were not looked at before. Ten logs of each question are
-meant to be run; the table counts those that are there.
+The settings were chosen on the pilot seeds {pilots}. The seeds that count were not looked at before.
 
 ```python
 {settings}
@@ -64,8 +66,7 @@ but only one flag a log was counted: a scheme was said to hurt click on {former}
 
 def main() -> None:
     results = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
-    by_question = {name: [entry for entry in results if entry["question"] == name] for name in QUESTIONS}
-    by_question = {name: sorted(entries, key=lambda entry: int(entry["seed"])) for name, entries in by_question.items() if entries}
+    by_question = _by_question(results)
     lines = [HEAD.rstrip("\n")]
     lines += [_count_row(name, entries) for name, entries in by_question.items()]
     settings = "\n".join(f"{name} = {_plain(asked)}" for name, asked in QUESTIONS.items())
@@ -79,9 +80,21 @@ def main() -> None:
     (HERE / "README.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
+def _by_question(results: Entries) -> dict[str, Entries]:
+    by_question = {name: [entry for entry in results if entry["question"] == name] for name in QUESTIONS}
+    return {name: sorted(entries, key=lambda entry: int(entry["seed"])) for name, entries in by_question.items() if entries}
+
+
 def _cures(by_question: dict[str, Entries]) -> str:
     conflict = by_question.get("conflict", [])
-    return CURES.format(count=f"{sum(map(cured, conflict))} of {len(conflict)}")
+    return CURES.format(count=f"{sum(map(cured, conflict))} of {len(conflict)}", first=_first_logs())
+
+
+def _first_logs() -> str:
+    """On how many of the first logs of each question all was right."""
+    first = _by_question(json.loads((HERE / "first-logs.json").read_text(encoding="utf-8")))
+    counts = [f"{sum(all_right(name, entries, entry) for entry in entries)} of {len(entries)}" for name, entries in first.items()]
+    return ", ".join(counts)
 
 
 def _former() -> str:

@@ -24,8 +24,8 @@ TABLES = (
     ("What the default id dropout adds to MMoE without it", "mmoe", "mmoe c=0", "own"),
 )
 RATES = (
-    "MMoE without id dropout (c = 0), and what other rates add: means over 3 replicas and, where a log is cut at several times, over "
-    "the cuts. `rates.py` makes `rates.json` and reads no test row."
+    "MMoE without id dropout (c = 0), and what other rates add: means over 3 replicas and, where a log is cut at several times, "
+    "over the cuts. `rates.py` makes `rates.json` and reads no test row."
 )
 Estimate = tuple[float, float]
 """A value and half of its 95 % interval."""
