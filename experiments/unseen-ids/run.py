@@ -35,6 +35,7 @@ from manygate.runs.preflight import prepare
 from manygate.runs.run import train_one
 from manygate.scoring.outputs import task_output
 from manygate.training.progress import Progress
+from manygate.training.state import State
 
 HERE = Path(__file__).parent
 SCHEMES = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple")
@@ -58,10 +59,16 @@ def one_model(log: Log, options: argparse.Namespace, model: str) -> dict[str, An
         more = {
             "valid": [float(value) for value in trained.valid_score_R],
             "epochs": trained.state.epoch,
+            "epochs_without_own_clocks": epochs_without_own_clocks(trained.state, config),
             "batch_size": trained.model.config.batch_size,
         }
     tasks = {task.name: _measured_task(encoded, config, t, logits) for t, task in enumerate(log.schema.tasks)}
     return {"tasks": tasks, **more, "seconds": round(time.monotonic() - began, 1)}
+
+
+def epochs_without_own_clocks(state: State, config: RunConfig) -> float:
+    """The epochs that the run would have taken if the clock of the kept weights alone had ended it."""
+    return max(min(clock.epoch + config.patience, config.epochs) for clock in state.kept)
 
 
 def tree_logits(encoded: EncodedLog, config: RunConfig, model: str, trials: int) -> tuple[np.ndarray, dict[str, Any]]:

@@ -84,6 +84,19 @@ def lines_of(results: dict[str, Any], model: str, other: str, side: str) -> list
     return lines
 
 
+def epoch_lines(results: dict[str, Any]) -> list[str]:
+    """The epochs of each MMoE run, and how many the clock of the kept weights alone would have taken."""
+    lines = ["| log | epochs | without own clocks | added |", "|---|---|---|---|"]
+    totals = np.zeros(2)
+    for name, log in results.items():
+        run = log["models"].get("mmoe", {})
+        if "epochs_without_own_clocks" in run:
+            epochs = np.array([run["epochs"], run["epochs_without_own_clocks"]])
+            totals += epochs
+            lines.append(f"| {name} | {epochs[0]:g} | {epochs[1]:g} | {epochs[0] / epochs[1] - 1:.0%} |")
+    return [*lines, f"| all | {totals[0]:g} | {totals[1]:g} | **{totals[0] / totals[1] - 1:.0%}** |"] if totals.any() else lines
+
+
 def rate_lines(rates: dict[str, Any]) -> list[str]:
     """The metric of each task on validation rows without id dropout, and its change by rate; means over replicas and cuts."""
     columns = next(iter(rates.values()))["rates"]
@@ -113,6 +126,7 @@ def main() -> None:
         lines = lines_of(results, model, other, side)
         parts += ["", f"## {title}", "", *lines] if len(lines) > 2 else []
     parts += ["", "## Which rate of id dropout: validation rows", "", RATES, "", *rate_lines(rates)]
+    parts += ["", "## Epochs that own clocks add", "", *epoch_lines(results)]
     parts.append("")
     (HERE / "README.md").write_text("\n".join(parts), encoding="utf-8")
 
