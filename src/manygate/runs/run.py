@@ -292,7 +292,7 @@ def with_batches(config: RunConfig, log: EncodedLog, progress: Progress) -> RunC
     sized = config.for_rows(rows)
     if config.batch_size is None:
         steps = count_of(-(-rows // sized.batch_rows), "step")
-        progress.say(f"batches of {sized.batch_rows:,} rows, {steps} an epoch (choose another size with {setting('batch_size')})")
+        progress.say(f"batches of {sized.batch_rows:,} rows, {steps} an epoch (the setting batch_size gives another size)")
     return sized
 
 
