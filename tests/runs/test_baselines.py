@@ -146,4 +146,4 @@ def test_without_lightgbm_the_default_leaves_a_note_and_a_wish_is_an_error(
     assert "pip install 'manygate[baselines]'" in note.text
     assert baseline_warnings(config_of(baselines="none"), {}) == []
     with pytest.raises(InputError, match="not installed"):
-        prepare(None, config_of(baselines="lightgbm"))
+        prepare(None, config_of(baselines="lightgbm"), architectures=["mmoe"])

@@ -75,7 +75,8 @@ def demo(
     with open_folder(out, config, resume=False, overwrite=earlier):
         show.say(f"writing an impression log of {rows:,} rows to {out / 'log'}")
         write_schema(datasets.impressions(log, rows=rows, seed=seed, **LOG).schema, log / "demo.yaml")
-        compare_and_show(prepare(config.log, config), config, out, json, show, command, story_of=demo_story)
+        encoded = prepare(config.log, config, architectures=config.architectures)
+        compare_and_show(encoded, config, out, json, show, command, story_of=demo_story)
 
 
 def write_schema(path: Path, out: Path) -> None:

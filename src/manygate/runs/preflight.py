@@ -36,12 +36,13 @@ def prepare(
 ) -> EncodedLog:
     """Open, split and encode a log, and check the data and the settings. Problems raise :class:`InputError`.
 
-    ``architectures`` are the architectures to train. By default this is the architecture of the configuration.
+    ``architectures`` are the architectures of a comparison. Without them, the architecture of the configuration is trained alone.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     choose_device(config.device)
-    chosen_baselines(config.baselines)
+    if architectures:
+        chosen_baselines(config.baselines)
     chosen = architectures or [config.architecture]
     raise_all(_unknown(chosen))
     sources = open_sources(log, config, valid, test)
