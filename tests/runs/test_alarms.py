@@ -67,7 +67,7 @@ def test_a_calibrated_model_is_judged_after_its_calibrator() -> None:
 @pytest.mark.parametrize(
     ("settings", "own", "shares", "remedy"),
     [
-        ({"id_dropout": 0.0}, None, (0.0, 0.2), "Switch it on with --id-dropout 3."),
+        ({"id_dropout": 0.0}, None, (0.0, 0.2), "Switch it on with --id-dropout 1."),
         ({}, 0.0, (0.0, 0.52), "Take id_dropout 0 out of the schema."),
         ({}, None, (0.0, 0.52), None),
         ({"id_dropout": 0.0}, 3.0, (0.0, 0.52), None),

@@ -95,7 +95,7 @@ class ModelConfig(Settings):
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden units that are dropped in training.")
     bias_dropout: float = Field(0.1, ge=0, lt=1, description="Share of rows whose bias features are hidden in training.")
     id_dropout: float = Field(
-        3.0,
+        1.0,
         ge=0,
         le=1e6,
         description="How often training replaces an id by the unseen-id row: with probability c / (c + n) for an id that it sees n "

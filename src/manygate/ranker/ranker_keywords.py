@@ -146,7 +146,7 @@ dropout : float, default 0.1
     Share of hidden units that are dropped in training.
 bias_dropout : float, default 0.1
     Share of rows whose bias features are hidden in training.
-id_dropout : float, default 3.0
+id_dropout : float, default 1.0
     How often training replaces an id by the unseen-id row: with probability c / (c + n) for an id that it sees n times.
     This is c; 0 switches it off.
 replicas : int, default 1
@@ -250,7 +250,7 @@ class RankerKeywords:
         subspaces: int = 2, orthogonality: float = 0.0, tucker_ranks: Widths | None = None, gate_hidden: int = 32,
         match_parameters: int | None = None, match_flops: int | None = None,
         funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = "esmm", dropout: float = 0.1,
-        bias_dropout: float = 0.1, id_dropout: float = 3.0, replicas: int = 1, seed: int = 0, pack: int | None = None,
+        bias_dropout: float = 0.1, id_dropout: float = 1.0, replicas: int = 1, seed: int = 0, pack: int | None = None,
         replica_data: Literal["shared", "order", "bootstrap"] = "shared", replica_seeds: Widths = (), replica_rates: Numbers = (),
         replica_weights: NumberRows = (), replica_id_dropouts: Numbers = (), calibrator_weight: float = 0.6,
         escm2_weight: float = 1.0, escm2_joint_weight: float = 1.0, propensity_floor: float = 0.05, weighting: ClassName = "fixed",
