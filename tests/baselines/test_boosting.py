@@ -27,7 +27,8 @@ def test_equals_a_plain_call_on_the_same_arrays(log: EncodedLog, t: int) -> None
 
     def arrays(part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         own = log.parts[part]
-        return inputs.value_NC[part][kept[part]], own.label_BT[kept[part], t], own.weight_BT[kept[part], t]
+        weight_N = own.weight_BT[kept[part], t].astype(float)
+        return inputs.value_NC[part][kept[part]], own.label_BT[kept[part], t], weight_N / weight_N.mean()
 
     value_NC, label_N, weight_N = arrays("train")
     train = lightgbm.Dataset(value_NC, label_N, weight=weight_N, categorical_feature=[1, 4], params={"verbosity": -1})

@@ -27,7 +27,8 @@ def test_logistic_regression_is_that_of_scikit_learn_with_the_best_c_on_validati
     logits, aucs = {}, {}
     for strength in STRENGTHS:
         model = LogisticRegression(C=strength, max_iter=1_000)
-        model.fit(inputs["train"], train.label_BT[:, 0], train.weight_BT[:, 0].astype(float))
+        weight_N = train.weight_BT[:, 0].astype(float)
+        model.fit(inputs["train"], train.label_BT[:, 0], weight_N / weight_N.mean())
         score_N = model.decision_function(inputs["valid"])
         logits[strength] = model.decision_function(inputs["test"])
         aucs[strength] = roc_auc_score(valid.label_BT[:, 0], score_N, sample_weight=valid.weight_BT[:, 0])
@@ -47,6 +48,7 @@ def test_ridge_regression_solves_the_normal_equations_on_the_labelled_rows(log: 
     train = log.parts["train"]
     kept_N = train.weight_BT[:, 1] > 0
     x_NC, y_N, w_N = linear_inputs(log)["train"].toarray()[kept_N], train.label_BT[kept_N, 1], train.weight_BT[kept_N, 1]
+    w_N = w_N / w_N.mean()
     mean_C, mean = np.average(x_NC, axis=0, weights=w_N), np.average(y_N, weights=w_N)
     centred_NC = x_NC - mean_C
     hessian_CC = centred_NC.T @ (w_N[:, None] * centred_NC) + np.eye(x_NC.shape[1]) / fitted.chosen

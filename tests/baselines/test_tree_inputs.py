@@ -47,6 +47,7 @@ def test_statistics_of_test_rows_are_those_of_all_training_rows_and_of_training_
     inputs = tree_inputs.tree_inputs(log, 0, seed=3)
     train, test = log.parts["train"], log.parts["test"]
     label_N, weight_N = train.label_BT[:, 0].astype(float), train.weight_BT[:, 0].astype(float)
+    weight_N /= weight_N.mean()
     prior, fold_N = np.average(label_N, weights=weight_N), statistics.draw_folds(len(train), 3, 0)
     for row in range(40):
         same_N = train.id_BS[:, 0] == test.id_BS[row, 0]

@@ -36,7 +36,7 @@ def fit_boosting(rows: TaskRows) -> Fitted:
     if forms[STATISTICS].names == forms[CATEGORIES].names:
         return boost(rows, forms[CATEGORIES], PARAMETERS)
     fitted = [replace(boost(rows, inputs, PARAMETERS), inputs=name) for name, inputs in forms.items()]
-    return max(fitted, key=lambda fit: np.nan_to_num(rows.score("valid", fit.logit_N["valid"]), nan=-np.inf))
+    return max(fitted, key=lambda fit: rows.score("valid", fit.logit_N["valid"]))
 
 
 def boost(rows: TaskRows, inputs: TreeInputs, parameters: Mapping[str, Any]) -> Fitted:

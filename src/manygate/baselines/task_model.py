@@ -10,6 +10,7 @@ import numpy as np
 
 from manygate import metrics
 from manygate.data.encoded import EncodedLog
+from manygate.data.rows import Rows
 
 JUDGED = ("valid", "test")
 
@@ -45,9 +46,8 @@ class TaskRows:
         return self.log.schema.tasks[self.task].kind
 
     def labels(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the labels, as models see them, and the weights of all rows of a part. Weight 0 masks a label."""
-        rows = self.log.parts[part]
-        return rows.label_BT[:, self.task].astype(np.float64), rows.weight_BT[:, self.task].astype(np.float64)
+        """Return the labels and the weights of all rows of a part, as :func:`labels_of` does."""
+        return labels_of(self.log.parts[part], self.task)
 
     def score(self, part: str, logit_N: np.ndarray) -> float:
         """Return the main metric on a part: AUC, or R2 on the scale of the encoded labels."""
@@ -60,11 +60,27 @@ class TaskRows:
 FitTask = Callable[[TaskRows], Fitted]
 
 
+def labels_of(rows: Rows, task: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels of a task, as models see them, and the weights of all rows. Weight 0 masks a label.
+
+    The weights of the labelled rows have the mean 1. So a column of weights may have any unit, as for the networks. Smoothing and
+    penalties would depend on the unit.
+    """
+    label_N, weight_N = (array_BT[:, task].astype(np.float64) for array_BT in (rows.label_BT, rows.weight_BT))
+    labelled_N = weight_N > 0
+    return label_N, weight_N / weight_N[labelled_N].mean() if labelled_N.any() else weight_N
+
+
 def check_labels(rows: TaskRows) -> None:
-    """Raise a :class:`TaskFailedError` if the training rows have no label, or one value of the label alone."""
+    """Raise a :class:`TaskFailedError` if a part has no label, or one value of the label alone, where a model needs more.
+
+    The training rows teach the model. Its main metric on the validation rows chooses the number of rounds or the penalty.
+    """
     label_N, weight_N = rows.labels("train")
     values = np.unique(label_N[weight_N > 0])
     if not len(values):
         raise TaskFailedError("no training row has a label")
     if len(values) == 1:
         raise TaskFailedError("all labels of the training rows are the same")
+    if np.isnan(rows.score("valid", np.zeros(len(rows.log.parts["valid"])))):
+        raise TaskFailedError("the validation rows have no label, or one value of it, so they cannot choose a model")

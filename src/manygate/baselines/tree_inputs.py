@@ -18,6 +18,7 @@ import numpy as np
 
 from manygate.baselines import statistics
 from manygate.baselines.statistics import Bag
+from manygate.baselines.task_model import labels_of
 from manygate.data.encoded import EncodedLog
 from manygate.data.rows import FIRST_ROW, Rows
 
@@ -121,9 +122,7 @@ class _Targets:
 
     @classmethod
     def of(cls, log: EncodedLog, t: int, seed: int) -> _Targets:
-        label_N, weight_N = (
-            array_BT[:, t].astype(np.float64) for array_BT in (log.parts["train"].label_BT, log.parts["train"].weight_BT)
-        )
+        label_N, weight_N = labels_of(log.parts["train"], t)
         return cls(label_N, weight_N, statistics.draw_folds(len(label_N), seed, t), statistics.prior_of(label_N, weight_N))
 
     def columns(self, ids: Ids) -> Columns:
