@@ -88,10 +88,16 @@ def test_look_again_where_validation_kept_the_tasks_apart(price: float, how: str
     rule, title, text, _ = told(judged(click=(0.02, price), buy=(0.0, 0.0)), kept_separate=True)
     assert rule == "look again"
     expected = "Look again: validation prefers one model per task, but the shared model mmoe"
-    assert title == f"{expected}{how} helps click and hurts none."
+    assert title == f"{expected}{how} helps click and clearly hurts none."
     assert text.startswith("Look again: validation chose one model per task, but mmoe, the best way of sharing on validation, ")
     assert text.endswith("If click matters most, let validation watch it.")
     assert ("keep: best-per-task" in text) == bool(price)
+
+
+def test_look_again_says_what_it_likely_hurts() -> None:
+    _, title, text, _ = told(judged(click=(0.02, 0.0), buy=(-0.012, 0.0)), kept_separate=True)
+    assert title.endswith("mmoe helps click and clearly hurts none.")
+    assert "hurts no task beyond doubt. Looked at alone, it likely hurts buy. If click matters most" in text
 
 
 @pytest.mark.parametrize(("kept_separate", "what"), [(False, "what you have"), (True, "one model per task")])

@@ -65,9 +65,10 @@ def words_for(sd: float, se: float) -> str:
 
 
 def test_words_say_what_it_takes_and_when_it_is_too_small_to_matter() -> None:
-    assert words_for(0.005, 0.002).startswith("To detect a difference of 0.005 in AUC on click takes ")
+    assert words_for(0.005, 0.002).startswith("To know the gain on click to within ±0.005 in AUC takes ")
     assert " replicas instead of 3" in words_for(0.005, 0.002)
     assert words_for(0.0001, 0.002).endswith(" times the test rows.")
     assert words_for(1e-5, 1e-5) == "If there is a difference, it is too small to matter."
-    assert words_for(5.0, 1e-5).endswith("0.01 in AUC on click takes more than 10,000 replicas.")
+    assert words_for(1e-5, 7e-4) == "The gain on click is known to within ±0.002 in AUC.", "0.003 is in an interval from -0.0005"
+    assert words_for(5.0, 1e-5).endswith("±0.01 in AUC takes more than 10,000 replicas.")
     assert need_words([]) == ""

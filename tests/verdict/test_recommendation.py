@@ -74,7 +74,7 @@ CASES: list[Any] = [
         "separate",
         "as validation chose: mmoe, the best way of sharing on validation, helps no",
     ),
-    ({"mmoe": (-0.02, 0.0), "ple": (0.0, 0.02)}, "single_task", "separate", "On these test rows ple helps buy and hurts no task"),
+    ({"mmoe": (-0.02, 0.0), "ple": (0.0, 0.02)}, "single_task", "separate", "On these test rows ple helps buy and clearly hurts no task"),
     (
         {"mmoe": (0.0, 0.0), "omoe": (-0.03, 0.0)},
         "single_task",
@@ -139,6 +139,14 @@ def test_the_price_of_one_checkpoint_changes_the_advice(
     assert ("keep: best-per-task" in found.text) == (rule in ("one checkpoint per task", "look again"))
 
 
+def test_help_of_another_model_counts_although_its_one_checkpoint_spoils_it() -> None:
+    """Otherwise the headline would say that no shared model helps a task, beside a filled mark in the table of effects."""
+    gains = {"mmoe": (0.0, 0.0), "omoe": (-0.03, 0.02)}
+    found = advice(gains, "single_task", prices={"omoe": (0.0, 0.02)})
+    assert found.rule == "cannot tell"
+    assert found.headline.startswith("Keep one model per task for now")
+
+
 def test_an_alternative_must_be_good_as_shipped() -> None:
     gains = {"mmoe": (0.0, 0.0), "ple": (0.02, 0.0)}
     assert [named.model for named in advice(gains, "mmoe").alternatives] == ["ple"]
@@ -150,7 +158,7 @@ def test_the_choice_stays_validation_s_and_a_better_one_on_test_is_only_named() 
     recommendation = advice({"mmoe": (0.02, -0.03), "ple": (0.02, 0.001), "omoe": (0.03, -0.012)}, "mmoe")
     assert recommendation.model == "mmoe"
     assert recommendation.alternatives == [Alternative(model="ple", helps=["click"])], "omoe's own interval says that it hurts buy"
-    assert "On these test rows ple helps click and hurts no task. Test rows must not choose" in recommendation.text
+    assert "On these test rows ple helps click and clearly hurts no task. Test rows must not choose" in recommendation.text
     assert advice({"mmoe": (0.02, 0.0), "ple": (0.09, 0.09)}, "mmoe").alternatives == []
 
 
@@ -189,7 +197,7 @@ def test_what_could_change_the_answer_is_said() -> None:
     """Power first, then what it takes to decide, then the choice; mmoe is behind in the made-up validation scores."""
     power, need, choice = advice({"mmoe": (0.0, 0.0)}, "mmoe").could_change
     assert power.startswith("With 3 replicas a true gain of 0.01 in AUC on click is found in ")
-    assert need.startswith("To detect a difference of 0.005 in AUC on click takes ")
+    assert need.startswith("To know the gain on click to within ±0.005 in AUC takes ")
     assert " replicas instead of 3" in need
     assert " times the test rows." in need
     assert choice == "Validation does not separate mmoe from single_task: more replicas or validation rows could change the choice."

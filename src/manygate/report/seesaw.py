@@ -165,7 +165,7 @@ def _differences(document: ComparisonDocument, transfer: Transfer) -> View | Non
 
 
 def _needs(document: ComparisonDocument) -> View | None:
-    """Prepare a table of the replicas and rows that are needed to detect differences of some sizes, with a task in each row."""
+    """Prepare a table of the replicas and rows that narrow an interval to some sizes, with a task in each row."""
     recommendation = document.recommendation
     if recommendation is None or not recommendation.needs:
         return None

@@ -37,7 +37,8 @@ def headline(rule: Rule, judged: Judged, kept_separate: bool) -> str:
     if rule == "look again":
         best, how = (shipped, "") if shipped.rule == "share" else (judged.per_task, ", with a checkpoint for each task,")
         helps = _named(best.helped, judged.effect)
-        return f"Look again: validation prefers one model per task, but the shared model {name}{how} helps {helps} and hurts none."
+        but = f"but the shared model {name}{how} helps {helps} and clearly hurts none"
+        return f"Look again: validation prefers one model per task, {but}."
     keep = "Keep one model per task for now" if kept_separate else "Keep what you have for now"
     return f"{keep}: these data do not show whether the shared model {name} helps or hurts."
 
@@ -73,7 +74,7 @@ def _look_again(judged: Judged, best: str, helps: str) -> str:
     shipped = judged.as_shipped
     if shipped.rule == "share":
         helped: Sequence[str] = shipped.helped
-        why = f"{best} helps {helps} on the test rows and hurts no task beyond doubt."
+        why = f"{best} helps {helps} on the test rows and hurts no task beyond doubt.{_rest(judged)}"
     else:
         helped = judged.per_task.helped
         why = f"{best} would help if you keep a checkpoint for each task (setting {PER_TASK}): {_per_task_words(judged)}"

@@ -14,7 +14,7 @@ from manygate.results.summary import JointGain
 from manygate.text import listed
 
 SIZES = {"auc": (0.002, 0.005, 0.01), "r2": (0.005, 0.01, 0.02)}
-"""Sizes of a difference that a user may want to detect, by main metric."""
+"""Sizes of a gain that may matter to a user, by main metric."""
 FEASIBLE = 20
 """The paragraph proposes at most this many times the present replicas or test rows, if a larger difference would need fewer."""
 MOST_REPLICAS = 10_000
@@ -70,8 +70,11 @@ def _replicas(sd: float, goal: float, level: float) -> int | None:
 
 
 def need_words(needs: Sequence[Need]) -> str:
-    """Write what it would take to decide the two tasks with the widest intervals."""
-    wide = [need for need in needs if math.hypot(need.seeds, need.test) > need.sizes[0].size]
+    """Write what it would take to know the gains of the two tasks with the widest intervals better.
+
+    An interval that contains 0 reaches at most twice its half-width from it.
+    """
+    wide = [need for need in needs if 2 * math.hypot(need.seeds, need.test) > need.sizes[0].size]
     if not wide:
         return "If there is a difference, it is too small to matter." if needs else ""
     widest = sorted(wide, key=lambda need: -math.hypot(need.seeds, need.test))[:2]
@@ -79,7 +82,7 @@ def need_words(needs: Sequence[Need]) -> str:
 
 
 def _takes(need: Need) -> str:
-    """Write what it would take to detect the smallest size that is in reach, or else the largest size."""
+    """Write what it would take to narrow the interval to the smallest size that is in reach, or else to the largest size."""
     size = next((size for size in need.sizes if _in_reach(size, need.replicas)), need.sizes[-1])
     parts = []
     if size.replicas is None:
@@ -88,8 +91,10 @@ def _takes(need: Need) -> str:
         parts.append(f"{size.replicas:,} replicas instead of {need.replicas}")
     if size.times_rows > 1:
         parts.append(f"{size.times_rows:,.{0 if size.times_rows >= 10 else 1}f} times the test rows")
-    where = f"{size.size:g} in {metric_label(need.metric)} on {need.task}"
-    return f"To detect a difference of {where} takes {listed(parts)}." if parts else f"A difference of {where} would be detected."
+    within = f"to within ±{size.size:g} in {metric_label(need.metric)}"
+    if not parts:
+        return f"The gain on {need.task} is known {within}."
+    return f"To know the gain on {need.task} {within} takes {listed(parts)}."
 
 
 def _in_reach(size: SizeNeed, replicas: int) -> bool:

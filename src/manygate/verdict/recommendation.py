@@ -65,7 +65,7 @@ def recommend(
         return _nothing(chosen, text)
     models = {model: _judged(model, transfer, shipped, price, main) for model in transfer.gains}
     judged, kept_separate = models[name], chosen == baseline
-    others = [model.as_shipped for model in models.values()]
+    others = [outcome for model in models.values() for outcome in (model.as_shipped, model.per_task)]
     rule = decide(judged.as_shipped, judged.per_task, kept_separate, others)
     replicas, looks = len(valid[name].values), transfer.looks[name]
     undecided = {task: gain for task, gain in judged.shipped.items() if gain.joint95 is not None and not sure(gain)}
@@ -128,7 +128,7 @@ def _alternative_words(alternatives: Sequence[Alternative]) -> str:
     if not alternatives:
         return ""
     phrases = listed([f"{alternative.model} helps {listed(alternative.helps)}" for alternative in alternatives])
-    return f"On these test rows {phrases} and hurts no task. Test rows must not choose a model, so test it in another comparison."
+    return f"On these test rows {phrases} and clearly hurts no task. Test rows must not choose a model, so test it in another comparison."
 
 
 def _choice_words(valid: Mapping[str, MetricSummary], chosen: str | None) -> str:

@@ -57,7 +57,7 @@ def decide(shipped: Outcome, per_task: Outcome, kept_separate: bool, others: Seq
         shipped: What the judged model does as shipped.
         per_task: What it does with a checkpoint for each task.
         kept_separate: True if validation chose a model per task.
-        others: What the other sharing models do as shipped.
+        others: What all sharing models do, as shipped and with a checkpoint for each task.
 
     >>> one, none = Outcome(("click",), ()), Outcome((), ())
     >>> decide(one, one, False), decide(none, one, False), decide(one, one, True), decide(none, none, False)
