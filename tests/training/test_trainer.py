@@ -64,9 +64,8 @@ def test_the_best_weights_of_each_member_are_restored(log, trainer, settings, ar
     for member, best in zip(training.model.members, state.best_epoch, strict=True):
         assert 1 <= best <= state.epoch
         if monitor == "mean":
-            curve = [watched(training, entry, member) for entry in state.history]
-            until = curve[: best + config.patience]
-            assert max(until) == curve[best - 1] == pytest.approx(state.best[training.model.members.index(member)])
+            curve = [watched(training, entry, member) for entry in state.history[: best + config.patience]]
+            assert max(curve) == curve[best - 1] == pytest.approx(state.best[training.model.members.index(member)])
 
 
 def test_each_member_stops_on_its_own_as_in_its_own_run(log, trainer, settings):
@@ -485,6 +484,22 @@ def test_patience_is_exact_and_a_tie_is_not_better(log, trainer, settings, patie
             if name == "trunk.towers.weight":
                 after = [seen[name].select(axis, m) for seen in script.seen]
                 assert all(not torch.equal(after[e], after[e - 1]) for e in range(1, end))
+
+
+@pytest.mark.parametrize("architecture", ["single_task", "mmoe"])
+def test_the_history_has_no_values_of_a_member_that_had_stopped(log, trainer, settings, architecture):
+    """A member that is skipped has logits of zero. Their loss, ln 2, is no loss of a model."""
+    alone = architecture == "single_task"
+    training = trainer(log, settings(architecture=architecture, replicas=1 if alone else 3, epochs=5, patience=1))
+    names = [task.name for task in training.tasks]
+    assert len(names) == 3
+    Scripted(training, COURSES[1])
+    history = training.fit().history
+    for m, last in enumerate(BEST[1][1]):
+        for name in [names[m]] if alone else names:
+            for part in ("train_loss", "valid", "weights"):
+                known = [entry[part][name][0 if alone else m] is not None for entry in history]
+                assert known == [epoch <= last for epoch in range(1, len(history) + 1)], (part, name, m)
 
 
 def test_the_last_weights_are_kept_where_asked_whatever_the_scores_and_patience(log, trainer, settings):

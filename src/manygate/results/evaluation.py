@@ -83,6 +83,8 @@ class GateSummary(Record):
 class Epoch(Record):
     """One evaluation of a training run; each list holds a value a replica, ``gates`` has level, task and expert.
 
+    The value is null where it is undefined, and where early stopping ended the replica (or its model of the task) at an earlier
+    evaluation.
     ``epoch`` has a fraction if there are several evaluations in an epoch; ``train_loss`` is then the mean of the epoch so far.
     """
 

@@ -7,7 +7,7 @@ the other. The callback is then called after each evaluation of each pack. A cal
 recorded, so a change would have no effect on them.
 
 >>> def stop_when_good_enough(end: EpochEnd) -> bool:
-...     return min(value or 0.0 for value in end.valid["click"]) > 0.8
+...     return min((value for value in end.valid["click"] if value is not None), default=0.0) > 0.8
 >>> stop_when_good_enough(EpochEnd("mmoe", 1, 100, {"click": [0.5]}, {"click": [0.81]}))
 True
 """
@@ -22,7 +22,8 @@ from dataclasses import dataclass
 class EpochEnd:
     """The state of a run at an evaluation.
 
-    ``train_loss`` and ``valid`` map each task to a list over replicas. An undefined value is None.
+    ``train_loss`` and ``valid`` map each task to a list over replicas. None stands for a value that is undefined, and for a replica
+    that early stopping ended at an earlier evaluation.
     """
 
     run: str

@@ -18,6 +18,7 @@ from manygate.files import write_text
 class EpochEntry(TypedDict):
     """A line of ``metrics.jsonl``; each list holds a value a replica, ``gates`` has level, task and expert.
 
+    The value is None where early stopping ended the replica (or its model of the task) at an earlier evaluation.
     ``epoch`` has a fraction within an epoch, and ``train_loss`` and ``weights`` are then means of the epoch so far.
     """
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -261,8 +261,9 @@ class Trainer:
         self._check_finite(logit_RNT)
         judged = self.monitor(logit_RNT, self.model.members)
         state.epoch, state.part = (state.epoch + 1, 0) if closes else (state.epoch, state.part + 1)
+        left_out = self._left_out()
         improved = self.selection.update(state, self._number(), judged, self.config)
-        entry = self._entry(loss_MT, judged.metric_RT)
+        entry = self._entry(loss_MT, judged.metric_RT, left_out)
         state.history.append(entry)
         if closes:
             state.batch = 0
@@ -296,15 +297,20 @@ class Trainer:
             return f"trained for {self._trained()} and {count_of(state.step, 'step')}"
         return ""
 
-    def _entry(self, loss_MT: Tensor, metric_RT: np.ndarray) -> EpochEntry:
-        """Return the line of the history."""
-        loss_TR, weight_TR = self._by_task(loss_MT), self._by_task(self.weight_sum_MT / self.loss_count_MT)
+    def _entry(self, loss_MT: Tensor, metric_RT: np.ndarray, left_out: list[bool]) -> EpochEntry:
+        """Return the line of the history. ``left_out`` is true for each member that no longer trained: it has no values."""
+        left_out_TR = np.broadcast_to(np.reshape(left_out, (self.model.replicas, -1)), metric_RT.shape).T
+
+        def of_tasks(value_TR: Sequence[np.ndarray]) -> dict[str, list[float | None]]:
+            known_TR = np.where(left_out_TR, np.nan, value_TR)
+            return {task.name: plain(known_R) for task, known_R in zip(self.tasks, known_TR, strict=True)}
+
         return {
             "epoch": self._number(),
             "step": self.state.step,
-            "train_loss": {task.name: plain(loss_TR[t]) for t, task in enumerate(self.tasks)},
-            "valid": {task.name: plain(metric_RT[:, t]) for t, task in enumerate(self.tasks)},
-            "weights": {task.name: plain(weight_TR[t]) for t, task in enumerate(self.tasks)},
+            "train_loss": of_tasks(self._by_task(loss_MT)),
+            "valid": of_tasks(list(metric_RT.T)),
+            "weights": of_tasks(self._by_task(self.weight_sum_MT / self.loss_count_MT)),
             "gates": mean_gates(self.model, next(iter(self.monitor.split.slices(GATE_ROWS)))),
         }
 
