@@ -74,7 +74,12 @@ CASES: list[Any] = [
         "separate",
         "as validation chose: mmoe, the best way of sharing on validation, helps no",
     ),
-    ({"mmoe": (-0.02, 0.0), "ple": (0.0, 0.02)}, "single_task", "separate", "On these test rows ple helps buy and clearly hurts no task"),
+    (
+        {"mmoe": (-0.02, 0.0), "ple": (0.0, 0.02)},
+        "single_task",
+        "separate",
+        "these test rows ple helps buy and clearly hurts no task",
+    ),
     (
         {"mmoe": (0.0, 0.0), "omoe": (-0.03, 0.0)},
         "single_task",

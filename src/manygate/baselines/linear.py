@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from manygate.baselines.linear_inputs import linear_inputs
 from manygate.baselines.task_model import JUDGED, Fitted, TaskFailedError, TaskRows, check_labels
 

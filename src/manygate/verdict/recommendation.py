@@ -128,7 +128,8 @@ def _alternative_words(alternatives: Sequence[Alternative]) -> str:
     if not alternatives:
         return ""
     phrases = listed([f"{alternative.model} helps {listed(alternative.helps)}" for alternative in alternatives])
-    return f"On these test rows {phrases} and clearly hurts no task. Test rows must not choose a model, so test it in another comparison."
+    rest = "Test rows must not choose a model, so test it in another comparison."
+    return f"On these test rows {phrases} and clearly hurts no task. {rest}"
 
 
 def _choice_words(valid: Mapping[str, MetricSummary], chosen: str | None) -> str:
