@@ -18,6 +18,8 @@ import manygate as mg
 from manygate.schema import Feature, Schema, Task
 
 PARTS = ("train", "valid", "test")
+EARLIER_CUTS = (0.5, 0.6, 0.7)
+"""Cuts of MovieLens by time before the usual one."""
 CUTS = (0.4, 0.5, 0.6, 0.7, 0.8)
 TURNOVERS = (0.0, 0.3, 0.6)
 IMPRESSIONS = 60_000
@@ -78,7 +80,8 @@ def movielens(wheel: Path, by_time: bool, cut: float = 0.8) -> Log:
     table = pa.table(columns)
     if not by_time:
         table = table.take(np.random.Generator(np.random.PCG64(0)).permutation(len(table)))
-    return Log("movielens-time" if by_time else "movielens-random", _three(table, cut, 0.1), schema)
+    name = "movielens-random" if not by_time else "movielens-time" if cut == 0.8 else f"movielens-time-{cut:g}"
+    return Log(name, _three(table, cut, 0.1), schema)
 
 
 def _tokens(wheel: Path, ending: str) -> pa.Table:
@@ -130,7 +133,7 @@ def _three(table: pa.Table, train: float, share: float) -> dict[str, pa.Table]:
 def names(wheel: bool = True, video: bool = True, census_folder: bool = False) -> Iterator[str]:
     """The names of the logs whose files are at hand."""
     if wheel:
-        yield from ("movielens-random", "movielens-time")
+        yield from ("movielens-random", "movielens-time", *(f"movielens-time-{cut:g}" for cut in EARLIER_CUTS))
     yield from (f"made-up-{turnover:g}" for turnover in TURNOVERS)
     if video:
         yield from (f"short-video-{cut:g}" for cut in CUTS)
@@ -141,9 +144,9 @@ def names(wheel: bool = True, video: bool = True, census_folder: bool = False) -
 def find_log(name: str, wheel: Path | None, video: Path | None, census_folder: Path | None) -> Log:
     """Read or make the log of a name."""
     kind, _, rest = name.rpartition("-")
-    if kind == "movielens":
+    if kind.startswith("movielens"):
         assert wheel is not None
-        return movielens(wheel, rest == "time")
+        return movielens(wheel, rest != "random") if kind == "movielens" else movielens(wheel, True, float(rest))
     if kind == "made-up":
         return made_up(float(rest))
     if kind == "short-video":

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from logs import CUTS, TURNOVERS, Log, made_up, movielens, short_video
+from logs import CUTS, EARLIER_CUTS, TURNOVERS, Log, made_up, movielens, short_video
 
 from manygate.config import RunConfig
 from manygate.files import to_json, write_text
@@ -27,13 +27,12 @@ from manygate.training.progress import Progress
 
 HERE = Path(__file__).parent
 RATES = (0.0, 0.5, 1.0, 3.0)
-MOVIELENS_CUTS = (0.5, 0.6, 0.7, 0.8)
 REPLICAS = 3
 
 
 def logs(wheel: Path, video: Path) -> Iterator[tuple[str, Callable[[], Log]]]:
     """The name of each log, and what reads it."""
-    for cut in MOVIELENS_CUTS:
+    for cut in (*EARLIER_CUTS, 0.8):
         yield f"movielens-time-{cut:g}", partial(movielens, wheel, True, cut)
     for cut in CUTS:
         yield f"short-video-{cut:g}", partial(short_video, video, cut)
