@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from manygate.data.inference.role_words import INDEXES
 from manygate.data.inference.sampled_column import percent
 from manygate.data.rows import UNKNOWN_ROW, Rows
 from manygate.errors import InputError
+from manygate.metrics.power import FEWEST_TO_JUDGE, auc_known_to
 from manygate.results.evaluation import DataSummary, DataWarning, FeatureSummary, LabelSummary
 from manygate.schema import Schema
 from manygate.text import listed
 
 LEVELS = ("serious", "warning", "note")
-FEWEST_TO_JUDGE = 100
-"""With fewer rows of the rarer label an AUC is known to 0.06 at best."""
 UNSEEN_SERIOUS, UNSEEN_WARNING, UNSEEN_NOTE = 0.5, 0.2, 0.05
 UNLIKE_PARTS = 0.1
 """The difference between the shares of unseen ids on validation and on test from which there is a warning."""
@@ -68,11 +66,11 @@ def _rare_labels(task: str, parts: Mapping[str, LabelSummary]) -> Iterator[DataW
         labels = parts.get(part)
         if labels is None or not labels.rows:
             continue
-        rarer, counted, within = labels.rows, "labelled rows", ""
+        rarer, counted = labels.rarer
+        within = ""
         if labels.positives is not None:
-            rarer = min(labels.positives, labels.rows - labels.positives)
-            counted = f"{'positives' if rarer == labels.positives else 'negatives'} among {labels.rows:,} labelled rows"
-            within = f" Its AUC is known to about ± {0.6 / math.sqrt(max(rarer, 1)):.2f} at best."
+            counted += f" among {labels.rows:,} labelled rows"
+            within = f" Its AUC is known to about ± {auc_known_to(rarer):.2f} at best."
         if rarer >= FEWEST_TO_JUDGE:
             continue
         if part == "test":

@@ -8,6 +8,7 @@ from typing import Any
 from manygate.data.labelled import labelled_table
 from manygate.data.rows import Rows, groupless_warnings
 from manygate.evaluation.task_report import task_report
+from manygate.metrics.power import FEWEST_TO_JUDGE
 from manygate.metrics.table import Metric
 from manygate.metrics.uncertainty import interval_note
 from manygate.model.problem import Problem
@@ -17,9 +18,6 @@ from manygate.scoring.judged import judged
 from manygate.scoring.predictor import Predictor
 from manygate.scoring.scored import score_rows
 from manygate.text import count_of
-
-FEWEST_TO_JUDGE = 100
-"""With fewer rows of the rarer label an AUC is known to 0.06 at best."""
 
 
 def evaluate_log(predictor: Predictor, log: Any, more: Mapping[str, Metric] | None = None) -> LogEvaluation:

@@ -19,6 +19,18 @@ class LabelSummary(Record):
     mean: float | None
     positives: int | None = None
 
+    @property
+    def rarer(self) -> tuple[int, str]:
+        """The number and the name of the rows that limit what can be judged: those of the rarer label, or all of a regression.
+
+        >>> LabelSummary(rows=9, mean=0.1, positives=1).rarer, LabelSummary(rows=9, mean=2.5).rarer
+        ((1, 'positives'), (9, 'labelled rows'))
+        """
+        if self.positives is None:
+            return self.rows, "labelled rows"
+        rarer = min(self.positives, self.rows - self.positives)
+        return rarer, "positives" if rarer == self.positives else "negatives"
+
 
 class FeatureSummary(Record):
     """A feature: its kind, the rows of its embedding table or the columns of a number, and shares of null and unseen values.

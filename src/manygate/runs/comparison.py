@@ -31,6 +31,7 @@ from manygate.scoring.outputs import task_output
 from manygate.text import count_of
 from manygate.training.callback import OnEpoch
 from manygate.training.progress import Progress
+from manygate.verdict.few_labels import Labels
 from manygate.verdict.recommendation import judged_model, recommend
 from manygate.verdict.shipping import gains_as_shipped, prices
 from manygate.verdict.transfer import transfer
@@ -79,7 +80,7 @@ def compare_run(
         results = results.model_copy(update={"id_dropout": id_dropout})
     kept = measures_as_kept(log, trained)
     if BASELINE in trained:
-        results = results.model_copy(update=verdict_fields(log, trained, kept, results.valid, best))
+        results = results.model_copy(update=verdict_fields(log, trained, kept, results.valid, best, results.data.tasks))
     results = results.model_copy(update=against_fields(log, problem_of(trained), kept, outside, best.architecture))
     if story_of is not None:
         results = results.model_copy(update={"story": story_of(results)})
@@ -93,9 +94,23 @@ def compare_run(
 
 
 def verdict_fields(
-    log: EncodedLog, trained: dict[str, Trained], kept: Kept, valid: dict[str, MetricSummary], best: Choice
+    log: EncodedLog,
+    trained: dict[str, Trained],
+    kept: Kept,
+    valid: dict[str, MetricSummary],
+    best: Choice,
+    labels: Labels | None = None,
 ) -> Fields:
-    """Return the fields of a comparison that need the baseline. ``kept`` has each model with the weights that it keeps."""
+    """Return the fields of a comparison that need the baseline.
+
+    Args:
+        log: The encoded log.
+        trained: The models.
+        kept: The measures of each model with the weights that it keeps.
+        valid: The validation scores.
+        best: The model that validation chose.
+        labels: The labels of each task and part. Without them, few labels of a task are not mentioned.
+    """
     measured = measures(log, trained)
     found: Fields = {"baseline": BASELINE, "verdicts": verdicts(measured, log.schema.tasks)}
     if len(trained) == 1:
@@ -106,7 +121,7 @@ def verdict_fields(
     own = {name: {task: measured[name][task][key] for task, key in main.items()} for name in trained}
     price = {name: prices(own[name], kept[name], main, flags.looks[name]) for name in sharing}
     shipped = {name: gains_as_shipped(kept[name], own[BASELINE], main, flags.looks[name]) for name in sharing}
-    advice = recommend(flags, shipped, price, valid, best.architecture, BASELINE, main)
+    advice = recommend(flags, shipped, price, valid, best.architecture, BASELINE, main, labels)
     return {**found, "transfer": flags, "price": price, "as_shipped": shipped, "recommendation": advice}
 
 

@@ -15,6 +15,7 @@ from manygate.results.comparison import Alternative, Price, Recommendation, Task
 from manygate.results.summary import MetricSummary
 from manygate.text import listed
 from manygate.verdict.advice import advice, headline, price_words
+from manygate.verdict.few_labels import Labels, change_words, headline_words, too_few
 from manygate.verdict.judged import Judged
 from manygate.verdict.needs import need, need_words
 from manygate.verdict.power import power_of_few
@@ -34,6 +35,7 @@ def recommend(
     chosen: str | None,
     baseline: str,
     main: Mapping[str, str],
+    labels: Labels | None = None,
 ) -> Recommendation:
     """Write the recommendation (docs/results.md describes its form).
 
@@ -58,7 +60,9 @@ def recommend(
         chosen: The model that validation chose.
         baseline: The model with a network per task.
         main: Each task's main metric.
+        labels: The labels of each task and part. An undecided task with few labels on test is named in the headline.
     """
+    labels = labels or {}
     name = judged_model(valid, chosen, transfer.gains)
     if name is None:
         text = f"There is nothing to recommend: only {baseline} has a validation score."
@@ -69,18 +73,23 @@ def recommend(
     rule = decide(judged.as_shipped, judged.per_task, kept_separate, others)
     replicas, looks = len(valid[name].values), transfer.looks[name]
     undecided = {task: gain for task, gain in judged.shipped.items() if gain.joint95 is not None and not sure(gain)}
+    few = too_few(labels, [task for task, gain in judged.shipped.items() if not sure(gain)])
     needs = [need(task, main[task], gain, replicas, looks) for task, gain in undecided.items()]
     alternatives = _alternatives(models, name) if rule != "share" else []
-    weak = power_of_few(judged.effect, main, replicas, looks)
+    weak = power_of_few({task: gain for task, gain in judged.effect.items() if task not in few}, main, replicas, looks)
+    wanted = need_words([need for need in needs if need.task not in few])
     sentences = [advice(rule, judged, kept_separate, replicas), _alternative_words(alternatives)]
     return Recommendation(
         rule=rule,
-        headline=headline(rule, judged, kept_separate),
+        headline=" ".join(filter(None, [headline(rule, judged, kept_separate), headline_words(labels, few)])),
         model=chosen,
         judged=name,
         text=" ".join(filter(None, sentences)),
         reasons=[*price_words(rule, judged), *harm_words(transfer, name), *probability_words(transfer, name)],
-        could_change=[*filter(None, [weak.text if weak else "", need_words(needs), _choice_words(valid, chosen)])],
+        could_change=[
+            *(change_words(labels, task) for task in few),
+            *filter(None, [weak.text if weak else "", wanted, _choice_words(valid, chosen)]),
+        ],
         alternatives=alternatives,
         needs=needs,
         power=weak,
