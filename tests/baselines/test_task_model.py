@@ -5,13 +5,19 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.metrics import r2_score, roc_auc_score
 
-from baseline_logs import encoded
-from manygate.baselines.boosting import fit_boosting
+from baseline_logs import SCHEMA, encoded, table
+from manygate.baselines.boosting import PARAMETERS, boost, fit_boosting
 from manygate.baselines.linear import fit_linear
 from manygate.baselines.task_model import FitTask, TaskFailedError, TaskRows, check_labels, labels_of
+from manygate.baselines.tree_inputs import tree_inputs
+from manygate.config import RunConfig
+from manygate.data.encoded import EncodedLog
+from manygate.runs.preflight import prepare
+from manygate.schema import Task
 
 
 def test_scores_are_those_of_scikit_learn_on_the_labelled_rows() -> None:
@@ -23,6 +29,38 @@ def test_scores_are_those_of_scikit_learn_on_the_labelled_rows() -> None:
         assert rows.score("valid", logit_N) == pytest.approx(expected)
         assert rows.kind == ("regression" if t == 1 else "binary")
         assert kept_N.all() == (t == 0)
+
+
+@pytest.fixture(scope="module")
+def skewed() -> EncodedLog:
+    """A log with a skewed label that models see as its logarithm."""
+    random, columns = np.random.default_rng(0), table(2_000)
+    watch = np.exp(1.2 * np.nan_to_num(columns["watch"].to_numpy()) + 0.5 * random.normal(size=2_000))
+    columns = columns.set_column(columns.column_names.index("watch"), "watch", pa.array(watch))
+    schema = SCHEMA.model_copy(update={"tasks": (Task(name="watch", kind="regression", loss="log"),)})
+    return prepare(columns, RunConfig.build({"fractions": (0.6, 0.2, 0.2)}), schema)
+
+
+@pytest.mark.parametrize("fit", [fit_boosting, fit_linear])
+def test_a_label_with_a_logarithm_is_judged_in_its_own_unit(skewed: EncodedLog, fit: FitTask) -> None:
+    """As the networks are. A better squared error of logarithms may be a worse one of labels."""
+    rows, scale, valid = TaskRows(skewed, 0), skewed.encoder.labels["watch"], skewed.parts["valid"]
+    value_N = fit(rows).logit_N["valid"]
+    label_N, weight_N = np.expm1(valid.label_BT[:, 0].astype(float) * scale.sd + scale.mean), valid.weight_BT[:, 0]
+    expected = r2_score(label_N, np.expm1(value_N * scale.sd + scale.mean), sample_weight=weight_N)
+    assert rows.score("valid", value_N) == pytest.approx(expected)
+
+
+def test_boosting_stops_at_the_round_that_is_best_in_the_label_s_unit(skewed: EncodedLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, inputs = TaskRows(skewed, 0), tree_inputs(skewed, 0, 0)
+    best = boost(rows, inputs, PARAMETERS)
+    monkeypatch.setattr(
+        TaskRows, "metric", lambda _, label_N, value_N, weight_N: -np.average((label_N - value_N) ** 2, weights=weight_N)
+    )
+    by_logarithms = boost(rows, inputs, PARAMETERS)
+    monkeypatch.undo()
+    assert best.chosen != by_logarithms.chosen
+    assert rows.score("valid", best.logit_N["valid"]) > rows.score("valid", by_logarithms.logit_N["valid"])
 
 
 def test_labels_that_teach_nothing_are_refused() -> None:

@@ -26,7 +26,7 @@ FORMS = {STATISTICS: True, CATEGORIES: False}
 
 
 def fit_boosting(rows: TaskRows) -> Fitted:
-    """Fit a model with the default parameters, and keep what is best on validation by AUC or squared error.
+    """Fit a model with the default parameters, and keep what is best on validation by the main metric.
 
     That is the round, and whether ids have target statistics beside or in place of native categories. Where the rate of an id
     changes over time, statistics mislead; where ids have few rows, categories do.
@@ -42,17 +42,18 @@ def fit_boosting(rows: TaskRows) -> Fitted:
 def boost(rows: TaskRows, inputs: TreeInputs, parameters: Mapping[str, Any]) -> Fitted:
     """Fit a model on given columns with given parameters.
 
-    Like the networks' main metric, AUC chooses the round of a binary task, and the squared error that of a regression.
+    The networks' main metric chooses the round: AUC, or R2 in the label's unit. R2 orders rounds as the squared error does, which
+    LightGBM computes on the scale that models see. Where this scale is a logarithm, :meth:`TaskRows.metric` computes R2.
     """
     import lightgbm
 
     if not inputs.names:
         raise TaskFailedError("no feature is there at serving: all are bias features")
-    binary = rows.kind == "binary"
+    binary, label = rows.kind == "binary", rows.log.encoder.labels[rows.log.schema.tasks[rows.task].name]
     settings = {
         **parameters,
         "objective": "binary" if binary else "regression",
-        "metric": "auc" if binary else "l2",
+        "metric": "auc" if binary else "none" if label.log else "l2",
         "seed": rows.seed % 2**31,
         "deterministic": True,
         "force_row_wise": True,
@@ -72,10 +73,13 @@ def boost(rows: TaskRows, inputs: TreeInputs, parameters: Mapping[str, Any]) -> 
             params={"verbosity": -1},
         )
 
+    def r2(value_N: np.ndarray, data: Any) -> tuple[str, float, bool]:
+        return "r2", rows.metric(data.get_label(), value_N, data.get_weight()), True
+
     try:
         train = dataset("train")
-        stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-        booster = lightgbm.train(settings, train, ROUNDS, valid_sets=[dataset("valid", train)], callbacks=[stop])
+        stop, judge = lightgbm.early_stopping(PATIENCE, verbose=False), r2 if label.log else None
+        booster = lightgbm.train(settings, train, ROUNDS, valid_sets=[dataset("valid", train)], feval=judge, callbacks=[stop])
         logit_N = {part: np.asarray(booster.predict(inputs.value_NC[part], raw_score=True)) for part in JUDGED}
     except (lightgbm.basic.LightGBMError, ValueError) as error:
         raise TaskFailedError(f"LightGBM reports: {' '.join(str(error).split())[:200]}") from None

@@ -50,11 +50,17 @@ class TaskRows:
         return labels_of(self.log.parts[part], self.task)
 
     def score(self, part: str, logit_N: np.ndarray) -> float:
-        """Return the main metric on a part: AUC, or R2 on the scale of the encoded labels."""
+        """Return the main metric on a part: AUC, or R2 in the label's unit, as for the networks."""
         label_N, weight_N = self.labels(part)
         kept_N = weight_N > 0
-        judge = metrics.auc if self.kind == "binary" else metrics.r2
-        return float(judge(label_N[kept_N], logit_N[kept_N], weight_N[kept_N]))
+        return self.metric(label_N[kept_N], logit_N[kept_N], weight_N[kept_N])
+
+    def metric(self, label_N: np.ndarray, logit_N: np.ndarray, weight_N: np.ndarray | None) -> float:
+        """Return the main metric of some labelled rows. A regression has labels and values on the scale of the encoded labels."""
+        if self.kind == "binary":
+            return metrics.auc(label_N, logit_N, weight_N)
+        scale = self.log.encoder.labels[self.log.schema.tasks[self.task].name]
+        return metrics.r2(scale.decode(label_N), scale.decode(logit_N), weight_N)
 
 
 FitTask = Callable[[TaskRows], Fitted]
