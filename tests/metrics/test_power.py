@@ -12,7 +12,8 @@ from scipy.stats import nct, norm
 from scipy.stats import t as student
 
 from manygate.metrics.paired import Measured, gain
-from manygate.metrics.power import power, size_found
+from manygate.metrics.power import auc_known_to, power, size_found
+from manygate.metrics.uncertainty import influence, standard_error
 
 
 @pytest.mark.parametrize("replicas", [2, 3, 5, 10])
@@ -28,6 +29,16 @@ def test_without_seeds_it_is_the_normal_by_hand() -> None:
     """The gain is .01 and its error .004: it lies 2.5 errors above zero, and 1.96 are asked for."""
     assert power(0.01, 0.0, 5, 0.004, 10**6) == pytest.approx(norm.cdf(0.01 / 0.004 - 1.960201), abs=1e-5)
     assert (power(0.01, 0.0, 5, 0.0, 10), power(0.0, 0.0, 5, 0.0, 10)) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(("auc", "share"), [(0.5, 1.0), (0.6, 1.0), (0.8, 0.75), (0.9, 0.5)])
+def test_an_auc_of_few_positives_is_known_to_what_simulated_scores_say(auc: float, share: float) -> None:
+    random, label_N = np.random.default_rng(0), np.repeat([1.0, 0.0], [100, 5_000])
+    errors = [
+        standard_error(influence("binary", label_N, random.normal(size=5_100) + math.sqrt(2) * norm.ppf(auc) * label_N))
+        for _ in range(30)
+    ]
+    assert 1.96 * np.mean(errors) == pytest.approx(share * auc_known_to(100), rel=0.06)
 
 
 def test_it_is_the_share_of_simulated_comparisons_that_find_the_gain() -> None:

@@ -70,7 +70,7 @@ def _rare_labels(task: str, parts: Mapping[str, LabelSummary]) -> Iterator[DataW
         within = ""
         if labels.positives is not None:
             counted += f" among {labels.rows:,} labelled rows"
-            within = f" Its AUC is known to about ± {auc_known_to(rarer):.2f} at best."
+            within = f" With so few an AUC of 0.6 is known to about ± {auc_known_to(rarer):.2f}."
         if rarer >= FEWEST_TO_JUDGE:
             continue
         if part == "test":

@@ -10,18 +10,21 @@ from manygate.metrics.paired import half_width
 from manygate.metrics.uncertainty import MANY, t_quantile
 
 FEWEST_TO_JUDGE = 100
-"""With fewer rows of the rarer label an AUC is known to 0.06 at best, and a task cannot be judged."""
+"""With fewer rows of the rarer label an AUC of 0.6 is known to about 0.06 at best, and a task cannot be judged."""
 QUANTILES = 2_000
 """The expectation over the standard deviation is the mean over so many of its quantiles."""
 
 
 def auc_known_to(rarer: int) -> float:
-    """Return about the least half-width of the 95 % interval of an AUC with so many rows of the rarer label.
+    """Return about the half-width of the 95 % interval of an AUC of 0.6, with so many rows of the rarer label and many others.
 
-    >>> auc_known_to(36)
-    0.1
+    It is that of normal scores (:func:`manygate.metrics.influence`). An AUC of 0.5 is known no better, one of 0.8 to three quarters
+    of it and one of 0.9 to half of it.
+
+    >>> auc_known_to(49)
+    0.08
     """
-    return 0.6 / math.sqrt(max(rarer, 1))
+    return 0.56 / math.sqrt(max(rarer, 1))
 
 
 def power(size: float, sd: float, replicas: int, se: float, clusters: int, looks: int = 1) -> float:

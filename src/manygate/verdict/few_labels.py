@@ -33,7 +33,7 @@ def change_words(labels: Labels, task: str) -> str:
     parts = labels[task]
     count, word = parts["test"].rarer
     whole = sum(_count(part, word) for part in parts.values())
-    known = "" if parts["test"].positives is None else f", so its AUC is known to about ± {auc_known_to(count):.2f} at best"
+    known = "" if parts["test"].positives is None else f": with so few an AUC of 0.6 is known to about ± {auc_known_to(count):.2f}"
     more = f"{FEWEST_TO_JUDGE} or more {word} on test could change what is said of it"
     return f"{task} has {count:,} {word} on test, and {whole:,} in the whole log{known}. {more}."
 
