@@ -74,6 +74,16 @@ def test_separate_where_sharing_hurts(kept_separate: bool) -> None:
     assert prices == []
 
 
+def test_separate_does_not_deny_help_that_the_price_takes_away() -> None:
+    """The table of effects has a filled mark for click, and the sentence on its price stands below."""
+    rule, title, _, prices = told(judged(click=(0.02, 0.015), buy=(-0.02, 0.0)))
+    assert rule == "separate"
+    assert title == (
+        "Keep one model per task: the shared model mmoe hurts buy and, with one checkpoint for all tasks, clearly helps no task."
+    )
+    assert prices[0].startswith("One checkpoint for all tasks costs click 0.0150")
+
+
 def test_separate_where_only_the_price_hurts_names_the_way_out() -> None:
     rule, _, text, prices = told(judged(click=(0.0, 0.0), buy=(0.0, 0.02)))
     assert rule == "separate"

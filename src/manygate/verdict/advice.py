@@ -33,7 +33,8 @@ def headline(rule: Rule, judged: Judged, kept_separate: bool) -> str:
     if rule == "separate" and not shipped.hurt:
         return "Keep one model per task: no shared model clearly helps a task, and some hurt one."
     if rule == "separate":
-        return f"Keep one model per task: the shared model {name} hurts {hurts} and clearly helps no task."
+        how = ", with one checkpoint for all tasks," if judged.helped_but_for_the_price else ""
+        return f"Keep one model per task: the shared model {name} hurts {hurts} and{how} clearly helps no task."
     if rule == "look again":
         best, how = (shipped, "") if shipped.rule == "share" else (judged.per_task, ", with a checkpoint for each task,")
         helps = _named(best.helped, judged.effect)
