@@ -66,6 +66,17 @@ def test_a_stop_names_the_command_that_continues(tmp_path: Path) -> None:
         resumable("compare", Path("run"), ("mine", "my own"), stopped)
 
 
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (Interrupted(15), 143)])
+def test_a_stop_between_two_trainings_names_the_command_that_continues(stop: KeyboardInterrupt, code: int) -> None:
+    def stopped() -> None:
+        raise stop
+
+    with pytest.raises(Interrupted) as caught:
+        resumable("compare", Path("run"), (), stopped)
+    assert caught.value.resume == "Continue with: manygate compare --resume run"
+    assert caught.value.exit_code == code
+
+
 def test_the_first_free_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "train-1").mkdir(parents=True)

@@ -69,7 +69,7 @@ def main() -> None:
         _trace(debug)
         _fail(error.for_command_line(), 2)
     except Interrupted as stop:
-        _fail(str(stop), stop.exit_code)
+        _fail(str(stop), stop.exit_code, "" if stop.resume else "Run the same command again.")
     except KeyboardInterrupt:
         _fail("stopped by Ctrl-C.", 130)
     except BrokenPipeError:
@@ -89,7 +89,7 @@ def _trace(debug: bool) -> None:
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    raise Interrupted(number, "Nothing was being trained; run the same command again.")
+    raise Interrupted(number)
 
 
 def _usage_problem(error: CycloptsError) -> str:

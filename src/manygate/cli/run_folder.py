@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -67,10 +68,14 @@ def command_line(resume: Path | None = None) -> str:
 
 
 def resumable(command: str, folder: Path, imports: tuple[str, ...], work: Callable[[], Result]) -> Result:
-    """Call ``work``; when a signal stops it, the message gives the command that continues the run."""
+    """Call ``work``; when a signal stops it, the message gives the command that continues the run.
+
+    It does so also where no network is being trained: while baselines are fitted, for example.
+    """
     try:
         return work()
-    except Interrupted as stop:
+    except KeyboardInterrupt as error:
+        stop = error if isinstance(error, Interrupted) else Interrupted(signal.SIGINT)
         words = ["manygate", command, "--resume", str(folder), *(word for module in imports for word in ("--import", module))]
-        remedy = f"{stop.resume} Continue with: {shlex.join(words)}"
+        remedy = f"{stop.resume} Continue with: {shlex.join(words)}".strip()
         raise Interrupted(stop.signal, remedy) from None
