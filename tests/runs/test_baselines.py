@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,21 @@ def test_a_resumed_comparison_reads_its_baselines_again(
     with pytest.raises(InputError, match=r"baselines/notes\.txt"):
         check_folder(folder, resume=False, overwrite=True)
     (folder / "baselines/notes.txt").unlink()
+
+
+def test_a_comparison_that_is_done_and_gets_other_baselines_writes_its_results_again(
+    log: EncodedLog, compared: tuple[ComparisonDocument, Any, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "comparison"
+    shutil.copytree(compared[2], folder)
+    before = (folder / "comparison.json").read_bytes()
+    compare_run(log, config_of(baselines="constant,lightgbm"), folder, Progress())
+    assert (folder / "comparison.json").read_bytes() == before
+    document, _ = compare_run(log, config_of(baselines="constant"), folder, Progress())
+    assert list(document.baselines or {}) == ["constant"]
+    assert ComparisonDocument.read(folder / "comparison.json") == document
+    assert "LightGBM minus" not in (folder / "report.html").read_text()
+    assert (folder / "DONE").is_file()
 
 
 def test_a_task_that_fails_is_a_warning_and_the_others_are_compared(log: EncodedLog, monkeypatch: pytest.MonkeyPatch) -> None:

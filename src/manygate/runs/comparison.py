@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from manygate.architecture import find_architecture
@@ -84,13 +84,25 @@ def compare_run(
     results = results.model_copy(update=against_fields(log, problem_of(trained), kept, outside, best.architecture))
     if story_of is not None:
         results = results.model_copy(update={"story": story_of(results)})
-    if folder is not None and not (folder / "DONE").is_file():
+    if folder is not None and not _is_written(folder, outside):
+        (folder / "DONE").unlink(missing_ok=True)
         write_text(folder / "schema.yaml", log.schema.to_yaml())
         write_text(folder / "comparison.json", to_json(results.to_tree()))
         write_report(results, folder / "report.html")
         record(folder)
         write_text(folder / "DONE", "")
     return results, trained
+
+
+def _is_written(folder: Path, baselines: Collection[str]) -> bool:
+    """Return whether the results of a comparison are in its folder, with these baselines.
+
+    A comparison that is resumed may name other baselines than before.
+    """
+    if not (folder / "DONE").is_file():
+        return False
+    written = ComparisonDocument.read(folder / "comparison.json").baselines or {}
+    return set(written) == set(baselines)
 
 
 def verdict_fields(
