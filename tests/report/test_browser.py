@@ -128,8 +128,15 @@ def test_the_advice_is_on_the_first_screen_and_the_matrix_begins_there(browser: 
     else:
         fits = "return [...document.querySelectorAll('table.stacked')].map(t => t.scrollWidth <= t.parentElement.clientWidth)"
         tables = browser.execute_script(fits)
-        assert len(tables) >= 3, "gains, prices and seesaws"
+        assert len(tables) >= 8, "gains, prices, seesaws, other metrics, pairs of architectures, costs, labels"
         assert all(tables), "on a phone they need no scrolling to the side"
+        sideways = "return [...document.querySelectorAll('#seesaw .scroll')].filter(b => b.scrollWidth > b.clientWidth).length"
+        assert browser.execute_script(sideways) == 0
+        before = "getComputedStyle(c, '::before').content"
+        labels = f"return [...document.querySelectorAll('.labelled td')].map(c => [c.dataset.label, {before}])"
+        cells = browser.execute_script(labels)
+        assert len(cells) > 50
+        assert all(shown == f'"{label}"' for label, shown in cells), "each cell says what its column would"
         shown = "return getComputedStyle(document.querySelector('.verdicts .model')).display"
         assert browser.execute_script(shown) != "none", "each gain has the name of its model"
     inside = "const c = m.closest('td').getBoundingClientRect(), b = m.getBoundingClientRect(); return b.right <= c.right + 1"

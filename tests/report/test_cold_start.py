@@ -53,7 +53,9 @@ def test_a_table_of_each_task_with_unseen_ids():
     assert [table["task"] for table in found["tables"]] == ["click"]
     (table,) = found["tables"]
     assert [row["name"] for row in table["rows"]] == ["mmoe"]
-    counts = [["1,800 rows", "90 positives"], ["200 rows", "10 positives"], ["18.0 %", "of the pairs"]]
+    counts = [["1,800 rows", "90 positives"], ["200 rows", "10 positives"], ["18.0 % of the pairs"]]
+    titles = ["rows with known ids alone", "rows with an unseen id", "pairs: one of each"]
+    assert [head["title"] for head in table["heads"]] == titles
     assert [head["counts"] for head in table["heads"]] == counts
     assert [cell["main"] for cell in table["rows"][0]["cells"]] == [("0.8000", ""), ("0.6100", "± 0.0200"), ("0.7100", "")]
     assert [(feature["name"], feature["cells"]) for feature in found["features"]] == [("user_id", ["0 %", "25.0 %", "50.0 %"])]
@@ -70,6 +72,8 @@ def test_a_chosen_id_dropout_is_told_with_the_scores():
 def test_the_page_has_the_section_only_where_rows_have_unseen_ids():
     page = render(document(cold=None))
     assert 'id="unseen"' in page
+    assert 'data-label="rows with known ids alone (1,800 rows, 90 positives)"' in page
+    assert '<span class="sub">log loss 0.2500</span>' in page
     assert 'title="all labels are 1">undefined' in page
     assert 'href="#unseen"' in page
     plain = render(compared(TASKS[:2]))

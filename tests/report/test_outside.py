@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -51,6 +52,26 @@ def test_the_section_has_every_network_s_gain_and_the_baseline_s_score() -> None
     assert table["rows"][3]["cells"][0] == {"gain": "−0.0200", "joint": "−0.0350 to −0.0050", "css": "hurts"}
     assert table["rows"][3]["cells"][1]["css"] == "helps"
     assert table["settings"] == "num_leaves 31"
+    assert table["inputs"] == ""
+
+
+def test_the_inputs_that_validation_chose_are_named_with_their_replicas() -> None:
+    tree = document()
+    tree["baselines"]["lightgbm"] |= {
+        "settings": {"inputs": ["statistics", "categories"]},
+        "inputs": {"click": ["statistics", "categories", "statistics"], "like": ["categories"] * 3},
+    }
+    page = render(tree)
+    assert "Its settings were: inputs statistics or categories." in page
+    assert (
+        "Validation chose these inputs: statistics (2 replicas) and categories (1 replica) for click and categories for like."
+        in page
+    )
+
+
+def test_the_page_colours_the_gains_that_are_sure_and_labels_them_for_phones() -> None:
+    cells = re.findall(r'<td class="(\w+)" data-label="(\w+) \(AUC 0[^)]+\)"><span class="gain">([^<]+)</span>', render(document()))
+    assert cells == [("hurts", "click", "−0.0200"), ("helps", "like", "+0.0300")] * len(NAMES)
 
 
 def test_a_comparison_without_baselines_has_no_section() -> None:

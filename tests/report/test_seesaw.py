@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from documents import comparison, html_summary, render
+from manygate.metrics.table import metric_label
 from manygate.report import seesaw
 from manygate.results.summary import JointGain
 from manygate.text import interval, number
 from page_outline import Outline
-from sample_runs import compared, trained
+from sample_runs import TASKS, compared, trained
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,17 @@ def test_who_pays_shows_every_seesaw_gain_and_difference(document: dict[str, Any
     assert re.findall(r"<figcaption>([^<]+) <small>seesaw</small>", section) == ["like and watch_time"]
     assert [need["task"] for need in document["recommendation"]["needs"]] == ["like", "buy"]
     assert "8 as now" in section
+
+
+def test_each_gain_says_what_its_column_would_for_phones(document: dict[str, Any], page: str) -> None:
+    section = page[page.index("<h3>Beyond AUC") : page.index("<h3>What it takes")]
+    metrics, differences = section.split("<h3>Architectures against each other")
+    sharing = len(document["transfer"]["gains"])
+    labels = [metric_label(key) for key in ("auc", "gauc", "log_loss", "calibration", "ece")]
+    binary = sum(task.kind == "binary" for task in TASKS)
+    assert re.findall('data-label="([^"]+)"', metrics) == labels * sharing * binary
+    pairs = len(document["transfer"]["differences"])
+    assert re.findall('data-label="([^"]+)"', differences) == [task.name for task in TASKS] * pairs
 
 
 def test_without_flags_or_without_a_baseline_nothing_is_made_up() -> None:

@@ -104,12 +104,14 @@ def test_rows_and_labels_of_each_split_stand_in_their_own_column(document: dict[
     for place, task in enumerate(odd["data"]["tasks"].values()):
         for at, split in enumerate(("train", "valid", "test")):
             task[split] = {"rows": 100 * (at + 1) + place, "mean": 0.11 * (at + 1)}
+        task["test"]["positives"] = 7 + place
     page = render(odd)
     assert "<span>5,790 rows</span>" in page, "the sum of the splits"
     found = rows_of(page, "labelled rows and mean label", "kind")
     for place, (task, row) in enumerate(found.items()):
         shown = [f"{11 * (at + 1)}.0 %" if task != "watch_time" else f"0.{11 * (at + 1)}00" for at in range(3)]
         cells = [f"{shown[at]} {100 * (at + 1) + place} rows" for at in range(3)]
+        cells[2] += f" {7 + place} positives"
         heads = ["training 5,000 rows", "validation 700 rows", "test 90 rows"]
         assert [row[head] for head in heads] == cells
 

@@ -60,7 +60,7 @@ def _table(document: ComparisonDocument, task: str) -> View | None:
         cells = [_cell(apart.warm), _cell(apart.cold)]
         if apart.mixed is not None:
             share = text.share(apart.mixed.pair_share)
-            heads.append({"title": ROWS["mixed"], "counts": [share, "of the pairs"]})
+            heads.append({"title": f"pairs: {ROWS['mixed']}", "counts": [f"{share} of the pairs"]})
             cells.append({"main": _value_and_half(apart.mixed.auc), "loss": None, "reason": NO_PAIR})
         rows.append({**head._asdict(), "cells": cells})
     metric = metric_label(words.main_metric(document, task))
@@ -69,7 +69,7 @@ def _table(document: ComparisonDocument, task: str) -> View | None:
 
 def _head(name: str, part: ColdPart) -> View:
     positives = [] if part.positives is None else [text.count_of(part.positives, "positive")]
-    return {"title": ROWS[name], "counts": [text.count_of(part.rows, "row"), *positives]}
+    return {"title": f"rows with {ROWS[name]}", "counts": [text.count_of(part.rows, "row"), *positives]}
 
 
 def _cell(part: ColdPart) -> View:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+
 from manygate import text
 from manygate.metrics.table import MAIN_METRIC, metric_label
 from manygate.report.view import View, legend
@@ -56,8 +61,21 @@ def _table(document: ComparisonDocument, against: AgainstBaselines, entry: Basel
         "tasks": tasks,
         "rows": rows,
         "failures": [f"{failure.task}: {failure.reason}." for failure in entry.failures],
-        "settings": ", ".join(f"{name} {value}" for name, value in entry.settings.items()) or "none",
+        "settings": ", ".join(f"{name} {_value(value)}" for name, value in entry.settings.items()) or "none",
+        "inputs": text.listed([f"{words} for {task}" for task, found in entry.inputs.items() if (words := _inputs(found))]),
     }
+
+
+def _value(value: JsonValue) -> str:
+    return text.listed([str(part) for part in value], "or") if isinstance(value, list) else str(value)
+
+
+def _inputs(chosen: Sequence[str | None]) -> str:
+    """Name the inputs that validation chose for a task, with their replicas if these differ; nothing without a choice."""
+    counts = Counter(name for name in chosen if name is not None).most_common()
+    if len(counts) == 1:
+        return counts[0][0]
+    return text.listed([f"{name} ({text.count_of(count, 'replica')})" for name, count in counts])
 
 
 def _cell(gain: JointGain | None) -> View:

@@ -337,8 +337,9 @@ def data(document: ComparisonDocument) -> View:
 
 
 def _labels(labels: LabelSummary | None, binary: bool) -> View:
-    rows, mean = (labels.rows, labels.mean) if labels else (None, None)
-    return {"rows": text.whole(rows), "mean": text.share(mean) if binary else text.number(mean)}
+    rows, mean, positives = (labels.rows, labels.mean, labels.positives) if labels else (None, None, None)
+    shown = {"rows": text.whole(rows), "mean": text.share(mean) if binary else text.number(mean)}
+    return {**shown, "positives": "" if positives is None else text.count_of(positives, "positive")}
 
 
 def _feature(feature: FeatureSummary) -> View:
