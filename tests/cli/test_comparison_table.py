@@ -113,6 +113,50 @@ def test_a_story_says_what_is_true_and_what_was_found(capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == ""
 
 
+def apart(unseen: int, auc: float | None) -> dict[str, Any]:
+    """The metrics of a task whose rows, 1,000 in all, are known in part."""
+
+    def part(rows: int, mean: float | None) -> dict[str, Any]:
+        return {"rows": rows, "metrics": {"auc": {"mean": mean, "ci95": mean and [mean - 0.02, mean + 0.02]}}}
+
+    return {"warm": part(1_000 - unseen, 0.8), "cold": part(unseen, auc)}
+
+
+def test_rows_with_unseen_ids_have_a_table_where_they_are_many(capsys: pytest.CaptureFixture[str]) -> None:
+    tree = document()
+    for task, parts in (("click", apart(630, 0.6)), ("buy", apart(49, 0.5))):
+        tree["results"]["mmoe"]["tasks"][task]["cold_start"] = parts
+    tree["results"]["single_task"]["tasks"]["click"]["cold_start"] = apart(630, None)
+    show_comparison(comparison(tree), "An answer.")
+    out = capsys.readouterr().out
+    lines = [line.split() for line in out.partition("each task on test, apart by ids")[2].splitlines()]
+    assert lines[2:4] == [
+        ["click", "63", "%", "single_task", "auc", "0.8000", "±", "0.0200", "undefined"],
+        ["mmoe", "auc", "0.8000", "±", "0.0200", "0.6000", "±", "0.0200"],
+    ]
+    assert lines[4][:5] == ["An", "id", "is", "unseen", "if"], "few rows of buy have one"
+    for name in ("mmoe", "single_task"):
+        tree["results"][name]["tasks"]["click"]["cold_start"] = apart(49, 0.6)
+    show_comparison(comparison(tree), "An answer.")
+    assert "apart by ids" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_no_line_is_wider_than_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    tree = document()
+    for name in ("single_task", "mmoe"):
+        tree["results"][name]["tasks"]["click"]["cold_start"] = apart(630, 0.6)
+    tree["recommendation"]["could_change"] = ["More replicas could change this answer. " * 5]
+    show_comparison(comparison(tree), "An answer. " * 20)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert any(line.startswith("  ") and "replicas could change" in line for line in lines), "a long point is indented"
+    assert not any("…" in line for line in lines), "nothing is cut"
+
+
 def test_the_price_of_one_checkpoint_has_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     priced = document()
     priced["price"] = {"mmoe": {"click": {"metric": "auc", "price": 0.004}, "buy": {"metric": "auc", "price": 0.0}}}

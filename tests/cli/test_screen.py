@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 import manygate
-from manygate.cli.screen import Grid, Text, print_json, say
+from manygate.cli.screen import Grid, Text, print_json, say, show_points
 from manygate.training.progress import open_progress
 
 HOSTILE = (
@@ -62,6 +62,14 @@ def test_a_name_forges_no_line_of_a_table() -> None:
     grid.add_row(Text("x\nmanygate: all is well", style="bold"), Text("a"))
     Console(file=(file := io.StringIO()), width=80).print(grid)
     assert "x\\nmanygate: all is well" in file.getvalue()
+
+
+def test_the_further_lines_of_a_point_are_indented(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "12")
+    show_points(["one two three", "four"])
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == ["- one two", "  three", "- four"]
+    show_points([])
+    assert capsys.readouterr().out == ""
 
 
 def test_ordinary_words_stay() -> None:

@@ -377,5 +377,11 @@ def test_a_task_whose_clock_was_open_at_the_end_of_the_budget_is_named_with_its_
     }
     whole, click, like = unfinished(runs, settings(epochs=5))
     assert whole.startswith("c (best epoch last in 6 of 6 cases) was still improving")
-    assert click.startswith("click: the budget of epochs ended before early stopping did for a (in 2 of 3 replicas), b (in 3 of")
+    assert click.startswith("click: the budget of epochs ended before early stopping did for a (in 2 of 3 replicas) and b (in 3")
+    assert "the task could improve there." in click
+    both = {"a": with_open([3, 3, 3], click=3, like=3)}
+    assert unfinished(both, settings(epochs=5)) == [
+        "click and like: the budget of epochs ended before early stopping did for a (in 3 of 3 replicas). With more epochs these "
+        "tasks could improve there."
+    ]
     assert like.startswith("like: the budget of epochs ended before early stopping did for b (in 2 of 3 replicas). With more")

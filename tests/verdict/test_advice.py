@@ -53,6 +53,16 @@ def test_a_checkpoint_for_each_task_where_only_the_price_stands_in_the_way() -> 
     assert prices == [], "the paragraph has the figures"
 
 
+def test_a_leaning_that_the_table_of_effects_does_not_show_is_one_as_shipped() -> None:
+    """The effect on buy is undecided. With the one checkpoint it is likely hurt."""
+    _, _, text, _ = told(judged(click=(0.02, 0.0), buy=(-0.009, 0.003)))
+    assert text.endswith("Looked at alone, as shipped it likely hurts buy.")
+    _, _, text, _ = told(judged(click=(0.0, 0.0), buy=(-0.009, 0.003)))
+    assert "Looked at alone, as shipped it likely hurts buy." in text
+    _, _, text, _ = told(judged(click=(0.02, 0.0), buy=(-0.012, 0.0)))
+    assert text.endswith("Looked at alone, it likely hurts buy.")
+
+
 @pytest.mark.parametrize("kept_separate", [True, False])
 def test_a_trade_off(kept_separate: bool) -> None:
     rule, title, text, _ = told(judged(click=(0.02, 0.0), buy=(-0.02, 0.0)), kept_separate)

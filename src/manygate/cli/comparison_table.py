@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from manygate.cli.screen import Text, grid, number_cell, open_console, show_note
+from manygate.cli.screen import Text, grid, number_cell, open_console, show_note, show_points
+from manygate.data.alarms import UNSEEN_NOTE
+from manygate.data.inference.sampled_column import percent
 from manygate.metrics.table import MAIN_METRIC
+from manygate.report.cold_start import ROWS
 from manygate.report.outside import outside_gain, outside_outcome
 from manygate.report.words import outcome, priced, task_names
 from manygate.results.base import Interval
 from manygate.results.comparison import ComparisonDocument, Recommendation, Seesaw, WeightSweep
 from manygate.results.story import Story
-from manygate.results.summary import TaskReport
-from manygate.text import count_of, half_width, listed
+from manygate.results.summary import ColdStart, TaskReport
+from manygate.text import count_of, half_width, listed, plus_minus
 
 VERDICT_STYLE = {"helps": "bold green", "hurts": "bold red", "likely helps": "green", "likely hurts": "red", "cannot tell": "dim"}
 SIGNS = {"helps": "+", "hurts": "-", "likely helps": "+", "likely hurts": "-", "cannot tell": "?"}
@@ -47,7 +50,8 @@ def show_comparison(document: ComparisonDocument, headline: str) -> None:
     show_note(document.interval_note)
     open_console().print()
     show_price(document)
-    cost = grid("cost", "architecture", "parameters", "network", "FLOPs a row", "seconds", "validation")
+    show_unseen(document)
+    cost = grid("cost", "architecture", "parameters", "network", "FLOPs a row", "seconds", "validation score")
     for name, result in document.results.items():
         cost.add_row(
             Text(name),
@@ -89,6 +93,31 @@ def show_price(document: ComparisonDocument) -> None:
     open_console().print()
 
 
+def show_unseen(document: ComparisonDocument) -> None:
+    """The main metric apart for test rows with known ids alone and rows with an unseen id; nothing where few rows have one."""
+    table = grid("each task on test, apart by ids", "task", "unseen", "architecture", "in", ROWS["warm"], ROWS["cold"])
+    table.columns[2].justify = "left"
+    for column in (2, 4, 5):
+        table.columns[column].no_wrap = True
+    for task in task_names(document):
+        known = {name: result.tasks[task].cold_start for name, result in document.results.items()}
+        apart = {name: parts for name, parts in known.items() if parts and _unseen_share(parts) >= UNSEEN_NOTE}
+        for i, (name, parts) in enumerate(apart.items()):
+            metric = MAIN_METRIC[document.results[name].tasks[task].kind]
+            cells = [plus_minus(part.metrics[metric].mean, part.metrics[metric].ci95) for part in (parts.warm, parts.cold)]
+            share = percent(_unseen_share(parts))
+            table.add_row(*(Text(task), Text(share)) if i == 0 else (Text(), Text()), Text(name), Text(metric), *map(Text, cells))
+    if table.rows:
+        open_console().print(table)
+        show_note("An id is unseen if training had not seen it, or too rarely. The report has more about these rows.")
+        open_console().print()
+
+
+def _unseen_share(parts: ColdStart) -> float:
+    """Return the share of a task's rows that have an unseen id."""
+    return parts.cold.rows / (parts.warm.rows + parts.cold.rows)
+
+
 def _show_advice(advice: Recommendation, seesaws: Sequence[Seesaw]) -> None:
     """What to do and why, and which tasks pay for which."""
     told = [f"Seesaw, {one.origin} to {one.to}: {one.gains} gains, {one.loses} loses." for one in seesaws if one.sure]
@@ -100,12 +129,10 @@ def _show_advice(advice: Recommendation, seesaws: Sequence[Seesaw]) -> None:
     open_console().print(
         Text(f"{rule.capitalize()}. ", style=ADVICE_STYLE.get(rule, "bold")).append(Text(advice.text, style="not bold"))
     )
-    for line in [*advice.reasons, *told]:
-        open_console().print(Text(f"- {line}", style="dim"))
+    show_points([*advice.reasons, *told], style="dim")
     if advice.could_change:
         open_console().print(Text("What could change this answer:"))
-    for line in advice.could_change:
-        open_console().print(Text(f"- {line}", style="dim"))
+    show_points(advice.could_change, style="dim")
 
 
 def show_story(story: Story | None) -> None:
@@ -114,8 +141,7 @@ def show_story(story: Story | None) -> None:
         return
     console = open_console()
     console.print(Text("\nWhat is true of this made-up log", style="bold"))
-    for line in story.truth:
-        console.print(Text(f"- {line}"))
+    show_points(story.truth)
     for claim in story.claims:
         console.print(
             Text(f"{claim.found}: ", style=FOUND_STYLE[claim.found]).append(f"{claim.text} {claim.evidence}.", style="not bold")

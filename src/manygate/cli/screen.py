@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO, Any, Self
 
 from rich.console import Console, RenderableType
@@ -126,6 +126,16 @@ def grid(title: str, *columns: str) -> Table:
     for i, column in enumerate(columns):
         table.add_column(Text(column), justify="left" if i == 0 else "right", overflow="fold", no_wrap=i == 0)
     return table
+
+
+def show_points(lines: Iterable[str], style: str = "") -> None:
+    """Print sentences as a list. The further lines of a long sentence are indented."""
+    for line in lines:
+        table = Grid.grid(padding=(0, 1, 0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        table.add_row(Text("-", style=style), Text(line, style=style))
+        open_console().print(table)
 
 
 def show_note(note: str | None) -> None:

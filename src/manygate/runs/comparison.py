@@ -28,7 +28,7 @@ from manygate.runs.run import Trained, diverged, document, finish, train_one, wi
 from manygate.runs.weight_sweep import judge, sweep_settings
 from manygate.schema import Task
 from manygate.scoring.outputs import task_output
-from manygate.text import count_of
+from manygate.text import count_of, listed
 from manygate.training.callback import OnEpoch
 from manygate.training.progress import Progress
 from manygate.verdict.few_labels import Labels
@@ -233,16 +233,22 @@ def unfinished(trained: dict[str, Trained], config: RunConfig) -> list[str]:
 
 
 def _waiting(trained: dict[str, Trained]) -> list[str]:
-    """Return a warning for each task that early stopping had not ended yet in most replicas of a model."""
+    """Return warnings of tasks that early stopping had not ended yet in most replicas of a model.
+
+    Tasks of the same models share a warning.
+    """
     by_task: dict[str, list[str]] = {}
     for name, run in trained.items():
         for task, count in (run.result.stopped.open_clocks or {}).items():
             if 2 * count > run.result.replicas:
                 by_task.setdefault(task, []).append(f"{name} (in {count} of {count_of(run.result.replicas, 'replica')})")
+    by_models: dict[tuple[str, ...], list[str]] = {}
+    for task, names in by_task.items():
+        by_models.setdefault(tuple(names), []).append(task)
     return [
-        f"{task}: the budget of epochs ended before early stopping did for {', '.join(names)}. With more epochs the task could "
-        "improve there."
-        for task, names in by_task.items()
+        f"{listed(tasks)}: the budget of epochs ended before early stopping did for {listed(models)}. With more epochs "
+        f"{'the task' if len(tasks) == 1 else 'these tasks'} could improve there."
+        for models, tasks in by_models.items()
     ]
 
 

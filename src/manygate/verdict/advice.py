@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from manygate.metrics.uncertainty import interval_note
 from manygate.results.comparison import Rule
@@ -91,7 +91,7 @@ def _cannot_tell(judged: Judged, kept_separate: bool, replicas: int) -> str:
     if not any(gain.joint95 for gain in judged.shipped.values()):
         return f"{cannot}: no gain is defined on the test rows."
     widest = _widest(judged.shipped)
-    why = f"every interval that holds for all tasks together contains zero{widest}.{_leanings(judged.shipped)}"
+    why = f"every interval that holds for all tasks together contains zero{widest}.{_leanings(judged, judged.shipped)}"
     return f"{cannot} any task: {why} Keep what you have today until more data or more replicas decide."
 
 
@@ -156,17 +156,22 @@ def _harms(judged: Judged) -> str:
 def _rest(judged: Judged) -> str:
     """Write the sentences about the tasks whose gains are not beyond doubt."""
     known = {*judged.as_shipped.helped, *judged.as_shipped.hurt}
-    unsure = {task: gain for task, gain in judged.shipped.items() if task not in known}
-    undecided = [task for task, gain in unsure.items() if gain.verdict == "cannot tell"]
+    unsure = [task for task in judged.shipped if task not in known]
+    undecided = [task for task in unsure if judged.shipped[task].verdict == "cannot tell"]
     undecided_words = f" For {listed(undecided)} these rows cannot tell." if undecided else ""
-    return _leanings(unsure) + undecided_words
+    return _leanings(judged, unsure) + undecided_words
 
 
-def _leanings(gains: Gains) -> str:
-    """Write the sentence about the tasks where ``ci95`` does not contain zero although the joint interval does."""
-    leaning = {verb: [task for task in gains if gains[task].verdict == verb] for verb in ("helps", "hurts")}
-    phrases = listed([f"likely {verb} {listed(tasks)}" for verb, tasks in leaning.items() if tasks])
-    return f" Looked at alone, it {phrases}." if phrases else ""
+def _leanings(judged: Judged, tasks: Iterable[str]) -> str:
+    """Write the sentence about the tasks where ``ci95`` does not contain zero although the joint interval does.
+
+    The gains are those as shipped. The sentence says so where the table of effects shows another verdict.
+    """
+    leaning = [task for task in tasks if judged.shipped[task].verdict != "cannot tell"]
+    by_verb = {verb: [task for task in leaning if judged.shipped[task].verdict == verb] for verb in ("helps", "hurts")}
+    phrases = listed([f"likely {verb} {listed(named)}" for verb, named in by_verb.items() if named])
+    unlike = any(judged.effect[task].verdict != judged.shipped[task].verdict for task in leaning)
+    return f" Looked at alone, {'as shipped ' if unlike else ''}it {phrases}." if phrases else ""
 
 
 def _widest(gains: Gains) -> str:
