@@ -171,6 +171,7 @@ def test_keys_in_csv_are_their_text(predictor, rows, tmp_path) -> None:
         ("a.csv", ("user", "click"), "a task or the score has this name"),
         ("a.csv", ("tags",), "a column of lists has no form in CSV"),
         ("a.csv", ("usr",), r"'usr' \(to keep\) is missing. Did you mean 'user'"),
+        ("a.csv", ("user", "country", "user"), r"keep='user': this column is named twice. Name it once"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_any_row(predictor, rows, tmp_path, name, keep, message) -> None:

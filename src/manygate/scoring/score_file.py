@@ -54,6 +54,9 @@ def write_scores(
         raise InputError(
             f"{setting('keep', taken[0])}: a task or the score has this name already. Rename the column, or do not keep it."
         )
+    twice = [name for name in dict.fromkeys(keep) if list(keep).count(name) > 1]
+    if twice:
+        raise InputError(f"{setting('keep', twice[0])}: this column is named twice. Name it once.")
     table = predictor.open(log)
     table.require_rows()
     table.require(keep, "to keep")
