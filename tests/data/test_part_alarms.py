@@ -14,7 +14,7 @@ from manygate.data.encoded import encode_log
 from manygate.data.sources import find_schema, open_sources
 from manygate.results.evaluation import DataWarning
 
-PHRASES = ("exact copies of training rows", "holds every row several times", "to hold every row", "other shares", "all the weight")
+PHRASES = ("exact copies of", "holds every row several times", "to hold every row", "other shares", "all the weight")
 
 
 def log(rows: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -82,6 +82,15 @@ def test_copies_in_validation_are_a_warning(tmp_path: Any) -> None:
     (warning,) = alarms(tmp_path, log(), {"valid": log().tail(400), "test": log(300, seed=5)})
     assert warning.level == "warning"
     assert "100.0 % of the validation rows" in warning.text
+
+
+def test_test_rows_that_are_validation_rows_are_serious(tmp_path: Any) -> None:
+    rows = log(300, seed=5)
+    (warning,) = alarms(tmp_path, log(), {"valid": rows, "test": rows})
+    assert warning.level == "serious"
+    assert "100.0 % of the test rows are exact copies of validation rows, with their labels" in warning.text
+    few = pd.concat([log(290, seed=6), rows.head(10)])
+    assert alarms(tmp_path, log(), {"valid": rows, "test": few}) == []
 
 
 def test_rows_with_another_label_are_no_copies(tmp_path: Any) -> None:

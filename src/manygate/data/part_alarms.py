@@ -63,36 +63,55 @@ def _shares(rows: Mapping[str, int], wanted: Mapping[str, float], column: str | 
 
 
 def _copies(schema: Schema, parts: Mapping[str, Rows]) -> Iterator[DataWarning]:
-    """Rows of another part that are exact copies of training rows: the model has seen them with their labels.
+    """Rows of another part that are exact copies of training rows, and test rows that are copies of validation rows.
 
-    Some logs repeat rows by nature, as few values make few different rows. Then training rows repeat among themselves as often as
-    they occur in another part. Copies count only beyond that.
+    The model has seen the first with their labels; by the second its epoch was chosen. Some logs repeat rows by nature, as few
+    values make few different rows. Then the rows of a part repeat among themselves as often as they occur in another part. Copies
+    count only beyond that.
     """
     hasher = RowHasher(schema, parts["train"])
     hash_K = {part: hasher(parts[part]) for part in PARTS}
     value_U, count_U = np.unique(hash_K["train"], return_counts=True)
     if not len(value_U):
         return
-    among = float(count_U[count_U > 1].sum() / count_U.sum())
+    among = _repeated(count_U)
     copied = {part: _share_in(hash_K[part], value_U) for part in ("valid", "test")}
     for part, found in copied.items():
-        rows = len(hash_K[part])
-        chance = DEVIATIONS * float(np.sqrt(among * (1 - among) / max(rows, 1)))
-        if found - among > MORE_COPIES + chance and found * rows >= FEWEST_ROWS:
+        if _beyond_chance(found, among, len(hash_K[part])):
             yield DataWarning(
                 level="serious" if part == "test" else "warning",
                 text=f"{share(found)} of the {PART_WORDS[part]} rows are exact copies of training rows, with their labels. "
                 f"Training rows repeat among themselves in {share(among)}. So the metrics on {part} are too good. Leave rows that "
                 f"train the model out of {part}.",
             )
-    count_V = np.unique(np.concatenate(list(hash_K.values())), return_counts=True)[1]
-    repeated = float((count_V > 1).mean())
-    if repeated > REPEATED and len(count_V) >= FEWEST_ROWS and _many_combinations(parts["train"], len(count_V) / hasher.kept):
+    value_V, count_V = np.unique(hash_K["valid"], return_counts=True)
+    found, among = _share_in(hash_K["test"], value_V), _repeated(count_V)
+    if _beyond_chance(found, among, len(hash_K["test"])):
+        yield DataWarning(
+            level="serious",
+            text=f"{share(found)} of the test rows are exact copies of validation rows, with their labels. Validation rows repeat "
+            f"among themselves in {share(among)}. Validation chooses the epoch and the architecture, so the metrics on test are "
+            "too good. Give test rows of its own.",
+        )
+    count_W = np.unique(np.concatenate(list(hash_K.values())), return_counts=True)[1]
+    repeated = float((count_W > 1).mean())
+    if repeated > REPEATED and len(count_W) >= FEWEST_ROWS and _many_combinations(parts["train"], len(count_W) / hasher.kept):
         yield DataWarning(
             level="serious",
             text=f"{share(repeated)} of the different rows occur more than once, and {share(copied['test'])} of the test rows are "
             "copies of training rows: the log seems to hold every row several times. Remove the copies before the split.",
         )
+
+
+def _repeated(count_U: np.ndarray) -> float:
+    """Return the share of rows that occur more than once, from the counts of the different rows."""
+    return float(count_U[count_U > 1].sum() / count_U.sum()) if len(count_U) else 0.0
+
+
+def _beyond_chance(found: float, among: float, rows: int) -> bool:
+    """Return whether so many of a part's rows are copies that rows which repeat by nature do not explain it."""
+    chance = DEVIATIONS * float(np.sqrt(among * (1 - among) / max(rows, 1)))
+    return found - among > MORE_COPIES + chance and found * rows >= FEWEST_ROWS
 
 
 class RowHasher:
