@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import TINY, Run
+from command_line import TINY, Run, refused
 
 
 def test_json_of_compare(run: Run, log: Path, tmp_path: Path) -> None:
@@ -28,6 +28,10 @@ def test_comparisons_have_eight_replicas_unless_told(run: Run, log: Path, monkey
     for number, more in enumerate(("", "--replicas 2", "--config run.yaml", "--config run.yaml --replicas 4")):
         assert run("compare", log, more, f"--out runs/{number}").code == 0
     assert seen == [8, 2, 3, 4]
+
+
+def test_an_architecture_of_train_is_refused_and_not_ignored(run: Run, log: Path) -> None:
+    refused(run("compare", log, TINY, "--architecture ple --out runs/x"), "--architecture ple: ", "--architectures")
 
 
 def test_of_a_comparison_the_chosen_model_is_used_and_named(run: Run, log: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from manygate.cli.run_folder import command_line, free_folder, resumable, run_se
 from manygate.cli.screen import print_json, say
 from manygate.config import RunConfig
 from manygate.config.names import BASELINES, COMPARED
+from manygate.errors import InputError
 from manygate.training.progress import Progress, open_progress
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def compare(
     from manygate.runs.preflight import prepare
 
     given = settings_of(data, csv, model, training)
+    if "architecture" in given:
+        raise InputError(f"--architecture {given['architecture']}: a comparison trains several. Give them with --architectures.")
     chosen = {"architectures": architectures, "weightings": weightings, "baselines": baselines, "id_dropouts": id_dropouts}
     given |= {"weight_sweep": weight_sweep} if weight_sweep else {}
     given |= {name: value for name, value in chosen.items() if value is not None}
