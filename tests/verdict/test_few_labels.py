@@ -47,13 +47,12 @@ def test_the_headline_counts_them() -> None:
 
 def test_the_whole_log_is_counted_beside_the_test_rows() -> None:
     assert change_words(LABELS, "buy") == (
-        "buy has 7 positives on test, and 57 in the whole log: with so few an AUC of 0.6 is known to about ± 0.21. "
-        "100 or more positives on test could change what is said of it."
+        "buy has 7 positives on test, and 57 in the whole log: with so few an AUC of 0.6 is known to about ± 0.21, "
+        "with 800 to about ± 0.02. More could change what is said of it."
     )
     assert change_words(LABELS, "skip").startswith("skip has 9 negatives on test, and 57 in the whole log: with so few an AUC")
     assert change_words(LABELS, "watch") == (
-        "watch has 40 labelled rows on test, and 400 in the whole log. "
-        "100 or more labelled rows on test could change what is said of it."
+        "watch has 40 labelled rows on test, and 400 in the whole log. More could change what is said of it."
     )
 
 

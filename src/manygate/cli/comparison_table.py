@@ -15,7 +15,7 @@ from manygate.results.base import Interval
 from manygate.results.comparison import ComparisonDocument, Recommendation, Seesaw, WeightSweep
 from manygate.results.story import Story
 from manygate.results.summary import ColdStart, TaskReport
-from manygate.text import count_of, half_width, listed, plus_minus
+from manygate.text import count_of, half_width, listed, number, plus_minus
 
 VERDICT_STYLE = {"helps": "bold green", "hurts": "bold red", "likely helps": "green", "likely hurts": "red", "cannot tell": "dim"}
 SIGNS = {"helps": "+", "hurts": "-", "likely helps": "+", "likely hurts": "-", "cannot tell": "?"}
@@ -34,7 +34,7 @@ def show_comparison(document: ComparisonDocument, headline: str) -> None:
     gain = "effect ± 95 %" if priced(document) else "gain ± 95 %"
     title = "each task on test, mean over replicas"
     title += " (mean: the kept checkpoint, effect: own best epochs)" if priced(document) else ""
-    table = grid(title, "task", "architecture", "in", "mean", gain, "verdict")
+    table = grid(title, "task", "architecture", "metric", "mean", gain, "verdict")
     for column in (1, 5):
         table.columns[column].justify = "left"
     for column in (1, 4, 5):
@@ -59,7 +59,7 @@ def show_comparison(document: ComparisonDocument, headline: str) -> None:
             Text(f"{result.network_parameters:,}"),
             Text(f"{result.flops:,}"),
             Text(f"{result.seconds:.0f}"),
-            number_cell(document.valid[name].mean),
+            Text(number(document.valid[name].mean)),
         )
     open_console().print(cost)
     if document.id_dropout:
@@ -95,7 +95,7 @@ def show_price(document: ComparisonDocument) -> None:
 
 def show_unseen(document: ComparisonDocument) -> None:
     """The main metric apart for test rows with known ids alone and rows with an unseen id; nothing where few rows have one."""
-    table = grid("each task on test, apart by ids", "task", "unseen", "architecture", "in", ROWS["warm"], ROWS["cold"])
+    table = grid("each task on test, apart by ids", "task", "unseen", "architecture", "metric", ROWS["warm"], ROWS["cold"])
     table.columns[2].justify = "left"
     for column in (2, 4, 5):
         table.columns[column].no_wrap = True

@@ -10,6 +10,8 @@ from manygate.text import listed
 
 Labels = Mapping[str, Mapping[str, LabelSummary]]
 """The labels by task and part of the data."""
+MANY_TO_JUDGE = 800
+"""A number of rows of the rarer label that tells an AUC well enough for most purposes."""
 
 
 def too_few(labels: Labels, undecided: Collection[str]) -> list[str]:
@@ -29,13 +31,15 @@ def headline_words(labels: Labels, tasks: Collection[str]) -> str:
 
 
 def change_words(labels: Labels, task: str) -> str:
-    """Write how much a task's labels tell, and how many could change what is said of it."""
+    """Write how much a task's labels tell, what many would tell, and that more could change what is said of it."""
     parts = labels[task]
     count, word = parts["test"].rarer
     whole = sum(_count(part, word) for part in parts.values())
-    known = "" if parts["test"].positives is None else f": with so few an AUC of 0.6 is known to about ± {auc_known_to(count):.2f}"
-    more = f"{FEWEST_TO_JUDGE} or more {word} on test could change what is said of it"
-    return f"{task} has {count:,} {word} on test, and {whole:,} in the whole log{known}. {more}."
+    known = ""
+    if parts["test"].positives is not None:
+        now, then = (f"to about ± {auc_known_to(rarer):.2f}" for rarer in (count, MANY_TO_JUDGE))
+        known = f": with so few an AUC of 0.6 is known {now}, with {MANY_TO_JUDGE} {then}"
+    return f"{task} has {count:,} {word} on test, and {whole:,} in the whole log{known}. More could change what is said of it."
 
 
 def _count(labels: LabelSummary, word: str) -> int:
