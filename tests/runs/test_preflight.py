@@ -38,6 +38,7 @@ def test_a_good_log_is_split_and_encoded(log_table, log_schema, settings) -> Non
     [
         ({"architecture": "mmoee"}, (CLICK, LIKE), "Did you mean 'mmoe'"),
         ({"monitor": "clik"}, (CLICK, LIKE), "no task 'clik'"),
+        ({"evaluate_every": 0.001}, (CLICK, LIKE), "1000 evaluations in each epoch, which has"),
         ({"funnel": "escm2_ipw", "escm2_weight": 0.0, "escm2_joint_weight": 0.0}, (CLICK, AFTER), "both are 0, so tasks after"),
         ({"replica_seeds": (1, 2, 3), "replicas": 2}, (CLICK, LIKE), "3 given, and .*replicas.* is 2"),
         ({"replica_rates": (1.0, 2.0), "replicas": 1}, (CLICK, LIKE), "2 given, and .*replicas.* is 1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from operator import mul
 from typing import Any
@@ -24,6 +25,7 @@ from manygate.model.problem import Problem
 from manygate.objective.weighting import check_weighting
 from manygate.schema import Schema
 from manygate.text import count_of
+from manygate.training.schedule import Schedule
 
 
 def prepare(
@@ -51,6 +53,8 @@ def prepare(
     parse_monitor(config.monitor, schema.tasks, schema.group is not None)
     _check_weights(config, schema)
     encoded = encode_log(sources, schema, config)
+    rows = len(encoded.parts["train"])
+    Schedule.of(config, math.ceil(rows / config.for_rows(rows).batch_rows))
     check_monitor(config.monitor, schema.tasks, encoded.parts["valid"])
     raise_all(problem for name in chosen for problem in _problems(encoded, config.replace(architecture=name)))
     return encoded
