@@ -40,7 +40,7 @@ QUESTIONS: dict[str, dict[str, Any]] = {
         "log": {"rows": 1_500, "relatedness": 0.5},
         "tasks": ("click", "like"),
         "settings": {"replicas": 8, "architectures": "single_task,shared_bottom"},
-        "seeds": range(8600, 8610),
+        "seeds": range(8600, 8620),
     },
 }
 
@@ -52,7 +52,10 @@ def compare(question: str, seed: int) -> dict[str, Any]:
         log = mg.datasets.impressions(Path(folder) / "log", seed=seed, **asked["log"]).folder
         schema = only(Schema.load(log / "schema.yaml"), asked.get("tasks"))
         settings = {"threads": 1, "baselines": "none", "split": "time", **asked["settings"]}
-        document = mg.compare(str(log / "*.parquet"), schema=schema, progress="none", **settings).document.to_tree()
+        try:
+            document = mg.compare(str(log / "*.parquet"), schema=schema, progress="none", **settings).document.to_tree()
+        except ValueError as error:  # a log that is too small to judge a task at all
+            return {"question": question, "seed": seed, "refused": str(error).replace(str(log), "log")}
     return {"question": question, "seed": seed, "seconds": round(time.monotonic() - start, 1), **summary(document)}
 
 
@@ -93,6 +96,9 @@ def short(value: Any) -> Any:
 
 
 def show(entry: dict[str, Any]) -> None:
+    if "refused" in entry:
+        print(f"{entry['question']} {entry['seed']}: refused: {entry['refused']}", flush=True)
+        return
     print(
         f"{entry['question']} {entry['seed']}: {entry['seconds']:.0f} s, {entry['advice']['rule']}: {entry['advice']['headline']}"
     )
@@ -118,13 +124,17 @@ def main() -> None:
         return
     path = HERE / "results.json"
     done = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    asked = given.questions.split(",")
-    for at, question in ((at, question) for at in range(LOGS) for question in asked):  # a log of each question in turn
-        seed = QUESTIONS[question]["seeds"][at]
-        if not any((entry["question"], entry["seed"]) == (question, seed) for entry in done):
-            done.append(compare(question, seed))
+    while asked := [question for question in given.questions.split(",") if len(judged(done, question)) < LOGS]:
+        for question in asked:  # a log of each question in turn
+            have = {entry["seed"] for entry in done if entry["question"] == question}
+            done.append(compare(question, next(seed for seed in QUESTIONS[question]["seeds"] if seed not in have)))
             show(done[-1])
             write_text(path, to_json(done))
+
+
+def judged(entries: list[dict[str, Any]], question: str) -> list[dict[str, Any]]:
+    """The logs of a question that were not refused."""
+    return [entry for entry in entries if entry["question"] == question and "refused" not in entry]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from run import HERE, PILOT_SEEDS, QUESTIONS
+from run import HERE, PILOT_SEEDS, QUESTIONS, judged
 from scipy.stats import beta
 from truth import BASELINE, EFFECT, Flag, cured, expected, joint_flags, judge, truth_of, verdicts
 
@@ -48,7 +48,7 @@ The interval is exact (Clopper and Pearson) and treats verdicts as independent, 
 
 ## Settings
 
-The settings were chosen on the pilot seeds {pilots}. The seeds that count were not looked at before.
+The settings were chosen on the pilot seeds {pilots}. The seeds that count were not looked at before. {refused}
 
 ```python
 {settings}
@@ -72,7 +72,11 @@ def main() -> None:
     settings = "\n".join(f"{name} = {_plain(asked)}" for name, asked in QUESTIONS.items())
     lines.append(
         NOTES.format(
-            cures=_cures(by_question), former=_former(), pilots=" and ".join(map(str, PILOT_SEEDS)), settings=settings
+            cures=_cures(by_question),
+            former=_former(),
+            pilots=" and ".join(map(str, PILOT_SEEDS)),
+            refused=_refused(results),
+            settings=settings,
         ).rstrip("\n")
     )
     for name, entries in by_question.items():
@@ -81,13 +85,24 @@ def main() -> None:
 
 
 def _by_question(results: Entries) -> dict[str, Entries]:
-    by_question = {name: [entry for entry in results if entry["question"] == name] for name in QUESTIONS}
+    by_question = {name: judged(results, name) for name in QUESTIONS}
     return {name: sorted(entries, key=lambda entry: int(entry["seed"])) for name, entries in by_question.items() if entries}
 
 
 def _cures(by_question: dict[str, Entries]) -> str:
     conflict = by_question.get("conflict", [])
     return CURES.format(count=f"{sum(map(cured, conflict))} of {len(conflict)}", first=_first_logs())
+
+
+def _refused(results: Entries) -> str:
+    """Which logs the preflight refused; the next seed took their place."""
+    refused = [f"{entry['question']} {entry['seed']}" for entry in results if "refused" in entry]
+    if not refused:
+        return ""
+    return (
+        f"\n{len(refused)} logs were refused before any training, since a part had no positive of a task. The next seeds took "
+        f"their place: {', '.join(refused)}."
+    )
 
 
 def _first_logs() -> str:
