@@ -88,7 +88,6 @@ def test_a_class_stands_for_its_name() -> None:
     [
         (None, None),
         ("none", ()),
-        ("", ()),
         ([], ()),
         ("all", ("lightgbm", "logistic", "constant")),
         ("constant, lightgbm", ("constant", "lightgbm")),
@@ -105,6 +104,7 @@ def test_baselines_by_name(value: Any, expected: Any) -> None:
     [
         ("lightgbn", "--baselines: no baseline 'lightgbn'. Did you mean 'lightgbm'? Choose lightgbm, logistic, constant, or none."),
         ("constant,constant", "--baselines: 'constant' is named twice."),
+        ("", "--baselines: it is empty. Name lightgbm, logistic, constant, or none."),
         ("none,constant", "--baselines: none leaves all baselines out. Give it alone, or leave it out."),
     ],
 )

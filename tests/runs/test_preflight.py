@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import manygate as mg
+from manygate.config import RunConfig
 from manygate.errors import InputError
 from manygate.model.problem import Problem
 from manygate.runs import preflight
@@ -59,7 +60,7 @@ def test_a_good_log_is_split_and_encoded(log_table, log_schema, settings) -> Non
 )
 def test_settings_that_make_no_sense_are_refused(log_table, log_schema, settings, changes, tasks, problem) -> None:
     with pytest.raises(InputError, match=problem):
-        prepare(log_table(), settings(**changes), with_tasks(log_schema(), *tasks))
+        prepare(log_table(), settings(**changes), with_tasks(log_schema(), *tasks), architectures=["mmoe"])
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_settings_that_make_no_sense_are_refused(log_table, log_schema, settings
     ],
 )
 def test_the_settings_beside_them_are_taken(log_table, log_schema, settings, changes, tasks) -> None:
-    assert prepare(log_table(), settings(**changes), with_tasks(log_schema(), *tasks)).parts
+    assert prepare(log_table(), settings(**changes), with_tasks(log_schema(), *tasks), architectures=["mmoe"]).parts
 
 
 def test_every_architecture_that_cannot_be_trained_is_named_at_once(log_table, log_schema, settings) -> None:
@@ -134,3 +135,29 @@ def test_a_shared_layer_has_a_gradient(encoded, settings, scheme: Any) -> None:
 def test_settings_of_csv_files_are_refused_for_other_logs(log_table, settings) -> None:
     with pytest.raises(InputError, match="separator: a setting of CSV files, and the log has none"):
         prepare(log_table(60), settings(task=("click",), separator=";"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problems"),
+    [
+        ({"split": "time", "fractions": (0.6, 0.2, 0.2)}, ["split: validation and test", "fractions: validation and test"]),
+        (
+            {"id_dropouts": (0.0, 5.0), "weightings": ("dwa", "fixed")},
+            ["id_dropouts: a setting of a", "weightings: a setting of a"],
+        ),
+        ({"weight_sweep": 4}, ["weight_sweep: a setting of a comparison"]),
+    ],
+)
+def test_settings_that_nothing_would_read_are_refused(log_table, log_schema, changes, problems) -> None:
+    """All of them are named at once. A setting with the value of its default says nothing, so it is let through."""
+    tables = {"log": log_table(), "valid": log_table(60), "test": log_table(60)}
+    with pytest.raises(InputError) as error:
+        prepare(config=RunConfig(**changes), schema=log_schema(), **tables)
+    assert all(problem in str(error.value) for problem in problems)
+    defaults = {name: RunConfig.model_fields[name].default for name in changes}
+    assert prepare(config=RunConfig(**defaults), schema=log_schema(), **tables)
+
+
+def test_a_split_is_read_where_a_part_is_missing(log_table, log_schema, settings) -> None:
+    config = settings(fractions=(0.6, 0.2, 0.2))
+    assert len(prepare(log_table(100), config, log_schema(), valid=log_table(60)).parts["valid"]) == 60

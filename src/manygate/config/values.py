@@ -105,6 +105,8 @@ def weighting_names(value: Any) -> Any:
 
 def baseline_names(value: Any) -> Any:
     """Accept "none", "all", "a,b" and ["a", "b"]."""
+    if isinstance(value, str) and not value.strip():
+        raise InputError(f"{setting('baselines')}: it is empty. Name {', '.join(BASELINES)}, or none.")
     names = _names(value)
     names = ("none",) if names == () else names
     if not isinstance(names, list | tuple):

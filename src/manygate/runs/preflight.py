@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from operator import mul
 from typing import Any
 
@@ -16,6 +16,7 @@ from manygate.config import REPLICA_SETTINGS, RunConfig
 from manygate.data.encoded import EncodedLog, encode_log
 from manygate.data.memory import all_memory, gigabytes
 from manygate.data.sources import find_schema, open_sources, unused_settings
+from manygate.data.split import PARTS
 from manygate.errors import InputError, raise_all, setting
 from manygate.evaluation.monitor import check_monitor, parse_monitor
 from manygate.model import MultiTaskModel
@@ -48,7 +49,8 @@ def prepare(
     chosen = architectures or [config.architecture]
     raise_all(_unknown(chosen))
     sources = open_sources(log, config, valid, test)
-    raise_all(unused_settings(config, [table for _, table in sources.named()]))
+    tables = dict(sources.named())
+    raise_all([*unused_settings(config, [*tables.values()]), *_unread(config, set(tables), comparison=bool(architectures))])
     schema = find_schema(sources, config, schema)
     parse_monitor(config.monitor, schema.tasks, schema.group is not None)
     _check_weights(config, schema)
@@ -58,6 +60,18 @@ def prepare(
     check_monitor(config.monitor, schema.tasks, encoded.parts["valid"])
     raise_all(problem for name in chosen for problem in _problems(encoded, config.replace(architecture=name)))
     return encoded
+
+
+def _unread(config: RunConfig, parts: Collection[str], comparison: bool) -> Iterator[str]:
+    """Find changed settings that nothing would read: those of a split where all parts are given, or of a comparison in training."""
+    changed = {name for name, field in RunConfig.model_fields.items() if getattr(config, name) != field.default}
+    if set(PARTS) <= set(parts):
+        for name in ("split", "fractions"):
+            if name in changed:
+                yield f"{setting(name)}: validation and test rows are given, so nothing is split. Leave it out."
+    for name in () if comparison else ("weightings", "weight_sweep", "id_dropouts"):
+        if name in changed:
+            yield f"{setting(name)}: a setting of a comparison, and this trains one model. Leave it out."
 
 
 def _check_weights(config: RunConfig, schema: Schema) -> None:
