@@ -78,10 +78,12 @@ def test_a_few_copies_may_be_chance(tmp_path: Any) -> None:
     assert alarms(tmp_path, log(), {"valid": log(300, seed=5), "test": some_copies(0.04)}) == []
 
 
-def test_copies_in_validation_are_a_warning(tmp_path: Any) -> None:
-    (warning,) = alarms(tmp_path, log(), {"valid": log().tail(400), "test": log(300, seed=5)})
-    assert warning.level == "warning"
-    assert "100.0 % of the validation rows" in warning.text
+@pytest.mark.parametrize(("count", "level"), [(60, "warning"), (300, "serious")])
+def test_copies_in_validation_are_serious_if_most_rows_are_copies(tmp_path: Any, count: int, level: str) -> None:
+    valid = pd.concat([log(400 - count, seed=9), log().tail(count)])
+    (warning,) = alarms(tmp_path, log(), {"valid": valid, "test": log(300, seed=5)})
+    assert warning.level == level
+    assert f"{count / 4:.1f} % of the validation rows" in warning.text
 
 
 def test_test_rows_that_are_validation_rows_are_serious(tmp_path: Any) -> None:

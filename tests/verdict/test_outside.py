@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gain_entries import entry
+from manygate.metrics.uncertainty import interval_note
 from manygate.results.summary import JointGain
 from manygate.verdict.outside import ahead_of_every, headline_words, outside_words
 
@@ -47,8 +48,9 @@ def test_what_is_likely_alone_is_said_and_not_counted_as_beyond_doubt() -> None:
 
 def test_without_intervals_the_differences_stand_alone() -> None:
     bare = {"ci95": None, "joint95": None, "sd_replicas": None, "se_test": None, "verdict": "cannot tell", "clusters": 9}
-    gains = {"mmoe": {"lightgbm": {"click": JointGain.model_validate({**bare, "gain": 0.02, "reason": "one replica"})}}}
-    assert outside_words(gains, "mmoe") == ["LightGBM minus mmoe: click −0.0200, without intervals (one replica)."]
+    gains = {"mmoe": {"lightgbm": {"click": JointGain.model_validate({**bare, "gain": 0.02, "reason": interval_note(1)})}}}
+    why = "3 or more replicas are needed for an interval, and there is 1."
+    assert outside_words(gains, "mmoe") == [f"LightGBM minus mmoe: click −0.0200, without intervals. {why}"]
 
 
 def test_without_a_choice_or_without_a_common_task_nothing_is_claimed() -> None:

@@ -20,6 +20,8 @@ from manygate.text import count_of, share
 SAMPLED = 200_000
 """About as many rows are compared. They are chosen by a hash of the row, so that all copies of a row are chosen or none."""
 SAMPLED_FOR_ORDER = 10_000
+MOST = 0.5
+"""From this share of copies on, validation rows say nothing of new rows."""
 FEWEST_ROWS = 20
 """Fewer copies, or weighted rows, prove nothing."""
 MORE_COPIES = 0.05
@@ -79,7 +81,7 @@ def _copies(schema: Schema, parts: Mapping[str, Rows]) -> Iterator[DataWarning]:
     for part, found in copied.items():
         if _beyond_chance(found, among, len(hash_K[part])):
             yield DataWarning(
-                level="serious" if part == "test" else "warning",
+                level="serious" if part == "test" or found >= MOST else "warning",
                 text=f"{share(found)} of the {PART_WORDS[part]} rows are exact copies of training rows, with their labels. "
                 f"Training rows repeat among themselves in {share(among)}. So the metrics on {part} are too good. Leave rows that "
                 f"train the model out of {part}.",

@@ -20,7 +20,7 @@ from manygate.model.replicas import Member
 from manygate.schema import Task
 
 EXPLANATION = (
-    "The mean over the tasks of how far each validation metric lies above guessing (AUC 0.5, R2 0), in standard errors of the "
+    "The mean over the tasks of how far each validation metric lies above guessing (AUC 0.5, R² 0), in standard errors of the "
     "validation rows, so that a noisy metric of few rows moves the choice of an epoch no more than the others."
 )
 """Explains the validation score of ``monitor=mean`` in one sentence."""

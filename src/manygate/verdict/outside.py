@@ -52,8 +52,8 @@ def _chosen_words(gains: Mapping[str, Mapping[str, JointGain]], baseline: str, c
     if not any(entry.joint95 for entry in by_task.values()):
         known = {task: entry for task, entry in by_task.items() if entry.gain is not None}
         differences = listed([f"{task} {number(-(entry.gain or 0.0), signed=True)}" for task, entry in known.items()])
-        why = next((entry.reason for entry in by_task.values() if entry.reason), None)
-        return _sentence(f"{title} minus {chosen}: {differences or 'undefined'}, without intervals{f' ({why})' if why else ''}.")
+        why = next((f" {entry.reason}" for entry in by_task.values() if entry.reason), "")
+        return _sentence(f"{title} minus {chosen}: {differences or 'undefined'}, without intervals.{why}")
     ahead, behind, unsure = ([task for task in by_task if sure(by_task[task]) == sign] for sign in (-1, 1, 0))
     parts = [f"{title} is ahead of {chosen} on {_sizes(ahead, by_task, -1)}"] if ahead else []
     parts += [f"{chosen} is ahead of {title} on {_sizes(behind, by_task, 1)}"] if behind else []
