@@ -36,6 +36,13 @@ def test_a_task_is_named_if_it_is_undecided_and_has_few_rows_of_the_rarer_label(
     assert too_few({"a": rare(99, 990), "b": rare(100, 1000)}, ["a", "b"]) == ["a"]
 
 
+def test_test_rows_alone_count() -> None:
+    many, few = rare(300, 3000)["test"], rare(7, 57)["test"]
+    assert too_few({"a": {"train": few, "valid": few, "test": many}, "b": {"train": many, "valid": many, "test": few}}, "ab") == [
+        "b"
+    ]
+
+
 def test_the_headline_counts_them() -> None:
     assert headline_words(LABELS, []) == ""
     assert headline_words(LABELS, ["buy"]) == "There is no answer for buy, which has 7 positives on test."
