@@ -23,24 +23,28 @@ task is counted. Written by `table.py` from `results.json`; `run.py` makes that,
 |---|---|---|
 | conflict | the others' preferences oppose click's (cosine -0.5) | `shared_bottom` hurts click; do not share a bottom |
 | related | all preferences are click's (cosine 1); buy is rare | share, with a scheme that helps buy |
+| related_larger | the same, with as many training rows and twice the test rows | the same |
 | little | 1,500 rows, of which 150 are for test; click and like | it cannot tell, and there is no flag |
 
 ## Counts
 
-*All right*: the log's headline and joint flags say what they must, and no joint flag on any task is wrong. A flag is *unproven*
-where the other logs agree with it in the mean, and their interval does not exclude zero.
+*Nothing wrong*: no joint flag on any task is wrong; the headline says what these flags say. *All right*: what the question asks for is
+shown besides, beyond doubt. A flag is *unproven* where the other logs agree with it in the mean, and their interval does not
+exclude zero.
 
 Joint flags and single verdicts: right, unproven, wrong.
 
-| question | logs | all right | joint flags | single verdicts | wrong single verdicts |
-|---|---|---|---|---|---|
+| question | logs | nothing wrong | all right | joint flags | single verdicts | wrong single verdicts |
+|---|---|---|---|---|---|---|
 """
 CURES = """MMoE takes a harm of the shared bottom away, beyond doubt, on {count} logs of `conflict`. A cure that is not shown is no
 wrong answer, so it is counted apart.
 
 What counts as right was fixed before these logs were made. It was looser than at first: on five logs of each question that were run
 before (`first-logs.json`), a shown cure was asked for in `conflict`, and a gain of buy at its own best epoch in `related` (now the
-gain as shipped, since the headline goes by it). By those rules 3 of the first 4 logs were right in each; by these {first}."""
+gain as shipped, since the headline goes by it). By those rules 3 of the first 4 logs were right in each; by these {first}.
+`related` then turned out to have too few test rows to show that buy gains on each log, so `related_larger` was added, with seeds of
+its own. Both stand here."""
 NOTES = """
 {cures}
 
@@ -48,7 +52,7 @@ The interval is exact (Clopper and Pearson) and treats verdicts as independent, 
 
 ## Settings
 
-The settings were chosen on the pilot seeds {pilots}. The seeds that count were not looked at before. {refused}
+The settings were chosen on the pilot seeds {pilots}. The seeds that count were not looked at before.{refused}
 
 ```python
 {settings}
@@ -131,7 +135,9 @@ def _count_row(name: str, entries: Entries) -> str:
     single = Counter(judge(entries, seed, verdict) for seed, verdict in said if verdict.sign)
     wrong, right = single["wrong"], sum(all_right(name, entries, entry) for entry in entries)
     low = beta.ppf(0.025, wrong, len(said) - wrong + 1) if wrong else 0.0
+    sound = sum(nothing_wrong(entries, entry) for entry in entries)
     cells = [
+        f"{sound} of {len(entries)}",
         f"**{right} of {len(entries)}**",
         ", ".join(str(joint[kind]) for kind in ("right", "unproven", "wrong")),
         ", ".join(str(single[kind]) for kind in ("right", "unproven", "wrong")) + f", of {len(said)}",
@@ -140,10 +146,14 @@ def _count_row(name: str, entries: Entries) -> str:
     return f"| {name} | {len(entries)} | " + " | ".join(cells) + " |"
 
 
+def nothing_wrong(entries: Entries, entry: dict[str, Any]) -> bool:
+    """Return whether no joint flag of a log is wrong."""
+    return "wrong" not in [judge(entries, entry["seed"], flag) for flag in joint_flags(entry)]
+
+
 def all_right(name: str, entries: Entries, entry: dict[str, Any]) -> bool:
     """Return whether a log's headline and flags are what they must be, and no joint flag is wrong."""
-    judged = [judge(entries, entry["seed"], flag) for flag in joint_flags(entry)]
-    return expected(name, entry) and "wrong" not in judged
+    return expected(name, entry) and nothing_wrong(entries, entry)
 
 
 def _truths(entries: Entries) -> Iterator[str]:
