@@ -28,8 +28,8 @@ task is counted. Written by `table.py` from `results.json`; `run.py` makes that,
 
 ## Counts
 
-*Nothing wrong*: no joint flag on any task is wrong; the headline says what these flags say. *All right*: what the question asks for is
-shown besides, beyond doubt. A flag is *unproven* where the other logs agree with it in the mean, and their interval does not
+*Nothing wrong*: no joint flag on any task is wrong; the headline says what these flags say. *All right*: what the question asks for
+is shown besides, beyond doubt. A flag is *unproven* where the other logs agree with it in the mean, and their interval does not
 exclude zero.
 
 Joint flags and single verdicts: right, unproven, wrong.
