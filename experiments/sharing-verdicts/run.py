@@ -36,10 +36,10 @@ NARROW: dict[str, Any] = {
 QUESTIONS: dict[str, dict[str, Any]] = {
     "conflict": {"log": {"rows": 50_000, "relatedness": -0.5}, "settings": NARROW, "seeds": range(8400, 8410)},
     "related": {"log": {"rows": 50_000, "relatedness": 1.0, "buy_spread": 3.0}, "settings": NARROW, "seeds": range(8500, 8510)},
-    "related_larger": {
-        "log": {"rows": 80_000, "relatedness": 1.0, "buy_spread": 3.0},
-        "settings": {**NARROW, "fractions": (0.15, 0.2, 0.65)},
-        "seeds": range(9500, 9510),
+    "related_as_piloted": {
+        "log": {"rows": 50_000, "relatedness": 1.0, "buy_spread": 3.0},
+        "settings": {**NARROW, "id_dropout": 3.0},
+        "seeds": range(8700, 8710),
     },
     "little": {
         "log": {"rows": 1_500, "relatedness": 0.5},

@@ -23,7 +23,7 @@ task is counted. Written by `table.py` from `results.json`; `run.py` makes that,
 |---|---|---|
 | conflict | the others' preferences oppose click's (cosine -0.5) | `shared_bottom` hurts click; do not share a bottom |
 | related | all preferences are click's (cosine 1); buy is rare | share, with a scheme that helps buy |
-| related_larger | the same, with as many training rows and twice the test rows | the same |
+| related_as_piloted | the same, with the id dropout that the pilot seeds had | the same |
 | little | 1,500 rows, of which 150 are for test; click and like | it cannot tell, and there is no flag |
 
 ## Counts
@@ -43,8 +43,9 @@ wrong answer, so it is counted apart.
 What counts as right was fixed before these logs were made. It was looser than at first: on five logs of each question that were run
 before (`first-logs.json`), a shown cure was asked for in `conflict`, and a gain of buy at its own best epoch in `related` (now the
 gain as shipped, since the headline goes by it). By those rules 3 of the first 4 logs were right in each; by these {first}.
-`related` then turned out to have too few test rows to show that buy gains on each log, so `related_larger` was added, with seeds of
-its own. Both stand here."""
+The pilot seeds had an id dropout of 3, then the default. `related`, with the default of now, shows that buy gains on fewer logs.
+So `related_as_piloted` was added, with seeds of its own. Three logs with twice the test rows (`related_larger` in `results.json`)
+were tried before that and given up: the advice was to share on two, and on one that mmoe helps buy and hurts click."""
 NOTES = """
 {cures}
 

@@ -104,8 +104,8 @@ def expected(question: str, entry: dict[str, Any]) -> bool:
     """Return whether the headline and the flags say what the settings of the question imply.
 
     ``conflict``: the shared bottom hurts click, with which all others conflict, and the advice is not to share a bottom.
-    ``related`` and ``related_larger``: the advice is to share, with a scheme that helps buy. ``little``: the headline says that it
-    cannot tell, and there is no flag.
+    ``related`` and ``related_as_piloted``: the advice is to share, with a scheme that helps buy. ``little``: the headline says that
+    it cannot tell, and there is no flag.
     """
     flags, advice = list(joint_flags(entry)), entry["advice"]
     if question == "little":

@@ -25,6 +25,7 @@ LEFT_OUT = {"watch_time": "The demo compares three tasks."}
 SETTINGS: dict[str, Any] = {
     "architectures": "single_task,shared_bottom,mmoe",
     "min_count": 8,
+    "id_dropout": 3.0,
     "dim": 4,
     "bottom_hidden": 6,
     "expert_hidden": 6,

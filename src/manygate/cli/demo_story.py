@@ -50,13 +50,14 @@ def _hurts(document: ComparisonDocument) -> Claim:
 
 
 def _removes(document: ComparisonDocument) -> Claim:
-    """A harm is taken away if the task is better than with the bottom, beyond doubt, and no longer hurt."""
-    harmed = [task for task in UNRELATED if sure(_effect(document, BOTTOM, task)) < 0]
-    still = [task for task in UNRELATED if sure(_effect(document, GATED, task)) < 0]
-    cured = [task for task in harmed if sure(_step(document, task)) > 0 and _effect(document, GATED, task).verdict != "hurts"]
-    found: Found = "contradicted" if harmed and still == harmed else "found" if cured and not still else "cannot tell"
-    figures = listed([f"{task} {_figures(_step(document, task))}" for task in harmed or UNRELATED])
-    return Claim(text=f"The gates of {GATED} take this harm away.", found=found, evidence=f"{figures} over {BOTTOM}")
+    """The gates take most of a harm away if a harmed task gains at least half of it back, beyond doubt, and no task loses."""
+    harm = {task: -(gain.gain or 0.0) for task in UNRELATED if sure(gain := _effect(document, BOTTOM, task)) < 0}
+    steps = {task: _step(document, task) for task in UNRELATED}
+    cured = [task for task in harm if sure(steps[task]) > 0 and (steps[task].gain or 0.0) >= harm[task] / 2]
+    worse = [task for task in UNRELATED if sure(steps[task]) < 0]
+    found: Found = "found" if cured and not worse else "contradicted" if harm and set(harm) <= set(worse) else "cannot tell"
+    figures = listed([f"{task} {_figures(steps[task])}" for task in harm or UNRELATED])
+    return Claim(text=f"The gates of {GATED} take most of this harm away.", found=found, evidence=f"{figures} over {BOTTOM}")
 
 
 def _summary(claims: list[Claim]) -> str:
