@@ -26,6 +26,7 @@ from manygate.baselines.boosting import boost, fit_boosting
 from manygate.baselines.task_model import Fitted, TaskRows
 from manygate.baselines.tree_inputs import tree_inputs
 from manygate.config import RunConfig
+from manygate.config.names import COMPARED
 from manygate.data.encoded import EncodedLog
 from manygate.files import to_json, write_text
 from manygate.metrics.table import MAIN_METRIC
@@ -38,7 +39,6 @@ from manygate.training.progress import Progress
 from manygate.training.state import State
 
 HERE = Path(__file__).parent
-SCHEMES = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple")
 TREES = ("lightgbm", "lightgbm-native", "lightgbm-tuned")
 SIDES = ("own", "shipped")
 
@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--video", type=Path, help="the short-video log")
     parser.add_argument("--census", type=Path, help="folder with the two files of UCI Census-Income")
     parser.add_argument("--logs", help="names of logs, by comma; default: all whose files are given")
-    parser.add_argument("--models", default=",".join((*TREES, *SCHEMES)))
+    parser.add_argument("--models", default=",".join((*TREES, *COMPARED)))
     parser.add_argument("--replicas", type=int, default=5)
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--threads", type=int, default=1)

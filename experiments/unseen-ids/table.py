@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from logs import CUTS, EARLIER_CUTS, MEAN, REGRESSIONS
 
+from manygate.config.names import COMPARED
+
 HERE = Path(__file__).parent
 HEAD = (HERE / "head.md").read_text(encoding="utf-8")
 GROUPS = {
     "short-video, five cuts": [f"short-video-{cut:g}" for cut in CUTS],
     "movielens-time, four cuts": [*(f"movielens-time-{cut:g}" for cut in EARLIER_CUTS), "movielens-time"],
 }
-SCHEMES = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple")
 TABLES = (
     ("The default MMoE against LightGBM as it comes", "mmoe", "lightgbm-native", "own"),
     ("The default MMoE against the baseline of a comparison", "mmoe", "lightgbm", "own"),
@@ -41,13 +42,15 @@ def groups(results: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
         if name not in grouped:
             yield name, [name]
     for name, members in GROUPS.items():
-        if found := [member for member in members if member in results]:
-            yield name, found
+        if all(member in results for member in members):
+            yield name, members
 
 
-def best_scheme(log: dict[str, Any]) -> str:
-    """The scheme of the default comparison that validation chooses."""
-    return max((name for name in SCHEMES if name in log["models"]), key=lambda name: float(np.mean(log["models"][name]["valid"])))
+def best_scheme(log: dict[str, Any]) -> str | None:
+    """The scheme of the default comparison that validation chooses. None if some were not run."""
+    if not all(name in log["models"] for name in COMPARED):
+        return None
+    return max(COMPARED, key=lambda name: float(np.mean(log["models"][name]["valid"])))
 
 
 def difference(results: dict[str, Any], logs: list[str], model: str, other: str, task: str, side: str) -> Estimate | None:
@@ -55,7 +58,7 @@ def difference(results: dict[str, Any], logs: list[str], model: str, other: str,
     gains = []
     for log in logs:
         name = best_scheme(results[log]) if model == "best" else model
-        found = results[log].get("gains", {}).get(name, {}).get(other)
+        found = results[log].get("gains", {}).get(name or "", {}).get(other)
         if found is None:
             return None
         gains.append(found[task][side])
@@ -65,7 +68,7 @@ def difference(results: dict[str, Any], logs: list[str], model: str, other: str,
 
 def value(results: dict[str, Any], logs: list[str], model: str, task: str, side: str) -> float:
     """The mean metric of a model over some logs."""
-    names = [best_scheme(results[log]) if model == "best" else model for log in logs]
+    names = [best_scheme(results[log]) or "" if model == "best" else model for log in logs]
     return float(np.mean([results[log]["models"][name]["tasks"][task][side] for log, name in zip(logs, names, strict=True)]))
 
 
