@@ -9,7 +9,7 @@ from typing import Any
 
 from run import HERE, PILOT_SEEDS, QUESTIONS, judged
 from scipy.stats import beta
-from truth import BASELINE, EFFECT, Flag, cured, expected, joint_flags, judge, truth_of, verdicts
+from truth import BASELINE, EFFECT, Flag, cured, headline_right, joint_flags, judge, shown, truth_of, verdicts
 
 Entries = list[dict[str, Any]]
 HEAD = """# Are the verdicts right where the truth is known?
@@ -28,24 +28,27 @@ task is counted. Written by `table.py` from `results.json`; `run.py` makes that,
 
 ## Counts
 
-*Nothing wrong*: no joint flag on any task is wrong; the headline says what these flags say. *All right*: what the question asks for
-is shown besides, beyond doubt. A flag is *unproven* where the other logs agree with it in the mean, and their interval does not
-exclude zero.
+*Headline*: it advises what the table above asks for. *No wrong flag*: no joint flag on any task is wrong. *All right*: both, and
+the effect that the question asks for is shown beyond doubt. A flag is *unproven* where the other logs agree with it in the mean, and
+their interval does not exclude zero.
 
 Joint flags and single verdicts: right, unproven, wrong.
 
-| question | logs | nothing wrong | all right | joint flags | single verdicts | wrong single verdicts |
-|---|---|---|---|---|---|---|
+| question | logs | headline | no wrong flag | all right | joint flags | single verdicts | wrong single verdicts |
+|---|---|---|---|---|---|---|---|
 """
 CURES = """MMoE takes a harm of the shared bottom away, beyond doubt, on {count} logs of `conflict`. A cure that is not shown is no
 wrong answer, so it is counted apart.
 
-What counts as right was fixed before these logs were made. It was looser than at first: on five logs of each question that were run
-before (`first-logs.json`), a shown cure was asked for in `conflict`, and a gain of buy at its own best epoch in `related` (now the
-gain as shipped, since the headline goes by it). By those rules 3 of the first 4 logs were right in each; by these {first}.
+*All right* was fixed before these logs were made; the two columns before it were added afterwards, since an effect that is not
+shown is no wrong answer. It was looser than at first: on five logs of each question that were run before (`first-logs.json`), a
+shown cure was asked for in `conflict`, and a gain of buy at its own best epoch in `related` (now the gain as shipped, since the
+headline goes by it). By those rules 3 of the first 4 logs were right in each; by these {first}.
+
 The pilot seeds had an id dropout of 3, then the default. `related`, with the default of now, shows that buy gains on fewer logs.
-So `related_as_piloted` was added, with seeds of its own. Three logs with twice the test rows (`related_larger` in `results.json`)
-were tried before that and given up: the advice was to share on two, and on one that mmoe helps buy and hurts click."""
+So `related_as_piloted` was added, with seeds of its own: it shows it no more often. Three logs with twice the test rows
+(`related_larger` in `results.json`) were tried before that and given up: the advice was to share on two, and on one that mmoe helps
+buy and hurts click."""
 NOTES = """
 {cures}
 
@@ -136,10 +139,11 @@ def _count_row(name: str, entries: Entries) -> str:
     single = Counter(judge(entries, seed, verdict) for seed, verdict in said if verdict.sign)
     wrong, right = single["wrong"], sum(all_right(name, entries, entry) for entry in entries)
     low = beta.ppf(0.025, wrong, len(said) - wrong + 1) if wrong else 0.0
-    sound = sum(nothing_wrong(entries, entry) for entry in entries)
+    advised, sound = sum(headline_right(name, e) for e in entries), sum(nothing_wrong(entries, e) for e in entries)
     cells = [
-        f"{sound} of {len(entries)}",
-        f"**{right} of {len(entries)}**",
+        f"**{advised} of {len(entries)}**",
+        f"**{sound} of {len(entries)}**",
+        f"{right} of {len(entries)}",
         ", ".join(str(joint[kind]) for kind in ("right", "unproven", "wrong")),
         ", ".join(str(single[kind]) for kind in ("right", "unproven", "wrong")) + f", of {len(said)}",
         f"{wrong / len(said):.1%} ({low:.1%} to {beta.ppf(0.975, wrong + 1, len(said) - wrong):.1%})",
@@ -153,8 +157,8 @@ def nothing_wrong(entries: Entries, entry: dict[str, Any]) -> bool:
 
 
 def all_right(name: str, entries: Entries, entry: dict[str, Any]) -> bool:
-    """Return whether a log's headline and flags are what they must be, and no joint flag is wrong."""
-    return expected(name, entry) and nothing_wrong(entries, entry)
+    """Return whether a log's headline is right, no joint flag is wrong, and what the question asks for is shown."""
+    return headline_right(name, entry) and nothing_wrong(entries, entry) and shown(name, entry)
 
 
 def _truths(entries: Entries) -> Iterator[str]:

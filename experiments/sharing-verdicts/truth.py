@@ -19,6 +19,7 @@ from manygate.metrics.uncertainty import t_quantile
 
 Judgement = Literal["right", "wrong", "unproven"]
 BASELINE = "single_task"
+SHARE = ("share", "one checkpoint per task")
 EFFECT, SHIPPED = "joint gain or harm", "gain as shipped"
 
 
@@ -100,22 +101,32 @@ def judge(entries: Sequence[dict[str, Any]], seed: int, flag: Flag) -> Judgement
     return "wrong" if truth.mean * flag.sign < 0 else "unproven"
 
 
-def expected(question: str, entry: dict[str, Any]) -> bool:
-    """Return whether the headline and the flags say what the settings of the question imply.
+def headline_right(question: str, entry: dict[str, Any]) -> bool:
+    """Return whether the headline advises what the settings of the question imply.
 
-    ``conflict``: the shared bottom hurts click, with which all others conflict, and the advice is not to share a bottom.
-    ``related`` and ``related_as_piloted``: the advice is to share, with a scheme that helps buy. ``little``: the headline says that
-    it cannot tell, and there is no flag.
+    ``conflict``: not to share a bottom. ``related`` and ``related_as_piloted``: to share. ``little``: it cannot tell.
+    """
+    advice = entry["advice"]
+    if question == "little":
+        return bool(advice["rule"] == "cannot tell")
+    if question.startswith("related"):
+        return advice["rule"] in SHARE
+    return not (advice["rule"] in (*SHARE, "trade-off") and advice["judged"] == "shared_bottom")
+
+
+def shown(question: str, entry: dict[str, Any]) -> bool:
+    """Return whether the effect that the settings imply is shown beyond doubt.
+
+    ``conflict``: the shared bottom hurts click, with which all others conflict. ``related`` and ``related_as_piloted``: the model
+    of the headline helps buy. ``little``: no flag at all.
     """
     flags, advice = list(joint_flags(entry)), entry["advice"]
     if question == "little":
-        return advice["rule"] == "cannot tell" and not flags
+        return not flags
     if question.startswith("related"):
         kind = EFFECT if advice["rule"] == "one checkpoint per task" else SHIPPED
-        helped = Flag(kind, BASELINE, advice["judged"], "buy", 1) in flags
-        return helped and advice["rule"] in ("share", "one checkpoint per task")
-    told = advice["rule"] in ("share", "one checkpoint per task", "trade-off") and advice["judged"] == "shared_bottom"
-    return Flag(EFFECT, BASELINE, "shared_bottom", "click", -1) in flags and not told
+        return Flag(kind, BASELINE, advice["judged"], "buy", 1) in flags
+    return Flag(EFFECT, BASELINE, "shared_bottom", "click", -1) in flags
 
 
 def cured(entry: dict[str, Any]) -> bool:
