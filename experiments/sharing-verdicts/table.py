@@ -29,8 +29,8 @@ task is counted. Written by `table.py` from `results.json`; `run.py` makes that,
 ## Counts
 
 *Headline*: it advises what the table above asks for. *No wrong flag*: no joint flag on any task is wrong. *All right*: both, and
-the effect that the question asks for is shown beyond doubt. A flag is *unproven* where the other logs agree with it in the mean, and
-their interval does not exclude zero.
+the effect that the question asks for is shown beyond doubt. A flag is *unproven* where the other logs agree with it in the mean,
+and their interval does not exclude zero.
 
 Joint flags and single verdicts: right, unproven, wrong.
 
