@@ -11,7 +11,7 @@ from run import HERE, RESULTS
 HEAD = """# Does the demo tell its story on fresh seeds?
 
 `manygate demo` compares on a log whose truth is known, and says which of three claims it finds: sharing helps the rare task, a
-bottom that is too narrow hurts another, and gates take this harm away. Its settings were chosen on the seeds 0 to 3, by pilot runs
+bottom that is too narrow hurts another, and gates take this harm away. Its settings were chosen on the seeds 0 to 5, by pilot runs
 that were not kept. These are other seeds, one run each. `run.py` makes `results.json`, `table.py` this page.
 """
 
