@@ -54,7 +54,6 @@ def test_a_comparison_trains_with_what_it_chose(log, settings, tmp_path):
         ({"id_dropouts": (5.0,)}, "one value is no choice"),
         ({"id_dropouts": (5.0, 5.0)}, "stands there twice"),
         ({"id_dropouts": "0,-1"}, "id_dropouts"),
-        ({"id_dropouts": (0.0, 5.0), "id_dropout": 2.0}, "id_dropout=2.0: the choice sets the one value"),
         ({"id_dropouts": (0.0, 5.0), "replica_rates": (1.0,)}, "replica_rates.*Leave one out"),
         ({"id_dropouts": (0.0, 5.0), "weight_sweep": 3}, "weight_sweep.*Leave one out"),
     ],

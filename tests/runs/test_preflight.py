@@ -146,6 +146,7 @@ def test_settings_of_csv_files_are_refused_for_other_logs(log_table, settings) -
             ["id_dropouts: a setting of a", "weightings: a setting of a"],
         ),
         ({"weight_sweep": 4}, ["weight_sweep: a setting of a comparison"]),
+        ({"id_dropout": 2.0, "replica_id_dropouts": (0.0, 5.0), "replicas": 2}, ["id_dropout: replica_id_dropouts gives the"]),
     ],
 )
 def test_settings_that_nothing_would_read_are_refused(log_table, log_schema, changes, problems) -> None:
@@ -156,6 +157,13 @@ def test_settings_that_nothing_would_read_are_refused(log_table, log_schema, cha
     assert all(problem in str(error.value) for problem in problems)
     defaults = {name: RunConfig.model_fields[name].default for name in changes}
     assert prepare(config=RunConfig(**defaults), schema=log_schema(), **tables)
+
+
+def test_one_id_dropout_is_refused_beside_a_choice_of_them(log_table, log_schema) -> None:
+    config = RunConfig(id_dropout=2.0, id_dropouts=(0.0, 5.0))
+    with pytest.raises(InputError, match=r"id_dropout: id_dropouts gives the values\. Leave it out"):
+        prepare(log_table(), config, log_schema(), architectures=["mmoe"])
+    assert prepare(log_table(), RunConfig(id_dropouts=(0.0, 5.0)), log_schema(), architectures=["mmoe"])
 
 
 def test_a_split_is_read_where_a_part_is_missing(log_table, log_schema, settings) -> None:

@@ -157,4 +157,4 @@ def test_what_cannot_be_swept_or_crossed_is_named(log_table, log_schema, setting
     with pytest.raises(InputError, match="'dwa' is named twice"):
         RunConfig.build({"weightings": "dwa,dwa"})
     with pytest.raises(InputError, match="one task alone has no trade-off"):
-        prepare(log_table(), settings(weight_sweep=3), log_schema(tasks=("click",)))
+        prepare(log_table(), settings(weight_sweep=3), log_schema(tasks=("click",)), architectures=["mmoe"])

@@ -201,11 +201,6 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
             raise InputError(f"{setting('id_dropouts')}: one value is no choice. Give it as {setting('id_dropout')}, or give more.")
         if len(set(self.id_dropouts)) < len(self.id_dropouts):
             raise InputError(f"{setting('id_dropouts')}: a value stands there twice in {list(self.id_dropouts)}. Give it once.")
-        if self.id_dropouts and self.id_dropout != type(self).model_fields["id_dropout"].default:
-            raise InputError(
-                f"{setting('id_dropouts')}, {setting('id_dropout', self.id_dropout)}: the choice sets the one value. "
-                "Leave one out, or give the value among those to choose from."
-            )
         if self.id_dropouts and varied:
             raise InputError(
                 f"{setting('id_dropouts')}, {setting(varied[0])}: the choice gives the replicas values and seeds of its own. "

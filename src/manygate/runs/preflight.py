@@ -63,15 +63,18 @@ def prepare(
 
 
 def _unread(config: RunConfig, parts: Collection[str], comparison: bool) -> Iterator[str]:
-    """Find changed settings that nothing would read: those of a split where all parts are given, or of a comparison in training."""
-    changed = {name for name, field in RunConfig.model_fields.items() if getattr(config, name) != field.default}
+    """Find settings that were changed and that nothing would read. A setting with the value of its default says nothing."""
+    why: dict[str, str] = {}
     if set(PARTS) <= set(parts):
-        for name in ("split", "fractions"):
-            if name in changed:
-                yield f"{setting(name)}: validation and test rows are given, so nothing is split. Leave it out."
-    for name in () if comparison else ("weightings", "weight_sweep", "id_dropouts"):
-        if name in changed:
-            yield f"{setting(name)}: a setting of a comparison, and this trains one model. Leave it out."
+        why |= dict.fromkeys(("split", "fractions"), "validation and test rows are given, so nothing is split")
+    if not comparison:
+        why |= dict.fromkeys(("weightings", "weight_sweep", "id_dropouts"), "a setting of a comparison, and this trains one model")
+    for name in ("id_dropouts", "replica_id_dropouts"):
+        if getattr(config, name):
+            why["id_dropout"] = f"{setting(name)} gives the values"
+    for name, reason in why.items():
+        if getattr(config, name) != RunConfig.model_fields[name].default:
+            yield f"{setting(name)}: {reason}. Leave it out."
 
 
 def _check_weights(config: RunConfig, schema: Schema) -> None:

@@ -33,9 +33,9 @@ def test_a_decay_that_no_weighting_reads_is_named(log_table, log_schema, setting
     fading = with_tasks(log_schema(), decay=0.9)
     for config in (settings(), settings(weightings="fixed,pcgrad")):
         with pytest.raises(InputError, match="task 'click' has a decay; only weighting='schedule' reads it"):
-            prepare(log_table(), config, fading)
+            prepare(log_table(), config, fading, architectures=config.weightings and ["mmoe"])
     for config in (settings(weighting="schedule"), settings(weightings="fixed,schedule")):
-        assert prepare(log_table(), config, fading).parts
+        assert prepare(log_table(), config, fading, architectures=config.weightings and ["mmoe"]).parts
 
 
 def test_weights_that_are_all_zero_are_named(log_table, log_schema, settings):
@@ -72,7 +72,7 @@ def test_without_torchjd_the_error_gives_the_command_that_installs_it(log_table,
     else:
         monkeypatch.setattr("torchjd._mixins.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"weighting 'upgrad'.*TorchJD.*pip install 'manygate\[balance\]'"):
-        prepare(log_table(), settings(weightings="fixed,upgrad"), log_schema())
+        prepare(log_table(), settings(weightings="fixed,upgrad"), log_schema(), architectures=["mmoe"])
     if missing == "torchjd":
         for name in ("fixed", "uncertainty", "gradnorm", "nash_mtl", "famo", "mgda"):
             assert prepare(log_table(), settings(weighting=name), log_schema()).parts
