@@ -33,14 +33,11 @@ NARROW: dict[str, Any] = {
     "batch_size": 512,
     "fractions": (0.24, 0.26, 0.5),
 }
+RELATED = {"rows": 50_000, "relatedness": 1.0, "buy_spread": 3.0}
 QUESTIONS: dict[str, dict[str, Any]] = {
     "conflict": {"log": {"rows": 50_000, "relatedness": -0.5}, "settings": NARROW, "seeds": range(8400, 8410)},
-    "related": {"log": {"rows": 50_000, "relatedness": 1.0, "buy_spread": 3.0}, "settings": NARROW, "seeds": range(8500, 8510)},
-    "related_as_piloted": {
-        "log": {"rows": 50_000, "relatedness": 1.0, "buy_spread": 3.0},
-        "settings": {**NARROW, "id_dropout": 3.0},
-        "seeds": range(8700, 8710),
-    },
+    "related": {"log": RELATED, "settings": NARROW, "seeds": range(8500, 8510)},
+    "related_as_piloted": {"log": RELATED, "settings": {**NARROW, "id_dropout": 3.0}, "seeds": range(8700, 8710)},
     "little": {
         "log": {"rows": 1_500, "relatedness": 0.5},
         "tasks": ("click", "like"),

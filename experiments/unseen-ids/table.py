@@ -58,7 +58,7 @@ def difference(results: dict[str, Any], logs: list[str], model: str, other: str,
     gains = []
     for log in logs:
         name = best_scheme(results[log]) if model == "best" else model
-        found = results[log].get("gains", {}).get(name or "", {}).get(other)
+        found = results[log].get("gains", {}).get(name, {}).get(other)
         if found is None:
             return None
         gains.append(found[task][side])
@@ -68,7 +68,7 @@ def difference(results: dict[str, Any], logs: list[str], model: str, other: str,
 
 def value(results: dict[str, Any], logs: list[str], model: str, task: str, side: str) -> float:
     """The mean metric of a model over some logs."""
-    names = [best_scheme(results[log]) or "" if model == "best" else model for log in logs]
+    names = [best_scheme(results[log]) if model == "best" else model for log in logs]
     return float(np.mean([results[log]["models"][name]["tasks"][task][side] for log, name in zip(logs, names, strict=True)]))
 
 
@@ -107,10 +107,10 @@ def rate_lines(rates: dict[str, Any]) -> list[str]:
     """The metric of each task on validation rows without id dropout, and its change by rate; means over replicas and cuts."""
     columns = next(iter(rates.values()))["rates"]
     lines = ["| log | task | " + " | ".join(f"c = {rate:g}" for rate in columns) + " |", "|---" * (len(columns) + 2) + "|"]
-    groups: dict[str, list[str]] = {}
+    cuts: dict[str, list[str]] = {}
     for name in rates:
-        groups.setdefault(name.rsplit("-", 1)[0] if name.startswith(("short", "movielens-time")) else name, []).append(name)
-    for name, logs in groups.items():
+        cuts.setdefault(name.rsplit("-", 1)[0] if name.startswith(("short", "movielens-time")) else name, []).append(name)
+    for name, logs in cuts.items():
         label = f"{name}, {len(logs)} cuts" if len(logs) > 1 else name
         value_C = {task: np.mean([rates[log]["tasks"][task] for log in logs], axis=(0, 2)) for task in rates[logs[0]]["tasks"]}
         lines += [f"| {label} | {task} | {_changes(value)} |" for task, value in value_C.items()]
