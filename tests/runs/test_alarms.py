@@ -73,6 +73,7 @@ def test_a_calibrated_model_is_judged_after_its_calibrator() -> None:
         ({"id_dropout": 0.0}, 3.0, (0.0, 0.52), None),
         ({"id_dropout": 0.0, "id_dropouts": (0.0, 5.0)}, None, (0.0, 0.52), None),
         ({"id_dropout": 0.0, "replica_id_dropouts": (0.0, 5.0), "replicas": 2}, None, (0.0, 0.52), None),
+        ({"replica_id_dropouts": (0.0,), "replicas": 2}, None, (0.0, 0.52), "Switch it on with --id-dropout 1."),
         ({"id_dropout": 0.0}, None, (0.0, 0.19), None),
         ({"id_dropout": 0.0}, None, (0.6, 0.52), None),
     ],

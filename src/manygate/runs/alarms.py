@@ -30,7 +30,7 @@ def id_dropout_alarms(config: RunConfig, schema: Schema, features: Sequence[Feat
 
     No ``min_count`` is proposed: with id dropout a larger one made the metrics worse, and without it helped less than id dropout.
     """
-    by_default = (config.id_dropout, *config.replica_id_dropouts, *config.id_dropouts)
+    by_default = config.id_dropouts or config.replica_id_dropouts or (config.id_dropout,)
     own = {feature.name: feature.id_dropout for feature in schema.features}
     alarms = []
     for feature in features:
