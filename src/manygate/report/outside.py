@@ -9,14 +9,13 @@ from pydantic import JsonValue
 
 from manygate import text
 from manygate.metrics.table import MAIN_METRIC, metric_label
+from manygate.report import words
 from manygate.report.view import View, legend
 from manygate.results.baselines import AgainstBaselines, BaselineResult
 from manygate.results.comparison import ComparisonDocument
 from manygate.results.summary import JointGain
 from manygate.verdict.outside import TITLES
 from manygate.verdict.transfer import sure, turned
-
-CLASSES = {1: "helps", -1: "hurts", 0: "unsure"}
 
 
 def outside(document: ComparisonDocument) -> View | None:
@@ -62,7 +61,7 @@ def _table(document: ComparisonDocument, against: AgainstBaselines, entry: Basel
         "rows": rows,
         "failures": [f"{failure.task}: {failure.reason}." for failure in entry.failures],
         "settings": ", ".join(f"{name} {_value(value)}" for name, value in entry.settings.items()) or "none",
-        "inputs": text.listed([f"{words} for {task}" for task, found in entry.inputs.items() if (words := _inputs(found))]),
+        "inputs": text.listed([f"{form} for {task}" for task, found in entry.inputs.items() if (form := _inputs(found))]),
     }
 
 
@@ -81,4 +80,4 @@ def _inputs(chosen: Sequence[str | None]) -> str:
 def _cell(gain: JointGain | None) -> View:
     if gain is None:
         return {"gain": "–", "joint": "", "css": "unsure"}
-    return {"gain": text.number(gain.gain, signed=True), "joint": text.interval(gain.joint95), "css": CLASSES[sure(gain)]}
+    return {"gain": text.number(gain.gain, signed=True), "joint": text.interval(gain.joint95), "css": words.CLASSES[sure(gain)]}

@@ -16,6 +16,7 @@ from manygate.report import charts, words
 from manygate.report.view import View, legend, metric_head, styles
 from manygate.results.comparison import ComparisonDocument, Seesaw, Transfer
 from manygate.results.summary import JointGain
+from manygate.verdict.transfer import sure
 
 ADVICE = {
     "share": ("Share", "helps"),
@@ -101,13 +102,11 @@ def _gain(entry: JointGain | None) -> View:
     """Format a gain, with a class by its joint interval."""
     if entry is None or entry.gain is None:
         return {"gain": text.UNDEFINED, "joint": "", "class": "unsure", "sure": False}
-    low, high = entry.joint95 or (0.0, 0.0)
-    kind = "helps" if low > 0 else "hurts" if high < 0 else "unsure"
     return {
         "gain": text.number(entry.gain, signed=True),
         "joint": text.interval(entry.joint95),
-        "class": kind,
-        "sure": kind != "unsure",
+        "class": words.CLASSES[sure(entry)],
+        "sure": bool(sure(entry)),
     }
 
 

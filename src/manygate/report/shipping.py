@@ -40,5 +40,5 @@ def _cell(value: float | None, joint95: Interval | None, sign: int) -> View:
     return {
         "gain": text.number(value, signed=True),
         "joint": text.interval(joint95),
-        "class": {1: "helps", -1: "hurts", 0: "unsure"}[sign],
+        "class": words.CLASSES[sign],
     }

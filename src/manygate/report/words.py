@@ -7,6 +7,10 @@ from manygate.metrics.task import Kind
 from manygate.results.comparison import ComparisonDocument, TaskGain
 from manygate.text import count_of, listed
 from manygate.verdict.outside import headline_words
+from manygate.verdict.transfer import sure
+
+CLASSES = {1: "helps", -1: "hurts", 0: "unsure"}
+"""The class of a gain in the page's style sheet, by the side of zero on which its joint interval lies."""
 
 
 def architectures(document: ComparisonDocument) -> list[str]:
@@ -55,8 +59,7 @@ def outcome(document: ComparisonDocument, name: str, task: str) -> str:
     gain = document.transfer.gains.get(name, {}).get(task, {}).get(entry.metric)
     if gain is None:
         return entry.verdict
-    low, high = gain.joint95 or (0.0, 0.0)
-    return entry.verdict if low > 0 or high < 0 else f"likely {entry.verdict}"
+    return entry.verdict if sure(gain) else f"likely {entry.verdict}"
 
 
 def priced(document: ComparisonDocument) -> bool:
