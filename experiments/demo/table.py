@@ -12,8 +12,8 @@ HEAD = """# Does the demo tell its story on fresh seeds?
 
 `manygate demo` compares on a log whose truth is known, and says which of three claims it finds: sharing helps the rare task, a
 bottom that is too narrow hurts another, and gates take this harm away. Its settings were chosen on the seeds 0 to 5, by pilot runs
-that were not kept. These are other seeds, one run each. `narrow.json` has five runs of
-earlier settings, with embeddings of 4 numbers. `run.py` makes `results.json`, `table.py` this page.
+that were not kept. These are other seeds, one run each, which chose nothing.
+`narrow.json` has five runs of earlier settings, with embeddings of 4 numbers. `run.py` makes `results.json`, `table.py` this page.
 """
 
 
