@@ -65,6 +65,9 @@ def error(settings: dict, toy_inputs) -> InputError:
         ({"gate_features": "p"}, ["gate_features", "'p'", "They cannot read bias features"]),
         ({"architecture": "stem", "lower_hidden": 8}, ["lower_hidden", "stem"]),
         ({"gate_features": "a", "lower_hidden": 8}, ["lower_hidden", "gate_features"]),
+        ({"gate_features": "a", "cross_layers": 2}, ["cross_layers", "gate_features"]),
+        ({"cross_layers": -1}, ["cross_layers", "greater than or equal to 0"]),
+        ({"cross_layers": 2, "cross_rank": 0}, ["cross_rank", "greater than or equal to 1"]),
         ({"l2_alpha": -0.1, "architecture": "l2_constrained"}, ["l2_alpha", "greater than or equal to 0"]),
         ({"gate_dropout": 1.0}, ["gate_dropout", "less than 1"]),
     ],
@@ -113,3 +116,17 @@ def test_lower_layers_are_under_the_scheme(toy_inputs, toy_batch, settings):
     assert shapes["trunk.lower.weight"] == (model.embedding.width, 11)
     assert shapes["trunk.architecture.level.banks.0.weight"] == (9, 3 * 5 + 2 * 3)
     assert model.logits(toy_batch(inputs, 4, TASKS)).shape == (1, 4, TASKS)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_scheme_reads_crossed_inputs(name, toy_inputs, toy_batch, settings):
+    """All tasks share the layers, but for single_task, where each model has its own; stem's inputs go through the same."""
+    inputs = toy_inputs(bias=False)
+    config = settings(architecture=name, cross_layers=2, cross_rank=3, dropout=0.0, bottom_hidden=(6, 6), subspaces=2)
+    model = MultiTaskModel(Problem.binary(inputs, TASKS), config)
+    members, width = TASKS if name == "single_task" else 1, model.embedding.width
+    assert model.parameters["trunk.cross.down"].shape == (members, 2, width, 3)
+    batch = toy_batch(inputs, 4, TASKS)
+    before = model.logits(batch)
+    model.parameters["trunk.cross.bias"].detach().add_(1.0)
+    assert not torch.equal(before, model.logits(batch))

@@ -145,6 +145,8 @@ def test_a_model_a_task_shares_nothing(log, settings):
 def test_layers_come_in_the_order_of_the_forward_pass(log, settings):
     assert list(shared_layers(model_of(log, settings, architecture="ple"))) == ["embeddings", "level 1", "level 2"]
     assert list(shared_layers(model_of(log, settings, lower_hidden=(6,)))) == ["embeddings", "shared layers below", "experts"]
+    below = list(shared_layers(model_of(log, settings, cross_layers=1, lower_hidden=(6,))))
+    assert below == ["embeddings", "cross layers", "shared layers below", "experts"]
     assert list(shared_layers(model_of(log, settings, architecture="cross_stitch"))) == ["embeddings", "stitch", "first"]
 
 

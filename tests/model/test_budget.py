@@ -109,6 +109,16 @@ def test_listed_widths_are_those_that_are_built():
     assert [row.hidden for row in rows] == [str(bottom.shape[-1]), "16/8"]
 
 
+def test_cross_layers_are_a_part_of_the_budget(toy_inputs):
+    problem = Problem.binary(toy_inputs(), 2)
+    width = MultiTaskModel(problem, PAPER).embedding.width
+    plain, crossed = measure(problem, PAPER), measure(problem, PAPER.replace(cross_layers=2, cross_rank=3))
+    assert crossed.network_parameters - plain.network_parameters == 2 * (2 * 3 * width + width)
+    assert crossed.flops - plain.flops == 2 * 2 * (2 * 3 * width)
+    fitted = matched(problem, PAPER.replace(cross_layers=2, cross_rank=3, match_parameters=20_000))
+    assert measure(problem, fitted).network_parameters == pytest.approx(20_000, rel=0.02)
+
+
 def test_two_budgets_are_an_error():
     with pytest.raises(InputError, match="a model has one budget"):
         PAPER.replace(match_parameters=1000, match_flops=1000)

@@ -43,6 +43,7 @@ GATES = {
     },
     "gates of their own features": {"gate_features": ("user", "age"), "temperature": 2.0, "gate_bias": True},
     "lower layers": {"lower_hidden": (6,), "shared_experts": (1,), "task_experts": ((2, 0, 1),)},
+    "cross layers": {"cross_layers": 2, "cross_rank": 3},
 }
 
 OWN = {
@@ -94,6 +95,7 @@ ALL += [(name, variant) for variant in VARIANTS for name in ("single_task", "mmo
 ALL += [(name, variant) for variant in GATES for name in ("mmoe", "ple")]
 ALL += [(name, "own order, own rates") for name in ARCHITECTURES]
 ALL += [("mmoe", "own id dropout")]
+ALL += [(name, "cross layers") for name in ("single_task", "stem", "l2_constrained")]
 ALL += [(name, variant) for variant in OWN for name in ("single_task", "ple", "stem") if (name, variant) not in ALL]
 
 

@@ -1,4 +1,4 @@
-"""Tests of the trunk: its lower layers, its scheme, its towers and its bias tower run one after the other."""
+"""Tests of the trunk: its cross layers, its lower layers, its scheme, its towers and its bias tower run one after the other."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import nn
 
 from manygate.architecture import MMoE, SharedBottom
 from manygate.errors import InputError
+from manygate.layers.cross import CrossLayers
 from manygate.layers.experts import Experts
 from manygate.layers.tower import BiasTower, Towers
 from manygate.model.trunk import Trunk
@@ -42,6 +43,19 @@ def test_gates_read_what_the_lower_layers_give():
     torch.testing.assert_close(gate_BTE, expected_BTE)
 
 
+@pytest.mark.parametrize("lower", [False, True])
+def test_cross_layers_come_first(lower: bool):
+    experts = Experts(5, 1, (4,)) if lower else None
+    scheme = SharedBottom(4 if lower else 5, (6,))
+    model = shaken(Trunk(scheme, Towers(2, 6, (3,)), BiasTower(2, 0), experts, cross=CrossLayers(5, 2, 3)))
+    x_BD, bias_BC = rows(6, 5), rows(6, 0)
+    crossed_BD = model.cross(x_BD)
+    below_BD = experts(crossed_BD)[0].squeeze(1) if experts else crossed_BD
+    assert torch.equal(model.below(x_BD), below_BD)
+    assert not torch.allclose(crossed_BD, x_BD)
+    torch.testing.assert_close(model(x_BD, bias_BC)[0], model.towers(scheme(below_BD)), rtol=1e-12, atol=1e-12)
+
+
 def test_the_output_of_the_shared_layer_comes_third():
     model = trunk()
     x_BD, bias_BC = rows(6, 5), rows(6, 2, seed=3)
@@ -63,6 +77,11 @@ def test_without_a_shared_layer_the_lower_layers_are_it():
     assert trunk(scheme=Apart(5, (6,))).shared_units() is None, "there is no shared layer of the scheme"
     lower = trunk(True, scheme=Apart(4, (6,)))
     assert lower.shared_layer() is lower.lower
+    crossed = trunk(scheme=Apart(5, (6,)))
+    crossed.cross = CrossLayers(5, 1, 2)
+    assert crossed.shared_layer() is crossed.cross
+    lower.cross = CrossLayers(5, 1, 2)
+    assert lower.shared_layer() is lower.lower, "the lower layers lie above the cross layers"
 
 
 class Pretending(SharedBottom):

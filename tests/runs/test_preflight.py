@@ -39,6 +39,7 @@ def test_a_good_log_is_split_and_encoded(log_table, log_schema, settings) -> Non
     [
         ({"architecture": "mmoee"}, (CLICK, LIKE), "Did you mean 'mmoe'"),
         ({"monitor": "clik"}, (CLICK, LIKE), "no task 'clik'"),
+        ({"cross_rank": 8}, (CLICK, LIKE), "cross_rank.*: .*cross_layers.* is 0, so there is no cross layer"),
         ({"evaluate_every": 0.001}, (CLICK, LIKE), "1000 evaluations in each epoch, which has"),
         ({"funnel": "escm2_ipw", "escm2_weight": 0.0, "escm2_joint_weight": 0.0}, (CLICK, AFTER), "both are 0, so tasks after"),
         ({"replica_seeds": (1, 2, 3), "replicas": 2}, (CLICK, LIKE), "3 given, and .*replicas.* is 2"),
@@ -72,6 +73,7 @@ def test_settings_that_make_no_sense_are_refused(log_table, log_schema, settings
         ({}, (CLICK, Task(name="like", weight=0.0))),
         ({"weighting": "schedule"}, (CLICK, DECAYING)),
         ({"weight_sweep": 4}, (CLICK, LIKE)),
+        ({"cross_layers": 1, "cross_rank": 8}, (CLICK, LIKE)),
         ({"funnel": "conditional"}, (CLICK, Task(name="like", after="click", loss="pairwise"))),
     ],
 )

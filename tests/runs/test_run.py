@@ -55,6 +55,8 @@ OTHERS: dict[str, Any] = {
     "min_count": 2,
     "architecture": "ple",
     "dim": 4,
+    "cross_layers": 1,
+    "cross_rank": 4,
     "lower_hidden": (6,),
     "experts": 4,
     "expert_hidden": (6,),

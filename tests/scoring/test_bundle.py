@@ -61,7 +61,7 @@ def rewrite_manifest(path: Path, change: Any) -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_what_is_loaded_is_what_was_saved(log, trainer, settings, tmp_path, architecture):
-    config = settings(architecture=architecture, replicas=2, expert_hidden=(5, 4), epochs=1, gate_bias=True)
+    config = settings(architecture=architecture, replicas=2, expert_hidden=(5, 4), epochs=1, gate_bias=True, cross_layers=1)
     training = trainer(log, config)
     training.fit()
     save_bundle(tmp_path / "b", Predictor(training.model, log.encoder))

@@ -291,7 +291,12 @@ def test_same_seed_same_bytes_and_another_seed_other_bytes(log, settings, tmp_pa
 
 CASES = {
     "adamw": {},
-    "single task, sparse adam": {"architecture": "single_task", "sparse_gradients": True, "optimizer": "adam"},
+    "single task, sparse adam": {
+        "architecture": "single_task",
+        "sparse_gradients": True,
+        "optimizer": "adam",
+        "cross_layers": 1,
+    },
     "sparse adagrad": {"sparse_gradients": True, "optimizer": "adagrad", "schedule": "cosine", "warmup": 0.2},
     "sgd, clipped": {"optimizer": "sgd", "clip_norm": 0.3, "architecture": "omoe"},
 }

@@ -38,7 +38,9 @@ Gradients = dict[str, list[Tensor]]
 def shared_layers(model: MultiTaskModel) -> Layers:
     """List the names of the parameters that several tasks train, by layer, in the order of the forward pass."""
     shared_ids = {id(value) for value in model.trunk.architecture.shared_parameters()}
-    shared = [name for name, value in model.trunk.named_parameters() if id(value) in shared_ids or name.startswith("lower.")]
+    shared = [
+        name for name, value in model.trunk.named_parameters() if id(value) in shared_ids or name.startswith(("cross.", "lower."))
+    ]
     layers: Layers = {}
     for name in model.parameters:
         if name.startswith("embedding."):

@@ -146,7 +146,7 @@ def _layer_names(trunk: nn.Module) -> dict[str, str]:
 
 def _plain_name(name: str) -> str:
     path = name.removeprefix("architecture.")
-    return "towers" if path.startswith("towers") else "shared layers below" if path.split(".")[0] == "lower" else path
+    return {"towers": "towers", "cross": "cross layers", "lower": "shared layers below"}.get(path.split(".")[0], path)
 
 
 def layers_report(model: MultiTaskModel, survey_of_member: Survey) -> list[LayerUnits]:

@@ -23,6 +23,7 @@ from manygate.config import RunConfig
 from manygate.data.batches import Batch
 from manygate.errors import InputError, did_you_mean, setting
 from manygate.kernels.cut import cut
+from manygate.layers.cross import CrossLayers
 from manygate.layers.decay import undecayed_parameters
 from manygate.layers.embedding import Embedding
 from manygate.layers.experts import Experts
@@ -108,19 +109,22 @@ class MultiTaskModel:
         config = self.config
         member_tasks = 1 if self.scheme.one_model_per_task else len(self.problem.tasks)
         width, lower = self.embedding.width, None
-        if config.lower_hidden:
-            if self.scheme.own_embeddings or config.gate_features:
+        for name in ("cross_layers", "lower_hidden"):
+            if getattr(config, name) and (config.gate_features or (name == "lower_hidden" and self.scheme.own_embeddings)):
                 other = "gate_features" if config.gate_features else config.architecture
-                raise InputError(
-                    f"{setting('lower_hidden')}: not together with {other}, which needs the input itself. Leave one out."
-                )
+                raise InputError(f"{setting(name)}: not together with {other}, which needs the input itself. Leave one out.")
+        cross = None
+        if config.cross_layers:
+            cross = CrossLayers(width, config.cross_layers, config.cross_rank, self.embedding.copies)
+        if config.lower_hidden:
             lower = Experts(width, 1, config.lower_hidden, dropout=config.dropout)
             width = config.lower_hidden[-1]
         architecture = self.scheme.build(Inputs(width, self._gate_columns()), len(self.problem.tasks), config)
         heads, steps = self.targets.heads(config.funnel), self.targets.transfers(config.funnel)
         towers = Towers(member_tasks, architecture.output_width, config.tower_hidden, config.dropout, heads, steps)
         thresholds = Thresholds(self.ordinals.cuts) if self.ordinals.cuts else None
-        return Trunk(architecture, towers, BiasTower(member_tasks + len(heads), self.bias_embedding.width), lower, thresholds)
+        bias_tower = BiasTower(member_tasks + len(heads), self.bias_embedding.width)
+        return Trunk(architecture, towers, bias_tower, lower, thresholds, cross)
 
     def _gate_columns(self) -> tuple[int, ...]:
         """Return the columns of x that the gates read. The result is empty if the gates read the input of the experts."""

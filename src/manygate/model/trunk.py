@@ -1,4 +1,4 @@
-"""Trunk: the lower layers, the architecture and the towers of one model."""
+"""Trunk: the cross layers, the lower layers, the architecture and the towers of one model."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from torch import Tensor, nn
 from manygate.architecture import Architecture
 from manygate.errors import InputError
 from manygate.kernels.cut import cut
+from manygate.layers.cross import CrossLayers
 from manygate.layers.experts import Experts
 from manygate.layers.tower import BiasTower, Towers
 from manygate.model.ordinal import Thresholds
 
 
 class Trunk(nn.Module):
-    """Runs the lower layers that all tasks share (if any), the architecture and the towers of one model.
+    """Runs the layers below the architecture that all tasks share (if any), the architecture and the towers of one model.
+
+    Below the architecture come the cross layers, which keep the width of x, and then the lower layers.
 
     **Shape**: x_BD, bias_BC -> output_BO and the scheme's penalty. With ``shared=True`` the output of the shared layer comes third.
     With ``cuts=True``, too, the layers above read a copy of it, which comes fourth (:func:`manygate.kernels.cut.cut`). With
@@ -31,8 +34,10 @@ class Trunk(nn.Module):
         bias_tower: BiasTower,
         lower: Experts | None = None,
         thresholds: Thresholds | None = None,
+        cross: CrossLayers | None = None,
     ):
         super().__init__()
+        self.cross = cross
         self.lower, self.architecture, self.towers, self.bias_tower = lower, architecture, towers, bias_tower
         self.thresholds = thresholds
 
@@ -41,8 +46,7 @@ class Trunk(nn.Module):
     ) -> tuple[Tensor, ...]:
         if shared:
             return self._with_shared(x_BD, bias_BC, cuts)
-        if self.lower is not None:
-            x_BD = self.lower(x_BD)[0].squeeze(1)
+        x_BD = self.below(x_BD)
         if gates:
             return self.architecture.gates(x_BD)
         output_BO = self.towers(self.architecture(x_BD))
@@ -52,6 +56,12 @@ class Trunk(nn.Module):
             output_BO = torch.cat([output_BO, self.thresholds(output_BO)], dim=-1)
         return output_BO, self.architecture.penalty(self.towers)
 
+    def below(self, x_BD: Tensor) -> Tensor:
+        """Return what the architecture reads: x after the cross layers and the lower layers, if there are any."""
+        if self.cross is not None:
+            x_BD = self.cross(x_BD)
+        return x_BD if self.lower is None else self.lower(x_BD)[0].squeeze(1)
+
     def shared_layer(self) -> nn.Module | None:
         """Return the last module whose output every task reads. Return None if every task reads x itself."""
         layer: Any = self.architecture.shared_layer()
@@ -59,7 +69,8 @@ class Trunk(nn.Module):
             raise InputError(
                 f"{self._name}.shared_layer returns {layer!r}, which is not a module of the scheme. Return a module of it or None."
             )
-        return self.lower if layer is None else layer
+        below = self.cross if self.lower is None else self.lower
+        return below if layer is None else layer
 
     def shared_units(self) -> tuple[int, ...] | None:
         """Return the indices of the shared layer's networks that more than one task trains. None means all."""

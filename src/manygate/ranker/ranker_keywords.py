@@ -74,6 +74,10 @@ architecture : ClassName, default 'mmoe'
     module:Class.
 dim : int, default 8
     Width of each embedding.
+cross_layers : int, default 0
+    Number of cross layers below the scheme, shared by all tasks: products of inputs (DCN-v2, WWW 2021).
+cross_rank : int, default 32
+    Rank of the matrices of the cross layers.
 lower_hidden : Widths, default ()
     Hidden widths of layers below the scheme, which all tasks share (MMoE section 6.4.1). Default: none.
 experts : int, default 8
@@ -239,9 +243,10 @@ class RankerKeywords:
         group: str | None = None, time: str | None = None, weight: str | None = None, bias: Names = (), ignore: Names = (),
         split: Literal["random", "time", "group"] = "random", fractions: Sequence[float] = (0.8, 0.1, 0.1), shuffle_seed: int = 0,
         encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16, min_count: int = 2,
-        architecture: ClassName = "mmoe", dim: int = 8, lower_hidden: Widths = (), experts: int = 8, expert_hidden: Widths = (64,),
-        levels: int = 2, level_hidden: Rows | None = None, shared_experts: Widths | None = None, task_experts: Rows | None = None,
-        task_expert_hidden: Rows | None = None, bottom_hidden: Widths | None = None, tower_hidden: Widths = (32,),
+        architecture: ClassName = "mmoe", dim: int = 8, cross_layers: int = 0, cross_rank: int = 32, lower_hidden: Widths = (),
+        experts: int = 8, expert_hidden: Widths = (64,), levels: int = 2, level_hidden: Rows | None = None,
+        shared_experts: Widths | None = None, task_experts: Rows | None = None, task_expert_hidden: Rows | None = None,
+        bottom_hidden: Widths | None = None, tower_hidden: Widths = (32,),
         gate: Literal["softmax", "topk", "dselect_k"] = "softmax", gate_bias: bool = False, gate_features: Names = (),
         temperature: float = 1.0, top_k: int = 2, gate_dropout: float = 0.0, importance_weight: float | None = None,
         load_weight: float | None = None, entropy_weight: float = 0.01, ml_gate_input: Literal["previous", "raw"] = "previous",

@@ -69,6 +69,8 @@ def _unread(config: RunConfig, parts: Collection[str], comparison: bool) -> Iter
         why |= dict.fromkeys(("split", "fractions"), "validation and test rows are given, so nothing is split")
     if not comparison:
         why |= dict.fromkeys(("weightings", "weight_sweep", "id_dropouts"), "a setting of a comparison, and this trains one model")
+    if not config.cross_layers:
+        why["cross_rank"] = f"{setting('cross_layers')} is 0, so there is no cross layer"
     for name in ("id_dropouts", "replica_id_dropouts"):
         if getattr(config, name):
             why["id_dropout"] = f"{setting(name)} gives the values"
@@ -154,7 +156,7 @@ def check_representations(problem: Problem, config: RunConfig) -> None:
         model = MultiTaskModel(problem, config.replace(replicas=1), "meta", False)
         x_BD = torch.empty(2, model.embedding.copies * model.embedding.width)
         trunk = model.trunk.eval()
-        h_BTH = trunk.architecture(x_BD if trunk.lower is None else trunk.lower(x_BD)[0].squeeze(1))
+        h_BTH = trunk.architecture(trunk.below(x_BD))
     tasks = 1 if model.scheme.one_model_per_task else len(problem.tasks)
     if h_BTH.dim() != 3 or h_BTH.shape[1] not in (1, tasks):
         raise InputError(

@@ -318,6 +318,8 @@ SOME = {
     "dropped gates": {"gate_dropout": 0.3, "expert_norm": True, "dropout": 0.2},
     "own features": {"gate_features": ("user", "age"), "temperature": 2.0},
     "lower layers": {"lower_hidden": (6,), "replicas": 2, "replica_data": "bootstrap"},
+    "cross layers": {"cross_layers": 2, "cross_rank": 3, "replicas": 2},
+    "cross layers, bf16": {"cross_layers": 1, "lower_hidden": (6,), "precision": "bf16"},
     "bias": {"bias_dropout": 0.3},
     "uncertainty": {"weighting": "uncertainty"},
     "famo": {"weighting": "famo"},

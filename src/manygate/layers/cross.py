@@ -1,0 +1,45 @@
+"""Low-rank cross layers: products of the input's columns, learned before the experts read them.
+
+Shape suffixes: B batch, L layers, D input, K rank, P parts of the input.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from manygate.layers.units import glorot
+
+
+class CrossLayers(nn.Module):
+    """L low-rank cross layers: x_{l+1} = x_0 * (x_l U_l V_l + b_l) + x_l, where * is elementwise.
+
+    Wang et al., "DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems", WWW 2021
+    (equation 1 with the low-rank matrix of equation 2, in the stacked structure: what follows reads x_L). Each layer raises the
+    degree of the polynomial in x by one. Departures: the rank is at most D, because more would add parameters and no functions;
+    there is no mixture of low-rank experts, since the sharing scheme above has experts; no layer has dropout.
+
+    With ``parts`` P the input is P inputs of D columns side by side (the embeddings of each task and the shared ones). All of them
+    go through the same layers, each by itself.
+
+    **Shape**: x_B(PD) -> x_B(PD).
+
+    >>> cross = CrossLayers(inputs=100, layers=2, rank=32)
+    >>> cross(torch.zeros(4, 100)).shape, sum(p.numel() for p in cross.parameters())
+    (torch.Size([4, 100]), 13000)
+    """
+
+    undecayed = ("bias",)
+
+    def __init__(self, inputs: int, layers: int, rank: int, parts: int = 1):
+        super().__init__()
+        self.inputs, self.parts, rank = inputs, parts, min(rank, inputs)
+        self.down = nn.Parameter(glorot(layers, inputs, rank))
+        self.up = nn.Parameter(glorot(layers, rank, inputs))
+        self.bias = nn.Parameter(torch.zeros(layers, inputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x_BPD = first_BPD = x.unflatten(-1, (self.parts, self.inputs)) if self.parts > 1 else x
+        for down_DK, up_KD, bias_D in zip(self.down, self.up, self.bias, strict=True):
+            x_BPD = first_BPD * (x_BPD @ down_DK @ up_KD + bias_D) + x_BPD
+        return x_BPD.flatten(1) if self.parts > 1 else x_BPD
