@@ -55,6 +55,13 @@ OWN = {
         "replica_rates": (0.5, 1.0),
         "optimizer": "adagrad",
     },
+    "averaged": {"weight_average": 0.9},
+    "averaged, own order, own rates, sparse": {
+        "weight_average": 0.9,
+        "replica_data": "order",
+        "replica_rates": (1.0, 0.2),
+        "sparse_gradients": True,
+    },
     "own id dropout": {"replica_id_dropouts": (0.0, 5.0)},
     "own order, own id dropout, sparse": {"replica_data": "order", "replica_id_dropouts": (20.0, 2.0), "sparse_gradients": True},
     "own order, own rates, sgd, sparse": {

@@ -115,6 +115,7 @@ OTHERS: dict[str, Any] = {
     "schedule": "linear",
     "warmup": 0.1,
     "clip_norm": 1.0,
+    "weight_average": 0.9,
     "batch_size": 16,
     "epochs": 3,
     "max_steps": 5,

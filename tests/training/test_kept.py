@@ -66,6 +66,7 @@ CASES: dict[str, dict[str, Any]] = {
     "patience of 1": {"replicas": 3, "patience": 1},
     "the budget ends": {"replicas": 2, "patience": 9, "epochs": 3},
     "steps end within an epoch": {"replicas": 2, "patience": 2, "max_steps": 40},
+    "averaged weights": {"replicas": 2, "patience": 1, "weight_average": 0.9, "sparse_gradients": True},
     "bf16": {"replicas": 2, "patience": 1, "precision": "bf16"},
     "dwa": {"replicas": 2, "patience": 1, "weighting": "dwa"},
     "gradnorm": {"replicas": 2, "patience": 1, "weighting": "gradnorm"},

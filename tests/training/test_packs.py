@@ -10,6 +10,7 @@ import torch
 
 from manygate.data.rows import Input
 from manygate.errors import InputError
+from manygate.model import MultiTaskModel
 from manygate.model.budget import measure
 from manygate.model.problem import Problem
 from manygate.runs.run import train_one, train_run
@@ -27,11 +28,9 @@ def log(encoded):
     return encoded()
 
 
-@pytest.mark.parametrize("architecture", ["ple", "single_task"])
-def test_packs_train_the_replicas_that_one_program_trains(log, settings, tmp_path, architecture):
-    config = settings(
-        architecture=architecture, replicas=5, epochs=3, patience=1, replica_rates=(1.0, 0.3), replica_data="bootstrap"
-    )
+@pytest.mark.parametrize("changes", [{"architecture": "ple", "weight_average": 0.9}, {"architecture": "single_task"}])
+def test_packs_train_the_replicas_that_one_program_trains(log, settings, tmp_path, changes):
+    config = settings(replicas=5, epochs=3, patience=1, replica_rates=(1.0, 0.3), replica_data="bootstrap", **changes)
     whole, _ = train_run(log, config, tmp_path / "whole", Progress())
     parts, _ = train_run(log, config.replace(pack=2), tmp_path / "parts", Progress())
     assert parts.state.best_epoch == whole.state.best_epoch
@@ -163,6 +162,12 @@ def test_gradients_of_every_task_take_memory(settings):
         for name in ("fixed", "gradnorm")
     )
     assert reading - fixed == 4 * 2 * 3 * 64 * 100, "at x"
+
+
+def test_an_average_of_the_weights_takes_memory(settings):
+    problem, config = Problem.binary([Input("x", "dense", bias=False, units=100)], 3), settings()
+    with_average = replica_bytes(problem, config.replace(weight_average=0.9))
+    assert with_average - replica_bytes(problem, config) == 4 * MultiTaskModel(problem, config).parameter_count()
 
 
 @pytest.mark.parametrize("size", [1, 2, 5], ids="packs of {}".format)

@@ -298,6 +298,8 @@ CASES = {
         "cross_layers": 1,
     },
     "sparse adagrad": {"sparse_gradients": True, "optimizer": "adagrad", "schedule": "cosine", "warmup": 0.2},
+    "averaged": {"weight_average": 0.9, "evaluate_every": 0.5},
+    "averaged, sparse": {"weight_average": 0.99, "sparse_gradients": True, "replica_data": "bootstrap"},
     "sgd, clipped": {"optimizer": "sgd", "clip_norm": 0.3, "architecture": "omoe"},
 }
 

@@ -98,6 +98,13 @@ class TrainConfig(Settings):
         "constant", description="How the learning rate changes over the steps."
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps over which the learning rate rises from zero.")
+    weight_average: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Decay of the average of the weights over the steps, such as 0.999. Validation judges the average, and the "
+        "average is kept. 0 switches it off.",
+    )
     clip_norm: float | None = Field(None, gt=0, le=1e30, description="Largest norm of a replica's gradient. Default: no limit.")
     batch_size: int | None = Field(
         None, ge=1, description="Number of rows in a batch. Default: 1024, or fewer on a small log, so that an epoch has 128 steps."

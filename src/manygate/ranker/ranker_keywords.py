@@ -196,6 +196,9 @@ schedule : Literal['constant', 'linear', 'cosine'], default 'constant'
     How the learning rate changes over the steps.
 warmup : float, default 0.0
     Share of the steps over which the learning rate rises from zero.
+weight_average : float, default 0.0
+    Decay of the average of the weights over the steps, such as 0.999. Validation judges the average, and the average is
+    kept. 0 switches it off.
 clip_norm : float | None, default None
     Largest norm of a replica's gradient. Default: no limit.
 batch_size : int | None, default None
@@ -262,9 +265,10 @@ class RankerKeywords:
         balance_every: int = 1, gradnorm_alpha: float = 1.5, cagrad_c: float = 0.4,
         optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw", learning_rate: float = 0.002,
         weight_decay: float | None = None, schedule: Literal["constant", "linear", "cosine"] = "constant", warmup: float = 0.0,
-        clip_norm: float | None = None, batch_size: int | None = None, epochs: int = 20, max_steps: int | None = None,
-        keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3, evaluate_every: float = 1.0,
-        monitor: str = "mean", calibration: Literal["none", "platt", "temperature", "isotonic"] = "none",
+        weight_average: float = 0.0, clip_norm: float | None = None, batch_size: int | None = None, epochs: int = 20,
+        max_steps: int | None = None, keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3,
+        evaluate_every: float = 1.0, monitor: str = "mean",
+        calibration: Literal["none", "platt", "temperature", "isotonic"] = "none",
         precision: Literal["float32", "bf16"] = "float32", sparse_gradients: bool | None = None, device: str = "auto",
         threads: int | None = None, checkpoint_seconds: float = 60.0, random_state: int | None = None,
         **unknown: Any,

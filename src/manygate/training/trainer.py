@@ -29,6 +29,7 @@ from manygate.objective.funnel import FunnelLosses
 from manygate.objective.loss import Losses
 from manygate.objective.weighting import StepContext, WeightingSetup, build_weighting
 from manygate.text import count_of
+from manygate.training.average import weight_average
 from manygate.training.callback import EpochEnd, OnEpoch
 from manygate.training.checkpoint import load_checkpoint, reading_checkpoint, save_checkpoint
 from manygate.training.divergence import DivergedError, DivergenceErrors
@@ -51,7 +52,8 @@ class Trainer:
     """Trains a model's replicas on a split, with early stopping on a validation split.
 
     ``fit`` leaves each member's best weights in the model. With a ``folder`` it writes ``metrics.jsonl`` (one line for each
-    evaluation) and ``checkpoints/``, and continues from them.
+    evaluation) and ``checkpoints/``, and continues from them. With ``weight_average`` the best weights are averages, which
+    validation judges (:mod:`manygate.training.average`); gradients and training losses are those of the weights themselves.
 
     If a replica diverges and others do not, it is frozen. It keeps its best weights, and ``state.diverged`` holds its step. The
     others train to the same bits as without it. If it has no best weights yet, the run ends with
@@ -91,6 +93,7 @@ class Trainer:
         members = [rates[member.replica % len(rates)] for member in model.members]
         self.state = State(len(model.members), len(self.tasks) if own else 0)
         self.selection = Selection(model, own)
+        self.average = weight_average(model)
         self.batches = math.ceil(len(train) / config.batch_rows)
         self.schedule = Schedule.of(config, self.batches)
         self.total = min(config.epochs * self.batches, config.max_steps or config.epochs * self.batches)
@@ -137,7 +140,9 @@ class Trainer:
         with Interrupt() as interrupt:
             while not self.state.reason:
                 self._train_part(interrupt)
-                self._evaluate()
+                with self.average.in_model(self.state.step):
+                    self._evaluate()
+                self._checkpoint()
                 if interrupt.number is not None:
                     raise Interrupted(interrupt.number, self._how_to_resume())
         self.selection.load_best(list(range(len(self.model.members))))
@@ -189,7 +194,9 @@ class Trainer:
         losses.backward(objective, self.weighting.weight_MT, self._active())
         if config.clip_norm is not None:
             clip_gradients(model.parameters, config.clip_norm)
+        self.average.before(self.state.step)
         self.optimizer.step(learning_rate(config, self.state.step, self.total))
+        self.average.after(self.state.step)
         self._freeze(diverged)
         if self.weighting.needs_losses_after_update:
             with torch.no_grad():
@@ -247,11 +254,12 @@ class Trainer:
         if not diverged:
             return
         self.selection.load_best(diverged)
+        self.average.load(self.selection.best, diverged)
         self.weighting.reset_members(diverged)
         self.optimizer.reset_members(diverged)
 
     def _evaluate(self) -> None:
-        """Judge the validation rows, update the clocks, and close the epoch if this is its last evaluation."""
+        """Judge the model on the validation rows, update the clocks, and close the epoch if this is its last evaluation."""
         state = self.state
         loss_MT = self.loss_sum_MT / self.loss_count_MT
         closes = state.part + 1 == self.schedule.parts
@@ -275,7 +283,6 @@ class Trainer:
             end = EpochEnd(self.title, entry["epoch"], state.step, entry["train_loss"], entry["valid"])
             if self.on_epoch(end) and not state.reason:
                 state.reason = f"stopped by on_epoch after {self._trained()}"
-        self._checkpoint()
 
     def _number(self) -> float:
         """Return the number of epochs so far, with a fraction within an epoch."""
@@ -347,6 +354,7 @@ class Trainer:
         write_history(self.folder, self.state.history)
         tensors = {f"model|{name}": value for name, value in self.model.parameters.items()}
         tensors |= self.selection.tensors()
+        tensors |= {f"average|{name}": value for name, value in self.average.tensors().items()}
         tensors |= {f"optimizer|{name}": value for name, value in self.optimizer.tensors().items()}
         tensors |= {f"weighting|{name}": value for name, value in self.weighting.tensors().items()}
         tensors |= {"loss_sum": self.loss_sum_MT, "loss_count": self.loss_count_MT, "weight_sum": self.weight_sum_MT}
@@ -375,5 +383,5 @@ class Trainer:
         self.loss_sum_MT.copy_(tensors["loss_sum"])
         self.loss_count_MT.copy_(tensors["loss_count"])
         self.weight_sum_MT.copy_(tensors["weight_sum"])
-        for prefix, part in (("optimizer|", self.optimizer), ("weighting|", self.weighting)):
+        for prefix, part in (("average|", self.average), ("optimizer|", self.optimizer), ("weighting|", self.weighting)):
             part.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
