@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import torch
 
@@ -81,6 +82,12 @@ def _log_table(rows: int = 500, seed: int = 0) -> pa.Table:
             "watch": pa.array(watch, mask=unclicked),
         }
     )
+
+
+def _repeating_ages(table: pa.Table) -> pa.Table:
+    """The log with ages in steps of four years, so that they are numbers of few values."""
+    place, age = table.column_names.index("age"), table["age"].combine_chunks()
+    return table.set_column(place, "age", pc.multiply(pc.round(pc.divide(age, 4.0)), 4.0))
 
 
 def _log_schema(bias: bool = True, weight: bool = True, tasks: tuple[str, ...] = ("click", "like", "watch")) -> Schema:
@@ -163,6 +170,11 @@ def _toy_batch(inputs: tuple[Input, ...], size: int, tasks: int, seed: int = 0, 
 @pytest.fixture(scope="session")
 def log_table() -> Callable[..., pa.Table]:
     return _log_table
+
+
+@pytest.fixture(scope="session")
+def repeating_ages() -> Callable[[pa.Table], pa.Table]:
+    return _repeating_ages
 
 
 @pytest.fixture(scope="session")

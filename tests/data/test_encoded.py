@@ -396,6 +396,7 @@ def test_a_log_too_large_to_encode_is_refused_before_it_is_read(log_table, log_s
     """4 numbers and ids, 2 of them bias features, 2 bags, 3 tasks and a group: 400 rows need twice these bytes."""
     needed = encoded_bytes(log_schema(), 400)
     assert needed == 400 * (6 * 4 + 2 * 12 + 3 * 8 + 8)
+    assert encoded_bytes(log_schema(), 400, number_ids=True) == needed + 400 * 2 * 4, "all numbers but the bias feature"
     monkeypatch.setattr("manygate.data.encoded.free_memory", lambda: 2.0 * needed)
     encode_log(open_sources(log_table(400), settings()), log_schema(), settings())
     monkeypatch.setattr("manygate.data.encoded.free_memory", lambda: 2.0 * needed - 1)

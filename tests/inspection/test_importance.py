@@ -8,7 +8,7 @@ import torch
 
 from manygate.data.batches import Split
 from manygate.inspection import importance
-from manygate.inspection.importance import Permuted, importance_report
+from manygate.inspection.importance import Permuted, importance_report, places_of
 from manygate.model import MultiTaskModel
 
 
@@ -30,7 +30,7 @@ def test_a_permuted_feature_is_the_only_thing_that_changes(log, model):
     whole, turned = next(split.slices(10_000)), split.take(donor)
     for feature in model.problem.inputs:
         place = [i.name for i in model.problem.inputs if i.kind == feature.kind].index(feature.name)
-        parts = list(Permuted(split, feature, place, donor).slices(37))
+        parts = list(Permuted(split, [(feature.kind, place)], donor).slices(37))
         assert sum(map(len, parts)) == len(split)
         id_BS, number_BM = torch.cat([part.id_BS for part in parts]), torch.cat([part.number_BM for part in parts])
         expected_id, expected_number = whole.id_BS.clone(), whole.number_BM.clone()
@@ -75,6 +75,23 @@ def test_a_feature_that_the_model_cannot_see_has_no_importance(log, model):
         drops = {f.feature: f.drop for f in entry.features}
         assert drops["country"] == drops["codes"] == 0.0
         assert all(f.se < 1e-12 for f in entry.features if f.feature in ("country", "codes"))
+
+
+def test_a_number_whose_values_are_also_ids_is_permuted_as_a_whole(encoded, log_table, repeating_ages, trainer, settings):
+    """Alone, each of its inputs would seem less important, because the model can read the other."""
+    log = encoded(repeating_ages(log_table()), config=settings(number_ids=5))
+    training = trainer(log, settings(epochs=4))
+    training.fit()
+    assert places_of(training.model.problem.inputs)["age"] == [("dense", 0), ("sparse", 3)]
+    entry = importance_report(training.model, log.parts["valid"])[0]
+    assert sorted(f.feature for f in entry.features) == ["age", "codes", "country", "price", "tags", "user"]
+    assert entry.features[0].feature == "age"
+    rows, split = log.parts["valid"], Split(log.parts["valid"])
+    donor_N = torch.arange(len(rows) - 1, -1, -1)
+    permuted = next(Permuted(split, [("dense", 0), ("sparse", 3)], donor_N).slices(len(rows)))
+    assert torch.equal(permuted.id_BS[:, 3], split.id_NS[donor_N, 3])
+    assert torch.equal(permuted.id_BS[:, :3], split.id_NS[:, :3])
+    torch.testing.assert_close(permuted.number_BM[:, 0], split.number_NM[donor_N, 0], equal_nan=True)
 
 
 def test_it_is_the_same_every_time_and_leaves_the_global_random_state(log, model):

@@ -53,6 +53,7 @@ OTHERS: dict[str, Any] = {
     "encoding": "minmax",
     "bins": 5,
     "min_count": 2,
+    "number_ids": 5,
     "architecture": "ple",
     "dim": 4,
     "cross_layers": 1,

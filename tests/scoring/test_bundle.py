@@ -17,6 +17,7 @@ from manygate.data.batches import Split
 from manygate.errors import InputError
 from manygate.files import check_manifest, sha256, write_manifest
 from manygate.model.logits import predict
+from manygate.scoring import bundle as bundle_module
 from manygate.scoring.bundle import load_bundle, save_bundle
 from manygate.scoring.predictor import Predictor
 
@@ -30,8 +31,8 @@ FILES = [
 
 
 @pytest.fixture(scope="module")
-def log(encoded) -> Any:
-    return encoded()
+def log(encoded, log_table, repeating_ages, settings) -> Any:
+    return encoded(repeating_ages(log_table()), config=settings(number_ids=5))
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,48 @@ def test_what_is_loaded_is_what_was_saved(log, trainer, settings, tmp_path, arch
         assert torch.equal(value, model.parameters[name])
     split = Split(log.parts["test"])
     np.testing.assert_array_equal(predict(model, split), predict(training.model, split))
+
+
+def test_a_bundle_encodes_raw_rows_as_training_did(log, saved, log_table, repeating_ages):
+    loaded = load_bundle(saved).encoder
+    assert loaded.number_ids == log.encoder.number_ids != {}
+    batch = repeating_ages(log_table(60, seed=5)).combine_chunks().to_batches()[0]
+    before, after = (encoder.encode(batch, bias=False) for encoder in (log.encoder, loaded))
+    assert len(np.unique(after.id_BS[:, -1])) > 5
+    np.testing.assert_array_equal(before.id_BS, after.id_BS)
+    np.testing.assert_array_equal(before.number_BM, after.number_BM)
+
+
+def test_a_bundle_of_before_numbers_were_ids_still_loads(encoded, trainer, settings, tmp_path, monkeypatch):
+    """It lacks the settings that came later, whose defaults may have changed since."""
+    log = encoded()
+    training = trainer(log, settings())
+    save_bundle(tmp_path, Predictor(training.model, log.encoder))
+    tree = json.loads((tmp_path / "encoder.json").read_text())
+    assert tree.pop("number_ids") == {}
+    (tmp_path / "encoder.json").write_text(json.dumps(tree | {"encoder_version": 1}))
+    later = ("number_ids", "cross_layers", "cross_rank", "weight_average")
+    lines = (tmp_path / "config.yaml").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if line.split(":")[0] not in later]
+    assert len(lines) - len(kept) == len(later)
+    (tmp_path / "config.yaml").write_text("".join(kept))
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    write_manifest(tmp_path, {name: value for name, value in manifest.items() if name != "files"})
+    loaded = load_bundle(tmp_path)
+    assert (loaded.model.config.cross_layers, loaded.encoder.number_ids) == (0, {})
+    split = Split(log.parts["test"])
+    np.testing.assert_array_equal(predict(loaded.model, split), predict(training.model, split))
+    monkeypatch.setitem(bundle_module._BEFORE, "cross_layers", 2)
+    assert "do not fit config.yaml" in refused(tmp_path)[0], "these values stand for the settings, and not the defaults of today"
+
+
+def test_a_bundle_with_ids_of_numbers_that_are_none_is_refused(bundle):
+    tree = json.loads((bundle / "encoder.json").read_text())
+    tree["number_ids"]["country"] = [1.0, 2.0]
+    (bundle / "encoder.json").write_text(json.dumps(tree))
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    write_manifest(bundle, {name: value for name, value in manifest.items() if name != "files"})
+    assert "ids of numbers that are none: ['country']" in refused(bundle)[0]
 
 
 def test_the_files_of_a_bundle(saved):

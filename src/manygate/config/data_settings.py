@@ -31,6 +31,12 @@ class DataConfig(CsvConfig):
         "piecewise", description="How dense numbers are scaled, unless the schema sets it."
     )
     bins: int = Field(16, ge=1, le=1024, description="Quantile bins of the piecewise-linear encoding.")
+    number_ids: int = Field(
+        0,
+        ge=0,
+        description="Smallest number of training rows from which on a value of a number is also an id, with an embedding. Only "
+        "numbers with few or spiky values have such ids. 0 switches them off.",
+    )
     min_count: int = Field(2, ge=1, description="Ids that occur less often share the row of unseen ids.")
 
     @classmethod
@@ -41,6 +47,13 @@ class DataConfig(CsvConfig):
     @field_serializer("task")
     def _tasks_as_given(self, tasks: tuple[str | Task, ...]) -> list[str | dict[str, object]]:
         return [task if isinstance(task, str) else task.model_dump(mode="json", exclude_defaults=True) for task in tasks]
+
+    @field_validator("number_ids")
+    @classmethod
+    def _values_repeat(cls, least: int) -> int:
+        if least == 1:
+            raise InputError(f"{setting('number_ids', 1)}: then every value would be an id. Give 2 or more, or 0 for none.")
+        return least
 
     @field_validator("fractions")
     @classmethod

@@ -19,6 +19,7 @@ from manygate.data.column import as_ids, as_numbers, type_change, type_family
 from manygate.data.comparisons import comparable
 from manygate.data.hashing import stable_hash
 from manygate.data.labels import LabelScale, encode_labels, no_labels
+from manygate.data.number_ids import NumberIds
 from manygate.data.rows import NO_GROUP, UNKNOWN_ROW, Input, Rows, Vocabulary
 from manygate.data.scale import Scale
 from manygate.errors import raise_all
@@ -46,10 +47,17 @@ class Encoder:
     labels: dict[str, LabelScale]
     null_share: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    number_ids: dict[str, NumberIds] = field(default_factory=dict)
+    """The numbers whose values are also ids."""
 
     def inputs(self, dim: int) -> tuple[Input, ...]:
-        """The model's inputs in the schema's order; ``dim`` is the embedding width where the schema gives none."""
-        return tuple(self._input(feature, dim) for feature in self.schema.features)
+        """The model's inputs in the schema's order, then the numbers as ids.
+
+        ``dim`` is the embedding width where the schema gives none.
+        """
+        of_features = (self._input(feature, dim) for feature in self.schema.features)
+        of_numbers = (Input(name, "sparse", False, rows=ids.rows, dim=dim, of_number=True) for name, ids in self.number_ids.items())
+        return *of_features, *of_numbers
 
     def _input(self, feature: Feature, dim: int) -> Input:
         if feature.kind == "dense":
@@ -101,7 +109,8 @@ class Encoder:
         """
         features = self.schema.features
         count = batch.num_rows
-        id_BS = np.zeros((count, sum(f.kind == "sparse" for f in features)), dtype=np.int32)
+        sparse = sum(f.kind == "sparse" for f in features)
+        id_BS = np.zeros((count, sparse + len(self.number_ids)), dtype=np.int32)
         number_BM = np.full((count, sum(f.kind == "dense" for f in features)), np.nan, dtype=np.float32)
         bags, s, m = [], 0, 0
         for feature in features:
@@ -116,6 +125,8 @@ class Encoder:
                 if not absent:
                     number_BM[:, m] = self.scales[feature.name](as_numbers(batch.column(feature.name), feature.name, location))
                 m += 1
+        for s, (name, ids) in enumerate(self.number_ids.items(), sparse):
+            id_BS[:, s] = ids.rows_of(as_numbers(batch.column(name), name, location))
         label_BT, weight_BT = encode_labels(self.schema, batch, location) if labels else no_labels(self.schema, count)
         for t, task in enumerate(self.schema.tasks):
             label = self.labels[task.name]

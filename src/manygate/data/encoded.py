@@ -81,13 +81,15 @@ class EncodedLog:
             task.name: {part: self._label_summary(rows, t, task) for part, rows in self.parts.items()}
             for t, task in enumerate(schema.tasks)
         }
+        rows_of_table = {name: vocabulary.rows for name, vocabulary in encoder.vocabularies.items()}
+        rows_of_table |= {name: ids.rows for name, ids in encoder.number_ids.items()}
         unseen = {part: unseen_shares(schema, rows) for part, rows in self.parts.items()}
         features = [
             FeatureSummary(
                 name=feature.name,
                 kind=feature.kind,
                 bias=feature.bias,
-                rows=encoder.vocabularies[feature.name].rows if feature.name in encoder.vocabularies else None,
+                rows=rows_of_table.get(feature.name),
                 columns=encoder.scales[feature.name].units if feature.name in encoder.scales else None,
                 null_share=encoder.null_share[feature.name],
                 unknown_share=unseen["test"].get(feature.name) if feature.kind == "sparse" else None,
@@ -116,6 +118,8 @@ def _schema_and_encoder(encoder: Encoder) -> Iterator[str]:
     for scales in (encoder.scales, encoder.labels):
         yield repr({name: asdict(scale) for name, scale in scales.items()})
     yield repr({name: NUMBERS.get(word := type_word(kind), word) for name, kind in encoder.types.items()})
+    for name, ids in encoder.number_ids.items():
+        yield repr((name, ids.values))
     for name, vocabulary in encoder.vocabularies.items():
         yield repr((name, vocabulary.buckets, len(vocabulary.values)))
         for first in range(0, len(vocabulary.values), IDS_AT_ONCE):
@@ -128,13 +132,15 @@ def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedL
     Raises :class:`InputError` if the encoded rows are known not to fit in memory, or if memory runs out.
     """
     check_columns(sources, schema)
-    check_room(sources, schema)
+    check_room(sources, schema, config.number_ids > 0)
     with enough_memory(sources.name, FEWER_ROWS):
         return _encode(sources, schema, config)
 
 
-def encoded_bytes(schema: Schema, rows: int) -> int:
+def encoded_bytes(schema: Schema, rows: int, number_ids: bool = False) -> int:
     """Estimate the memory that some rows take once they are encoded. A bag counts as one id, as its length is not known.
+
+    With ``number_ids`` every number counts as an id, too.
 
     >>> from manygate.schema import Feature, Task
     >>> features = (Feature(name="item", kind="sparse"), Feature(name="age", kind="dense"))
@@ -142,14 +148,15 @@ def encoded_bytes(schema: Schema, rows: int) -> int:
     16000000
     """
     bags = sum(feature.kind == "bag" for feature in schema.features)
-    features, tasks = len(schema.features) - bags, len(schema.tasks)
+    numbers = sum(feature.kind == "dense" and not feature.bias for feature in schema.features) if number_ids else 0
+    features, tasks = len(schema.features) - bags + numbers, len(schema.tasks)
     return rows * (4 * features + 12 * bags + 8 * tasks + (8 if schema.group else 0))
 
 
-def check_room(sources: Sources, schema: Schema) -> None:
+def check_room(sources: Sources, schema: Schema, number_ids: bool = False) -> None:
     """Raise an :class:`InputError` before any work if the encoded rows are known not to fit in memory. CSV does not tell."""
     rows = sum(table.count() or 0 for _, table in sources.named())
-    needed, free = encoded_bytes(schema, rows) * WHILE_ENCODING, free_memory()
+    needed, free = encoded_bytes(schema, rows, number_ids) * WHILE_ENCODING, free_memory()
     if needed > free:
         raise InputError(
             f"{sources.name}: {rows:,} encoded rows need about {gigabytes(needed)} of memory, and {gigabytes(free)} are free. "

@@ -12,6 +12,7 @@ from manygate.config import DataConfig
 from manygate.data.column import as_ids, as_numbers, rounded_id, rounding_warning, type_problem
 from manygate.data.encode import Encoder
 from manygate.data.labels import LabelStatistics, count_too_early, encode_labels
+from manygate.data.number_ids import fit_number_ids
 from manygate.data.rows import Vocabulary
 from manygate.data.scale import NumberSample, fit_scale
 from manygate.errors import InputError, raise_all, setting
@@ -105,6 +106,9 @@ def _fit_feature(
         encoder.scales[feature.name] = scale
         encoder.warnings += [f"column {feature.name!r} {warning}" for warning in warnings]
         encoder.null_share[feature.name] = sample.null_share(dense.index(feature.name))
+        ids = fit_number_ids(sample.rows[:, dense.index(feature.name)], config.number_ids) if config.number_ids else None
+        if ids is not None and not feature.bias:
+            encoder.number_ids[feature.name] = ids
         return
     if feature.vocabulary == "hash":
         encoder.vocabularies[feature.name] = Vocabulary(pa.array([], pa.string()), feature.buckets or 2**16)

@@ -97,7 +97,11 @@ def _copies(schema: Schema, parts: Mapping[str, Rows]) -> Iterator[DataWarning]:
         )
     count_W = np.unique(np.concatenate(list(hash_K.values())), return_counts=True)[1]
     repeated = float((count_W > 1).mean())
-    if repeated > REPEATED and len(count_W) >= FEWEST_ROWS and _many_combinations(parts["train"], len(count_W) / hasher.kept):
+    if (
+        repeated > REPEATED
+        and len(count_W) >= FEWEST_ROWS
+        and _many_combinations(schema, parts["train"], len(count_W) / hasher.kept)
+    ):
         yield DataWarning(
             level="serious",
             text=f"{share(repeated)} of the different rows occur more than once, and {share(copied['test'])} of the test rows are "
@@ -190,9 +194,10 @@ def _share_in(hash_K: np.ndarray, value_U: np.ndarray) -> float:
     return float((value_U[place_K] == hash_K).mean())
 
 
-def _many_combinations(rows: Rows, different: float) -> bool:
-    """True if the values of the columns could be combined to far more different rows than there are."""
-    columns = [*rows.id_BS[:SAMPLED].T, *rows.number_BM[:SAMPLED].T]
+def _many_combinations(schema: Schema, rows: Rows, different: float) -> bool:
+    """True if the values of the features could be combined to far more different rows than there are."""
+    sparse, dense = (sum(feature.kind == kind for feature in schema.features) for kind in ("sparse", "dense"))
+    columns = [*rows.id_BS[:SAMPLED, :sparse].T, *rows.number_BM[:SAMPLED, :dense].T]  # without what is computed from them
     return sum(float(np.log(len(np.unique(column)))) for column in columns) > np.log(COMBINATIONS * different)
 
 

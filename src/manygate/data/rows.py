@@ -21,8 +21,9 @@ NO_GROUP = np.uint64(2**64 - 1)
 class Rows:
     """Encoded rows, as plain arrays.
 
-    ``id_BS`` int32 rows of the embedding tables; ``number_BM`` float32 places on the scales, NaN for null; ``bags`` one pair
-    (ids, offsets of B + 1) per bag feature; ``label_BT`` and ``weight_BT`` float32, weight 0 where the label is masked;
+    ``id_BS`` int32 rows of the embedding tables, those of numbers whose values are ids last; ``number_BM`` float32 places on the
+    scales, NaN for null; ``bags`` one pair (ids, offsets of B + 1) per bag feature; ``label_BT`` and ``weight_BT`` float32, weight
+    0 where the label is masked;
     ``group_B`` uint64 or None; :data:`NO_GROUP` where a row has no group.
     """
 
@@ -136,7 +137,10 @@ def groupless_warnings(group: str | None, parts: Mapping[str, Rows]) -> list[str
 
 @dataclass(frozen=True)
 class Input:
-    """One feature as the model reads it: the size of its table, or the number of columns that its scale unfolds to."""
+    """One feature as the model reads it: the size of its table, or the number of columns that its scale unfolds to.
+
+    A number whose values are also ids is two inputs: ``dense``, and ``sparse`` with ``of_number``. Both have its name.
+    """
 
     name: str
     kind: str
@@ -150,6 +154,13 @@ class Input:
     can_be_unseen: bool = False
     """True for ids with a row for unseen ids that prediction can meet: not for dense numbers, hashed ids and bias features."""
     id_dropout: float | None = None
+    of_number: bool = False
+    """True for the values of a number as ids. They are no ids of the log: none is unseen, and no row is cold because of them."""
+
+    @property
+    def drops_ids(self) -> bool:
+        """True if id dropout replaces ids of this input. It also trains the row of a number's other values."""
+        return self.can_be_unseen or self.of_number
 
 
 @dataclass

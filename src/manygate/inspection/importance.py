@@ -8,7 +8,7 @@ feature is a copy of a feature, both seem unimportant: the model can read the co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,27 +33,51 @@ SHUFFLE = 97
 """Name of the stream that permutations are drawn from."""
 
 
+Place = tuple[str, int]
+"""The kind of an input, and its number among the inputs of this kind."""
+
+
+def places_of(inputs: Sequence[Input]) -> dict[str, list[Place]]:
+    """List the inputs of each feature. A number whose values are also ids has two; bias features are left out.
+
+    >>> age = Input("age", "dense", False, units=1), Input("age", "sparse", False, rows=9, of_number=True)
+    >>> places_of([Input("user", "sparse", False, rows=9), *age])
+    {'user': [('sparse', 0)], 'age': [('dense', 0), ('sparse', 1)]}
+    """
+    places: dict[str, list[Place]] = {}
+    counts = dict.fromkeys(("sparse", "bag", "dense"), 0)
+    for feature in inputs:
+        if not feature.bias:
+            places.setdefault(feature.name, []).append((feature.kind, counts[feature.kind]))
+        counts[feature.kind] += 1
+    return places
+
+
 class Permuted:
     """The rows of a split, with one feature's values taken from other rows: row n has the values of row ``donor_N[n]``."""
 
-    def __init__(self, split: Split, feature: Input, index: int, donor_N: Tensor):
-        self.split, self.feature, self.index, self.donor_N = split, feature, index, donor_N
+    def __init__(self, split: Split, places: Sequence[Place], donor_N: Tensor):
+        self.split, self.places, self.donor_N = split, tuple(places), donor_N
 
     def slices(self, size: int) -> Iterator[Batch]:
         start = 0
         for batch in self.split.slices(size):
             donor_B = self.donor_N[start : start + len(batch)]
-            yield self._changed(batch, self.split.take(donor_B))
-            start += len(batch)
+            other = self.split.take(donor_B)
+            for kind, index in self.places:
+                batch = _changed(batch, other, kind, index)
+            yield batch
+            start += len(donor_B)
 
-    def _changed(self, batch: Batch, other: Batch) -> Batch:
-        index = self.index
-        if self.feature.kind == "bag":
-            return replace(batch, bags=[*batch.bags[:index], other.bags[index], *batch.bags[index + 1 :]])
-        name = "id_BS" if self.feature.kind == "sparse" else "number_BM"
-        column = getattr(batch, name).clone()
-        column[:, index] = getattr(other, name)[:, index]
-        return replace(batch, **{name: column})
+
+def _changed(batch: Batch, other: Batch, kind: str, index: int) -> Batch:
+    """Copy the batch with one input of the other."""
+    if kind == "bag":
+        return replace(batch, bags=[*batch.bags[:index], other.bags[index], *batch.bags[index + 1 :]])
+    name = "id_BS" if kind == "sparse" else "number_BM"
+    column = getattr(batch, name).clone()
+    column[:, index] = getattr(other, name)[:, index]
+    return replace(batch, **{name: column})
 
 
 def importance_report(model: MultiTaskModel, rows: Rows, repeats: int = REPEATS) -> list[TaskImportance]:
@@ -67,7 +91,7 @@ def importance_report(model: MultiTaskModel, rows: Rows, repeats: int = REPEATS)
     spaces: dict[bytes, list[int]] = {}
     for t in range(len(model.problem.tasks)):
         spaces.setdefault((rows.weight_BT[:, t] > 0).tobytes(), []).append(t)
-    features = [feature for feature in model.problem.inputs if not feature.bias]
+    features = places_of(model.problem.inputs)
     row_limit = max(BUDGET // max(len(spaces) * len(features) * repeats * model.replicas, 1), FEWEST_ROWS)
     reports: dict[int, TaskImportance] = {}
     for space in spaces.values():
@@ -89,12 +113,11 @@ def _report_of_space(
     model: MultiTaskModel,
     rows: Rows,
     task_indices: Sequence[int],
-    features: Sequence[Input],
+    features: Mapping[str, Sequence[Place]],
     repeats: int,
 ) -> dict[int, TaskImportance]:
     """Report the importances for the tasks that share a sample space; ``rows`` are the rows of this space."""
     split, problem = Split(rows, model.device), model.problem
-    kinds = {kind: [i.name for i in problem.inputs if i.kind == kind] for kind in ("sparse", "bag", "dense")}
 
     def evaluate(source: Split | Permuted) -> dict[int, tuple[float, np.ndarray]]:
         output_NT = outputs(predict(model, source), problem).mean(axis=0)
@@ -102,16 +125,13 @@ def _report_of_space(
 
     base = evaluate(split)
     entries: dict[int, list[FeatureImportance]] = {t: [] for t in task_indices}
-    for number, feature in enumerate(features):
-        index = kinds[feature.kind].index(feature.name)
-        permuted_K = [
-            evaluate(Permuted(split, feature, index, _donors(len(split), number, k, split.device))) for k in range(repeats)
-        ]
+    for number, (feature, places) in enumerate(features.items()):
+        permuted_K = [evaluate(Permuted(split, places, _donors(len(split), number, k, split.device))) for k in range(repeats)]
         for t in task_indices:
             drop_K = np.array([base[t][0] - result[t][0] for result in permuted_K])
             influence_N = base[t][1] - np.mean([result[t][1] for result in permuted_K], axis=0)
             drop, se = _summary(drop_K, influence_N, rows.groups)
-            entries[t].append(FeatureImportance(feature=feature.name, drop=drop, se=se))
+            entries[t].append(FeatureImportance(feature=feature, drop=drop, se=se))
     return {
         t: TaskImportance(
             task=problem.tasks[t].name,

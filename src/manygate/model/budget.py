@@ -221,7 +221,7 @@ def listing(config: RunConfig, columns: int, labels: int) -> tuple[list[Architec
         sources = open_sources(config.log, config, None, None)
         log = encode_log(sources, find_schema(sources, config, None), config)
         problem = Problem.of(log.encoder, config)
-        title = f"{config.log}: {count_of(len(problem.inputs), 'feature')}, {count_of(len(problem.tasks), 'task')}"
+        title = f"{config.log}: {count_of(len(log.schema.features), 'feature')}, {count_of(len(problem.tasks), 'task')}"
     return [_listed(problem, config.replace(architecture=name)) for name in config.architectures], title
 
 

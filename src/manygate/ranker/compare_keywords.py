@@ -34,26 +34,26 @@ def compare(
     null_values: Names = (), schema_file: str | None = None, group: str | None = None, time: str | None = None,
     weight: str | None = None, bias: Names = (), ignore: Names = (), split: Literal["random", "time", "group"] = "random",
     fractions: Sequence[float] = (0.8, 0.1, 0.1), shuffle_seed: int = 0,
-    encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16, min_count: int = 2, dim: int = 8,
-    cross_layers: int = 0, cross_rank: int = 32, lower_hidden: Widths = (), experts: int = 8, expert_hidden: Widths = (64,),
-    levels: int = 2, level_hidden: Rows | None = None, shared_experts: Widths | None = None, task_experts: Rows | None = None,
-    task_expert_hidden: Rows | None = None, bottom_hidden: Widths | None = None, tower_hidden: Widths = (32,),
-    gate: Literal["softmax", "topk", "dselect_k"] = "softmax", gate_bias: bool = False, gate_features: Names = (),
-    temperature: float = 1.0, top_k: int = 2, gate_dropout: float = 0.0, importance_weight: float | None = None,
-    load_weight: float | None = None, entropy_weight: float = 0.01, ml_gate_input: Literal["previous", "raw"] = "previous",
-    stem_gate_input: Literal["own", "sum"] = "own", stem_gate_hidden: Widths = (), expert_norm: bool = False,
-    fusion: Literal["concat", "sum", "mean"] | None = None, l2_alpha: float = 0.001, stitch_rate: float = 10.0, subspaces: int = 2,
-    orthogonality: float = 0.0, tucker_ranks: Widths | None = None, gate_hidden: int = 32, match_parameters: int | None = None,
-    match_flops: int | None = None, funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = "esmm",
-    dropout: float = 0.1, bias_dropout: float = 0.1, id_dropout: float = 1.0, replicas: int = 8, seed: int = 0,
-    pack: int | None = None, replica_data: Literal["shared", "order", "bootstrap"] = "shared", replica_seeds: Widths = (),
-    replica_rates: Numbers = (), replica_weights: NumberRows = (), replica_id_dropouts: Numbers = (),
-    calibrator_weight: float = 0.6, escm2_weight: float = 1.0, escm2_joint_weight: float = 1.0, propensity_floor: float = 0.05,
-    weighting: ClassName = "fixed", balance_every: int = 1, gradnorm_alpha: float = 1.5, cagrad_c: float = 0.4,
-    optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw", learning_rate: float = 0.002,
-    weight_decay: float | None = None, schedule: Literal["constant", "linear", "cosine"] = "constant", warmup: float = 0.0,
-    weight_average: float = 0.0, clip_norm: float | None = None, batch_size: int | None = None, epochs: int = 20,
-    max_steps: int | None = None, keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3,
+    encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16, number_ids: int = 0,
+    min_count: int = 2, dim: int = 8, cross_layers: int = 0, cross_rank: int = 32, lower_hidden: Widths = (), experts: int = 8,
+    expert_hidden: Widths = (64,), levels: int = 2, level_hidden: Rows | None = None, shared_experts: Widths | None = None,
+    task_experts: Rows | None = None, task_expert_hidden: Rows | None = None, bottom_hidden: Widths | None = None,
+    tower_hidden: Widths = (32,), gate: Literal["softmax", "topk", "dselect_k"] = "softmax", gate_bias: bool = False,
+    gate_features: Names = (), temperature: float = 1.0, top_k: int = 2, gate_dropout: float = 0.0,
+    importance_weight: float | None = None, load_weight: float | None = None, entropy_weight: float = 0.01,
+    ml_gate_input: Literal["previous", "raw"] = "previous", stem_gate_input: Literal["own", "sum"] = "own",
+    stem_gate_hidden: Widths = (), expert_norm: bool = False, fusion: Literal["concat", "sum", "mean"] | None = None,
+    l2_alpha: float = 0.001, stitch_rate: float = 10.0, subspaces: int = 2, orthogonality: float = 0.0,
+    tucker_ranks: Widths | None = None, gate_hidden: int = 32, match_parameters: int | None = None, match_flops: int | None = None,
+    funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = "esmm", dropout: float = 0.1,
+    bias_dropout: float = 0.1, id_dropout: float = 1.0, replicas: int = 8, seed: int = 0, pack: int | None = None,
+    replica_data: Literal["shared", "order", "bootstrap"] = "shared", replica_seeds: Widths = (), replica_rates: Numbers = (),
+    replica_weights: NumberRows = (), replica_id_dropouts: Numbers = (), calibrator_weight: float = 0.6, escm2_weight: float = 1.0,
+    escm2_joint_weight: float = 1.0, propensity_floor: float = 0.05, weighting: ClassName = "fixed", balance_every: int = 1,
+    gradnorm_alpha: float = 1.5, cagrad_c: float = 0.4, optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw",
+    learning_rate: float = 0.002, weight_decay: float | None = None, schedule: Literal["constant", "linear", "cosine"] = "constant",
+    warmup: float = 0.0, weight_average: float = 0.0, clip_norm: float | None = None, batch_size: int | None = None,
+    epochs: int = 20, max_steps: int | None = None, keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3,
     evaluate_every: float = 1.0, monitor: str = "mean", calibration: Literal["none", "platt", "temperature", "isotonic"] = "none",
     precision: Literal["float32", "bf16"] = "float32", sparse_gradients: bool | None = None, device: str = "auto",
     threads: int | None = None, checkpoint_seconds: float = 60.0,
@@ -116,6 +116,9 @@ encoding : Literal['piecewise', 'minmax', 'standard', 'log1p'], default 'piecewi
     How dense numbers are scaled, unless the schema sets it.
 bins : int, default 16
     Quantile bins of the piecewise-linear encoding.
+number_ids : int, default 0
+    Smallest number of training rows from which on a value of a number is also an id, with an embedding. Only numbers with
+    few or spiky values have such ids. 0 switches them off.
 min_count : int, default 2
     Ids that occur less often share the row of unseen ids.
 dim : int, default 8

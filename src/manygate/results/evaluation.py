@@ -33,7 +33,9 @@ class LabelSummary(Record):
 
 
 class FeatureSummary(Record):
-    """A feature: its kind, the rows of its embedding table or the columns of a number, and shares of null and unseen values.
+    """A feature: its kind, the rows of its embedding table, the columns of a number, and shares of null and unseen values.
+
+    A number whose values are also ids has both rows and columns; none of its values counts as an unseen id.
 
     ``unknown_share`` is that of unseen ids on test, ``unknown_shares`` has it for each part (of a bag, the share of its ids).
     """

@@ -44,7 +44,7 @@ def choose_id_dropout(log: EncodedLog, config: RunConfig, scores: Callable[[RunC
 def _check_ids(log: EncodedLog, config: RunConfig) -> None:
     """Raise an :class:`InputError` if the setting would change nothing."""
     inputs = Problem.of(log.encoder, config).inputs
-    if not any(feature.can_be_unseen and feature.id_dropout is None for feature in inputs):
+    if not any(feature.drops_ids and feature.id_dropout is None for feature in inputs):
         raise InputError(
             f"{setting('id_dropouts')}: no feature reads this setting: none has ids that can be unseen, or each has its own "
             "id_dropout in the schema. Leave it out."

@@ -22,22 +22,27 @@ from safetensors.torch import load_file, save_file
 from manygate.config import RunConfig
 from manygate.data.encode import Encoder
 from manygate.data.labels import LabelScale
+from manygate.data.number_ids import NumberIds
 from manygate.data.rows import Vocabulary
 from manygate.data.scale import Scale
 from manygate.errors import InputError, os_reason, raise_all
-from manygate.files import check_manifest, check_recorded, read_json, to_json, write_folder, write_manifest, write_text
+from manygate.files import check_manifest, check_recorded, read_json, read_text, to_json, write_folder, write_manifest, write_text
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
 from manygate.model.replicas import keeps_copies
 from manygate.results.log_record import LOG_FILE, LogRecord
 from manygate.schema import Schema
-from manygate.schema.reading import validated
+from manygate.schema.reading import read_yaml, validated
 from manygate.scoring.calibration import CALIBRATION_FILE, read_calibration
 from manygate.scoring.fusion import FUSION_FILE, read_fusion
 from manygate.scoring.predictor import Predictor
 from manygate.text import count_of
 
-BUNDLE_VERSION = ENCODER_VERSION = 1
+BUNDLE_VERSION, ENCODER_VERSION = 1, 2
+_ENCODERS_READ = (1, 2)
+"""Version 1 has no numbers whose values are also ids."""
+_BEFORE = {"cross_layers": 0, "weight_average": 0.0, "number_ids": 0}
+"""The values of settings in bundles that were written before these settings existed."""
 _FILES = ("model.safetensors", "config.yaml", "schema.json", "encoder.json")
 _TYPES = {
     str(kind): kind
@@ -88,7 +93,8 @@ def load_bundle(path: str | Path, device: str = "cpu") -> Predictor:
             f"Load it with manygate {manifest.get('manygate_version', 'of its time')}."
         )
     raise_all(f"{folder}: the manifest does not name {name}. Restore it." for name in _FILES if name not in manifest["files"])
-    config = RunConfig.load(folder / "config.yaml")
+    config_path = folder / "config.yaml"
+    config = RunConfig.build(_BEFORE | read_yaml(read_text(config_path), str(config_path)), str(config_path))
     schema = validated(Schema, read_json(folder / "schema.json"), str(folder / "schema.json"))
     with _reading(folder / "encoder.json"):
         encoder = _read_encoder(folder, schema)
@@ -182,14 +188,15 @@ def _write_encoder(folder: Path, encoder: Encoder) -> None:
         "scales": {name: asdict(scale) for name, scale in encoder.scales.items()},
         "labels": {name: asdict(scale) for name, scale in encoder.labels.items()},
         "null_share": encoder.null_share,
+        "number_ids": {name: ids.values for name, ids in encoder.number_ids.items()},
     }
     write_text(folder / "encoder.json", to_json(tree))
 
 
 def _read_encoder(folder: Path, schema: Schema) -> Encoder:
     tree = read_json(folder / "encoder.json")
-    if tree["encoder_version"] != ENCODER_VERSION:
-        raise ValueError(f"encoder version {tree['encoder_version']!r}, not {ENCODER_VERSION}")
+    if tree["encoder_version"] not in _ENCODERS_READ:
+        raise ValueError(f"encoder version {tree['encoder_version']!r}, which is not one of {_ENCODERS_READ}")
     vocabularies = {}
     for name, entry in tree["vocabularies"].items():
         path = folder / Path(entry["file"]).name
@@ -209,7 +216,10 @@ def _read_encoder(folder: Path, schema: Schema) -> Encoder:
     missing = [name for entries, names in needed for name in names if name not in entries]
     if missing:
         raise ValueError(f"no entry for {missing[0]!r}")
-    return Encoder(schema, types, vocabularies, scales, labels, tree["null_share"])
+    number_ids = {name: NumberIds(tuple(map(float, values))) for name, values in tree.get("number_ids", {}).items()}
+    if not number_ids.keys() <= dense:
+        raise ValueError(f"ids of numbers that are none: {sorted(number_ids.keys() - dense)}")
+    return Encoder(schema, types, vocabularies, scales, labels, tree["null_share"], number_ids=number_ids)
 
 
 def _type_name(kind: pa.DataType) -> str:

@@ -28,7 +28,8 @@ class IdDropout:
     same for every architecture and replica, and for a run that was resumed. Where replicas differ in c, the same draw is compared
     with each replica's own probability.
 
-    Null ids and unseen ids stay. So do ids of bias features, which are null at serving, and hashed ids, which are never unseen.
+    Null ids and unseen ids stay. So do ids of bias features, which are null at serving, and hashed ids, which are never unseen. The
+    values of a number that are ids are replaced, too: so the row of its other values is trained.
     """
 
     count_V: Tensor
@@ -46,7 +47,7 @@ class IdDropout:
     def of(cls, train: Source, inputs: Sequence[Input], config: RunConfig) -> IdDropout | Unchanged:
         """Count the ids of the training rows. A row counts whatever its weights, and once, also where replicas draw samples."""
         every = config.replica_id_dropouts or (config.id_dropout,)
-        strengths = {i.name: [c if i.id_dropout is None else i.id_dropout for c in every] for i in inputs if i.can_be_unseen}
+        strengths = {i.name: [c if i.id_dropout is None else i.id_dropout for c in every] for i in inputs if i.drops_ids}
         if not isinstance(train, Split) or not any(map(any, strengths.values())):
             return Unchanged()
         sparse, bags = ([i for i in inputs if i.kind == kind] for kind in ("sparse", "bag"))
