@@ -18,6 +18,8 @@ features, a replica's own sample of the rows, synthetic rows, weights of the tas
 replaces by the unseen-id row."""
 BASELINE_FOLDS = 20
 """The purpose of the folds of a baseline's target statistics."""
+TARGET_FOLDS = 21
+"""The purpose of the folds of a network's target statistics."""
 
 _LEVELS = 2**16
 

@@ -12,7 +12,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from baseline_logs import SCHEMA, encoded, table
 from manygate.baselines.boosting import PARAMETERS, boost, fit_boosting
 from manygate.baselines.linear import fit_linear
-from manygate.baselines.task_model import FitTask, TaskFailedError, TaskRows, check_labels, labels_of
+from manygate.baselines.task_model import FitTask, TaskFailedError, TaskRows, check_labels
 from manygate.baselines.tree_inputs import tree_inputs
 from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog
@@ -80,19 +80,6 @@ def test_one_value_of_the_label_teaches_nothing_and_chooses_nothing(part: str) -
     for t in range(3):
         with pytest.raises(TaskFailedError, match=reason[part]):
             check_labels(TaskRows(dataclasses.replace(log, parts={**log.parts, part: one}), t))
-
-
-def test_weights_have_the_mean_one_over_the_labelled_rows() -> None:
-    rows = encoded().parts["train"]
-    for t in range(3):
-        label_N, weight_N = labels_of(rows, t)
-        known_N = rows.weight_BT[:, t] > 0
-        assert weight_N[known_N].mean() == pytest.approx(1)
-        assert (weight_N[~known_N] == 0).all()
-        np.testing.assert_allclose(weight_N / weight_N.max(), rows.weight_BT[:, t] / rows.weight_BT[:, t].max(), rtol=1e-6)
-        np.testing.assert_array_equal(label_N, rows.label_BT[:, t])
-    nothing = dataclasses.replace(rows, weight_BT=np.zeros_like(rows.weight_BT))
-    assert not labels_of(nothing, 0)[1].any()
 
 
 @pytest.mark.parametrize("unit", [2.0**-10, 2.0**10])

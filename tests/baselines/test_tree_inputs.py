@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from baseline_logs import SCHEMA, encoded
-from manygate.baselines import statistics, tree_inputs
+from manygate.baselines import tree_inputs
+from manygate.data import statistics
 from manygate.data.encoded import EncodedLog
 
 

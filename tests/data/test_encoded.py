@@ -397,6 +397,8 @@ def test_a_log_too_large_to_encode_is_refused_before_it_is_read(log_table, log_s
     needed = encoded_bytes(log_schema(), 400)
     assert needed == 400 * (6 * 4 + 2 * 12 + 3 * 8 + 8)
     assert encoded_bytes(log_schema(), 400, number_ids=True) == needed + 400 * 2 * 4, "all numbers but the bias feature"
+    with_statistics = encoded_bytes(log_schema(), 400, number_ids=True, statistics=True)
+    assert with_statistics == needed + 400 * 2 * 4 + 400 * 6 * 3 * 4, "of 4 features of ids and 2 numbers, for 3 tasks"
     monkeypatch.setattr("manygate.data.encoded.free_memory", lambda: 2.0 * needed)
     encode_log(open_sources(log_table(400), settings()), log_schema(), settings())
     monkeypatch.setattr("manygate.data.encoded.free_memory", lambda: 2.0 * needed - 1)

@@ -79,10 +79,11 @@ def test_a_feature_that_the_model_cannot_see_has_no_importance(log, model):
 
 def test_a_number_whose_values_are_also_ids_is_permuted_as_a_whole(encoded, log_table, repeating_ages, trainer, settings):
     """Alone, each of its inputs would seem less important, because the model can read the other."""
-    log = encoded(repeating_ages(log_table()), config=settings(number_ids=5))
+    log = encoded(repeating_ages(log_table()), config=settings(number_ids=5, target_statistics=True))
     training = trainer(log, settings(epochs=4))
     training.fit()
-    assert places_of(training.model.problem.inputs)["age"] == [("dense", 0), ("sparse", 3)]
+    of_statistics = [("dense", m) for m in (9, 10, 11)]
+    assert places_of(training.model.problem.inputs)["age"] == [("dense", 0), ("sparse", 3), *of_statistics]
     entry = importance_report(training.model, log.parts["valid"])[0]
     assert sorted(f.feature for f in entry.features) == ["age", "codes", "country", "price", "tags", "user"]
     assert entry.features[0].feature == "age"

@@ -78,9 +78,11 @@ OWN = {
 def long_log(encoded, log_table, repeating_ages, settings) -> EncodedLog:
     """Build a log of exactly one hundred batches of eight training rows.
 
-    It has bias features, bags, two embedding widths, a number whose values are also ids, and three tasks with masks.
+    It has bias features, bags, two embedding widths, a number whose values are also ids, target statistics, and three tasks with
+    masks.
     """
-    log = encoded(repeating_ages(log_table(1500, seed=3)), config=settings(fractions=(0.8, 0.1, 0.1), number_ids=5))
+    config = settings(fractions=(0.8, 0.1, 0.1), number_ids=5, target_statistics=True)
+    log = encoded(repeating_ages(log_table(1500, seed=3)), config=config)
     assert list(log.encoder.number_ids) == ["age"]
     log.parts["train"] = log.parts["train"].where(np.arange(len(log.parts["train"])) < 800)
     assert len(log.parts["train"]) == 800

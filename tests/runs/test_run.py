@@ -54,6 +54,7 @@ OTHERS: dict[str, Any] = {
     "bins": 5,
     "min_count": 2,
     "number_ids": 5,
+    "target_statistics": True,
     "architecture": "ple",
     "dim": 4,
     "cross_layers": 1,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 from manygate.config.names import ARCHITECTURES
 from manygate.data.batches import Split
@@ -26,13 +27,14 @@ FILES = [
     "encoder.json",
     "model.safetensors",
     "schema.json",
+    "target-statistics.safetensors",
     *(f"vocabulary-{number}.arrow" for number in range(5)),
 ]
 
 
 @pytest.fixture(scope="module")
 def log(encoded, log_table, repeating_ages, settings) -> Any:
-    return encoded(repeating_ages(log_table()), config=settings(number_ids=5))
+    return encoded(repeating_ages(log_table()), config=settings(number_ids=5, target_statistics=True))
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,8 @@ def test_a_bundle_encodes_raw_rows_as_training_did(log, saved, log_table, repeat
     assert len(np.unique(after.id_BS[:, -1])) > 5
     np.testing.assert_array_equal(before.id_BS, after.id_BS)
     np.testing.assert_array_equal(before.number_BM, after.number_BM)
+    assert before.number_BM.shape[1] == 3 + 5 * 3, "and a statistic of each feature of ids for each task"
+    assert loaded.inputs(3) == log.encoder.inputs(3)
 
 
 def test_a_bundle_of_before_numbers_were_ids_still_loads(encoded, trainer, settings, tmp_path, monkeypatch):
@@ -93,9 +97,9 @@ def test_a_bundle_of_before_numbers_were_ids_still_loads(encoded, trainer, setti
     training = trainer(log, settings())
     save_bundle(tmp_path, Predictor(training.model, log.encoder))
     tree = json.loads((tmp_path / "encoder.json").read_text())
-    assert tree.pop("number_ids") == {}
+    assert (tree.pop("number_ids"), tree.pop("target_statistics")) == ({}, None)
     (tmp_path / "encoder.json").write_text(json.dumps(tree | {"encoder_version": 1}))
-    later = ("number_ids", "cross_layers", "cross_rank", "weight_average")
+    later = ("number_ids", "target_statistics", "cross_layers", "cross_rank", "weight_average")
     lines = (tmp_path / "config.yaml").read_text().splitlines(keepends=True)
     kept = [line for line in lines if line.split(":")[0] not in later]
     assert len(lines) - len(kept) == len(later)
@@ -117,6 +121,15 @@ def test_a_bundle_with_ids_of_numbers_that_are_none_is_refused(bundle):
     manifest = json.loads((bundle / "manifest.json").read_text())
     write_manifest(bundle, {name: value for name, value in manifest.items() if name != "files"})
     assert "ids of numbers that are none: ['country']" in refused(bundle)[0]
+
+
+def test_statistics_of_another_vocabulary_are_refused(bundle):
+    path = bundle / "target-statistics.safetensors"
+    tables = load_file(path)
+    save_file({**tables, "1": tables["0"]}, path)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    write_manifest(bundle, {name: value for name, value in manifest.items() if name != "files"})
+    assert "target-statistics.safetensors: not a valid file of a bundle (ValueError: tables of the shapes" in refused(bundle)[0]
 
 
 def test_the_files_of_a_bundle(saved):

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 from pydantic import JsonValue
 
-from manygate.baselines import boosting, linear, statistics, tree_inputs
+from manygate.baselines import boosting, linear, tree_inputs
 from manygate.baselines.boosting import fit_boosting
 from manygate.baselines.constant import fit_constant
 from manygate.baselines.linear import fit_linear
 from manygate.baselines.storage import read_baseline, write_baseline
 from manygate.baselines.task_model import JUDGED, FitTask, Fitted, TaskFailedError, TaskRows
+from manygate.data import statistics
 from manygate.data.encoded import EncodedLog
 from manygate.evaluation.task_report import task_report
 from manygate.metrics.table import MAIN_METRIC, METRICS

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from manygate.baselines.statistics import prior_of
 from manygate.baselines.task_model import JUDGED, Fitted, TaskFailedError, TaskRows
+from manygate.data.statistics import prior_of
 
 
 def fit_constant(rows: TaskRows) -> Fitted:

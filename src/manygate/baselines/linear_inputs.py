@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from manygate.baselines.statistics import Bag, rows_of
 from manygate.baselines.tree_inputs import plain_ids, plain_numbers
 from manygate.data.encoded import EncodedLog
+from manygate.data.statistics import Bag, rows_of
 
 
 def linear_inputs(log: EncodedLog) -> dict[str, sparse.csr_matrix]:

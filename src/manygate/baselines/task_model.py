@@ -10,7 +10,7 @@ import numpy as np
 
 from manygate import metrics
 from manygate.data.encoded import EncodedLog
-from manygate.data.rows import Rows
+from manygate.data.statistics import labels_of
 
 JUDGED = ("valid", "test")
 
@@ -64,17 +64,6 @@ class TaskRows:
 
 
 FitTask = Callable[[TaskRows], Fitted]
-
-
-def labels_of(rows: Rows, task: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the labels of a task, as models see them, and the weights of all rows. Weight 0 masks a label.
-
-    The weights of the labelled rows have the mean 1. So a column of weights may have any unit, as for the networks. Smoothing and
-    penalties would depend on the unit.
-    """
-    label_N, weight_N = (array_BT[:, task].astype(np.float64) for array_BT in (rows.label_BT, rows.weight_BT))
-    labelled_N = weight_N > 0
-    return label_N, weight_N / weight_N[labelled_N].mean() if labelled_N.any() else weight_N
 
 
 def check_labels(rows: TaskRows) -> None:

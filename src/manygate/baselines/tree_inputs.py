@@ -16,11 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from manygate.baselines import statistics
-from manygate.baselines.statistics import Bag
-from manygate.baselines.task_model import labels_of
+from manygate.data import statistics
 from manygate.data.encoded import EncodedLog
 from manygate.data.rows import FIRST_ROW, Rows
+from manygate.data.statistics import Bag, labels_of
 
 MANY_IDS, MOST_CATEGORIES = 50, 1_000
 Columns = list[tuple[str, Mapping[str, np.ndarray]]]

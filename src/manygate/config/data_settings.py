@@ -31,6 +31,11 @@ class DataConfig(CsvConfig):
         "piecewise", description="How dense numbers are scaled, unless the schema sets it."
     )
     bins: int = Field(16, ge=1, le=1024, description="Quantile bins of the piecewise-linear encoding.")
+    target_statistics: bool = Field(
+        False,
+        description="Give the network the smoothed mean label of each id, for each task, as numbers. Training rows read those of "
+        "other training rows.",
+    )
     number_ids: int = Field(
         0,
         ge=0,

@@ -8,7 +8,7 @@ becomes one float: its place on a scale fitted on training rows (see :mod:`manyg
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +22,8 @@ from manygate.data.labels import LabelScale, encode_labels, no_labels
 from manygate.data.number_ids import NumberIds
 from manygate.data.rows import NO_GROUP, UNKNOWN_ROW, Input, Rows, Vocabulary
 from manygate.data.scale import Scale
+from manygate.data.statistics import Bag
+from manygate.data.target_statistics import TargetStatistics, served_bags
 from manygate.errors import raise_all
 from manygate.schema import Feature, Schema
 
@@ -49,15 +51,29 @@ class Encoder:
     warnings: list[str] = field(default_factory=list)
     number_ids: dict[str, NumberIds] = field(default_factory=dict)
     """The numbers whose values are also ids."""
+    statistics: TargetStatistics | None = None
+    """The target statistics of the training rows, if the network reads them."""
 
     def inputs(self, dim: int) -> tuple[Input, ...]:
-        """The model's inputs in the schema's order, then the numbers as ids.
+        """The model's inputs in the schema's order, then the numbers as ids, then the target statistics.
 
         ``dim`` is the embedding width where the schema gives none.
         """
         of_features = (self._input(feature, dim) for feature in self.schema.features)
         of_numbers = (Input(name, "sparse", False, rows=ids.rows, dim=dim, of_number=True) for name, ids in self.number_ids.items())
-        return *of_features, *of_numbers
+        named = self.statistics.named(self.schema.feature_names) if self.statistics else ()
+        of_labels = (Input(name, "dense", False, units=1, source=feature, unseen=value) for name, feature, value in named)
+        return *of_features, *of_numbers, *of_labels
+
+    @property
+    def table_rows(self) -> dict[str, int]:
+        """The rows of the embedding table of each feature of ids, and of each number whose values are ids."""
+        of_features = {name: vocabulary.rows for name, vocabulary in self.vocabularies.items()}
+        return of_features | {name: ids.rows for name, ids in self.number_ids.items()}
+
+    def bags_of(self, id_BS: np.ndarray, bags: Sequence[Bag]) -> dict[str, Bag]:
+        """The encoded ids of each feature that is there at serving, and of the numbers whose values are ids."""
+        return served_bags(self.schema, list(self.number_ids), id_BS, bags)
 
     def _input(self, feature: Feature, dim: int) -> Input:
         if feature.kind == "dense":
@@ -127,6 +143,8 @@ class Encoder:
                 m += 1
         for s, (name, ids) in enumerate(self.number_ids.items(), sparse):
             id_BS[:, s] = ids.rows_of(as_numbers(batch.column(name), name, location))
+        if self.statistics:
+            number_BM = np.concatenate([number_BM, self.statistics.columns(self.bags_of(id_BS, bags), count)], axis=1)
         label_BT, weight_BT = encode_labels(self.schema, batch, location) if labels else no_labels(self.schema, count)
         for t, task in enumerate(self.schema.tasks):
             label = self.labels[task.name]

@@ -6,7 +6,7 @@ Only training rows reach the encoder; bias features are absent from validation a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -26,6 +26,7 @@ from manygate.data.part_alarms import part_alarms
 from manygate.data.rows import Rows, RowsBuilder, groupless_warnings
 from manygate.data.sources import Sources
 from manygate.data.split import PARTS, split_log
+from manygate.data.target_statistics import fit_target_statistics
 from manygate.errors import InputError, raise_all, setting
 from manygate.results.evaluation import DataSummary, DataWarning, FeatureSummary, LabelSummary
 from manygate.results.log_record import LogRecord
@@ -81,15 +82,13 @@ class EncodedLog:
             task.name: {part: self._label_summary(rows, t, task) for part, rows in self.parts.items()}
             for t, task in enumerate(schema.tasks)
         }
-        rows_of_table = {name: vocabulary.rows for name, vocabulary in encoder.vocabularies.items()}
-        rows_of_table |= {name: ids.rows for name, ids in encoder.number_ids.items()}
         unseen = {part: unseen_shares(schema, rows) for part, rows in self.parts.items()}
         features = [
             FeatureSummary(
                 name=feature.name,
                 kind=feature.kind,
                 bias=feature.bias,
-                rows=rows_of_table.get(feature.name),
+                rows=encoder.table_rows.get(feature.name),
                 columns=encoder.scales[feature.name].units if feature.name in encoder.scales else None,
                 null_share=encoder.null_share[feature.name],
                 unknown_share=unseen["test"].get(feature.name) if feature.kind == "sparse" else None,
@@ -132,15 +131,15 @@ def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedL
     Raises :class:`InputError` if the encoded rows are known not to fit in memory, or if memory runs out.
     """
     check_columns(sources, schema)
-    check_room(sources, schema, config.number_ids > 0)
+    check_room(sources, schema, config.number_ids > 0, config.target_statistics)
     with enough_memory(sources.name, FEWER_ROWS):
         return _encode(sources, schema, config)
 
 
-def encoded_bytes(schema: Schema, rows: int, number_ids: bool = False) -> int:
+def encoded_bytes(schema: Schema, rows: int, number_ids: bool = False, statistics: bool = False) -> int:
     """Estimate the memory that some rows take once they are encoded. A bag counts as one id, as its length is not known.
 
-    With ``number_ids`` every number counts as an id, too.
+    With ``number_ids`` every number counts as an id, too. With ``statistics`` there is a number for each feature of ids and task.
 
     >>> from manygate.schema import Feature, Task
     >>> features = (Feature(name="item", kind="sparse"), Feature(name="age", kind="dense"))
@@ -150,13 +149,14 @@ def encoded_bytes(schema: Schema, rows: int, number_ids: bool = False) -> int:
     bags = sum(feature.kind == "bag" for feature in schema.features)
     numbers = sum(feature.kind == "dense" and not feature.bias for feature in schema.features) if number_ids else 0
     features, tasks = len(schema.features) - bags + numbers, len(schema.tasks)
-    return rows * (4 * features + 12 * bags + 8 * tasks + (8 if schema.group else 0))
+    ids = sum(feature.kind != "dense" and not feature.bias for feature in schema.features) + numbers
+    return rows * (4 * features + 12 * bags + 8 * tasks + (8 if schema.group else 0) + 4 * ids * tasks * statistics)
 
 
-def check_room(sources: Sources, schema: Schema, number_ids: bool = False) -> None:
+def check_room(sources: Sources, schema: Schema, number_ids: bool = False, statistics: bool = False) -> None:
     """Raise an :class:`InputError` before any work if the encoded rows are known not to fit in memory. CSV does not tell."""
     rows = sum(table.count() or 0 for _, table in sources.named())
-    needed, free = encoded_bytes(schema, rows, number_ids) * WHILE_ENCODING, free_memory()
+    needed, free = encoded_bytes(schema, rows, number_ids, statistics) * WHILE_ENCODING, free_memory()
     if needed > free:
         raise InputError(
             f"{sources.name}: {rows:,} encoded rows need about {gigabytes(needed)} of memory, and {gigabytes(free)} are free. "
@@ -182,6 +182,8 @@ def _encode(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
     log.record = LogRecord.of([fingerprints[part].record(part, table) for part, table in sources.named()])
     raise_all(_label_problems(log, locations))
     log.separations = scan.results()
+    if config.target_statistics:
+        _add_target_statistics(log, config.shuffle_seed)
     log.warnings += [*leak_warnings(log.separations), *sources.questions]
     column = {"time": schema.time, "group": schema.group}.get(config.split)
     log.warnings += part_alarms(schema, log.parts, split_shares(sources, config), column)
@@ -190,6 +192,17 @@ def _encode(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
         log.warnings += table.warnings_of(asked_about(schema, table))
     log.warnings += encoder.warnings + groupless_warnings(schema.group, {part: log.parts[part] for part in ("valid", "test")})
     return log
+
+
+def _add_target_statistics(log: EncodedLog, seed: int) -> None:
+    """Fit target statistics on the training rows, and append them to the numbers of all rows."""
+    encoder, train = log.encoder, log.parts["train"]
+    bags = {part: encoder.bags_of(rows.id_BS, rows.bags) for part, rows in log.parts.items()}
+    sizes = {name: rows for name, rows in encoder.table_rows.items() if name in bags["train"]}
+    encoder.statistics, column_NC = fit_target_statistics(bags["train"], sizes, train, log.schema.tasks, seed)
+    for part, rows in log.parts.items():
+        added_NC = column_NC if part == "train" else encoder.statistics.columns(bags[part], len(rows))
+        log.parts[part] = replace(rows, number_BM=np.concatenate([rows.number_BM, added_NC], axis=1))
 
 
 def part_columns(schema: Schema, part: str) -> list[str]:

@@ -22,9 +22,9 @@ class Rows:
     """Encoded rows, as plain arrays.
 
     ``id_BS`` int32 rows of the embedding tables, those of numbers whose values are ids last; ``number_BM`` float32 places on the
-    scales, NaN for null; ``bags`` one pair (ids, offsets of B + 1) per bag feature; ``label_BT`` and ``weight_BT`` float32, weight
-    0 where the label is masked;
-    ``group_B`` uint64 or None; :data:`NO_GROUP` where a row has no group.
+    scales, NaN for null, then target statistics; ``bags`` one pair (ids, offsets of B + 1) per bag feature; ``label_BT`` and
+    ``weight_BT`` float32, weight 0 where the label is masked; ``group_B`` uint64 or None; :data:`NO_GROUP` where a row has no
+    group.
     """
 
     id_BS: np.ndarray
@@ -139,7 +139,8 @@ def groupless_warnings(group: str | None, parts: Mapping[str, Rows]) -> list[str
 class Input:
     """One feature as the model reads it: the size of its table, or the number of columns that its scale unfolds to.
 
-    A number whose values are also ids is two inputs: ``dense``, and ``sparse`` with ``of_number``. Both have its name.
+    A number whose values are also ids is two inputs: ``dense``, and ``sparse`` with ``of_number``. Both have its name. A target
+    statistic is a ``dense`` input with a name of its own and the feature that it is computed from as its ``source``.
     """
 
     name: str
@@ -156,6 +157,16 @@ class Input:
     id_dropout: float | None = None
     of_number: bool = False
     """True for the values of a number as ids. They are no ids of the log: none is unseen, and no row is cold because of them."""
+
+    source: str | None = None
+    """The feature whose ids a target statistic is of."""
+    unseen: float = 0.0
+    """The target statistic of an unseen id. It replaces that of an id that id dropout replaces."""
+
+    @property
+    def feature(self) -> str:
+        """The name of the feature in the schema."""
+        return self.source or self.name
 
     @property
     def drops_ids(self) -> bool:

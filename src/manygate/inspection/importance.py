@@ -38,7 +38,7 @@ Place = tuple[str, int]
 
 
 def places_of(inputs: Sequence[Input]) -> dict[str, list[Place]]:
-    """List the inputs of each feature. A number whose values are also ids has two; bias features are left out.
+    """List the inputs of each feature: also the values of a number as ids, and target statistics. Bias features are left out.
 
     >>> age = Input("age", "dense", False, units=1), Input("age", "sparse", False, rows=9, of_number=True)
     >>> places_of([Input("user", "sparse", False, rows=9), *age])
@@ -48,7 +48,7 @@ def places_of(inputs: Sequence[Input]) -> dict[str, list[Place]]:
     counts = dict.fromkeys(("sparse", "bag", "dense"), 0)
     for feature in inputs:
         if not feature.bias:
-            places.setdefault(feature.name, []).append((feature.kind, counts[feature.kind]))
+            places.setdefault(feature.feature, []).append((feature.kind, counts[feature.kind]))
         counts[feature.kind] += 1
     return places
 

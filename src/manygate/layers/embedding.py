@@ -111,13 +111,13 @@ class Embedding(nn.Module):
         return (torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]).flatten(2)
 
     def columns_of(self, names: Sequence[str]) -> tuple[int, ...]:
-        """Return the columns of x (of its first part) that hold the named features, with their null flags."""
+        """Return the columns of x (of its first part) that hold the named features, their null flags and target statistics."""
         feature_D: list[str] = []
         for dim in self.dims:
             alike = [i for i in self.chosen if i.dim == dim]
-            feature_D += [i.name for kind in ("sparse", "bag") for i in alike if i.kind == kind for _ in range(dim)]
+            feature_D += [i.feature for kind in ("sparse", "bag") for i in alike if i.kind == kind for _ in range(dim)]
         dense = [i for i in self.chosen if i.kind == "dense"]
-        feature_D += [i.name for i in dense for _ in range(i.units)] + [i.name for i in dense if i.flag]
+        feature_D += [i.feature for i in dense for _ in range(i.units)] + [i.feature for i in dense if i.flag]
         assert len(feature_D) == self.width
         return tuple(column for column, name in enumerate(feature_D) if name in names)
 

@@ -128,7 +128,7 @@ class MultiTaskModel:
 
     def _gate_columns(self) -> tuple[int, ...]:
         """Return the columns of x that the gates read. The result is empty if the gates read the input of the experts."""
-        known = [i.name for i in self.embedding.chosen]
+        known = [i.feature for i in self.embedding.chosen]
         unknown = [name for name in self.config.gate_features if name not in known]
         if unknown:
             raise InputError(

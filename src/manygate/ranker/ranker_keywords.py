@@ -66,6 +66,9 @@ encoding : Literal['piecewise', 'minmax', 'standard', 'log1p'], default 'piecewi
     How dense numbers are scaled, unless the schema sets it.
 bins : int, default 16
     Quantile bins of the piecewise-linear encoding.
+target_statistics : bool, default False
+    Give the network the smoothed mean label of each id, for each task, as numbers. Training rows read those of other
+    training rows.
 number_ids : int, default 0
     Smallest number of training rows from which on a value of a number is also an id, with an embedding. Only numbers with
     few or spiky values have such ids. 0 switches them off.
@@ -248,10 +251,10 @@ class RankerKeywords:
         null_values: Names = (), valid: str | None = None, test: str | None = None, schema_file: str | None = None,
         group: str | None = None, time: str | None = None, weight: str | None = None, bias: Names = (), ignore: Names = (),
         split: Literal["random", "time", "group"] = "random", fractions: Sequence[float] = (0.8, 0.1, 0.1), shuffle_seed: int = 0,
-        encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16, number_ids: int = 0,
-        min_count: int = 2, architecture: ClassName = "mmoe", dim: int = 8, cross_layers: int = 0, cross_rank: int = 32,
-        lower_hidden: Widths = (), experts: int = 8, expert_hidden: Widths = (64,), levels: int = 2,
-        level_hidden: Rows | None = None, shared_experts: Widths | None = None, task_experts: Rows | None = None,
+        encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16,
+        target_statistics: bool = False, number_ids: int = 0, min_count: int = 2, architecture: ClassName = "mmoe", dim: int = 8,
+        cross_layers: int = 0, cross_rank: int = 32, lower_hidden: Widths = (), experts: int = 8, expert_hidden: Widths = (64,),
+        levels: int = 2, level_hidden: Rows | None = None, shared_experts: Widths | None = None, task_experts: Rows | None = None,
         task_expert_hidden: Rows | None = None, bottom_hidden: Widths | None = None, tower_hidden: Widths = (32,),
         gate: Literal["softmax", "topk", "dselect_k"] = "softmax", gate_bias: bool = False, gate_features: Names = (),
         temperature: float = 1.0, top_k: int = 2, gate_dropout: float = 0.0, importance_weight: float | None = None,

@@ -1,9 +1,9 @@
 """Saves and loads a trained model as safetensors, JSON and Arrow files with checksums, without pickle.
 
 A bundle is a folder: ``model.safetensors`` (stacked parameters), ``config.yaml``, ``schema.json``, ``encoder.json``,
-``vocabulary-N.arrow`` for each sparse or bag feature, and ``manifest.json`` with the size and sha256 of each file. It may also hold
-``calibration.json`` and ``fusion.json``, which change the predictions. These two can be added or replaced later
-(:func:`manygate.files.put_file`).
+``vocabulary-N.arrow`` for each sparse or bag feature, ``target-statistics.safetensors`` if the network reads them, and
+``manifest.json`` with the size and sha256 of each file. It may also hold ``calibration.json`` and ``fusion.json``, which change the
+predictions. These two can be added or replaced later (:func:`manygate.files.put_file`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 import pyarrow as pa
 from pydantic import TypeAdapter
 from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from manygate.config import RunConfig
@@ -25,6 +27,7 @@ from manygate.data.labels import LabelScale
 from manygate.data.number_ids import NumberIds
 from manygate.data.rows import Vocabulary
 from manygate.data.scale import Scale
+from manygate.data.target_statistics import TargetStatistics
 from manygate.errors import InputError, os_reason, raise_all
 from manygate.files import check_manifest, check_recorded, read_json, read_text, to_json, write_folder, write_manifest, write_text
 from manygate.model import MultiTaskModel
@@ -40,9 +43,10 @@ from manygate.text import count_of
 
 BUNDLE_VERSION, ENCODER_VERSION = 1, 2
 _ENCODERS_READ = (1, 2)
-"""Version 1 has no numbers whose values are also ids."""
-_BEFORE = {"cross_layers": 0, "weight_average": 0.0, "number_ids": 0}
+"""Version 1 has neither numbers whose values are also ids nor target statistics."""
+_BEFORE = {"cross_layers": 0, "weight_average": 0.0, "number_ids": 0, "target_statistics": False}
 """The values of settings in bundles that were written before these settings existed."""
+STATISTICS_FILE = "target-statistics.safetensors"
 _FILES = ("model.safetensors", "config.yaml", "schema.json", "encoder.json")
 _TYPES = {
     str(kind): kind
@@ -181,6 +185,10 @@ def _write_encoder(folder: Path, encoder: Encoder) -> None:
         with pa.OSFile(str(folder / file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
         vocabularies[name] = {"file": file, "buckets": vocabulary.buckets}
+    statistics = encoder.statistics
+    if statistics is not None:
+        tables = {str(number): table_VT for number, table_VT in enumerate(statistics.table_VT.values())}
+        save_arrays(tables, folder / STATISTICS_FILE)
     tree = {
         "encoder_version": ENCODER_VERSION,
         "types": {name: _type_name(kind) for name, kind in encoder.types.items()},
@@ -189,6 +197,7 @@ def _write_encoder(folder: Path, encoder: Encoder) -> None:
         "labels": {name: asdict(scale) for name, scale in encoder.labels.items()},
         "null_share": encoder.null_share,
         "number_ids": {name: ids.values for name, ids in encoder.number_ids.items()},
+        "target_statistics": None if statistics is None else list(statistics.table_VT),
     }
     write_text(folder / "encoder.json", to_json(tree))
 
@@ -219,7 +228,21 @@ def _read_encoder(folder: Path, schema: Schema) -> Encoder:
     number_ids = {name: NumberIds(tuple(map(float, values))) for name, values in tree.get("number_ids", {}).items()}
     if not number_ids.keys() <= dense:
         raise ValueError(f"ids of numbers that are none: {sorted(number_ids.keys() - dense)}")
-    return Encoder(schema, types, vocabularies, scales, labels, tree["null_share"], number_ids=number_ids)
+    encoder = Encoder(schema, types, vocabularies, scales, labels, tree["null_share"], number_ids=number_ids)
+    if tree.get("target_statistics") is not None:
+        encoder.statistics = _read_statistics(folder / STATISTICS_FILE, tree["target_statistics"], encoder)
+    return encoder
+
+
+def _read_statistics(path: Path, features: list[str], encoder: Encoder) -> TargetStatistics:
+    with _reading(path):
+        tables = load_arrays(path)
+        table_VT = {name: tables[str(number)] for number, name in enumerate(features)}
+        expected = {name: (rows, len(encoder.schema.tasks)) for name, rows in encoder.table_rows.items() if name in table_VT}
+        shapes = {name: table.shape for name, table in table_VT.items()}
+        if shapes != expected:
+            raise ValueError(f"tables of the shapes {shapes}, and not {expected}")
+    return TargetStatistics(encoder.schema.task_names, table_VT)
 
 
 def _type_name(kind: pa.DataType) -> str:

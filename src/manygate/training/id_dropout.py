@@ -3,7 +3,8 @@
 Word dropout of Kiperwasser & Goldberg (TACL 2016): an id that n training rows hold is replaced with probability c / (c + n). So the
 row of unseen ids learns what can be said of an id that is new, and the other features learn to do without the id.
 
-Shape suffixes: B batch, R replicas, S sparse features, V rows of the sparse features' tables one after another, n ids of a bag.
+Shape suffixes: B batch, R replicas, S sparse features, M numbers, K target statistics, V rows of the sparse features' tables one
+after another, n ids of a bag.
 """
 
 from __future__ import annotations
@@ -21,6 +22,34 @@ from manygate.randomness import DROPPED_IDS, uniform_draws
 
 
 @dataclass(frozen=True)
+class Statistics:
+    """The target statistics of sparse features, K columns of the numbers."""
+
+    column_K: Tensor
+    sparse_K: Tensor
+    """The number of the sparse feature that each is of."""
+    unseen_K: Tensor
+    """The statistic of an unseen id."""
+
+    @classmethod
+    def of(cls, inputs: Sequence[Input], device: torch.device) -> Statistics:
+        sparse = [i.name for i in inputs if i.kind == "sparse"]
+        dense = [i for i in inputs if i.kind == "dense"]
+        found = [(m, sparse.index(i.source), i.unseen) for m, i in enumerate(dense) if i.source in sparse]
+        columns, places, values = zip(*found, strict=True) if found else ((), (), ())
+        index_K, place_K = (torch.tensor(numbers, dtype=torch.long, device=device) for numbers in (columns, places))
+        return cls(index_K, place_K, torch.tensor(values, dtype=torch.float32, device=device))
+
+    def hide(self, number_BM: Tensor, dropped_BS: Tensor) -> Tensor:
+        """Copy the numbers, with the statistics of an unseen id where an id is dropped."""
+        if not len(self.column_K):
+            return number_BM
+        kept_BK = number_BM.index_select(-1, self.column_K)
+        value_BK = torch.where(dropped_BS.index_select(-1, self.sparse_K), self.unseen_K, kept_BK)
+        return number_BM.index_copy(-1, self.column_K, value_BK)
+
+
+@dataclass(frozen=True)
 class IdDropout:
     """Replaces ids of a training batch. Calling it with a batch and the number of the step returns the new batch.
 
@@ -29,7 +58,8 @@ class IdDropout:
     with each replica's own probability.
 
     Null ids and unseen ids stay. So do ids of bias features, which are null at serving, and hashed ids, which are never unseen. The
-    values of a number that are ids are replaced, too: so the row of its other values is trained.
+    values of a number that are ids are replaced, too: so the row of its other values is trained. With an id its target statistics
+    become those of an unseen id, or they would betray it. The statistics of a bag stay.
     """
 
     count_V: Tensor
@@ -42,6 +72,7 @@ class IdDropout:
     shuffle_seed: int
     replicas: int | None
     """The number of replicas if they differ in c."""
+    statistics: Statistics
 
     @classmethod
     def of(cls, train: Source, inputs: Sequence[Input], config: RunConfig) -> IdDropout | Unchanged:
@@ -63,21 +94,23 @@ class IdDropout:
             tuple(table_SR[len(sparse) :]),
             config.shuffle_seed,
             config.replicas if config.replica_id_dropouts else None,
+            Statistics.of(inputs, train.device),
         )
 
     def __call__(self, batch: Batch, step: int) -> Batch:
         if self.replicas is not None:
             batch = batch.for_replicas(self.replicas)
         size, key = len(batch), (DROPPED_IDS, self.shuffle_seed, step)
-        id_BS, bags = batch.id_BS, []
+        id_BS, number_BM, bags = batch.id_BS, batch.number_BM, []
         if features := len(self.offset_S):
             draw_BS = uniform_draws(size * features, (*key, 0)).to(id_BS.device).view(size, features)
             count_BS = self.count_V[id_BS + self.offset_S]
             strength = self.strength_RS.unsqueeze(1) if batch.replicas else self.strength_RS
-            id_BS = id_BS.masked_fill(draw_BS < strength / (strength + count_BS), UNKNOWN_ROW)
+            dropped_BS = draw_BS < strength / (strength + count_BS)
+            id_BS, number_BM = id_BS.masked_fill(dropped_BS, UNKNOWN_ROW), self.statistics.hide(number_BM, dropped_BS)
         for number, (value_n, offset) in enumerate(batch.bags, 1):
             bags.append((self._replace_in_bag(number - 1, value_n, offset[::size], (*key, number)), offset))
-        return replace(batch, id_BS=id_BS, bags=bags)
+        return replace(batch, id_BS=id_BS, number_BM=number_BM, bags=bags)
 
     def _replace_in_bag(self, bag: int, value_n: Tensor, start: Tensor, key: tuple[int, ...]) -> Tensor:
         """Replace ids of a bag. ``start`` has the place of each replica's first id, and the number of all ids last."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manygate.baselines.statistics import FOLDS, draw_folds, fit_statistics, other_rows, out_of_fold, prior_of, rows_of
+from manygate.data.statistics import FOLDS, draw_folds, fit_statistics, labels_of, other_rows, out_of_fold, prior_of, rows_of
 
 SIZE = 7
 
@@ -98,3 +100,16 @@ def test_folds_are_even_and_differ_by_seed_and_task() -> None:
 def test_the_prior_is_weighted_and_rows_of_a_bag_repeat() -> None:
     assert prior_of(np.array([1.0, 0.0]), np.array([3.0, 1.0])) == 0.75
     assert rows_of((np.array([4, 4, 4]), np.array([0, 1, 1, 3]))).tolist() == [0, 2, 2]
+
+
+def test_weights_have_the_mean_one_over_the_labelled_rows(encoded) -> None:  # type: ignore[no-untyped-def]
+    rows = encoded().parts["train"]
+    for t in range(3):
+        label_N, weight_N = labels_of(rows, t)
+        known_N = rows.weight_BT[:, t] > 0
+        assert weight_N[known_N].mean() == pytest.approx(1)
+        assert (weight_N[~known_N] == 0).all()
+        np.testing.assert_allclose(weight_N / weight_N.max(), rows.weight_BT[:, t] / rows.weight_BT[:, t].max(), rtol=1e-6)
+        np.testing.assert_array_equal(label_N, rows.label_BT[:, t])
+    nothing = dataclasses.replace(rows, weight_BT=np.zeros_like(rows.weight_BT))
+    assert not labels_of(nothing, 0)[1].any()

@@ -1,4 +1,4 @@
-"""Target statistics: the smoothed mean label of each id, as an input for models that cannot embed ids.
+"""Target statistics: the smoothed mean label of each id, as an input of the baselines and of a network.
 
     statistic of an id = (sum of its labels + SMOOTHING prior) / (number of its labels + SMOOTHING),
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from manygate.data.rows import UNKNOWN_ROW
+from manygate.data.rows import UNKNOWN_ROW, Rows
 from manygate.randomness import BASELINE_FOLDS, stream_seed
 
 FOLDS = 5
@@ -40,13 +40,13 @@ class IdStatistics:
 
     def means(self, bag: Bag) -> np.ndarray:
         """Return the mean statistic of each row's ids (N,). It is NaN for a row without ids."""
-        return _row_means(self.mean_V, bag)
+        return row_means(self.mean_V, bag)
 
     def weights(self, bag: Bag) -> np.ndarray:
         """Return the mean weight of each row's ids (N,). Rare and unseen ids, which share a row of the vocabulary, count 0."""
         weight_V = self.weight_V.copy()
         weight_V[UNKNOWN_ROW] = 0.0
-        return _row_means(weight_V, bag)
+        return row_means(weight_V, bag)
 
 
 def fit_statistics(
@@ -79,14 +79,25 @@ def other_rows(bag: Bag, weight_N: np.ndarray, statistics: IdStatistics) -> np.n
     return np.maximum(statistics.weights(bag) - weight_N, 0.0)
 
 
+def labels_of(rows: Rows, task: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels of a task, as models see them, and the weights of all rows. Weight 0 masks a label.
+
+    The weights of the labelled rows have the mean 1. So a column of weights may have any unit, as for the networks. Smoothing and
+    penalties would depend on the unit.
+    """
+    label_N, weight_N = (array_BT[:, task].astype(np.float64) for array_BT in (rows.label_BT, rows.weight_BT))
+    labelled_N = weight_N > 0
+    return label_N, weight_N / weight_N[labelled_N].mean() if labelled_N.any() else weight_N
+
+
 def prior_of(label_N: np.ndarray, weight_N: np.ndarray) -> float:
     """Return the weighted mean of the labels."""
     return float(np.average(label_N, weights=weight_N))
 
 
-def draw_folds(rows: int, seed: int, task: int) -> np.ndarray:
-    """Divide rows at random into folds of equal size, (N,). Every seed and task has its own folds."""
-    generator = np.random.Generator(np.random.PCG64(stream_seed(BASELINE_FOLDS, seed, task)))
+def draw_folds(rows: int, seed: int, task: int, purpose: int = BASELINE_FOLDS) -> np.ndarray:
+    """Divide rows at random into folds of equal size, (N,). Every seed, task and purpose has its own folds."""
+    generator = np.random.Generator(np.random.PCG64(stream_seed(purpose, seed, task)))
     return generator.permutation(np.arange(rows) % FOLDS)
 
 
@@ -99,7 +110,8 @@ def rows_of(bag: Bag) -> np.ndarray:
     return np.repeat(np.arange(len(bag[1]) - 1), np.diff(bag[1]))
 
 
-def _row_means(value_V: np.ndarray, bag: Bag) -> np.ndarray:
+def row_means(value_V: np.ndarray, bag: Bag) -> np.ndarray:
+    """Return the mean value of each row's ids (N,). It is NaN for a row without ids."""
     length_N = np.diff(bag[1])
     total_N = np.bincount(rows_of(bag), value_V[bag[0]], len(length_N))
     return np.where(length_N > 0, total_N / np.maximum(length_N, 1), np.nan)

@@ -1,0 +1,125 @@
+"""Target statistics as inputs of a network: what the training labels say about each id, for each task.
+
+The input of an id for a task is its smoothed mean label (:mod:`manygate.data.statistics`), less the mean label of all training
+rows, on the scale of the task's output: a difference of logits for a binary task, of labels in their standard deviations for a
+regression. So it is 0 for an id without labels. A bag has the mean over its ids, and 0 where it holds none. Features of ids have
+such inputs, and numbers whose values are ids (:mod:`manygate.data.number_ids`); bias features have none.
+
+The label of a row must not reach its own input. So a training row reads statistics of the other folds of the training rows, and all
+other rows read those of all training rows (Micci-Barreca, SIGKDD Explorations 2001, for the smoothing; Pargent et al., "Regularized
+target encoding outperforms traditional methods in supervised machine learning with high cardinality features", Computational
+Statistics 2022, for the folds). A task's statistics count the rows with a label of the task alone. Departures: the inputs are on
+the scale of the task's output, and the prior is the same in all folds.
+
+The folds are drawn at random, also where the log is split by time: a training row then reads labels of later training rows, and
+never a label of a validation or test row.
+
+Shape suffixes: N rows, V rows of a vocabulary, T tasks, C columns (feature after feature, and in each the tasks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logit
+
+from manygate.data.rows import UNKNOWN_ROW, Rows
+from manygate.data.statistics import Bag, draw_folds, fit_statistics, labels_of, prior_of, row_means
+from manygate.randomness import TARGET_FOLDS
+from manygate.schema import Schema, Task
+
+
+@dataclass(frozen=True)
+class TargetStatistics:
+    """The statistics of all training rows.
+
+    ``table_VT`` holds those of each feature's vocabulary, float32.
+    """
+
+    tasks: tuple[str, ...]
+    table_VT: Mapping[str, np.ndarray]
+
+    def columns(self, bags: Mapping[str, Bag], rows: int) -> np.ndarray:
+        """Return the inputs of rows that are no training rows, (N, C) float32. ``bags`` holds the ids of each feature."""
+        parts = [row_means(table_V, bags[name]) for name, table_VT in self.table_VT.items() for table_V in table_VT.T]
+        return _inputs(parts, rows)
+
+    def named(self, taken: Sequence[str]) -> Iterator[tuple[str, str, float]]:
+        """Yield the name of each column, its feature, and the value of an unseen id. No name is one of those taken.
+
+        >>> statistics = TargetStatistics(("click",), {"item": np.array([[0.0], [0.5], [2.0]])})
+        >>> list(statistics.named(["item"]))
+        [('mean click of item', 'item', 0.5)]
+        """
+        for feature, table_VT in self.table_VT.items():
+            for task, unseen in zip(self.tasks, table_VT[UNKNOWN_ROW], strict=True):
+                name = f"mean {task} of {feature}"
+                while name in taken:
+                    name += "'"
+                yield name, feature, float(unseen)
+
+
+def fit_target_statistics(
+    bags: Mapping[str, Bag], sizes: Mapping[str, int], train: Rows, tasks: Sequence[Task], seed: int
+) -> tuple[TargetStatistics, np.ndarray]:
+    """Fit the statistics of training rows, and compute the inputs of these rows out of fold, (N, C) float32.
+
+    ``bags`` holds the ids of each feature in the training rows, ``sizes`` the rows of its vocabulary. ``seed`` draws the folds.
+    """
+    labels = [_Labels.of(train, t, task, seed) for t, task in enumerate(tasks)]
+    tables, columns = {}, []
+    for name, bag in bags.items():
+        tables[name] = np.stack([task.table(bag, sizes[name], task.weight_N) for task in labels], axis=1).astype(np.float32)
+        columns += [task.out_of_fold(bag, sizes[name]) for task in labels]
+    return TargetStatistics(tuple(task.name for task in tasks), tables), _inputs(columns, len(train))
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """The training labels of a task, and the folds of the training rows."""
+
+    label_N: np.ndarray
+    weight_N: np.ndarray
+    fold_N: np.ndarray
+    prior: float
+    binary: bool
+
+    @classmethod
+    def of(cls, train: Rows, t: int, task: Task, seed: int) -> _Labels:
+        label_N, weight_N = labels_of(train, t)
+        fold_N = draw_folds(len(train), seed, t, TARGET_FOLDS)
+        return cls(label_N, weight_N, fold_N, prior_of(label_N, weight_N), task.kind == "binary")
+
+    def table(self, bag: Bag, size: int, weight_N: np.ndarray) -> np.ndarray:
+        """Return the inputs of a vocabulary's rows (V,), from the training rows with some weights."""
+        mean_V = fit_statistics(bag, self.label_N, weight_N, size, self.prior).mean_V
+        return logit(mean_V) - logit(self.prior) if self.binary else mean_V - self.prior
+
+    def out_of_fold(self, bag: Bag, size: int) -> np.ndarray:
+        """Return the input of each training row (N,), from the rows of the other folds."""
+        column_N = np.zeros(len(self.label_N))
+        for fold in np.unique(self.fold_N):
+            inside_N = self.fold_N == fold
+            others_V = self.table(bag, size, np.where(inside_N, 0.0, self.weight_N))
+            column_N[inside_N] = row_means(others_V, bag)[inside_N]
+        return column_N
+
+
+def served_bags(schema: Schema, numbers: Sequence[str], id_BS: np.ndarray, bags: Sequence[Bag]) -> dict[str, Bag]:
+    """Return the ids of each feature that is there at serving, as bags.
+
+    ``numbers`` names the numbers whose values are ids. They are the last columns of id_BS.
+    """
+    single = [feature for feature in schema.features if feature.kind == "sparse"]
+    several = [feature for feature in schema.features if feature.kind == "bag"]
+    names = [*(None if feature.bias else feature.name for feature in single), *numbers]
+    each_N = np.arange(len(id_BS) + 1)
+    found = {name: (id_BS[:, s], each_N) for s, name in enumerate(names) if name is not None}
+    return found | {feature.name: bag for feature, bag in zip(several, bags, strict=True) if not feature.bias}
+
+
+def _inputs(column_CN: Sequence[np.ndarray], rows: int) -> np.ndarray:
+    """Put columns side by side, (N, C) float32. A bag without ids has 0."""
+    return np.nan_to_num(np.stack(column_CN, axis=1) if column_CN else np.zeros((rows, 0))).astype(np.float32)
