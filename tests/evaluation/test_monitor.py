@@ -9,7 +9,7 @@ from manygate import metrics
 from manygate.data.batches import Split
 from manygate.data.rows import Rows
 from manygate.errors import InputError
-from manygate.evaluation.monitor import Monitor, check_monitor, parse_monitor
+from manygate.evaluation.monitor import Monitor, check_monitor, monitor_warnings, parse_monitor
 from manygate.evaluation.task_report import task_report
 from manygate.model.problem import Problem
 from manygate.model.replicas import Member
@@ -175,3 +175,15 @@ def test_the_name_of_a_task_s_metric_and_a_task_with_a_slash():
     slashed = (TASKS[0].model_copy(update={"name": "a/b"}), *TASKS[1:])
     assert parse_monitor("a/b", slashed, False) == (0, None)
     assert parse_monitor("a/b/log_loss", slashed, False) == (0, "log_loss")
+
+
+@pytest.mark.parametrize(("groups", "said"), [(99, ["99 groups have labels of both classes"]), (100, [])])
+def test_the_gauc_of_few_groups_is_warned_of(groups: int, said: list[str]):
+    """Each group has a row of both classes. Fifty more groups have one class alone, and do not count."""
+    group_B = np.concatenate([np.repeat(np.arange(groups), 2), np.arange(1000, 1050)]).astype(np.uint64)
+    label_N = np.concatenate([np.tile([0.0, 1.0], groups), np.ones(50)]).astype(np.float32)
+    label_NT, empty = np.repeat(label_N[:, None], len(TASKS), axis=1), np.zeros((len(label_N), 0), np.float32)
+    of = Rows(empty, empty, [], label_NT, np.ones_like(label_NT), group_B)
+    texts = monitor_warnings("click/gauc", TASKS, of)
+    assert [text for text, words in zip(texts, said, strict=True) if words not in text] == []
+    assert monitor_warnings("mean", TASKS, of) == monitor_warnings("click/auc", TASKS, of) == []

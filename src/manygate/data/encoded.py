@@ -17,6 +17,7 @@ import pyarrow as pa
 from manygate.config import DataConfig
 from manygate.data.alarms import by_severity, data_alarms, unseen_shares
 from manygate.data.encode import Encoder
+from manygate.data.equal_labels import equal_label_warnings
 from manygate.data.fingerprint import TableFingerprint, type_word
 from manygate.data.fit import fit_encoder
 from manygate.data.inference.infer import asked_about
@@ -184,7 +185,7 @@ def _encode(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
     log.separations = scan.results()
     if config.target_statistics:
         _add_target_statistics(log, config.shuffle_seed)
-    log.warnings += [*leak_warnings(log.separations), *sources.questions]
+    log.warnings += [*leak_warnings(log.separations), *sources.questions, *equal_label_warnings(schema, log.parts["train"])]
     column = {"time": schema.time, "group": schema.group}.get(config.split)
     log.warnings += part_alarms(schema, log.parts, split_shares(sources, config), column)
     log.warnings += sources.unread

@@ -12,12 +12,14 @@ from manygate import metrics
 from manygate.data.batches import Split
 from manygate.data.rows import Rows
 from manygate.errors import InputError, did_you_mean, setting
+from manygate.metrics.power import FEWEST_TO_JUDGE
 from manygate.metrics.sigmoid import sigmoid
 from manygate.metrics.standardise import ERRORS, GUESS
 from manygate.model.logits import Sliced
 from manygate.model.problem import Problem
 from manygate.model.replicas import Member
 from manygate.schema import Task
+from manygate.text import count_of
 
 EXPLANATION = (
     "The mean over the tasks of how far each validation metric lies above guessing (AUC 0.5, R² 0), in standard errors of the "
@@ -151,3 +153,19 @@ def check_monitor(monitored: str, tasks: Sequence[Task], rows: Rows) -> None:
             f"monitor {monitored!r} is undefined on the validation rows: {undefined[metric]}. "
             f"Give more of them, or watch another metric, for example {setting('monitor', tasks[t].name)}."
         )
+
+
+def monitor_warnings(monitored: str, tasks: Sequence[Task], rows: Rows) -> list[str]:
+    """Warn if the watched metric is the GAUC of few groups. Then the best epoch is chosen largely by luck."""
+    t, metric = parse_monitor(monitored, tasks, rows.group_B is not None)
+    if t is None or metric != "gauc" or rows.groups is None:
+        return []
+    score_N = np.zeros(len(rows))
+    groups = len(metrics.group_aucs(rows.label_BT[:, t], score_N, rows.groups, rows.weight_BT[:, t])[0])
+    if groups >= FEWEST_TO_JUDGE:
+        return []
+    return [
+        f"{setting('monitor', monitored)}: on the validation rows {count_of(groups, 'group')} "
+        f"{'has' if groups == 1 else 'have'} labels of both classes, and GAUC is a mean over these alone. So the best epoch is "
+        f"chosen largely by luck. Give validation more rows, or watch {setting('monitor', tasks[t].name)}."
+    ]

@@ -18,7 +18,7 @@ from manygate.data.memory import all_memory, gigabytes
 from manygate.data.sources import find_schema, open_sources, unused_settings
 from manygate.data.split import PARTS
 from manygate.errors import InputError, raise_all, setting
-from manygate.evaluation.monitor import check_monitor, parse_monitor
+from manygate.evaluation.monitor import check_monitor, monitor_warnings, parse_monitor
 from manygate.model import MultiTaskModel
 from manygate.model.budget import matched, measure, scheme_errors
 from manygate.model.device import choose_device
@@ -58,6 +58,7 @@ def prepare(
     rows = len(encoded.parts["train"])
     Schedule.of(config, math.ceil(rows / config.for_rows(rows).batch_rows))
     check_monitor(config.monitor, schema.tasks, encoded.parts["valid"])
+    encoded.warnings += monitor_warnings(config.monitor, schema.tasks, encoded.parts["valid"])
     raise_all(problem for name in chosen for problem in _problems(encoded, config.replace(architecture=name)))
     return encoded
 
