@@ -48,7 +48,7 @@ def scale(model: Any, factor: float) -> None:
 
 
 def judged(score_M: list[float], own_RT: list[list[float]]) -> Judged:
-    return Judged(np.zeros((2, 3)), np.array(own_RT), np.array(score_M))
+    return Judged(np.zeros((2, 3)), np.array(own_RT), np.array(score_M), np.zeros(2))
 
 
 def test_the_kept_weights_follow_the_member_s_clock_and_the_store_those_of_its_tasks(model, settings):

@@ -38,6 +38,8 @@ class Judged:
     """The score of each task's own clock. A higher score is better."""
     score_M: np.ndarray
     """The score of each member, for the weights that it keeps. A higher score is better."""
+    score_R: np.ndarray
+    """The score of each replica: of the watched task, or the mean over its tasks. A higher score is better."""
 
 
 class Watch(Protocol):
@@ -81,7 +83,7 @@ class Monitor:
             own_RT[:, self.task] = [self._watched(self.task, self.metric, logit_NT[:, self.task]) for logit_NT in logit_RNT]
         score_R = np.array(self.by_replica(own_RT))
         score_M = [own_RT[m.replica, m.tasks[0]] if len(m.tasks) == 1 else score_R[m.replica] for m in members]
-        return Judged(main_RT, own_RT, np.array(score_M))
+        return Judged(main_RT, own_RT, np.array(score_M), score_R)
 
     def by_replica(self, own_RT: np.ndarray) -> list[float]:
         """Return the score of each replica from the scores of its tasks' clocks.

@@ -156,7 +156,7 @@ class SquaredError:
     def __call__(self, logit_RNT: np.ndarray, members: Sequence[Member]) -> Judged:
         error_RT = self.split.squared_error(logit_RNT)
         score_M = np.array([-error_RT[member.replica, list(member.tasks)].mean() for member in members])
-        return Judged(error_RT, -error_RT, score_M)
+        return Judged(error_RT, -error_RT, score_M, -error_RT.mean(axis=1))
 
 
 class Total(Progress):

@@ -15,7 +15,7 @@ True
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class EpochEnd:
     """The mean training loss of the epoch so far."""
     valid: dict[str, list[float | None]]
     """The main validation metric: AUC or R2."""
+    score: list[float | None] = field(default_factory=list)
+    """The validation score of each replica, as ``monitor`` defines it; higher is better. None as in ``valid``."""
 
 
 OnEpoch = Callable[[EpochEnd], "bool | None"]

@@ -38,7 +38,7 @@ class Optimizer:
         device = next(iter(parameters.values())).device
         alike = all(factor == self.largest for factor in members)
         self.share_M = None if alike else torch.tensor([factor / self.largest for factor in members], device=device)
-        decay = config.weight_decay if config.weight_decay is not None else 0.01 if config.optimizer == "adamw" else 0.0
+        decay = config.decay
         tables = [name for name in parameters if member_axis(name) == 1]
         plain = [name for name in parameters if name not in tables and name in undecayed]
         decayed = [name for name in parameters if name not in tables and name not in plain]

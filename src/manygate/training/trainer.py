@@ -280,7 +280,8 @@ class Trainer:
         state.reason = self._reason()
         self._report(judged.metric_RT, improved)
         if self.on_epoch is not None:
-            end = EpochEnd(self.title, entry["epoch"], state.step, entry["train_loss"], entry["valid"])
+            score_R = np.where(np.reshape(left_out, (self.model.replicas, -1)).all(axis=1), np.nan, judged.score_R)
+            end = EpochEnd(self.title, entry["epoch"], state.step, entry["train_loss"], entry["valid"], plain(score_R))
             if self.on_epoch(end) and not state.reason:
                 state.reason = f"stopped by on_epoch after {self._trained()}"
 
