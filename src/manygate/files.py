@@ -27,7 +27,7 @@ RECORD = "run.json"
 """The manifest of a run's folder. It also marks the folder as one that manygate wrote, which it may overwrite."""
 OWN_LOGITS = "own-logits.safetensors"
 """The test logits of each task at the best epoch of its own clock."""
-RECORDED = ("schema.yaml", "state.json", "metrics.jsonl", "evaluation.json", "comparison.json", OWN_LOGITS)
+RECORDED = ("schema.yaml", "state.json", "metrics.jsonl", "evaluation.json", "comparison.json", "tuning.json", OWN_LOGITS)
 """The files of a run that are read again. A person may edit config.yaml; the fingerprint of the run judges it."""
 LARGEST_TEXT = 1 << 28
 """The most bytes of a JSON or YAML file that are read."""
@@ -284,16 +284,17 @@ def put_file(folder: Path, name: str, content: str | None) -> None:
 
 
 @contextmanager
-def locked(folder: Path, wait: float = 0) -> Iterator[None]:
+def locked(folder: Path, wait: float = 0, shared: bool = False) -> Iterator[None]:
     """Hold a folder alone. Another process that holds it is an :class:`InputError`, after ``wait`` seconds.
 
+    With ``shared`` it is held together with others that share it, and none holds it alone meanwhile.
     The system gives the lock back when the process ends, even if it is killed. Disks that have no locks are used without one.
     """
     with reading_file(folder):
         handle = os.open(folder, os.O_RDONLY)
     try:
         until = time.monotonic() + wait
-        while not _lock(handle):
+        while not _lock(handle, shared):
             if time.monotonic() >= until:
                 raise InputError(f"{folder}: another process is working in this folder. Wait until it ends, or stop it.")
             time.sleep(0.05)
@@ -302,10 +303,10 @@ def locked(folder: Path, wait: float = 0) -> Iterator[None]:
         os.close(handle)
 
 
-def _lock(handle: int) -> bool:
+def _lock(handle: int, shared: bool) -> bool:
     """Lock an open folder. Return false if another process holds it."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         return error.errno not in (errno.EWOULDBLOCK, errno.EINTR)
     return True

@@ -16,6 +16,8 @@ INITIAL, ORDER, DRAWN, HIDDEN_BIAS, SAMPLE, SYNTHETIC, WEIGHTING, DROPPED_IDS = 
 """Purposes. A purpose is the first number of a stream's key: initial weights, order of batches, dropout and noise, hidden bias
 features, a replica's own sample of the rows, synthetic rows, weights of the tasks, ids that training
 replaces by the unseen-id row."""
+TUNING = 9
+"""The purpose of the proposals of a search."""
 BASELINE_FOLDS = 20
 """The purpose of the folds of a baseline's target statistics."""
 TARGET_FOLDS = 21

@@ -141,6 +141,11 @@ class TrainConfig(Settings):
         """The number of rows in a batch. Before the log is known (see :meth:`RunConfig.for_rows`), the default is the largest."""
         return self.batch_size or LARGEST_BATCH
 
+    @property
+    def decay(self) -> float:
+        """The weight decay in use."""
+        return self.weight_decay if self.weight_decay is not None else 0.01 if self.optimizer == "adamw" else 0.0
+
     @field_validator("weighting")
     @classmethod
     def _weighting_is_known(cls, name: str) -> str:

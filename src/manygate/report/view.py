@@ -13,7 +13,7 @@ from manygate.metrics.uncertainty import interval
 from manygate.report import words
 from manygate.report.charts import Point
 from manygate.results.comparison import ComparisonDocument
-from manygate.results.evaluation import FeatureSummary, LabelSummary, Stopped
+from manygate.results.evaluation import DataWarning, FeatureSummary, LabelSummary, Stopped
 from manygate.results.summary import MetricSummary, Scores, TaskReport
 from manygate.schema import Schema
 from manygate.schema.reading import validated
@@ -62,9 +62,14 @@ def facts(document: ComparisonDocument) -> list[str]:
 
 
 def warnings(document: ComparisonDocument) -> list[View]:
-    """Group the warnings by their level, the most severe first, with a title for each group."""
+    """Group the warnings by their level."""
+    return warning_groups(document.data.warnings)
+
+
+def warning_groups(found: Sequence[DataWarning]) -> list[View]:
+    """Group warnings by their level, the most severe first, with a title for each group."""
     names = {"serious": "serious alarm", "warning": "warning", "note": "note"}
-    groups = {level: [entry.text for entry in document.data.warnings if entry.level == level] for level in names}
+    groups = {level: [entry.text for entry in found if entry.level == level] for level in names}
     return [
         {"level": level, "title": text.count_of(len(texts), names[level]), "texts": texts}
         for level, texts in groups.items()

@@ -20,7 +20,8 @@ from manygate.text import listed
 RUN_VERSION = 1
 FOLDERS = ("checkpoints", "packs", "bundle", "baselines")
 _PAGES = ("report.html", "inspection.json", "inspection.html", "fusion-search.json", "fusion-search.html")
-WRITTEN = frozenset(("config.yaml", LOG_FILE, *RECORDED, *FOLDERS, *_PAGES, RECORD, "DONE"))
+_STUDY = ("tuning.yaml", "tuned.yaml", "journal.jsonl")
+WRITTEN = frozenset(("config.yaml", LOG_FILE, *RECORDED, *FOLDERS, *_PAGES, *_STUDY, RECORD, "DONE"))
 """The files and folders that manygate writes into the folder of a run."""
 
 
@@ -143,14 +144,14 @@ def open_folder(
     aside = target.with_name(f".{target.name}.replaced")
     try:
         if overwrite and not resume and target.is_dir() and any(target.iterdir()):
-            _move(target, aside)
+            move_aside(target, aside)
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f"{setting('out', folder)}: cannot be written {os_reason(error)} Or choose another {setting('out')}."
         ) from None
     with locked(target):
-        _start(target, config, command)
+        start_folder(target, config, command)
         try:
             yield
         except InputError as error:
@@ -161,7 +162,7 @@ def open_folder(
             shutil.rmtree(aside)
 
 
-def _move(folder: Path, aside: Path) -> None:
+def move_aside(folder: Path, aside: Path) -> None:
     """Move a run aside. If an earlier overwriting did not end, the older run stays aside, and the unfinished one is deleted."""
     if aside.exists() and not (folder / "DONE").exists():
         shutil.rmtree(folder)
@@ -171,7 +172,7 @@ def _move(folder: Path, aside: Path) -> None:
     folder.rename(aside)
 
 
-def _start(folder: Path, config: RunConfig, command: str) -> None:
+def start_folder(folder: Path, config: RunConfig, command: str) -> None:
     """Write the record and the settings of a new run. The record is first, so that the folder is known as one of manygate."""
     if (folder / "config.yaml").is_file():
         return

@@ -59,7 +59,7 @@ def prepare(
     Schedule.of(config, math.ceil(rows / config.for_rows(rows).batch_rows))
     check_monitor(config.monitor, schema.tasks, encoded.parts["valid"])
     encoded.warnings += monitor_warnings(config.monitor, schema.tasks, encoded.parts["valid"])
-    raise_all(problem for name in chosen for problem in _problems(encoded, config.replace(architecture=name)))
+    raise_all(problem for name in chosen for problem in problems_of(encoded, config.replace(architecture=name)))
     return encoded
 
 
@@ -133,7 +133,7 @@ def _unknown(names: Sequence[str]) -> Iterator[str]:
             yield from error.marked
 
 
-def _problems(log: EncodedLog, config: RunConfig) -> list[str]:
+def problems_of(log: EncodedLog, config: RunConfig) -> list[str]:
     """Return the reasons why an architecture cannot be trained with these settings."""
     problem = Problem.of(log.encoder, config)
     try:

@@ -87,6 +87,10 @@ class Trained:
         return self.predictor.model
 
 
+class OutOfMemoryError(InputError):
+    """A model and its training do not fit in memory."""
+
+
 @contextmanager
 def _out_of_memory(config: RunConfig) -> Iterator[None]:
     try:
@@ -94,7 +98,7 @@ def _out_of_memory(config: RunConfig) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
-        raise InputError(
+        raise OutOfMemoryError(
             f"{config.architecture}: memory ran out. Lower {setting('batch_size')} (now {config.batch_rows:,}), "
             f"{setting('replicas')}, {setting('dim')}, {setting('experts')} or {setting('expert_hidden')}."
         ) from None
@@ -130,7 +134,7 @@ def train_one(
         if folder is not None:
             mark(folder)
             write_text(folder / LOG_FILE, to_json(log.record.to_tree()))
-        fitted = _fit(problem, splits["train"], test, monitor, config, folder, progress, fingerprint, on_epoch)
+        fitted = fit(problem, splits["train"], test, monitor, config, folder, progress, fingerprint, on_epoch)
         model, state, own_RNT = fitted.model, fitted.state, fitted.own_logit_RNT
         predictor = Predictor(model, log.encoder, _calibration(model, log, splits["valid"], config.calibration), None, log.record)
         if folder is not None:
@@ -144,10 +148,10 @@ def train_one(
     return Trained(predictor, result, logit_RNT, scores, state, fingerprint, own_RNT)
 
 
-def _fit(
+def fit(
     problem: Problem,
     train: Split,
-    test: Split | None,
+    own: Split | None,
     monitor: Monitor,
     config: RunConfig,
     folder: Path | None,
@@ -157,7 +161,8 @@ def _fit(
 ) -> Fitted:
     """Train all replicas in packs that fit in memory. A stopped run continues from its checkpoint.
 
-    With the rows of ``test``, each task of a model that shares has a clock of its own.
+    With the rows of ``own``, each task of a model that shares has a clock of its own, and these rows are predicted at its best
+    epoch.
     """
     device = train.device
     with _out_of_memory(config):
@@ -176,10 +181,10 @@ def _fit(
                 first_replica=first,
                 whole=whole,
                 on_epoch=on_epoch,
-                own=own_store(part, model, test),
+                own=own_store(part, model, own),
             )
 
-        size = pack_size(problem, sized, device, len(test) if test is not None else 0)
+        size = pack_size(problem, sized, device, len(own) if own is not None else 0)
         return train_packs(trainer, sized, size, folder)
 
 
