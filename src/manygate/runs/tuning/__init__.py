@@ -1,0 +1,1 @@
+"""A search for good settings: its space, its trials, and what the best settings gain."""
