@@ -14,12 +14,13 @@ from keywords import compare_module, ranker_module
 from pydantic.fields import FieldInfo
 
 from manygate.cli.main import EPILOGUE, app
-from manygate.config import CsvConfig, DataConfig, ModelConfig, RunConfig, TrainConfig
+from manygate.config import CsvConfig, DataConfig, ModelConfig, RunConfig, TrainConfig, TuneConfig
 from manygate.results.base import Document
 from manygate.results.comparison import ComparisonDocument
 from manygate.results.fusion import FusionSearch
 from manygate.results.inspection import InspectionDocument
 from manygate.results.study import StudyResults
+from manygate.results.tuning import TuningDocument
 from manygate.schema import Task
 
 FOLDER = Path(__file__).parent
@@ -87,7 +88,7 @@ def config_page() -> str:
     """Every setting, in its group, and the rest."""
     data = {name: field for name, field in DataConfig.model_fields.items() if name not in CsvConfig.model_fields}
     groups = (("Data", data), ("Model", ModelConfig.model_fields), ("Training", TrainConfig.model_fields))
-    groups += (("CSV files", CsvConfig.model_fields),)
+    groups += (("CSV files", CsvConfig.model_fields), ("Search", TuneConfig.model_fields))
     grouped = {name for _, group in groups for name in group}
     rest = {name: field for name, field in RunConfig.model_fields.items() if name not in grouped}
     head = f"""# Settings
@@ -125,6 +126,8 @@ def _type(annotation: Any) -> str:
         return f"list of {several}" if inner[-1] is Ellipsis else f"{len(inner)} {several}"
     if hasattr(annotation, "__metadata__"):
         return _type(get_args(annotation)[0])
+    if get_origin(annotation) is dict:
+        return "ranges"
     return {str: "text", int: "whole number", float: "number", bool: "true or false", Task: "task"}[annotation]
 
 
@@ -148,6 +151,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "schemas/inspection.schema.json": json_schema(InspectionDocument),
     "schemas/fusion-search.schema.json": json_schema(FusionSearch),
     "schemas/study.schema.json": json_schema(StudyResults),
+    "schemas/tuning.schema.json": json_schema(TuningDocument),
 }
 
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from cyclopts import Group, Parameter
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from manygate.config import CsvConfig, DataConfig, ModelConfig, RunConfig, TrainConfig
+from manygate.config import CsvConfig, DataConfig, ModelConfig, RunConfig, TrainConfig, TuneConfig
+from manygate.config.tune_settings import SpaceConfig
 from manygate.files import read_text
 from manygate.schema import Task
 from manygate.schema.reading import read_yaml, validated
@@ -71,6 +72,8 @@ DataFlags = _flags(DataConfig, "DataFlags", without=CsvConfig)
 ModelFlags = _flags(ModelConfig, "ModelFlags")
 TrainFlags = _flags(TrainConfig, "TrainFlags")
 CompareFlags = _flags(TrainConfig, "CompareFlags", replicas=8)
+TrialFlags = _flags(TrainConfig, "TrialFlags", replicas=2)
+TuneFlags = _flags(TuneConfig, "TuneFlags", without=SpaceConfig)
 
 
 def settings_of(*groups: BaseModel | None) -> dict[str, Any]:

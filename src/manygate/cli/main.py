@@ -29,6 +29,7 @@ from manygate.cli.reproduce import reproduce_app
 from manygate.cli.schema import schema
 from manygate.cli.screen import discard_output, flush_streams, prepare_streams, say
 from manygate.cli.train import train
+from manygate.cli.tune import tune
 from manygate.errors import InputError, outside_problem
 from manygate.text import cut
 from manygate.training.interrupt import Interrupted
@@ -48,7 +49,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # Interrupted is a KeyboardInterrupt, and main() gives it an exit code and a remedy
 )
-for command in (demo, schema, train, compare, architectures, evaluate, predict, report, calibrate, fuse, inspect):
+for command in (demo, schema, train, compare, tune, architectures, evaluate, predict, report, calibrate, fuse, inspect):
     app.command(command)
 app.command(dataset_app)
 app.command(reproduce_app)

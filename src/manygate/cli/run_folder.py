@@ -31,8 +31,7 @@ def run_settings(
 ) -> RunConfig:
     """The settings of a new run, or with ``resume`` those in the folder of the run that is continued."""
     if resume is not None:
-        if log is not None or config is not None or given or out is not None or overwrite:
-            raise InputError("--resume continues a run in its own folder, with its own log and settings; leave out all others.")
+        check_resumed(log is not None or config is not None or bool(given) or out is not None or overwrite)
         return _settings_to_resume(command, resume)
     settings = resolve(config, {**given, **({} if log is None else {"log": log})})
     if settings.log is None:
@@ -40,7 +39,15 @@ def run_settings(
     return settings
 
 
+def check_resumed(others: bool) -> None:
+    """Raise an :class:`InputError` if a run that is continued is given a log or settings."""
+    if others:
+        raise InputError("--resume continues a run in its own folder, with its own log and settings; leave out all others.")
+
+
 def _settings_to_resume(command: str, resume: Path) -> RunConfig:
+    if (resume / "tuning.yaml").is_file():
+        raise InputError(f"--resume {resume}: a search for settings. Continue it with: manygate tune --resume {resume}")
     other = "train" if any((resume / name).exists() for name in RUN_FILES) else "compare"
     known = any((folder / name).exists() for folder in resume.glob("*/") for name in RUN_FILES)
     if other != command and (other == "train" or known):
