@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from cyclopts import App
-from keywords import compare_module, ranker_module
+from keywords import compare_module, ranker_module, tune_module
 from pydantic.fields import FieldInfo
 
 from manygate.cli.main import EPILOGUE, app
@@ -145,6 +145,7 @@ def json_schema(document: type[Document]) -> Callable[[], str]:
 PAGES: dict[str, Callable[[], str]] = {
     "../src/manygate/ranker/ranker_keywords.py": ranker_module,
     "../src/manygate/ranker/compare_keywords.py": compare_module,
+    "../src/manygate/ranker/tune_keywords.py": tune_module,
     "cli.md": cli_page,
     "config.md": config_page,
     "schemas/comparison.schema.json": json_schema(ComparisonDocument),

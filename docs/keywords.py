@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
-from manygate.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from manygate.config import DataConfig, ModelConfig, RunConfig, TrainConfig, TuneConfig
 from manygate.text import arguments
 
 WIDTH = 132
@@ -55,6 +55,13 @@ COMPARE_DOC = """Compares ways of sharing on one log: what each task gains or lo
 Trains every one of ``architectures`` (default: six) with the same rows, seeds and budget, ``replicas`` times, and compares each
 task with its own single-task model. The arguments before the settings are those of :meth:`manygate.Ranker.fit`. Returns a
 :class:`manygate.Comparison`, which holds the trained models. Raises :class:`manygate.InputError`, which lists every problem.
+"""
+TUNE_DOC = """Searches for settings of one architecture, and measures what they gain over the default ones.
+
+Trials train with settings that a sampler proposes, and validation rows judge them. Then the best settings and the default ones are
+trained again with fresh seeds, and judged on test rows. Without ``space`` the architecture has a default space, in which settings
+that you give stay as they are. Returns a :class:`manygate.Tuning`. Raises :class:`manygate.InputError`, which lists every problem.
+Calls with the same ``out`` share the trials, also from several processes, and continue a search that was stopped.
 """
 RANDOM_STATE = ("random_state", "int | None", "None", "Another name of ``seed``, as in scikit-learn.")
 SCHEMA = ("schema", "Schema | str | Path | None", "None", "A schema, or the YAML file of one. Default: inferred from the log.")
@@ -118,6 +125,46 @@ def compare(
 compare.__doc__ = """{COMPARE_DOC}
 {_described(parameters)}"""
 '''
+
+
+def tune_module() -> str:
+    """The source of ranker/tune_keywords.py."""
+    parameters = [SCHEMA, *_parameters(without=(*COMPARISON, "valid", "test")), RANDOM_STATE]
+    parameters = [(name, kind, "2" if name == "replicas" else default, text) for name, kind, default, text in parameters]
+    imports = (
+        "from manygate.ranker.tuning import Tuning, tune_log\n"
+        "from manygate.schema import Schema, Task\n"
+        "from manygate.training.progress import ProgressMode"
+    )
+    searched = [_searched(name, field) for name, field in TuneConfig.model_fields.items()]
+    return f'''{HEAD.format(subject="The settings as keyword parameters of mg.tune.", imports=imports)}
+RUN = ("log", "valid", "test", "out", "overwrite", "progress")
+
+
+# fmt: off
+def tune(
+    log: Any, valid: Any = None, test: Any = None, *,
+    out: str | Path | None = None, overwrite: bool = False, progress: ProgressMode | bool = "auto",
+{_signature(searched, 4)}
+{_signature(parameters, 4)}
+    **unknown: Any,
+) -> Tuning:
+    settings = dict(locals())
+    settings |= settings.pop("unknown")
+    return tune_log(settings, **{{name: settings.pop(name) for name in RUN}})
+# fmt: on
+
+
+tune.__doc__ = """{TUNE_DOC}
+{_described([*searched, *parameters])}"""
+'''
+
+
+def _searched(name: str, field: FieldInfo) -> tuple[str, str, str, str]:
+    """A setting of a search as (name, type, default, description)."""
+    if name == "space":
+        return name, "Mapping[str, Any] | None", "None", field.description or ""
+    return name, _kind(field.annotation, field), repr(field.default), field.description or ""
 
 
 def _parameters(without: tuple[str, ...]) -> Iterator[tuple[str, str, str, str]]:

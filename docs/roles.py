@@ -9,7 +9,10 @@ import griffe
 
 ROLE = re.compile(r":(?:class|meth|func|mod|attr):`~?(?P<name>[\w.]+)`")
 EXAMPLE = re.compile(r"^>>> .*?(?=\n\s*\n|\Z)", re.M | re.S)
-DOCUMENTED = ("Ranker", "Comparison", "Inspection", "compare", "inspect", "Schema", "Task", "Feature", "Architecture", "InputError")
+DOCUMENTED = (
+    *("Ranker", "Comparison", "Inspection", "Tuning", "compare", "inspect", "tune", "Schema", "Task", "Feature"),
+    *("Architecture", "InputError"),
+)
 
 
 class Roles(griffe.Extension):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from manygate.data.inference.infer import infer_schema
     from manygate.errors import InputError
     from manygate.metrics import Metric
-    from manygate.ranker import Comparison, Inspection, Ranker, compare, inspect
+    from manygate.ranker import Comparison, Inspection, Ranker, Tuning, compare, inspect, tune
     from manygate.schema import Feature, Schema, Task
 
 __all__ = [
@@ -29,10 +29,12 @@ __all__ = [
     "RunConfig",
     "Schema",
     "Task",
+    "Tuning",
     "compare",
     "datasets",
     "infer_schema",
     "inspect",
+    "tune",
 ]
 
 _HOMES = {
@@ -50,6 +52,8 @@ _HOMES = {
     "Inspection": "manygate.ranker",
     "infer_schema": "manygate.data.inference.infer",
     "inspect": "manygate.ranker",
+    "Tuning": "manygate.ranker",
+    "tune": "manygate.ranker",
 }
 
 
