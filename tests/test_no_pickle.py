@@ -18,6 +18,7 @@ from pathlib import Path
 # All that is imported later may define picklers of its own, so it is imported before they are disarmed.
 import pickle, _pickle, copyreg, shelve, marshal
 import jinja2  # its import dumps a version number into the key of a cache
+import optuna, optuna.storages.journal, sqlalchemy
 import lightgbm, matplotlib.figure, matplotlib.backends.backend_svg, narwhals, numpy, pandas, pyarrow
 import safetensors.torch, torch, torch._dynamo
 import manygate as mg
@@ -77,6 +78,10 @@ ranker_.report(folder / "again.html")
 two = {**settings, "architectures": "single_task,mmoe", "replicas": 2}
 mg.compare(log, out=folder / "compare", progress="none", **two)
 mg.compare(log, out=folder / "compare", progress="none", resume=True, **two)
+space = {"learning_rate": {"log": [0.001, 0.1]}, "experts": {"int": [1, 3]}}
+for database in ({}, {"storage": f"sqlite:///{folder / 'study.db'}"}):
+    search = {"space": space, "trials": 13, "final_replicas": 2, **database}
+    mg.tune(log, out=folder / f"tune-{len(database)}", progress="none", **search, **settings)
 look(folder)
 try:
     pickle.loads(b"")
@@ -97,7 +102,7 @@ SETTINGS = {
     "device": "cpu",
     "min_count": 1,
 }
-MAGIC = {".safetensors": None, ".arrow": b"ARROW1", ".parquet": b"PAR1"}
+MAGIC = {".safetensors": None, ".arrow": b"ARROW1", ".parquet": b"PAR1", ".db": b"SQLite format 3"}
 TEXT = (".json", ".jsonl", ".yaml", ".html", ".csv", ".md")
 
 

@@ -68,6 +68,11 @@ def test_what_does_not_fit_is_refused(given: dict[str, object], problem: str) ->
         validated(TuneConfig, given, "")
 
 
+def test_commas_separate_objectives() -> None:
+    for given in ("click,buy/auc", ["click", "buy/auc"], ("click,buy/auc",)):
+        assert TuneConfig.model_validate({"objective": given}).objective == ("click", "buy/auc")
+
+
 def test_the_sampler_follows_the_number_of_trials() -> None:
     assert [TuneConfig(trials=n).chosen_sampler for n in (1, 300, 301)] == ["gp", "gp", "tpe"]
     assert TuneConfig(trials=500, sampler="gp").chosen_sampler == "gp"

@@ -16,9 +16,11 @@ import pytest
 
 from manygate import datasets
 from manygate.cli import main as cli
-from manygate.config import RunConfig
+from manygate.config import RunConfig, TuneConfig
 
 AT_MOST = {"epochs": 1, "replicas": 2}
+TRIALS = 3
+"""The number of trials to which searches are cut."""
 UNLESS_GIVEN = {"architectures": ("single_task", "mmoe"), "experts": 2, "batch_size": 1024, "threads": 1, "device": "cpu"}
 LATER = ["click", "like", "watch_time", "buy", "position"]
 
@@ -45,6 +47,11 @@ def reader(tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         least = {name: min(int(settings.get(name, most)), most) for name, most in AT_MOST.items()}
         return build({**UNLESS_GIVEN, **settings, **least}, where)
 
+    def short(cls: type[TuneConfig], tree: Any) -> TuneConfig:
+        return search({**tree, "trials": min(int(tree.get("trials", TRIALS)), TRIALS)})
+
+    search = TuneConfig.model_validate
+    monkeypatch.setattr(TuneConfig, "model_validate", classmethod(short))
     monkeypatch.setattr(RunConfig, "build", classmethod(quick))
     monkeypatch.chdir(tmp_path)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

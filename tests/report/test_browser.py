@@ -12,8 +12,10 @@ import pytest
 
 from documents import write_page, write_report
 from manygate.inspection.look import look
+from manygate.report.tuning.page import write_tuning_page
 from manygate.schema import Task
 from sample_runs import compared, trained
+from tuning_documents import tuned
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 MISSING = [str(path) for path in (CHROMIUM, DRIVER) if not path.exists()]
@@ -82,6 +84,34 @@ def test_report_in_a_browser(browser: Any, tmp_path: Path, kind: str, width: int
     assert all(wide > 250 and high > 50 for wide, high in sizes)
     assert browser.execute_script("return getComputedStyle(document.querySelector('nav')).display") != "none"
     assert browser.find_element("tag name", "h1").is_displayed()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_the_page_of_a_search_in_a_browser(browser: Any, tmp_path: Path, objectives: int, width: int) -> None:
+    path = tmp_path / "report.html"
+    write_tuning_page(tuned(objectives=objectives), path)
+    metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    requests(browser), browser.get_log("browser")
+
+    browser.get(path.as_uri())
+
+    assert requests(browser) == [path.as_uri()]
+    assert browser.get_log("browser") == []
+    browser.execute_script("for (const box of document.querySelectorAll('details')) box.open = true;")
+    page = "document.documentElement"
+    assert browser.execute_script(f"return {page}.scrollWidth <= {page}.clientWidth")
+    sizes = browser.execute_script(
+        "return [...document.querySelectorAll('figure > svg')].map(e => e.getBoundingClientRect().width)"
+    )
+    assert len(sizes) == 4, "gains, importance, history or front, settings"
+    assert all(wide > 250 for wide in sizes)
+    bottom = "return document.querySelector('.gains tbody tr').getBoundingClientRect().bottom"
+    assert browser.execute_script(bottom) < 844, "the first gain is on the first screen"
+    if width < 600:
+        fits = "return [...document.querySelectorAll('table.stacked')].every(t => t.scrollWidth <= t.parentElement.clientWidth)"
+        assert browser.execute_script(fits)
 
 
 @pytest.mark.parametrize("width", [1280, 390])

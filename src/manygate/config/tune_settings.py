@@ -72,6 +72,14 @@ class TuneConfig(SpaceConfig):
     )
     final_replicas: int = Field(8, ge=1, description="Replicas with which tuned and default settings are trained at the end.")
 
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _commas_separate(cls, names: object) -> object:
+        """Accept "click,buy", ["click", "buy"] and ["click,buy"]."""
+        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+            return ",".join(names)
+        return names
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         twice = [name for n, name in enumerate(self.objective) if name in self.objective[:n]]
@@ -98,7 +106,7 @@ _FIXED = ("architecture", "match_parameters", "match_flops", "gate_features")
 _TRAINING = (
     *("weighting", "balance_every", "gradnorm_alpha", "cagrad_c", "calibrator_weight", "escm2_weight", "escm2_joint_weight"),
     *("propensity_floor", "optimizer", "learning_rate", "weight_decay", "schedule", "warmup", "clip_norm", "batch_size"),
-    *("epochs", "max_steps", "patience"),
+    *("weight_average", "epochs", "max_steps", "patience"),
 )
 TUNABLE = (*(name for name in ModelConfig.model_fields if name not in _FIXED), *_TRAINING)
 """The settings of which a search can choose the value: those of the network and of its training, which differ between trials."""
