@@ -42,11 +42,11 @@ ROOMS = {
     "report": 11,
     "baselines": 11,
     "runs": 12,
-    "studies": 12,
-    "ranker": 13,
-    "cli": 14,
-    "__init__": 14,
-    "__main__": 15,
+    "studies": 13,
+    "ranker": 14,
+    "cli": 15,
+    "__init__": 15,
+    "__main__": 16,
 }
 MOST_ENTRIES = 29
 NO_TORCH = (

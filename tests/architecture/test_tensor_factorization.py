@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from manygate.architecture import TensorFactorization
+from manygate.architecture.base import Inputs
 from manygate.architecture.tensor_factorization import Tucker
 from manygate.config import RunConfig
 from manygate.errors import InputError
@@ -85,6 +86,32 @@ def test_initial_variance_is_glorot_s(ranks):
         weights = torch.stack([Tucker(40, 30, 4, ranks).weight().detach() for _ in range(300)])
     assert weights.var().item() == pytest.approx(2 / 70, rel=0.05)
     assert weights.mean().abs() < 0.01
+
+
+@pytest.mark.parametrize("ranks", [(20, 30, 4), (5, 5, 2), (8, 3, 1)])
+def test_naive_factors_have_their_own_glorot_variance(ranks):
+    """So the weights are smaller by the factor that the shapes give."""
+    (r1, r2, r3), m, n, tasks = ranks, 40, 30, 4
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = [Tucker(m, n, tasks, ranks, "naive") for _ in range(400)]
+    expected = {"core": 2 / (r1 * r2 + r1 * r3), "first": 2 / (m + r1), "second": 2 / (n + r2), "third": 2 / (tasks + r3)}
+    for name, variance in expected.items():
+        drawn = torch.stack([getattr(layer, name).detach() for layer in layers])
+        assert drawn.var().item() == pytest.approx(variance, rel=0.1)
+    weights = torch.stack([layer.weight().detach() for layer in layers])
+    assert weights.var().item() == pytest.approx(r1 * r2 * r3 * np.prod(list(expected.values())), rel=0.15)
+    assert weights.var().item() < 0.2 * 2 / (m + n)
+
+
+def test_the_setting_reaches_every_layer():
+    config = RunConfig.build({"architecture": "tensor_factorization", "bottom_hidden": (16, 12), "tucker_init": "naive"})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = TensorFactorization.build(Inputs(50, ()), 2, config)
+    for layer in model.layers:
+        m, n = len(layer.first), len(layer.second)
+        assert layer.weight().detach().var().item() < 0.2 * 2 / (m + n)
 
 
 def test_parameter_count():

@@ -88,6 +88,7 @@ OTHERS: dict[str, Any] = {
     "subspaces": 3,
     "orthogonality": 0.1,
     "tucker_ranks": (2, 2, 2),
+    "tucker_init": "naive",
     "gate_hidden": 16,
     "match_parameters": 5000,
     "match_flops": 5000,

@@ -87,6 +87,11 @@ class ModelConfig(Settings):
         min_length=1,
         description="The ranks r1,r2,r3 of tensor_factorization, for inputs, outputs and tasks. Default: nearly full.",
     )
+    tucker_init: Literal["balanced", "naive"] = Field(
+        "balanced",
+        description="How tensor_factorization draws its factors: so that their product has Glorot's variance, or each factor by "
+        "itself, which makes the product far smaller.",
+    )
     gate_hidden: int = Field(32, ge=1, le=65536, description="Hidden width of pepnet's gates.")
     match_parameters: int | None = Field(
         None,

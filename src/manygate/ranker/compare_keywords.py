@@ -44,7 +44,8 @@ def compare(
     ml_gate_input: Literal["previous", "raw"] = "previous", stem_gate_input: Literal["own", "sum"] = "own",
     stem_gate_hidden: Widths = (), expert_norm: bool = False, fusion: Literal["concat", "sum", "mean"] | None = None,
     l2_alpha: float = 0.001, stitch_rate: float = 10.0, subspaces: int = 2, orthogonality: float = 0.0,
-    tucker_ranks: Widths | None = None, gate_hidden: int = 32, match_parameters: int | None = None, match_flops: int | None = None,
+    tucker_ranks: Widths | None = None, tucker_init: Literal["balanced", "naive"] = "balanced", gate_hidden: int = 32,
+    match_parameters: int | None = None, match_flops: int | None = None,
     funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = "esmm", dropout: float = 0.1,
     bias_dropout: float = 0.1, id_dropout: float = 1.0, replicas: int = 8, seed: int = 0, pack: int | None = None,
     replica_data: Literal["shared", "order", "bootstrap"] = "shared", replica_seeds: Widths = (), replica_rates: Numbers = (),
@@ -190,6 +191,9 @@ orthogonality : float, default 0.0
     Weight of sluice_network's penalty on overlapping subspaces.
 tucker_ranks : Widths | None, default None
     The ranks r1,r2,r3 of tensor_factorization, for inputs, outputs and tasks. Default: nearly full.
+tucker_init : Literal['balanced', 'naive'], default 'balanced'
+    How tensor_factorization draws its factors: so that their product has Glorot's variance, or each factor by itself, which
+    makes the product far smaller.
 gate_hidden : int, default 32
     Hidden width of pepnet's gates.
 match_parameters : int | None, default None

@@ -29,7 +29,7 @@ def test_every_architecture_reads_what_all_do(architecture: str) -> None:
         ("l2_constrained", {"l2_alpha", "bottom_hidden"}),
         ("cross_stitch", {"stitch_rate"}),
         ("pepnet", {"gate_hidden"}),
-        ("tensor_factorization", {"tucker_ranks"}),
+        ("tensor_factorization", {"tucker_ranks", "tucker_init"}),
     ],
 )
 def test_a_setting_of_one_scheme_is_read_by_it_alone(architecture: str, own: set[str]) -> None:
