@@ -45,17 +45,17 @@ def tune(
     load_weight: float | None = None, entropy_weight: float = 0.01, ml_gate_input: Literal["previous", "raw"] = "previous",
     stem_gate_input: Literal["own", "sum"] = "own", stem_gate_hidden: Widths = (), expert_norm: bool = False,
     fusion: Literal["concat", "sum", "mean"] | None = None, l2_alpha: float = 0.001, stitch_rate: float = 10.0, subspaces: int = 2,
-    orthogonality: float = 0.0, tucker_ranks: Widths | None = None, gate_hidden: int = 32, match_parameters: int | None = None,
-    match_flops: int | None = None, funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = "esmm",
-    dropout: float = 0.1, bias_dropout: float = 0.1, id_dropout: float = 1.0, replicas: int = 2, seed: int = 0,
-    pack: int | None = None, replica_data: Literal["shared", "order", "bootstrap"] = "shared", replica_seeds: Widths = (),
-    replica_rates: Numbers = (), replica_weights: NumberRows = (), replica_id_dropouts: Numbers = (),
-    calibrator_weight: float = 0.6, escm2_weight: float = 1.0, escm2_joint_weight: float = 1.0, propensity_floor: float = 0.05,
-    weighting: ClassName = "fixed", balance_every: int = 1, gradnorm_alpha: float = 1.5, cagrad_c: float = 0.4,
-    optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw", learning_rate: float = 0.002,
-    weight_decay: float | None = None, schedule: Literal["constant", "linear", "cosine"] = "constant", warmup: float = 0.0,
-    weight_average: float = 0.0, clip_norm: float | None = None, batch_size: int | None = None, epochs: int = 20,
-    max_steps: int | None = None, keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3,
+    orthogonality: float = 0.0, tucker_ranks: Widths | None = None, tucker_init: Literal["balanced", "naive"] = "balanced",
+    gate_hidden: int = 32, match_parameters: int | None = None, match_flops: int | None = None,
+    funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = "esmm", dropout: float = 0.1,
+    bias_dropout: float = 0.1, id_dropout: float = 1.0, replicas: int = 2, seed: int = 0, pack: int | None = None,
+    replica_data: Literal["shared", "order", "bootstrap"] = "shared", replica_seeds: Widths = (), replica_rates: Numbers = (),
+    replica_weights: NumberRows = (), replica_id_dropouts: Numbers = (), calibrator_weight: float = 0.6, escm2_weight: float = 1.0,
+    escm2_joint_weight: float = 1.0, propensity_floor: float = 0.05, weighting: ClassName = "fixed", balance_every: int = 1,
+    gradnorm_alpha: float = 1.5, cagrad_c: float = 0.4, optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw",
+    learning_rate: float = 0.002, weight_decay: float | None = None, schedule: Literal["constant", "linear", "cosine"] = "constant",
+    warmup: float = 0.0, weight_average: float = 0.0, clip_norm: float | None = None, batch_size: int | None = None,
+    epochs: int = 20, max_steps: int | None = None, keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3,
     evaluate_every: float = 1.0, monitor: str = "mean", calibration: Literal["none", "platt", "temperature", "isotonic"] = "none",
     precision: Literal["float32", "bf16"] = "float32", sparse_gradients: bool | None = None, device: str = "auto",
     threads: int | None = None, checkpoint_seconds: float = 60.0, random_state: int | None = None,
@@ -218,6 +218,9 @@ orthogonality : float, default 0.0
     Weight of sluice_network's penalty on overlapping subspaces.
 tucker_ranks : Widths | None, default None
     The ranks r1,r2,r3 of tensor_factorization, for inputs, outputs and tasks. Default: nearly full.
+tucker_init : Literal['balanced', 'naive'], default 'balanced'
+    How tensor_factorization draws its factors: so that their product has Glorot's variance, or each factor by itself, which
+    makes the product far smaller.
 gate_hidden : int, default 32
     Hidden width of pepnet's gates.
 match_parameters : int | None, default None
