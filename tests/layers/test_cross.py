@@ -42,7 +42,7 @@ def test_each_layer_multiplies_by_the_input_once_more():
 
 
 def test_inputs_side_by_side_go_through_the_same_layers():
-    cross = shaken(CrossLayers(3, 2, rank=2, parts=4))
+    cross = shaken(CrossLayers(3, 2, rank=2))
     x_BD = rows(5, 12)
     expected = [np.concatenate([by_hand(cross, part) for part in x.reshape(4, 3)]) for x in x_BD.numpy()]
     agree(cross(x_BD), expected)

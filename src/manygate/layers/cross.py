@@ -1,6 +1,6 @@
 """Low-rank cross layers: products of the input's columns, learned before the experts read them.
 
-Shape suffixes: B batch, L layers, D input, K rank, P parts of the input.
+Shape suffixes: B batch, L layers, D input, K rank, P parts of the input, N = B P rows.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from manygate.kernels.crossing import cross
 from manygate.layers.units import glorot
 
 
@@ -19,8 +20,8 @@ class CrossLayers(nn.Module):
     degree of the polynomial in x by one. Departures: the rank is at most D, because more would add parameters and no functions;
     there is no mixture of low-rank experts, since the sharing scheme above has experts; no layer has dropout.
 
-    With ``parts`` P the input is P inputs of D columns side by side (the embeddings of each task and the shared ones). All of them
-    go through the same layers, each by itself.
+    x may be P inputs of D columns side by side (the embeddings of each task and the shared ones). All of them go through the same
+    layers, each by itself.
 
     **Shape**: x_B(PD) -> x_B(PD).
 
@@ -31,15 +32,15 @@ class CrossLayers(nn.Module):
 
     undecayed = ("bias",)
 
-    def __init__(self, inputs: int, layers: int, rank: int, parts: int = 1):
+    def __init__(self, inputs: int, layers: int, rank: int):
         super().__init__()
-        self.inputs, self.parts, rank = inputs, parts, min(rank, inputs)
+        self.inputs, rank = inputs, min(rank, inputs)
         self.down = nn.Parameter(glorot(layers, inputs, rank))
         self.up = nn.Parameter(glorot(layers, rank, inputs))
         self.bias = nn.Parameter(torch.zeros(layers, inputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        x_BPD = first_BPD = x.unflatten(-1, (self.parts, self.inputs)) if self.parts > 1 else x
+        x_ND = first_ND = x.reshape(-1, self.inputs)
         for down_DK, up_KD, bias_D in zip(self.down, self.up, self.bias, strict=True):
-            x_BPD = first_BPD * (x_BPD @ down_DK @ up_KD + bias_D) + x_BPD
-        return x_BPD.flatten(1) if self.parts > 1 else x_BPD
+            x_ND = cross(first_ND, x_ND, down_DK, up_KD, bias_D)  # first * (x @ down @ up + bias) + x
+        return x_ND.reshape(x.shape)

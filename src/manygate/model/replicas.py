@@ -115,7 +115,7 @@ class MultiTaskModel:
                 raise InputError(f"{setting(name)}: not together with {other}, which needs the input itself. Leave one out.")
         cross = None
         if config.cross_layers:
-            cross = CrossLayers(width, config.cross_layers, config.cross_rank, self.embedding.copies)
+            cross = CrossLayers(width, config.cross_layers, config.cross_rank)
         if config.lower_hidden:
             lower = Experts(width, 1, config.lower_hidden, dropout=config.dropout)
             width = config.lower_hidden[-1]
