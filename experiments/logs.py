@@ -1,4 +1,4 @@
-"""The logs of this experiment: each is three tables (train, valid, test) and a schema."""
+"""Logs of several experiments, which need this folder on PYTHONPATH: each is three tables (train, valid, test) and a schema."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Which id dropout should be the default? MMoE on validation rows, with several rates in one program.
 
+    export PYTHONPATH=experiments
     python experiments/unseen-ids/rates.py --wheel recbole-1.2.1-py3-none-any.whl --video short-video-log.tsv.gz
 
 Writes rates.json beside this file, an entry after the other; what is there is not run again. No test row is read. Each log by time

@@ -1,5 +1,6 @@
 """How good are the default settings on logs whose ids training has not seen, beside LightGBM?
 
+    export PYTHONPATH=experiments
     python experiments/unseen-ids/run.py --wheel recbole-1.2.1-py3-none-any.whl --video short-video-log.tsv.gz
 
 Writes results.json beside this file, an entry after the other; what is there is not run again. ``pip download --no-deps

@@ -1,4 +1,4 @@
-"""Write README.md of this folder from results.json: python experiments/unseen-ids/table.py"""
+"""Write README.md of this folder from results.json: PYTHONPATH=experiments python experiments/unseen-ids/table.py"""
 
 from __future__ import annotations
 
