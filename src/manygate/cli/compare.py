@@ -55,6 +55,9 @@ def compare(
     id_dropouts: Annotated[
         str | None, Parameter(help="Values of --id-dropout from which each model gets one, on validation rows: 0,5,20.")
     ] = None,
+    tune: Annotated[
+        int, Parameter(help="Trials with which each model is tuned on validation rows before it is compared. Default: none.")
+    ] = 0,
     baselines: Annotated[
         str | None,
         Parameter(help=f"Models from outside, one for each task: {', '.join(BASELINES)}; or none. Default: lightgbm if installed."),
@@ -84,7 +87,8 @@ def compare(
     if "architecture" in given:
         raise InputError(f"--architecture {given['architecture']}: a comparison trains several. Give them with --architectures.")
     chosen = {"architectures": architectures, "weightings": weightings, "baselines": baselines, "id_dropouts": id_dropouts}
-    given |= {"weight_sweep": weight_sweep} if weight_sweep else {}
+    counts = {"weight_sweep": weight_sweep, "tune": tune}
+    given |= {name: count for name, count in counts.items() if count}
     given |= {name: value for name, value in chosen.items() if value is not None}
     settings = run_settings("compare", log, config, given, resume, out, overwrite).with_defaults(replicas=8)
     folder, reads = resume or out or free_folder("compare"), sources_of(settings)

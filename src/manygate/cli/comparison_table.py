@@ -10,6 +10,7 @@ from manygate.data.inference.sampled_column import percent
 from manygate.metrics.table import MAIN_METRIC
 from manygate.report.cold_start import ROWS
 from manygate.report.outside import outside_gain, outside_outcome
+from manygate.report.tuning.words import setting_value
 from manygate.report.words import outcome, priced, task_names
 from manygate.results.base import Interval
 from manygate.results.comparison import ComparisonDocument, Recommendation, Seesaw, WeightSweep
@@ -27,6 +28,16 @@ ADVICE_STYLE = {
     "look again": "bold yellow",
 }
 FOUND_STYLE = {"found": "bold green", "cannot tell": "bold yellow", "contradicted": "bold red"}
+
+
+def show_tuned(document: ComparisonDocument) -> None:
+    """Print the settings that each model was tuned to, if they were tuned."""
+    if document.tuned:
+        table = grid(f"settings of the best of {document.config['tune']} trials each", "architecture", "settings")
+        table.columns[1].justify = "left"
+        for name, found in document.tuned.items():
+            table.add_row(Text(name), Text(", ".join(f"{key} {setting_value(value)}" for key, value in found.settings.items())))
+        open_console().print(table)
 
 
 def show_comparison(document: ComparisonDocument, headline: str) -> None:
@@ -51,6 +62,7 @@ def show_comparison(document: ComparisonDocument, headline: str) -> None:
     open_console().print()
     show_price(document)
     show_unseen(document)
+    show_tuned(document)
     cost = grid("cost", "architecture", "parameters", "network", "FLOPs a row", "seconds", "validation score")
     for name, result in document.results.items():
         cost.add_row(

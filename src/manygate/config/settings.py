@@ -186,6 +186,14 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
         "Default: --id-dropout.",
     )
 
+    tune: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Number of trials with which a comparison tunes each architecture on validation rows before it is compared. "
+        "Default: none.",
+    )
+
     @field_validator("weightings")
     @classmethod
     def _weightings_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -217,6 +225,15 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
             raise InputError(
                 f"{setting('id_dropouts')}, {setting(varied[0])}: the choice gives the replicas values and seeds of its own. "
                 "Leave one out."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tuning_is_alone(self) -> Self:
+        varied = [name for name in (*REPLICA_SETTINGS, "weight_sweep", "id_dropouts") if getattr(self, name)]
+        if self.tune and varied:
+            raise InputError(
+                f"{setting('tune')}, {setting(varied[0])}: the trials give replicas settings and seeds of their own. Leave one out."
             )
         return self
 

@@ -59,7 +59,8 @@ def compare(
     precision: Literal["float32", "bf16"] = "float32", sparse_gradients: bool | None = None, device: str = "auto",
     threads: int | None = None, checkpoint_seconds: float = 60.0,
     architectures: ClassNames = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple"), weightings: ClassNames = (),
-    baselines: Names | None = None, weight_sweep: int = 0, id_dropouts: Numbers = (), random_state: int | None = None,
+    baselines: Names | None = None, weight_sweep: int = 0, id_dropouts: Numbers = (), tune: int = 0,
+    random_state: int | None = None,
     **unknown: Any,
 ) -> Comparison:
     settings = dict(locals())
@@ -296,6 +297,9 @@ weight_sweep : int, default 0
 id_dropouts : Numbers, default ()
     Values of id_dropout from which a comparison chooses one for each model, on validation rows: 0,5,20. Default:
     id_dropout.
+tune : int, default 0
+    Number of trials with which a comparison tunes each architecture on validation rows before it is compared. Default:
+    none.
 random_state : int | None, default None
     Another name of ``seed``, as in scikit-learn.
 """

@@ -73,7 +73,7 @@ class Ranker(RankerKeywords):
     def _set_keywords(self, keywords: dict[str, Any]) -> None:
         raise_all(
             f"{name}: a parameter of mg.compare, and not of Ranker, which trains one architecture."
-            for name in ("architectures", "weightings", "baselines", "weight_sweep", "id_dropouts")
+            for name in ("architectures", "weightings", "baselines", "weight_sweep", "id_dropouts", "tune")
             if name in keywords
         )
         raise_all(f"{name}: no parameter of Ranker. Give the log to fit." for name in ("log", "config_version") if name in keywords)

@@ -14,6 +14,7 @@ from manygate.report.outside import outside
 from manygate.report.svg import PALETTE
 from manygate.report.sweep import sweeps
 from manygate.report.templates import environment
+from manygate.report.tuned import tuned
 from manygate.report.words import chosen, headline, judged
 from manygate.results.comparison import ComparisonDocument
 
@@ -46,6 +47,7 @@ def render(document: ComparisonDocument) -> str:
         "costs": view.costs(document),
         "frontier": panels.frontier(document),
         "sweeps": sweeps(document),
+        "tuned": tuned(document),
         "results": view.results(document),
         "cold": cold_start(document),
         "outside": outside(document),

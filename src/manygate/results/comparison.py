@@ -212,6 +212,20 @@ class IdDropoutChoice(Record):
     valid: dict[str, MetricSummary]
 
 
+class TunedArchitecture(Record):
+    """The settings that a search chose for an architecture: those of its best trial, with its score on validation rows.
+
+    ``valid_default`` is the score of the trial with the default settings, null if that failed.
+    """
+
+    trial: int
+    settings: dict[str, JsonValue]
+    valid: float
+    valid_default: float | None
+    failed: int
+    seconds: float
+
+
 class ComparisonDocument(Document):
     """The results of one or several architectures; ``interval_note`` is why there are no intervals, null where there are."""
 
@@ -239,6 +253,7 @@ class ComparisonDocument(Document):
     recommendation: Recommendation | None = None
     sweep: dict[str, WeightSweep] | None = None
     id_dropout: dict[str, IdDropoutChoice] | None = None
+    tuned: dict[str, TunedArchitecture] | None = None
     story: Story | None = None
     baselines: dict[str, BaselineResult] | None = None
     against_baselines: AgainstBaselines | None = None

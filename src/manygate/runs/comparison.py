@@ -17,7 +17,7 @@ from manygate.metrics.uncertainty import FEWEST_REPLICAS, interval
 from manygate.model.problem import Problem
 from manygate.report import write_report
 from manygate.results.base import Record
-from manygate.results.comparison import Choice, ComparisonDocument, IdDropoutChoice, WeightSweep
+from manygate.results.comparison import Choice, ComparisonDocument, IdDropoutChoice, TunedArchitecture, WeightSweep
 from manygate.results.evaluation import DataWarning
 from manygate.results.story import Story
 from manygate.results.summary import MetricGain, MetricSummary
@@ -25,6 +25,7 @@ from manygate.runs.baselines import against_fields, baseline_warnings, fit_basel
 from manygate.runs.folder import model_folder, record
 from manygate.runs.id_dropout_choice import choose_id_dropout
 from manygate.runs.run import Trained, diverged, document, finish, train_one, with_batches
+from manygate.runs.tuning.compared import tune_architecture
 from manygate.runs.weight_sweep import judge, sweep_settings
 from manygate.schema import Task
 from manygate.scoring.outputs import task_output
@@ -61,13 +62,18 @@ def compare_run(
     Every run (see :func:`crossed`) trains in ``folder/NAME``. So a comparison that was stopped can continue. ``story_of`` compares
     what was found with the truth, for a log whose truth is known.
     """
+    given = () if config.batch_size is None else ("batch_size",)
     config = with_batches(config.absolute(), log, progress)
     trained: dict[str, Trained] = {}
     id_dropout: dict[str, IdDropoutChoice] = {}
+    tuned: dict[str, TunedArchitecture] = {}
     for name, run_config in crossed(config).items():
         if config.id_dropouts:
             id_dropout[name] = _chosen_id_dropout(log, run_config, name, folder, progress)
             run_config = run_config.replace(id_dropout=id_dropout[name].chosen, id_dropouts=())
+        if config.tune:
+            tuned[name] = _tuned(log, run_config, given, name, folder, progress)
+            run_config = run_config.replace(**tuned[name].settings, tune=0)
         progress.say(f"{name}: training {count_of(config.replicas, 'replica')}")
         trained[name] = _train(log, run_config, name, folder, progress, on_epoch)
     sweep = sweeps(log, config, trained, folder, progress)
@@ -78,6 +84,8 @@ def compare_run(
     results = results.model_copy(update={"best": best, **({"sweep": sweep} if sweep else {})})
     if id_dropout:
         results = results.model_copy(update={"id_dropout": id_dropout})
+    if tuned:
+        results = results.model_copy(update={"tuned": tuned})
     kept = measures_as_kept(log, trained)
     if BASELINE in trained:
         results = results.model_copy(update=verdict_fields(log, trained, kept, results.valid, best, results.data.tasks))
@@ -204,6 +212,16 @@ def _chosen_id_dropout(log: EncodedLog, config: RunConfig, name: str, folder: Pa
     choice = choose_id_dropout(log, config, lambda part: _train(log, part, pilots, folder, progress).valid_score_R)
     progress.say(f"{name}: id_dropout {choice.chosen:g} has the best validation score")
     return choice
+
+
+def _tuned(
+    log: EncodedLog, config: RunConfig, given: Sequence[str], name: str, folder: Path | None, progress: Progress
+) -> TunedArchitecture:
+    """Search for settings of a model on validation rows."""
+    progress.say(f"{name}: tuning with {count_of(config.tune, 'trial')}")
+    found = tune_architecture(log, config, given, model_folder(folder, f"{name}+tuning") if folder else None, progress)
+    progress.say(f"{name}: trial {found.trial} has the best validation score")
+    return found
 
 
 def unfinished(trained: dict[str, Trained], config: RunConfig) -> list[str]:

@@ -69,7 +69,8 @@ def _unread(config: RunConfig, parts: Collection[str], comparison: bool) -> Iter
     if set(PARTS) <= set(parts):
         why |= dict.fromkeys(("split", "fractions"), "validation and test rows are given, so nothing is split")
     if not comparison:
-        why |= dict.fromkeys(("weightings", "weight_sweep", "id_dropouts"), "a setting of a comparison, and this trains one model")
+        alone = ("weightings", "weight_sweep", "id_dropouts", "tune")
+        why |= dict.fromkeys(alone, "a setting of a comparison, and this trains one model")
     if not config.cross_layers:
         why["cross_rank"] = f"{setting('cross_layers')} is 0, so there is no cross layer"
     for name in ("id_dropouts", "replica_id_dropouts"):
