@@ -29,7 +29,7 @@ SHORT_FORMS = {
 }
 """The alias that stands for what a short form of :mod:`manygate.config.values` accepts."""
 NOT_ARGUMENTS = ("config_version", "log")
-COMPARISON = ("architectures", "weightings", "baselines", "weight_sweep", "id_dropouts")
+COMPARISON = ("architectures", "weightings", "baselines", "weight_sweep", "id_dropouts", "tune")
 HEAD = '''"""{subject} Written by ``make docs``; do not edit."""
 
 from __future__ import annotations
