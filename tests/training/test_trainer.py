@@ -540,6 +540,25 @@ def test_a_resumed_run_has_the_best_weights_of_before_and_goes_on_from_the_newes
         assert name.startswith("embedding") or not torch.equal(value, seen[1][name])
 
 
+def test_a_run_of_a_fixed_length_goes_on_when_it_is_given_more_epochs(log, trainer, settings, tmp_path):
+    short, long = (settings(epochs=epochs, keep="last", patience=9) for epochs in (2, 4))
+    assert trainer(log, short, tmp_path / "on", Progress(), "f").fit().reason.startswith("trained for 2 epochs")
+    again = trainer(log, short, tmp_path / "on", Progress(), "f")
+    assert again.fit().epoch == 2, "without more epochs it has ended"
+    on, whole = trainer(log, long, tmp_path / "on", Progress(), "f"), trainer(log, long, tmp_path / "whole", Progress(), "f")
+    assert (on.fit().epoch, on.state.history) == (4, whole.fit().history)
+    for name, value in whole.model.parameters.items():
+        assert torch.equal(value, on.model.parameters[name]), name
+
+
+def test_a_run_that_a_callback_stopped_does_not_go_on(log, trainer, settings, tmp_path):
+    config = settings(epochs=4, patience=9)
+    stopped = trainer(log, config, tmp_path, Progress(), "f")
+    stopped.on_epoch = lambda end: True
+    assert stopped.fit().reason.startswith("stopped by on_epoch")
+    assert trainer(log, config, tmp_path, Progress(), "f").fit().epoch == 1
+
+
 RATES = {
     "constant": ({}, lambda s: 1.0),
     "linear": ({"schedule": "linear"}, lambda s: 1 - s / 18),

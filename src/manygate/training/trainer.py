@@ -302,8 +302,12 @@ class Trainer:
             others = ", and no better metric of any task," if state.tasks else ""
             return f"stopped early, no better validation {config.monitor}{others} for {count_of(config.patience, 'epoch')}"
         if state.epoch >= config.epochs or state.step >= self.total:
-            return f"trained for {self._trained()} and {count_of(state.step, 'step')}"
+            return self._length()
         return ""
+
+    def _length(self) -> str:
+        """Return the reason of a run that has trained for its whole length."""
+        return f"trained for {self._trained()} and {count_of(self.state.step, 'step')}"
 
     def _entry(self, loss_MT: Tensor, metric_RT: np.ndarray, left_out: list[bool]) -> EpochEntry:
         """Return the line of the history. ``left_out`` is true for each member that no longer trained: it has no values."""
@@ -378,6 +382,8 @@ class Trainer:
         restored = State.from_tree(state, self.folder)
         check_fingerprint(self.folder, fingerprint, self.fingerprint)
         self.state = restored
+        if restored.reason == self._length() and restored.step < self.total:
+            restored.reason = ""  # the run was given more steps; a study's pilots are
         for name, value in self.model.parameters.items():
             value.copy_(tensors[f"model|{name}"])
         self.selection.restore(tensors)
