@@ -40,9 +40,9 @@ from manygate.model import MultiTaskModel
 from manygate.model.logits import predict
 from manygate.model.problem import Problem
 from manygate.runs.preflight import prepare
+from manygate.studies.packs import SquaredError
 from manygate.studies.stream import STEPS_AT_ONCE as BLOCK
 from manygate.studies.stream import TRAINING, HeldOut, Stream
-from manygate.studies.sweep import SquaredError
 from manygate.training.memory import keep_freed_memory
 from manygate.training.trainer import Trainer
 

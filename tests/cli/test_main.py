@@ -25,6 +25,7 @@ COMMANDS = [
         "dataset impressions",
         "dataset synthetic",
         "reproduce mmoe-synthetic",
+        "reproduce ple-synthetic",
         "schema",
         "train",
         "compare",

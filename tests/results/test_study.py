@@ -13,7 +13,14 @@ from documents import filled
 from manygate.errors import InputError
 from manygate.results.study import Cell, Claim, Finding, StudyResults, SweepResult
 
-FINDING: dict[str, Any] = {"text": "gap", "value": 0.1, "ci95": [0.0, None], "bounds": [None, 0.2], "holds": None}
+FINDING: dict[str, Any] = {
+    "text": "gap",
+    "value": 0.1,
+    "ci95": [0.0, None],
+    "bounds": [None, 0.2],
+    "holds": None,
+    "runs_needed": 40,
+}
 CELL: dict[str, Any] = {
     "correlation": 0.5,
     "rate": 0.01,
@@ -23,6 +30,7 @@ CELL: dict[str, Any] = {
     "quartiles": [None, None, None],
     "diverged": 2,
     "dead_towers": 1,
+    "at_rest": False,
     "curve": [0.3, None],
     "validation_mean": None,
     "loss": [0.3, None],
@@ -48,7 +56,7 @@ def test_results_are_read_and_written_as_they_were(tmp_path: Path) -> None:
     claim = {"key": "a", "evidence": [{"setting": "s", "learned": True, "holds": False, "findings": [FINDING]}]}
     sweep = filled(SweepResult, {"name": "mmoe", "settings": {"experts": 8}, "cells": [CELL], "chosen_rate": {"0.5": 0.01}})
     whole = filled(
-        StudyResults, {"results_version": 1, "claims": [filled(Claim, claim).to_tree()], "sweeps": {"main": [sweep.to_tree()]}}
+        StudyResults, {"results_version": 2, "claims": [filled(Claim, claim).to_tree()], "sweeps": {"main": [sweep.to_tree()]}}
     )
     path = tmp_path / "results.json"
     path.write_text(json.dumps(whole.to_tree()))
@@ -60,7 +68,8 @@ def test_results_are_read_and_written_as_they_were(tmp_path: Path) -> None:
 
 
 def test_another_version_is_refused() -> None:
-    with pytest.raises(InputError, match="results_version is 9"):
-        StudyResults.from_tree({"results_version": 9}, "x")
+    for version in (1, 9):
+        with pytest.raises(InputError, match=f"results_version is {version}"):
+            StudyResults.from_tree({"results_version": version}, "x")
     with pytest.raises(InputError, match="it has no results_version"):
         StudyResults.from_tree({"comparison_version": 1}, "x")

@@ -10,7 +10,7 @@ import pytest
 
 from documents import filled
 from manygate.results.study import LabelCorrelation
-from manygate.studies.charts import BINS, ROOM, Line, Spot, curves, edges, histogram, pearson, spots
+from manygate.studies.charts import BINS, ROOM, Line, Spot, Whiskers, curves, edges, gains, histogram, pearson, spots
 
 
 def described(svg: str) -> tuple[str, str]:
@@ -41,6 +41,19 @@ def test_curves_tell_their_first_and_last_value_and_leave_out_what_is_unknown():
     title, words = described(curves("figure-4", "Losses", lines, top=5.0))
     assert title == "Losses"
     assert words == "First to last. mmoe: 2 to 0.5."
+
+
+def test_a_model_whose_runs_all_diverged_has_no_curve():
+    lines = [Line("mmoe", 0, [5, 10], [2.0, 1.0]), Line("omoe", 1, [5, 10], [None, None])]
+    assert described(curves("figure-4", "Losses", lines))[1] == "First to last. mmoe: 2 to 1."
+
+
+def test_gains_tell_their_first_and_last_value():
+    lines = [
+        Whiskers("mmoe", 3, [0.1, 1.0], [-0.1, 0.25], [(-0.2, 0.0), None]),
+        Whiskers("ple", 4, [], [], []),
+    ]
+    assert described(gains("gains", "Gain", lines)) == ("Gain", "First to last. mmoe: -0.1 to 0.25.")
 
 
 def test_a_histogram_tells_the_range_of_each_model():

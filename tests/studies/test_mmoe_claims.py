@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,45 +9,29 @@ import pytest
 
 from manygate.studies.claims import claim_record, larger
 from manygate.studies.mmoe_claims import STATEMENTS, claims
-from manygate.studies.sweep import Outcome, Sweep
+from manygate.studies.sweep import Trained
+from study_outcomes import trained
 
-P, RATES, RUNS = (0.5, 0.9, 1.0), (1e-3, 1e-2), 200
+P = (0.5, 0.9, 1.0)
 # As the paper has it: mean and standard deviation by correlation.
 PAPER = {
     "shared_bottom": {0.5: (0.38, 0.11), 0.9: (0.33, 0.09), 1.0: (0.28, 0.07)},
     "omoe": {0.5: (0.29, 0.04), 0.9: (0.24, 0.03), 1.0: (0.20, 0.02)},
     "mmoe": {0.5: (0.204, 0.02), 0.9: (0.2, 0.02), 1.0: (0.195, 0.02)},
 }
-THREE_AT_FIRST = np.array([3.0, 1.0]).reshape(1, -1, 1, 1)
 FIGURE_3 = {0.0: (0.9, 0.1), 0.5: (0.8, 0.1), 1.0: (0.5, 0.1)}
 
 
-def outcome(name: str, told: dict[float, tuple[float, float]], rates: tuple[float, ...] = RATES) -> Outcome:
-    """Losses with exactly these means and standard deviations, at every rate; the first rate has the worse validation loss.
-
-    Runs of one seed go together, as they do where they share their data.
-    """
-    random = np.random.default_rng([*name.encode()])
-    common = np.random.default_rng(1).gamma(8.0, size=RUNS)
-    loss_PLRT = np.empty((len(told), len(rates), RUNS, 2))
-    for p, (mean, sd) in enumerate(told.values()):
-        for place, task in np.ndindex(len(rates), 2):
-            draw = common + 0.6 * random.gamma(8.0, size=RUNS)
-            loss_PLRT[p, place, :, task] = mean + sd * (draw - draw.mean()) / draw.std(ddof=1)
-    sweep = Sweep(name, name, {"architecture": name}, tuple(told), rates, RUNS)
-    loss_PLR = loss_PLRT.mean(axis=-1)
-    worse_L = np.linspace(1.0, 0.0, len(rates)).reshape(1, -1, 1)
-    nothing = np.zeros(loss_PLR.shape)
-    rested = np.ones((6, *loss_PLR.shape))
-    return Outcome(sweep, 1, 1, [1], loss_PLRT, loss_PLR + worse_L, nothing > 0, nothing, rested, 0.0, {})
+def models(told: dict[str, Any]) -> dict[str, Trained]:
+    return {name: trained(name, values) for name, values in told.items()}
 
 
-def outcomes(told: dict[str, Any]) -> dict[str, Outcome]:
-    return {name: outcome(name, values) for name, values in told.items()}
+def figure_3(told: dict[float, tuple[float, float]]) -> Trained:
+    return trained("figure-3", told, (1e-3,))
 
 
 def found(told: dict[str, Any], third: dict[float, tuple[float, float]] | None = None) -> dict[str, str]:
-    return {claim.key: claim.verdict for claim in claims(outcomes(told), outcome("figure-3", third or FIGURE_3, (1e-3,)))}
+    return {claim.key: claim.verdict for claim in claims(models(told), figure_3(third or FIGURE_3))}
 
 
 def test_everything_is_reproduced_where_runs_are_as_the_paper_tells():
@@ -82,66 +65,76 @@ def test_figure_3_is_about_the_trend_not_every_step():
 
 
 def test_tasks_that_are_not_symmetric_are_seen():
-    told = outcomes(PAPER)
-    told["omoe"].test_PLRT[..., 1] *= 1.3
-    verdicts = {claim.key: claim.verdict for claim in claims(told, outcome("figure-3", FIGURE_3, (1e-3,)))}
+    told = models(PAPER)
+    for runs in (*told["omoe"].long.cells.values(), *told["omoe"].pilots.cells.values()):
+        runs.test_RT[:, 1] *= 1.3
+    verdicts = {claim.key: claim.verdict for claim in claims(told, figure_3(FIGURE_3))}
     assert verdicts["symmetric"] == "not reproduced"
 
 
-def mixtures_win(told: dict[str, Outcome]) -> Any:
-    (claim,) = [c for c in claims(told, outcome("figure-3", FIGURE_3, (1e-3,))) if c.key == "mixtures-win"]
+def mixtures_win(told: dict[str, Trained]) -> Any:
+    (claim,) = [c for c in claims(told, figure_3(FIGURE_3)) if c.key == "mixtures-win"]
     return claim
 
 
-def test_the_verdict_is_that_of_the_chosen_rates_and_says_where_it_turns():
-    told = outcomes(PAPER)
-    assert mixtures_win(told).where == "holds at the chosen rates, 0.01 and 0.001"
-    told["shared_bottom"].test_PLRT[:, 0] = 0.5 * told["mmoe"].test_PLRT[:, 0]  # at 0.001 it is far better
+def test_the_verdict_is_that_of_the_long_runs_and_says_where_it_turns():
+    told = models(PAPER)
+    assert mixtures_win(told).where == "holds at the chosen rates, 0.01 and 0.001 in the pilots"
+    for p in P:  # in the pilots at 0.001 it is far better
+        told["shared_bottom"].pilots.at(p, 1e-3).test_RT[:] = 0.5 * told["mmoe"].pilots.at(p, 1e-3).test_RT
     turned = mixtures_win(told)
     assert turned.verdict == "depends on the learning rate"
-    assert turned.where == "holds at the chosen rates, 0.01; does not hold at 0.001"
-    far = mixtures_win({**told, "mmoe": dataclasses.replace(told["mmoe"], test_PLRT=told["mmoe"].test_PLRT * THREE_AT_FIRST)})
-    assert far.where == "holds at the chosen rates, 0.01; does not hold at 0.001 (unfinished)"
-    told["omoe"].curve_EPLR[:, 1, 0] = np.linspace(2.0, 1.0, 6)[:, None]  # still falling there: it decides nothing
+    assert turned.where == "holds at the chosen rates, 0.01; does not hold at 0.001 in the pilots"
+    told["omoe"].pilots.at(0.5, 1e-3).curve_ER[:] = np.linspace(2.0, 1.0, 6)[:, None]  # still falling there: it decides nothing
     learning = mixtures_win(told)
     assert learning.verdict == "reproduced"
-    assert learning.where == "holds at the chosen rates, 0.01; does not hold at 0.001 (unfinished)"
-    for one in told.values():
-        one.validation_PLR[:, 0] = -1.0  # now validation chooses 0.001
-    assert mixtures_win(told).where == "holds at 0.01 (unfinished); does not hold at the chosen rates, 0.001 (unfinished)"
+    assert learning.where == "holds at the chosen rates, 0.01; does not hold at 0.001 in the pilots (unfinished)"
+    told["omoe"].long.at(1.0).curve_ER[:] = np.linspace(2.0, 1.0, 6)[:, None]
+    assert mixtures_win(told).where.startswith("holds at the chosen rates, 0.01 (unfinished)")
 
 
-def test_undecided_elsewhere_changes_no_verdict():
-    told = outcomes(PAPER)
-    told["shared_bottom"].test_PLRT[:, 0] = outcome("same", PAPER["omoe"]).test_PLRT[:, 0]
+def test_pilots_whose_losses_are_far_above_the_best_decide_nothing():
+    told = models(PAPER)
+    for p in P:
+        told["shared_bottom"].pilots.at(p, 1e-3).test_RT[:] = 0.5 * told["mmoe"].pilots.at(p, 1e-3).test_RT
+        told["mmoe"].pilots.at(p, 1e-3).test_RT[:] *= 3
+    assert mixtures_win(told).where == "holds at the chosen rates, 0.01; does not hold at 0.001 in the pilots (unfinished)"
+
+
+def test_pilots_never_make_the_verdict():
+    told = models(PAPER)
+    for p in P:
+        told["shared_bottom"].pilots.at(p, 1e-2).test_RT[:] = 0.0
+        told["shared_bottom"].pilots.at(p, 1e-3).test_RT[:] = told["omoe"].pilots.at(p, 1e-3).test_RT
     assert mixtures_win(told).verdict == "reproduced"
 
 
-def test_runs_that_diverged_are_left_out_and_the_rate_with_the_fewest_is_chosen():
-    one = outcome("mmoe", PAPER["mmoe"])
-    assert [one.chosen_rate(p) for p in range(3)] == [1, 1, 1]
-    one.diverged_PLR[0, 1, 5] = True
-    one.validation_PLR[0, 1, 5] = np.nan
-    assert [one.chosen_rate(p) for p in range(3)] == [0, 1, 1]
-    assert np.isnan(one.losses(0, 1)).nonzero()[0].tolist() == [5]
-    one.diverged_PLR[0, 0, :2] = True
-    assert one.chosen_rate(0) == 1, "two lost there, one here"
-    one.diverged_PLR[0] = True
-    assert one.chosen_rate(0) in (0, 1)
+def test_runs_that_diverged_are_left_out():
     values = np.array([1.0, 2.0, np.nan, 4.0, 5.0])
     assert larger("", values, np.ones(5)).value == pytest.approx(2.0)
 
 
 def test_a_model_without_a_run_that_ended_decides_nothing():
-    told = outcomes(PAPER)
-    told["omoe"].diverged_PLR[:] = True
-    verdicts = {claim.key: claim.verdict for claim in claims(told, outcome("figure-3", FIGURE_3, (1e-3,)))}
-    assert verdicts["comparable-minima"] == "cannot tell"
-    assert verdicts["shared-bottom-falls"] == "reproduced"
+    told = models(PAPER)
+    for runs in (*told["omoe"].long.cells.values(), *told["omoe"].pilots.cells.values()):
+        runs.diverged_R[:] = True
+    tested = {claim.key: claim for claim in claims(told, figure_3(FIGURE_3))}
+    assert tested["comparable-minima"].verdict == "cannot tell"
+    assert tested["comparable-minima"].needed is None
+    assert tested["shared-bottom-falls"].verdict == "reproduced"
+
+
+def test_a_claim_that_cannot_be_told_says_how_many_runs_it_would_take():
+    told = models({**PAPER, "omoe": {**PAPER["omoe"], 0.5: (0.376, 0.04)}})
+    claim = mixtures_win(told)
+    assert claim.verdict == "cannot tell"
+    undecided = [finding for finding in claim.evidence[0].findings if finding.holds is None]
+    assert [finding.text for finding in undecided] == ["shared_bottom − omoe at 0.5"]
+    assert claim.needed == undecided[0].needed > 200
 
 
 def test_the_json_of_a_claim_has_its_words_and_its_numbers():
-    trees = [claim_record(claim).to_tree() for claim in claims(outcomes(PAPER), outcome("figure-3", FIGURE_3, (1e-3,)))]
+    trees = [claim_record(claim).to_tree() for claim in claims(models(PAPER), figure_3(FIGURE_3))]
     assert len({tree["key"] for tree in trees}) == 12
     for tree in trees:
         assert tree["claim"]
@@ -150,8 +143,9 @@ def test_the_json_of_a_claim_has_its_words_and_its_numbers():
 
 
 def test_the_claims_are_in_our_words_and_have_a_test_with_the_study_s_correlations():
-    tree = {tree.key: tree for tree in (claim_record(claim) for claim in claims(outcomes(PAPER), outcome("f", FIGURE_3, (1e-3,))))}
-    assert [*tree] == ["shared-bottom-falls", *(statement.key for statement in STATEMENTS)]
+    tree = {tree.key: tree for tree in (claim_record(claim) for claim in claims(models(PAPER), figure_3(FIGURE_3)))}
+    assert [*tree] == [statement.key for statement in STATEMENTS]
+    assert "over 0, 0.5, 1 (the list is ours)" in tree["shared-bottom-falls"].test
     assert tree["smaller-gap"].test == "Gap: loss at 0.5 minus that at 1. 0.5 times the other model's gap minus MMoE's: above 0."
     assert tree["comparable-minima"].test.endswith("at each correlation: at most 1.5.")
     assert tree["higher-is-better"].evidence[0].findings[0].text == "shared_bottom: 0.5 − 0.9"

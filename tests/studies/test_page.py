@@ -8,8 +8,8 @@ import pytest
 
 from documents import filled
 from manygate.config.names import ARCHITECTURES
-from manygate.results.study import Cell, StudyResults, SweepResult
-from manygate.studies.page import _cell, _chosen, _number, _spots, _style, headline
+from manygate.results.study import Cell, SweepResult
+from manygate.studies.page import _chosen, _gain, _number, _spots, _style
 
 
 def cell(correlation: float, rate: float, mean: float | None = 0.25, ci95: Any = (0.2, 0.3)) -> Cell:
@@ -22,24 +22,10 @@ SWEEP = filled(
     SweepResult,
     {
         "architecture": "mmoe",
-        "cells": [cell(p, rate) for p in (0.5, 1.0) for rate in (0.001, 0.01)],
+        "cells": [cell(0.5, 0.001), cell(1.0, 0.01)],
         "chosen_rate": {"0.5": 0.001, "1": 0.01},
     },
 )
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "rest"),
-    [
-        (["reproduced"] * 3, "Of 3 claims of the paper, 3 are reproduced"),
-        (
-            ["reproduced", "cannot tell", "refuted", "cannot tell", "depends on the learning rate"],
-            "Of 5 claims of the paper, 1 is reproduced, 2 are undecided, 1 is refuted and 1 depends on the learning rate",
-        ),
-    ],
-)
-def test_the_headline_counts_verdicts(verdicts: list[str], rest: str):
-    assert headline(filled(StudyResults, {"claims": [{"verdict": verdict} for verdict in verdicts]})) == rest
 
 
 def test_every_scheme_has_a_style_of_its_own():
@@ -47,12 +33,22 @@ def test_every_scheme_has_a_style_of_its_own():
     assert len(set(styles.values())) == len(styles)
 
 
-def test_a_cell_is_found_by_correlation_and_rate():
-    assert _cell(SWEEP, 1.0, 0.001) is SWEEP.cells[2]
+def test_the_long_runs_of_a_correlation_are_found():
     assert _chosen(SWEEP, 0.5) is SWEEP.cells[0]
-    assert _chosen(SWEEP, 1.0) is SWEEP.cells[3]
+    assert _chosen(SWEEP, 1.0) is SWEEP.cells[1]
     with pytest.raises(ValueError, match="unpack"):
-        _cell(SWEEP, 0.7, 0.001)
+        _chosen(SWEEP, 0.7)
+
+
+def test_gains_are_differences_of_runs_of_one_seed():
+    def runs(loss: list[float | None]) -> Cell:
+        return filled(Cell, {"loss": loss})
+
+    mean, ci95 = _gain(runs([1.0, 2.0, 3.0, None]), runs([0.5, 1.7, 2.6, 0.1]))
+    assert mean == pytest.approx(0.4)
+    assert ci95 is not None
+    assert ci95[1] - 0.4 == pytest.approx(4.3027 * 0.1 / 3**0.5, rel=1e-4), "Student's t with two degrees of freedom"
+    assert _gain(runs([None]), runs([1.0])) == (None, None)
 
 
 def test_spots_stand_in_the_order_of_their_means_and_leave_out_schemes_without_a_run():

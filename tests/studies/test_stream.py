@@ -10,7 +10,7 @@ import torch
 
 from manygate.datasets.synthetic import Tasks
 from manygate.randomness import SYNTHETIC, stream_seed
-from manygate.studies.stream import HELD_OUT, TRAINING, VECTORS, HeldOut, Stream
+from manygate.studies.stream import HELD_OUT, TRAINING, VECTORS, HeldOut, Stream, draw_sines
 
 TASKS = Tasks(inputs=7, scale=1.5, alpha=(1.0, 2.0), beta=(0.3, 0.9), noise_var=0.04)
 CORRELATIONS = (-0.5, 0.5, 1.0)
@@ -34,6 +34,21 @@ def test_labels_are_those_of_the_paper_for_every_run(stream):
             noise = runs[0] - exact_NK
             assert 0.1 < noise.std() < 0.35
             assert abs(np.corrcoef(noise.T)[0, 1]) < 0.5
+
+
+def test_every_seed_draws_sines_of_its_own_for_all_its_tasks_and_correlations():
+    stream = Stream(replace(TASKS, alpha=(), beta=(), noise_var=0.0), seeds=[3, 4], correlations=CORRELATIONS, sines=5)
+    x_SND, y_RNK = stream.draw(50, TRAINING, 0)
+    shapes = {seed: draw_sines(5, seed) for seed in (3, 4)}
+    assert not np.allclose(shapes[3], shapes[4])
+    for s, seed in enumerate(stream.seeds):
+        for p, cosine in enumerate(CORRELATIONS):
+            w_KD = replace(TASKS, correlation=cosine).vectors(np.random.default_rng(stream_seed(SYNTHETIC, seed, VECTORS)))
+            z_NK = x_SND[s].double().numpy() @ w_KD.T
+            exact_NK = z_NK + sum(np.sin(a * z_NK + b) for a, b in zip(*shapes[seed], strict=True))
+            np.testing.assert_allclose(y_RNK[s * 3 + p].numpy(), exact_NK, atol=1e-4)
+    many = np.concatenate([draw_sines(1_000, seed) for seed in range(10)])
+    assert (many.mean(), many.std()) == pytest.approx((0.0, 1.0), abs=0.03)
 
 
 def test_noise_has_its_variance_and_is_shared_between_correlations(stream):

@@ -17,6 +17,7 @@ from manygate.results.study import StudyResults
 from manygate.results.summary import Scores, TaskReport
 from manygate.schema import Schema
 from manygate.scoring.fusion import Fusion
+from manygate.studies.sentences import verdict_words
 from manygate.text import count_of
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def show_study(results: StudyResults, out: Path) -> None:
         column.justify, column.no_wrap = "left", False
     for claim in results.claims:
         style = {"reproduced": "bold green", "not reproduced": "bold red", "cannot tell": "dim"}.get(claim.verdict, "yellow")
-        table.add_row(Text(claim.title), Text(claim.verdict, style=style), Text(claim.where))
+        table.add_row(Text(claim.title), Text(verdict_words(claim), style=style), Text(claim.where))
     open_console().print(table)
     say(f"\nThe figures and all numbers: {out / 'report.html'}")
 

@@ -12,13 +12,17 @@ Bounds = tuple[float | None, float | None]
 
 
 class Finding(Record):
-    """A number with its interval, and whether it lies within the bounds that the claim sets (null: undecided)."""
+    """A number with its interval, and whether it lies within the bounds that the claim sets (null: undecided).
+
+    ``runs_needed`` is the number of runs that would decide an undecided finding if its value stays; null if none would.
+    """
 
     text: str
     value: float | None
     ci95: Bounds
     bounds: Bounds
     holds: bool | None
+    runs_needed: int | None
 
 
 class Evidence(Record):
@@ -31,7 +35,10 @@ class Evidence(Record):
 
 
 class Claim(Record):
-    """A claim of the paper, in its words, with the test and the verdict."""
+    """A claim of the paper, in our words, with the test and the verdict.
+
+    ``runs_needed`` is the number of runs that would decide all findings of a claim that cannot be told; null if none would.
+    """
 
     key: str
     title: str
@@ -40,11 +47,12 @@ class Claim(Record):
     test: str
     verdict: str
     where: str
+    runs_needed: int | None
     evidence: list[Evidence]
 
 
 class Cell(Record):
-    """The runs of a scheme at one correlation and learning rate."""
+    """The runs of a scheme at one correlation and learning rate; ``at_rest`` if their mean training loss no longer falls."""
 
     correlation: float
     rate: float
@@ -54,6 +62,7 @@ class Cell(Record):
     quartiles: list[float | None]
     diverged: int
     dead_towers: int
+    at_rest: bool
     curve: list[float | None]
     validation_mean: float | None
     loss: list[float | None]
@@ -61,7 +70,10 @@ class Cell(Record):
 
 
 class SweepResult(Record):
-    """A scheme at every correlation and learning rate."""
+    """A scheme at every correlation: its long runs in ``cells``, and its pilots at every learning rate that they tried.
+
+    ``on_edge`` lists the correlations whose chosen rate is the lowest or the highest that was tried.
+    """
 
     name: str
     architecture: str
@@ -74,7 +86,9 @@ class SweepResult(Record):
     seconds: float
     steps: list[int]
     chosen_rate: dict[str, float]
+    on_edge: list[float]
     cells: list[Cell]
+    pilots: list[Cell]
 
 
 class LabelCorrelation(Record):
@@ -100,7 +114,7 @@ class SyntheticTasks(Record):
 
 
 class StudyProtocol(Record):
-    """What all sweeps have in common."""
+    """The settings that all runs have in common; ``sines`` is the number that every run draws, or 0 for those of ``tasks``."""
 
     tasks: SyntheticTasks
     batch: int
@@ -109,43 +123,45 @@ class StudyProtocol(Record):
     validation_rows: int
     test_rows: int
     first_seed: int
+    sines: int
 
 
 class PlannedSweep(Record):
-    """A sweep before it runs."""
+    """The pilots of a scheme before they run; ``rates`` has a row for each correlation, and ``offset`` is that of their seeds."""
 
     name: str
-    title: str
     settings: dict[str, JsonValue]
     correlations: list[float]
-    rates: list[float]
+    rates: list[list[float]]
     runs: int
+    offset: int
     tasks: int
 
 
 class StudyPlan(Record):
-    """All that decides the results."""
+    """All that decides the results. ``runs`` has the number of long runs of each group; ``trials`` are those of figure 2."""
 
+    study: str
     protocol: StudyProtocol
-    runs: int
-    runs_beyond: int
-    schemes_beyond: list[str]
+    lengths: list[int]
+    runs: dict[str, int]
+    pilots: dict[str, list[PlannedSweep]]
     trials: int
     trial_rows: int
-    sweeps: dict[str, list[PlannedSweep]]
 
 
 class StudyResults(Document):
-    """The results of a study."""
+    """The results of a study. ``length`` is the number of steps of its runs; ``runs`` counts long runs and pilots."""
 
     KIND: ClassVar[str] = "the results of a study"
     VERSION_FIELD: ClassVar[str] = "results_version"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     results_version: int
     manygate_version: str
     command: str
     plan: StudyPlan
+    length: int
     seconds: float
     runs: int
     figure_2: list[LabelCorrelation]

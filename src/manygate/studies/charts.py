@@ -38,6 +38,16 @@ class Spot(NamedTuple):
     three_quarters: float
 
 
+class Whiskers(NamedTuple):
+    """Means at places across, each with its interval if it has one, and an index in the palette."""
+
+    name: str
+    style: int
+    across: Sequence[float]
+    up: Sequence[float]
+    bounds: Sequence[tuple[float, float] | None]
+
+
 def pearson(key: str, points: Sequence[LabelCorrelation]) -> str:
     """Draw figure 2: the simulated correlation with two standard deviations, and the closed form as a line."""
     with Canvas(height=260, left=58, bottom=46) as canvas:
@@ -67,6 +77,8 @@ def curves(key: str, title: str, lines: Sequence[Line], top: float | None = None
         axes.grid(axis="y")
         for line in lines:
             kept = [(x, y) for x, y in zip(line.across, line.up, strict=True) if y is not None]
+            if not kept:  # every run diverged
+                continue
             (drawn,) = axes.plot(*zip(*kept, strict=True), color=colour(f"a{line.style % 8}"), linewidth=1.9)
             if DASHES[mark(line.style)]:
                 drawn.set_dashes(DASHES[mark(line.style)])
@@ -79,6 +91,24 @@ def curves(key: str, title: str, lines: Sequence[Line], top: float | None = None
         description = "; ".join(
             f"{line.name}: {line.up[0]:.3g} to {line.up[-1]:.3g}" for line in lines if line.up[0] and line.up[-1]
         )
+        return canvas.svg(key, title, f"First to last. {description}.")
+
+
+def gains(key: str, title: str, lines: Sequence[Whiskers]) -> str:
+    """Draw the mean gain of each model by correlation, with its interval, around a line at zero."""
+    with Canvas(height=300, left=58, bottom=46) as canvas:
+        axes = canvas.axes
+        axes.grid(axis="y")
+        axes.axhline(0, color=colour("zero"), linewidth=1)
+        for line in lines:
+            paint = colour(f"a{line.style % 8}")
+            axes.plot(line.across, line.up, color=paint, linewidth=1.4, marker=MARKERS[mark(line.style)], markersize=5)
+            for x, ends in zip(line.across, line.bounds, strict=True):
+                if ends is not None:
+                    axes.plot([x, x], ends, color=paint, linewidth=1.4)
+        axes.set_xlabel("cosine of the tasks' vectors", labelpad=4, fontsize=10.5)
+        axes.set_ylabel("gain over single-task", labelpad=6, fontsize=10.5)
+        description = "; ".join(f"{line.name}: {line.up[0]:.3g} to {line.up[-1]:.3g}" for line in lines if line.up)
         return canvas.svg(key, title, f"First to last. {description}.")
 
 

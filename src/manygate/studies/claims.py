@@ -2,13 +2,13 @@
 
 The test of a claim makes one or several comparisons of final losses. We chose their bounds, and ``test`` describes them. The claim
 is reproduced if the 95 % interval of every comparison lies within its bounds. It is not reproduced if an interval lies outside,
-after it is widened for the number of comparisons (Bonferroni). Otherwise the runs cannot tell. The verdict uses the rates that
-validation chose. Settings with a common learning rate change it only to "depends on the learning rate", if such a setting has
-finished training and contradicts it.
+after it is widened for the number of comparisons (Bonferroni). Otherwise the runs cannot tell. The verdict uses the long runs at
+the rates that pilots chose on validation rows. Pilots with a common learning rate change it only to "depends on the learning rate",
+if they have finished training at this rate and contradict the verdict.
 
 Runs are paired by their seed (see :mod:`manygate.studies.stream`), and intervals are bootstrap intervals over runs: percentiles of
 a statistic over runs drawn with replacement (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993). Means are over both
-tasks; spreads and minima are of the first task, as the paper reports one.
+tasks; spreads and minima are of the first task, as the MMoE paper reports one.
 """
 
 from __future__ import annotations
@@ -21,47 +21,48 @@ from typing import NamedTuple
 import numpy as np
 
 from manygate.results import study
-from manygate.studies.sweep import Outcome
+from manygate.studies.sweep import Runs, Trained
 
 RESAMPLES = 5_000
-FALLING = 0.05
-"""A mean training loss has not converged if it fell by more than this share over the last sixth of the steps."""
 FAR = 2.0
 """A learning rate is unfinished if its mean loss is more than this many times the mean loss at the chosen rate."""
+PAPER_RATES = (1e-2, 1e-3, 1e-4)
+"""The common learning rates whose pilots are evidence: the grid of the MMoE paper."""
 
 Statistic = Callable[[list[np.ndarray]], np.ndarray]
 
 
 class Losses:
-    """The final losses of the models at one setting: a common learning rate, or the chosen rates (None)."""
+    """The final losses of models in one setting: long runs at the chosen rates (None), or pilots at a common learning rate."""
 
-    def __init__(self, outcomes: Mapping[str, Outcome], rate: float | None):
-        self.outcomes, self.rate = outcomes, rate
+    def __init__(self, models: Mapping[str, Trained], rate: float | None = None):
+        self.models, self.rate = models, rate
 
     def __call__(self, name: str, correlation: float, task: int | None = None) -> np.ndarray:
         """Return every run's loss, in the order of the seeds: the mean over tasks, or that of ``task``; NaN for diverged runs."""
-        outcome = self.outcomes[name]
-        p = outcome.sweep.correlations.index(correlation)
-        return outcome.losses(p, self._rate_index(outcome, p), task)
+        return self._runs(self.models[name], correlation).losses(task)
 
-    def _rate_index(self, outcome: Outcome, p: int) -> int:
-        return outcome.chosen_rate(p) if self.rate is None else outcome.sweep.rates.index(self.rate)
+    def _runs(self, model: Trained, p: float) -> Runs:
+        return model.long.at(p) if self.rate is None else model.pilots.at(p, self.rate)
 
     def learned(self) -> bool:
-        """Return whether all models have converged at all correlations, with losses near those at the chosen rates."""
+        """Return whether all models have come to rest at all correlations, with losses near those at the chosen rates."""
         return all(
-            at_rest(outcome.curve_EPLR[:, p, self._rate_index(outcome, p)]) and self._near(outcome, p)
-            for outcome in self.outcomes.values()
-            for p in range(len(outcome.sweep.correlations))
+            self._runs(model, p).at_rest and (self.rate is None or self._near(model, p))
+            for model in self.models.values()
+            for p in model.long.sweep.correlations
         )
 
-    def _near(self, outcome: Outcome, p: int) -> bool:
-        loss_R, chosen_R = (outcome.losses(p, rate) for rate in (self._rate_index(outcome, p), outcome.chosen_rate(p)))
+    def _near(self, model: Trained, p: float) -> bool:
+        loss_R, chosen_R = (model.pilots.at(p, rate).losses() for rate in (self.rate, model.rate(p)))
         return bool(np.isfinite(loss_R).any() and np.nanmean(loss_R) <= FAR * np.nanmean(chosen_R))
 
 
 class Finding(NamedTuple):
-    """A comparison: its value and 95 % interval, its bounds, and whether it lies within them (None: cannot tell)."""
+    """A comparison: its value and 95 % interval, its bounds, and whether it lies within them (None: cannot tell).
+
+    ``needed`` is the number of runs that would decide an undecided comparison if its value stays.
+    """
 
     text: str
     value: float
@@ -69,6 +70,7 @@ class Finding(NamedTuple):
     high: float
     bounds: tuple[float, float]
     holds: bool | None
+    needed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,13 @@ class Claim:
         return {True: "reproduced", False: "not reproduced", None: "cannot tell"}[first.holds]
 
     @property
+    def needed(self) -> int | None:
+        """The number of runs that would decide every undecided comparison of a claim that cannot be told; None if none would."""
+        undecided = [finding.needed for finding in self.evidence[0].findings if finding.holds is None]
+        known = [needed for needed in undecided if needed is not None]
+        return max(known) if self.verdict == "cannot tell" and len(known) == len(undecided) else None
+
+    @property
     def where(self) -> str:
         """The settings in which the claim holds, in which it does not hold, and in which it is undecided."""
         parts = []
@@ -115,6 +124,35 @@ class Claim:
             if names:
                 parts.append(f"{word} at {' and '.join(names)}")
         return "; ".join(parts)
+
+
+Correlations = Sequence[float]
+"""The correlations of the comparison, from the lowest to the highest."""
+
+
+class Statement(NamedTuple):
+    """A statement of the paper, in our words, and its test.
+
+    ``{low}`` and ``{high}`` in ``test`` are the extreme correlations, ``{all}`` is the list of them.
+    """
+
+    key: str
+    title: str
+    section: str
+    words: str
+    test: str
+    compare: Callable[[Losses, Correlations], list[Finding]]
+
+
+def tested(statement: Statement, models: Mapping[str, Trained]) -> Claim:
+    """Test a statement on models in every setting."""
+    key, title, section, words, test, compare = statement
+    correlations = sorted(next(iter(models.values())).long.sweep.correlations)
+    evidence = tuple(
+        Evidence(setting, tuple(compare(losses, correlations)), losses.learned()) for setting, losses in settings(models)
+    )
+    told = {"low": f"{correlations[0]:g}", "high": f"{correlations[-1]:g}", "all": ", ".join(f"{p:g}" for p in correlations)}
+    return Claim(key, title, section, words, test.format(**told), evidence)
 
 
 def compared(
@@ -139,8 +177,39 @@ def compared(
     if not draws.size:
         return Finding(text, value, math.nan, math.nan, bounds, None)
     low, high, lowest, highest = (float(q) for q in np.quantile(draws, [0.025, 0.975, tail, 1 - tail]))
-    holds = True if bounds[0] <= low and high <= bounds[1] else False if highest < bounds[0] or lowest > bounds[1] else None
-    return Finding(text, value, low, high, bounds, holds)
+    return judged(text, value, (low, high), (lowest, highest), bounds, together.shape[1])
+
+
+def judged(
+    text: str, value: float, ci95: tuple[float, float], wide: tuple[float, float], bounds: tuple[float, float], runs: int
+) -> Finding:
+    """Judge a value of some runs: its 95 % interval shows that it lies within bounds, and a wide interval that it does not."""
+    within = bounds[0] <= ci95[0] and ci95[1] <= bounds[1]
+    outside = wide[1] < bounds[0] or wide[0] > bounds[1]
+    needed = None if within or outside else runs_needed(value, ci95, wide, bounds, runs)
+    return Finding(text, value, *ci95, bounds, True if within else False if outside else None, needed)
+
+
+def runs_needed(
+    value: float, ci95: tuple[float, float], wide: tuple[float, float], bounds: tuple[float, float], runs: int
+) -> int | None:
+    """Return the number of runs that would decide a comparison if its value stays; None if no number would.
+
+    The half of an interval towards a bound shrinks with the root of the number of runs, and it decides when it is as long as the
+    distance of the value to the bound. A value outside its bounds is decided by the wide interval.
+
+    >>> runs_needed(1.0, (-1.0, 3.0), (-2.0, 4.0), (0.0, math.inf), 10), runs_needed(-1.0, (-3.0, 1.0), (-4.0, 2.0), (0.0, 9.0), 10)
+    (40, 90)
+    """
+    halves = []
+    for side, bound in enumerate(bounds):
+        if math.isfinite(bound):
+            beyond = value < bound if side == 0 else value > bound
+            half = abs(wide[1 - side] - value) if beyond else abs(value - ci95[side])
+            halves.append((beyond, half / abs(value - bound) if value != bound else math.inf))
+    outside = [ratio for beyond, ratio in halves if beyond]
+    largest = max(outside or [ratio for _, ratio in halves])
+    return max(math.ceil(runs * largest**2), runs + 1) if math.isfinite(largest) else None
 
 
 def larger(text: str, first_R: np.ndarray, second_R: np.ndarray, comparisons: int = 1) -> Finding:
@@ -158,31 +227,22 @@ def spread(text: str, first_R: np.ndarray, second_R: np.ndarray, bounds: tuple[f
     return compared(text, lambda s: s[0].std(axis=1, ddof=1) / s[1].std(axis=1, ddof=1), [first_R, second_R], bounds, comparisons)
 
 
-def settings(outcomes: Mapping[str, Outcome]) -> list[tuple[str, Losses]]:
-    """List the settings: the chosen rates first, then each common rate, unless it is the chosen rate everywhere."""
-    rates = outcomes["mmoe"].sweep.rates
-    chosen = {
-        outcome.sweep.rates[outcome.chosen_rate(p)] for outcome in outcomes.values() for p in range(len(outcome.sweep.correlations))
-    }
-    losses = Losses(outcomes, None)
-    rates_named = named(", ".join(f"{rate:g}" for rate in sorted(chosen)), losses.learned())
-    named_losses = [(f"the chosen rates, {rates_named}", losses)]
-    for rate in reversed(rates):
-        if chosen != {rate}:
-            losses = Losses(outcomes, rate)
-            named_losses.append((named(f"{rate:g}", losses.learned()), losses))
-    return named_losses
+def settings(models: Mapping[str, Trained]) -> list[tuple[str, Losses]]:
+    """List the settings: the long runs at the chosen rates, then the pilots at each common rate of the MMoE paper's grid."""
+    chosen = {model.rate(p) for model in models.values() for p in model.long.sweep.correlations}
+    losses = Losses(models)
+    listed = [(named(f"the chosen rates, {', '.join(f'{rate:g}' for rate in sorted(chosen))}", losses.learned()), losses)]
+    for rate in PAPER_RATES:
+        tried = all(rate in model.pilots.rates(p) for model in models.values() for p in model.long.sweep.correlations)
+        if tried and chosen != {rate}:
+            losses = Losses(models, rate)
+            listed.append((named(f"{rate:g} in the pilots", losses.learned()), losses))
+    return listed
 
 
 def named(setting: str, learned: bool) -> str:
-    """Return the name of a setting on the page; a setting whose losses have not converged is marked."""
+    """Return the name of a setting on the page; a setting whose losses have not come to rest is marked."""
     return setting if learned else f"{setting} (unfinished)"
-
-
-def at_rest(curve_ER: np.ndarray) -> bool:
-    """Return whether the mean training loss of the runs has converged: it hardly fell over the last sixth of the epochs."""
-    curve_E, sixth = np.nanmean(curve_ER, axis=-1), -(-len(curve_ER) // 6)
-    return bool(len(curve_E) > sixth and curve_E[-1] >= (1 - FALLING) * curve_E[-1 - sixth])
 
 
 def claim_record(claim: Claim) -> study.Claim:
@@ -199,6 +259,7 @@ def claim_record(claim: Claim) -> study.Claim:
                     ci95=(_plain(finding.low), _plain(finding.high)),
                     bounds=(_plain(finding.bounds[0]), _plain(finding.bounds[1])),
                     holds=finding.holds,
+                    runs_needed=finding.needed,
                 )
                 for finding in setting.findings
             ],
@@ -213,6 +274,7 @@ def claim_record(claim: Claim) -> study.Claim:
         test=claim.test,
         verdict=claim.verdict,
         where=claim.where,
+        runs_needed=claim.needed,
         evidence=evidence,
     )
 

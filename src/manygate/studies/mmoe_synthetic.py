@@ -1,46 +1,33 @@
-"""This module reproduces sections 3 and 5 of Ma et al., "Modeling Task Relationships in Multi-task Learning with MMoE", KDD 2018.
+"""This module plans the MMoE study: sections 3 and 5 of Ma et al., "Modeling Task Relationships in Multi-task Learning with
+Multi-gate Mixture-of-Experts", KDD 2018.
 
 We choose what the paper leaves open: c = 1, five sines with alpha = 1..5 and beta = i pi / 4, noise of variance 0.01, an unlimited
-stream of new rows in batches of 64, 3,000 steps, Adam's default moments, Glorot-uniform weights. A run's final loss is its mean
-squared error after the last step, over its tasks, which are symmetric. It is measured on 4,000 rows of the run that training does
-not use. The learning rate is chosen from the paper's grid for each model and correlation, by mean loss on 1,000 other rows.
+stream of new rows in batches of 64, 30,000 steps or more, Adam's default moments, Glorot-uniform weights. A run's final loss is its
+mean squared error after the last step, over its tasks, which are symmetric. It is measured on 4,000 rows of the run that training
+does not use. Pilot runs choose the learning rate of each model and correlation, by mean loss on 1,000 other rows. They try the
+paper's grid and three more rates. The rate is constant over the steps, as in the paper.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, final
 
 import numpy as np
 
 from manygate.datasets.synthetic import Tasks
-from manygate.errors import InputError, setting
-from manygate.files import locked, read_json, to_json, write_text
-from manygate.metrics.uncertainty import interval, t_quantile
+from manygate.metrics.uncertainty import t_quantile
 from manygate.randomness import SYNTHETIC, stream_seed
-from manygate.results.study import (
-    Cell,
-    Claim,
-    Evidence,
-    Finding,
-    LabelCorrelation,
-    StudyPlan,
-    StudyResults,
-    SweepResult,
-)
-from manygate.studies.claims import claim_record
+from manygate.results.study import LabelCorrelation
+from manygate.studies.claims import Claim, Evidence, judged
 from manygate.studies.mmoe_claims import claims
-from manygate.studies.sweep import Outcome, Protocol, Sweep, run_sweep
-from manygate.training.progress import Progress
+from manygate.studies.plan import PILOT_SEEDS, Plan
+from manygate.studies.sweep import Protocol, Sweep, Trained
 
 CORRELATIONS = (0.5, 0.9, 1.0)
-RATES = (1e-4, 1e-3, 1e-2)
 COMPARED = ("shared_bottom", "omoe", "mmoe")
-PAPER_WIDTHS = {"shared_bottom": {"bottom_hidden": 113}, "omoe": {}, "mmoe": {}}
+PAPER_WIDTHS: dict[str, dict[str, Any]] = {"shared_bottom": {"bottom_hidden": 113}, "omoe": {}, "mmoe": {}}
 BUDGET = 14_818
 """The number of parameters of the paper's MMoE; schemes beyond the paper have as many, within 2 %."""
 FIGURE_2 = tuple(round(0.1 * i, 1) for i in range(11))
@@ -49,128 +36,68 @@ MANY_TASKS = 4
 PEARSON = 3  # purpose of a stream, beside those of manygate.studies.stream
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The numbers of runs and trials of the study."""
+@final
+@dataclass(frozen=True, kw_only=True)
+class MmoePlan(Plan):
+    """The plan of the study; schemes beyond the paper and four tasks have ``runs_beyond`` long runs."""
 
-    protocol: Protocol
-    runs: int
+    STUDY: ClassVar[str] = "mmoe-synthetic"
+    CLAIMED: ClassVar[tuple[str, ...]] = ("figure 3", "compared")
+
     runs_beyond: int
     schemes_beyond: tuple[str, ...]
-    trials: int = 100
-    trial_rows: int = 10_000
 
-    def sweeps(self) -> dict[str, list[Sweep]]:
-        """List all sweeps: figure 3, figures 4 and 5, the schemes beyond the paper, four tasks."""
-        sixteen = {"architecture": "shared_bottom", "bottom_hidden": 16}
+    def pilots(self) -> dict[str, list[Sweep]]:
+        """List the pilots: figure 3, figures 4 and 5, the schemes beyond the paper, four tasks."""
         return {
-            "figure 3": [Sweep("figure-3", "shared_bottom", sixteen, FIGURE_3, (1e-3,), self.runs)],
-            "compared": [_sweep(name, self.runs, **PAPER_WIDTHS[name]) for name in COMPARED],
-            "beyond": [_sweep(name, self.runs_beyond, match_parameters=BUDGET) for name in self.schemes_beyond],
+            "figure 3": [self._pilot("shared_bottom", "figure-3", FIGURE_3, bottom_hidden=16)],
+            "compared": [self._pilot(name, name, **PAPER_WIDTHS[name]) for name in COMPARED],
+            "beyond": [self._pilot(name, name, match_parameters=BUDGET) for name in self.schemes_beyond],
             "many tasks": [
-                replace(
-                    _sweep(name, self.runs_beyond, **PAPER_WIDTHS[name]),
-                    name=f"{name}-{MANY_TASKS}-tasks",
-                    correlations=(0.5, 1.0),
-                    rates=(1e-3, 1e-2),
-                    tasks=MANY_TASKS,
-                )
+                replace(self._pilot(name, f"{name}-{MANY_TASKS}-tasks", (0.5, 1.0), **PAPER_WIDTHS[name]), tasks=MANY_TASKS)
                 for name in COMPARED
             ],
         }
 
+    def _pilot(self, scheme: str, name: str, correlations: tuple[float, ...] = CORRELATIONS, **settings: Any) -> Sweep:
+        grid = (self.rates,) * len(correlations)
+        return Sweep(name, {"architecture": scheme, **settings}, correlations, grid, self.pilot_runs, PILOT_SEEDS)
 
-def _sweep(architecture: str, runs: int, **settings: Any) -> Sweep:
-    return Sweep(architecture, architecture, {"architecture": architecture, **settings}, CORRELATIONS, RATES, runs)
+    def runs_of(self, group: str) -> int:
+        """Return the number of long runs of each model and correlation of a group."""
+        return self.runs if group in self.CLAIMED else self.runs_beyond
 
+    def label_correlations(self) -> list[LabelCorrelation]:
+        """Compute figure 2."""
+        return figure_2(self)
 
-FULL = Plan(Protocol(Tasks()), 200, 22, ("single_task", "l2_constrained", "cross_stitch", "cgc", "ple"))
-QUICK = Plan(Protocol(Tasks(), steps=1_000), 20, 5, ("cross_stitch", "ple"))
-
-
-def reproduce(out: Path, plan: Plan, progress: Progress, overwrite: bool = False, command: str = "") -> StudyResults:
-    """Run the study in a folder, or continue the study that the folder holds; return the content of ``results.json``.
-
-    Raises :class:`InputError` if the folder holds something else.
-    """
-    _open(out, plan, overwrite)
-    with locked(out):
-        return _study(out, plan, progress, command)
-
-
-def _study(out: Path, plan: Plan, progress: Progress, command: str) -> StudyResults:
-    """Train what is not trained yet, and write the results and the page."""
-    from manygate.studies.page import write_page
-
-    sweeps = plan.sweeps()
-    progress.start("mmoe-synthetic", sum(sweep.rows(plan.protocol) for group in sweeps.values() for sweep in group))
-    outcomes: dict[str, list[Outcome]] = {}
-    for kind, group in sweeps.items():
-        outcomes[kind] = [run_sweep(sweep, plan.protocol, out / "packs", progress) for sweep in group]
-    progress.finish()
-    pearson = figure_2(plan)
-    compared = {outcome.sweep.name: outcome for outcome in outcomes["compared"]}
-    tested = claims(compared, outcomes["figure 3"][0])
-    results = StudyResults(
-        results_version=StudyResults.VERSION,
-        manygate_version=version("manygate"),
-        command=command,
-        plan=_plan(plan),
-        seconds=round(sum(outcome.seconds for group in outcomes.values() for outcome in group), 1),
-        runs=sum(outcome.diverged_PLR.size for group in outcomes.values() for outcome in group),
-        figure_2=pearson,
-        claims=[_pearson_claim(pearson, plan.trials), *map(claim_record, tested)],
-        sweeps={kind: [summary(outcome) for outcome in group] for kind, group in outcomes.items()},
-    )
-    write_text(out / "results.json", to_json(results.to_tree()))
-    write_page(results, out / "report.html")
-    return results
+    def claims(self, trained: Mapping[str, Mapping[str, Trained]], labels: list[LabelCorrelation]) -> list[Claim]:
+        """Test the claims of the paper on the trained models, by group and name."""
+        (figure_3,) = trained["figure 3"].values()
+        return [_pearson_claim(labels, self.trials), *claims(trained["compared"], figure_3)]
 
 
-def _plan(plan: Plan) -> StudyPlan:
-    """Return all settings that determine the results, for ``plan.json`` and ``results.json``."""
-    sweeps = {kind: [asdict(sweep) for sweep in group] for kind, group in plan.sweeps().items()}
-    return StudyPlan.model_validate({**asdict(plan), "sweeps": sweeps})
+FULL = MmoePlan(
+    protocol=Protocol(Tasks()),
+    runs=200,
+    pilot_runs=20,
+    longest=120_000,
+    trials=100,
+    runs_beyond=22,
+    schemes_beyond=("single_task", "l2_constrained", "cross_stitch", "cgc", "ple"),
+)
+QUICK = replace(
+    FULL,
+    protocol=Protocol(Tasks(), steps=1_000, steps_an_epoch=100),
+    longest=1_000,
+    runs=20,
+    pilot_runs=3,
+    runs_beyond=5,
+    schemes_beyond=("cross_stitch", "ple"),
+)
 
 
-def _open(out: Path, plan: Plan, overwrite: bool) -> None:
-    """Create the folder, or check that it holds the same study."""
-    note, wanted = out / "plan.json", to_json(_plan(plan).to_tree())
-    overwritten = overwrite and _is_plan(note)
-    if overwritten:
-        with locked(out):  # another process may be training there
-            pass
-        for name in ("plan.json", "results.json", "report.html"):
-            (out / name).unlink(missing_ok=True)
-        shutil.rmtree(out / "packs", ignore_errors=True)
-    if _is_plan(note) and note.read_text(encoding="utf-8") != wanted:
-        raise InputError(
-            f"{setting('out', out)}: holds a study with other settings (plan.json). Choose another {setting('out')}, "
-            f"or add {setting('overwrite', True)} to start anew."
-        )
-    if not _is_plan(note):
-        if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not overwritten)):
-            raise InputError(f"{setting('out', out)} exists and holds no study. Choose another {setting('out')}.")
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{setting('out', out)}: cannot be written ({error.strerror}). Choose another {setting('out')}."
-            ) from None
-        write_text(note, wanted)
-    (out / "packs").mkdir(exist_ok=True)
-
-
-def _is_plan(note: Path) -> bool:
-    """Return whether a file is the plan of a study."""
-    try:
-        tree = read_json(note) if note.is_file() else None
-    except ValueError:
-        return False
-    return isinstance(tree, dict) and {"protocol", "sweeps", "trials"} <= set(tree)
-
-
-def figure_2(plan: Plan) -> list[LabelCorrelation]:
+def figure_2(plan: MmoePlan) -> list[LabelCorrelation]:
     """Compute the label correlation for each cosine: simulated in trials, as in the paper, and in closed form."""
     tasks, points = plan.protocol.tasks, []
     value_PT = np.empty((len(FIGURE_2), plan.trials))
@@ -204,63 +131,13 @@ def _pearson_claim(points: Sequence[LabelCorrelation], trials: int) -> Claim:
     findings = []
     for point in (other for other in points if other.cosine > 0):
         half = t_quantile(trials - 1) * point.sd / trials**0.5
-        low, high = point.mean - half, point.mean + half
-        text, holds = f"at cosine {point.cosine:g}", True if low > 0 else False if high < 0 else None
-        findings.append(Finding(text=text, value=point.mean, ci95=(low, high), bounds=(0.0, None), holds=holds))
-    against = any(finding.holds is False for finding in findings)
-    holds = False if against else True if all(finding.holds for finding in findings) else None
+        ci95 = point.mean - half, point.mean + half
+        findings.append(judged(f"at cosine {point.cosine:g}", point.mean, ci95, ci95, (0.0, np.inf), trials))
     return Claim(
-        key="label-correlation",
-        title="Labels of correlated vectors correlate",
-        section="3.2, figure 2",
-        claim="Tasks whose vectors have a positive cosine have positively correlated labels, though the labels are not linear.",
-        test="The mean of the trials' correlations at each cosine above 0: above 0.",
-        verdict={True: "reproduced", False: "not reproduced", None: "cannot tell"}[holds],
-        where="",
-        evidence=[Evidence(setting="the study's data", learned=True, holds=holds, findings=findings)],
+        "label-correlation",
+        "Labels of correlated vectors correlate",
+        "3.2, figure 2",
+        "Tasks whose vectors have a positive cosine have positively correlated labels, though the labels are not linear.",
+        "The mean of the trials' correlations at each cosine above 0: above 0.",
+        (Evidence("the cosines above 0", tuple(findings)),),
     )
-
-
-def summary(outcome: Outcome) -> SweepResult:
-    """Summarise a sweep for ``results.json``: every run's final loss, and the mean curves."""
-    sweep = outcome.sweep
-    cells = [_cell(outcome, p, rate) for p in range(len(sweep.correlations)) for rate in range(len(sweep.rates))]
-    return SweepResult(
-        name=sweep.name,
-        architecture=sweep.settings["architecture"],
-        settings=sweep.settings,
-        widths=outcome.widths,
-        tasks=sweep.tasks,
-        runs=sweep.runs,
-        parameters=outcome.parameters,
-        flops=outcome.flops,
-        seconds=round(outcome.seconds, 1),
-        steps=outcome.steps,
-        chosen_rate={f"{correlation:g}": sweep.rates[outcome.chosen_rate(p)] for p, correlation in enumerate(sweep.correlations)},
-        cells=cells,
-    )
-
-
-def _cell(outcome: Outcome, p: int, rate: int) -> Cell:
-    kept_R, there_R = outcome.losses(p, rate), ~outcome.diverged_PLR[p, rate]
-    whole, curve_ER = kept_R[np.isfinite(kept_R)], outcome.curve_EPLR[:, p, rate, there_R]
-    quartiles = np.quantile(whole, [0, 0.25, 0.5, 0.75, 1]) if whole.size else np.full(5, np.nan)
-    statistics = interval(whole.tolist())
-    return Cell(
-        correlation=outcome.sweep.correlations[p],
-        rate=outcome.sweep.rates[rate],
-        mean=statistics.mean,
-        sd=statistics.sd,
-        ci95=statistics.ci95,
-        quartiles=_short(quartiles),
-        diverged=int(outcome.diverged_PLR[p, rate].sum()),
-        dead_towers=int(outcome.dead_PLR[p, rate].sum()),
-        curve=_short(curve_ER.mean(axis=1) if there_R.any() else np.full(len(curve_ER), np.nan)),
-        validation_mean=_short(outcome.validation_PLR[p, rate, there_R].mean(keepdims=True))[0] if there_R.any() else None,
-        loss=_short(kept_R),
-        loss_by_task=[_short(outcome.losses(p, rate, task)) for task in range(outcome.sweep.tasks)],
-    )
-
-
-def _short(values: np.ndarray) -> list[float | None]:
-    return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values]

@@ -1,8 +1,8 @@
-"""This module renders ``results.json`` of the MMoE study as a self-contained HTML page."""
+"""This module renders ``results.json`` of a study as a self-contained HTML page; each study has a template and figures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +10,32 @@ from markupsafe import Markup
 
 from manygate.config.names import ARCHITECTURES
 from manygate.files import write_text
+from manygate.metrics.uncertainty import interval
 from manygate.report.svg import PALETTE
 from manygate.report.templates import environment
 from manygate.report.view import STYLES, View
 from manygate.results.base import required
 from manygate.results.study import Cell, StudyResults, SweepResult
 from manygate.studies import charts
-from manygate.studies.claims import FALLING, FAR
+from manygate.studies.claims import FAR
 from manygate.studies.mmoe_claims import ALIKE, LARGER, SMALLER
-from manygate.text import listed
+from manygate.studies.plan import LADDER
+from manygate.studies.ple_claims import ABOUT
+from manygate.studies.sentences import at_edges, five_sentences, headline, still_falling, verdict_words
+from manygate.studies.sweep import FALLING
 
 WORD_OF = {True: "yes", False: "no", None: "undecided"}
-CHOICES = {
-    f"{1 - ALIKE:g} to {1 + ALIKE:g}": "means whose ratio lies within are nearly the same; otherwise they clearly differ",
-    f"{SMALLER:g}": "a gap of at most this share of another is far smaller",
-    f"{LARGER:g}": "a standard deviation that is this many times another is far larger; within the factor they are about the same",
+UNFINISHED = {
     f"{FALLING:.0%}": "a setting is “unfinished” if a mean loss fell by more than this share over the last sixth of the steps",
     f"{FAR:g}": "a setting is also “unfinished” if a mean loss is more than this many times that at the chosen rates",
 }
+MMOE_CHOICES = {
+    f"{1 - ALIKE:g} to {1 + ALIKE:g}": "means whose ratio lies within are nearly the same; otherwise they clearly differ",
+    f"{SMALLER:g}": "a gap of at most this share of another is far smaller",
+    f"{LARGER:g}": "a standard deviation that is this many times another is far larger; within the factor they are about the same",
+    **UNFINISHED,
+}
+PLE_CHOICES = {f"{ABOUT:.0%}": "a ratio is about another if it differs from it by at most this share", **UNFINISHED}
 
 
 def write_page(results: StudyResults, path: Path) -> None:
@@ -38,36 +46,41 @@ def write_page(results: StudyResults, path: Path) -> None:
 def render(results: StudyResults) -> str:
     """Render the page; the same results give the same text."""
     pages = environment().overlay()
-    pages.filters = {**pages.filters, "number": _number}
-    parts = {
+    pages.filters = {**pages.filters, "number": _number, "verdict_words": verdict_words}
+    compared = results.sweeps["compared"]
+    parts: View = {
         "results": results,
         "word_of": WORD_OF,
-        "headline": headline(results),
+        "headline": headline([claim.verdict for claim in results.claims]),
+        "sentences": five_sentences(results)[1:],
+        "models": [(sweep.name, _style(sweep.architecture)) for sweep in compared],
+        "falling": still_falling(results),
+        "edges": at_edges(results),
+        "ladder": LADDER,
+        "protocol": results.plan.protocol,
+        "pilots": results.plan.pilots["compared"][0],
+    }
+    template = f"studies/{results.plan.study.replace('-', '_')}.html.j2"
+    return pages.get_template(template).render(parts | _FIGURES[results.plan.study](results), palette=PALETTE)
+
+
+def _mmoe_figures(results: StudyResults) -> View:
+    return {
         "figure_2": Markup(charts.pearson("figure-2", results.figure_2)),
         "figure_3": _figure_3(results),
         "figure_4": _figure_4(results),
         "figure_5": _figure_5(results),
         "beyond": _beyond(results),
         "many": _many(results),
-        "models": [(sweep.name, _style(sweep.architecture)) for sweep in results.sweeps["compared"]],
-        "choices": CHOICES,
-        "edge": _edge(results),
-        "protocol": results.plan.protocol,
+        "choices": MMOE_CHOICES,
     }
-    return pages.get_template("studies/mmoe_synthetic.html.j2").render(parts, palette=PALETTE)
 
 
-def headline(results: StudyResults) -> str:
-    """Write a sentence with the number of claims for each verdict."""
-    verdicts = [claim.verdict for claim in results.claims]
-    phrases = [_counted(verdicts.count(verdict), verdict) for verdict in dict.fromkeys(["reproduced", *verdicts])]
-    return f"Of {len(verdicts)} claims of the paper, {listed(phrases)}"
+def _ple_figures(results: StudyResults) -> View:
+    return {"gains": _gains(results), "curves": _figure_4(results), "choices": PLE_CHOICES}
 
 
-def _counted(count: int, verdict: str) -> str:
-    if verdict == "depends on the learning rate":
-        return f"{count} {'depends' if count == 1 else 'depend'} on the learning rate"
-    return f"{count} {'is' if count == 1 else 'are'} {'undecided' if verdict == 'cannot tell' else verdict}"
+_FIGURES: dict[str, Callable[[StudyResults], View]] = {"mmoe-synthetic": _mmoe_figures, "ple-synthetic": _ple_figures}
 
 
 def _style(architecture: str) -> int:
@@ -77,25 +90,14 @@ def _style(architecture: str) -> int:
     return len(STYLES) + [name for name in ARCHITECTURES if name not in STYLES].index(architecture)
 
 
-def _cell(sweep: SweepResult, correlation: float, rate: float) -> Cell:
-    (cell,) = [entry for entry in sweep.cells if (entry.correlation, entry.rate) == (correlation, rate)]
+def _chosen(sweep: SweepResult, correlation: float) -> Cell:
+    """Return the long runs of a correlation."""
+    (cell,) = [entry for entry in sweep.cells if entry.correlation == correlation]
     return cell
 
 
-def _chosen(sweep: SweepResult, correlation: float) -> Cell:
-    return _cell(sweep, correlation, sweep.chosen_rate[f"{correlation:g}"])
-
-
-def _edge(results: StudyResults) -> float | None:
-    """Return the end of the grid of learning rates that all three models chose at every correlation; None if there is none."""
-    compared = results.sweeps["compared"]
-    rates = [cell.rate for cell in compared[0].cells]
-    chosen = {rate for sweep in compared for rate in sweep.chosen_rate.values()}
-    return next((edge for edge in (min(rates), max(rates)) if chosen == {edge}), None)
-
-
 def _correlations(sweep: SweepResult) -> list[float]:
-    return list(dict.fromkeys(cell.correlation for cell in sweep.cells))
+    return [cell.correlation for cell in sweep.cells]
 
 
 def _figure_3(results: StudyResults) -> View:
@@ -172,6 +174,28 @@ def _many(results: StudyResults) -> View:
         for number, p in enumerate(correlations)
     ]
     return {"panels": panels, "tasks": sweeps[0].tasks, "runs": sweeps[0].runs}
+
+
+def _gains(results: StudyResults) -> View:
+    """Prepare the gain of each model over single-task models, by correlation: the difference of losses of runs of one seed."""
+    single, *others = results.sweeps["compared"]
+    lines, rows = [], []
+    for sweep in others:
+        points = [(p, *_gain(_chosen(single, p), _chosen(sweep, p))) for p in _correlations(sweep)]
+        known = [(p, mean, ci95) for p, mean, ci95 in points if mean is not None]
+        across, up, bounds = zip(*known, strict=True) if known else ((), (), ())
+        lines.append(charts.Whiskers(sweep.name, _style(sweep.architecture), across, up, bounds))
+        rows.append((sweep.name, [(mean, ci95) for _, mean, ci95 in points]))
+    chart = charts.gains("gains", "Gain over single-task models by correlation", lines)
+    legend = [(line.name, line.style) for line in lines]
+    return {"chart": Markup(chart), "legend": legend, "rows": rows, "correlations": _correlations(single)}
+
+
+def _gain(single: Cell, other: Cell) -> tuple[float | None, tuple[float, float] | None]:
+    """Return the mean gain over the runs of which neither diverged, and its 95 % interval."""
+    pairs = zip(single.loss, other.loss, strict=True)
+    statistics = interval([one - two for one, two in pairs if one is not None and two is not None])
+    return statistics.mean, statistics.ci95
 
 
 def _number(value: float | None, digits: int = 3) -> str:

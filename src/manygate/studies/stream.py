@@ -1,9 +1,9 @@
 """This module draws an unlimited stream of new rows of synthetic tasks, with vectors, inputs, noise and correlation by replica.
 
-A run has a seed, a correlation and a learning rate. All runs with the same seed share their inputs, noise and directions. So their
-differences come only from the correlation, the learning rate or the network (common random numbers).
+A run has a seed, a correlation and a learning rate. All runs with the same seed share their inputs, noise, directions and sines. So
+their differences come only from the correlation, the learning rate or the network (common random numbers).
 
-Shape suffixes: R runs, S seeds, P correlations, L learning rates with R = S P L, N rows, B batch, D inputs, K tasks.
+Shape suffixes: R runs, S seeds, P correlations, L learning rates with R = S P L, N rows, B batch, D inputs, K tasks, M sines.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from manygate.model.problem import Problem
 from manygate.randomness import SYNTHETIC, stream_seed
 from manygate.schema import Task
 
-VECTORS, TRAINING, HELD_OUT = 0, 1, 2
+VECTORS, TRAINING, HELD_OUT, SINES = 0, 1, 2, 4
+"""Purposes of a seed's streams; 3 is that of figure 2 in :mod:`manygate.studies.mmoe_synthetic`."""
 STEPS_AT_ONCE = 25
 
 
@@ -32,7 +33,8 @@ class Stream:
     """New training rows for S x P x L runs: seeds outermost, learning rates innermost.
 
     It is a :class:`manygate.data.batches.Source`. A row's number is its position in a run's unlimited stream, so that a stopped run
-    continues with the same rows as without the stop.
+    continues with the same rows as without the stop. With ``sines``, each seed draws as many frequencies and phases from N(0, 1);
+    otherwise they are those of ``tasks``.
 
     >>> stream = Stream(Tasks(inputs=4), seeds=[0, 1], correlations=[0.5, 1.0], rates=3, batch=8, steps=10)
     >>> batch = stream.take(stream.order(0, 0)[:8])
@@ -49,6 +51,7 @@ class Stream:
         batch: int = 64,
         steps: int = 100,
         device: torch.device | str = "cpu",
+        sines: int = 0,
     ):
         self.tasks, self.seeds, self.rates, self.batch, self.steps = tasks, tuple(seeds), rates, batch, steps
         self.device = torch.device(device)
@@ -58,7 +61,8 @@ class Stream:
             [source.vectors(np.random.default_rng(stream_seed(SYNTHETIC, seed, VECTORS))) for source in sources] for seed in seeds
         ]
         self.w_SPKD = torch.tensor(np.array(vectors), dtype=torch.float32)
-        self.alpha_M, self.beta_M = torch.tensor(tasks.alpha), torch.tensor(tasks.beta)
+        shapes_S2M = [draw_sines(sines, seed) if sines else np.array([tasks.alpha, tasks.beta]) for seed in seeds]
+        self.alpha_SM, self.beta_SM = torch.tensor(np.array(shapes_S2M), dtype=torch.float32).unbind(1)
         self._at, self._block = -1, (torch.empty(0), torch.empty(0))
         self._memory = torch.empty(0)
 
@@ -108,8 +112,8 @@ class Stream:
         z_SNn = x_SND @ self.w_SPKD.flatten(1, 2).mT
         z_SPNK = z_SNn.unflatten(-1, (len(self.correlations), tasks)).transpose(1, 2)
         y_SPNK = z_SPNK + math.sqrt(self.tasks.noise_var) * noise_SNK.unsqueeze(1)
-        for alpha, beta in zip(self.alpha_M, self.beta_M, strict=True):
-            y_SPNK = y_SPNK + torch.sin(alpha * z_SPNK + beta)
+        for alpha_S, beta_S in zip(self.alpha_SM.T, self.beta_SM.T, strict=True):
+            y_SPNK = y_SPNK + torch.sin(alpha_S.view(-1, 1, 1, 1) * z_SPNK + beta_S.view(-1, 1, 1, 1))
         return x_SND, y_SPNK.flatten(0, 1).repeat_interleave(self.rates, dim=0)
 
     def _as_batch(self, x_SBD: Tensor, y_RBK: Tensor) -> Batch:
@@ -118,6 +122,11 @@ class Stream:
         no_ids = torch.empty(*x_RBD.shape[:2], 0, dtype=torch.int32, device=self.device)
         y_RBK = y_RBK.to(self.device)
         return Batch(no_ids, x_RBD, [], y_RBK, torch.ones_like(y_RBK))
+
+
+def draw_sines(sines: int, seed: int) -> np.ndarray:
+    """Draw the frequencies and the phases of a seed's sines from N(0, 1); (2, M)."""
+    return np.random.default_rng(stream_seed(SYNTHETIC, seed, SINES)).standard_normal((2, sines))
 
 
 class HeldOut:
