@@ -24,7 +24,7 @@ RATES = (1e-3, 3e-3, 1e-2)
 
 @dataclass(frozen=True, kw_only=True)
 class TwoGroups(Plan):
-    """One model in a group with claims, one in a group without."""
+    """Two models in a group with claims, one in a group without."""
 
     STUDY = "two"
     CLAIMED = ("claimed",)
@@ -32,7 +32,7 @@ class TwoGroups(Plan):
     def pilots(self) -> dict[str, list[Sweep]]:
         return {
             "other": [sweep("b", (0.5,), self.rates, self.pilot_runs, offset=100)],
-            "claimed": [sweep("a", (0.5, 1.0), self.rates, self.pilot_runs, offset=100)],
+            "claimed": [sweep(name, (0.5, 1.0), self.rates, self.pilot_runs, offset=100) for name in "ac"],
         }
 
     def runs_of(self, group: str) -> int:
@@ -49,7 +49,7 @@ PLAN = TwoGroups(protocol=Protocol(Tasks(), batch=8, steps=10, steps_an_epoch=5)
 
 
 class Training:
-    """Stands for training: it notes the sweeps, and its losses are least at the best rate and fall up to a length."""
+    """Stands for training: it notes sweeps; losses are least at the best rate; those of ``a`` and ``b`` fall up to a length."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int, tuple[tuple[float, ...], ...]]] = []
@@ -63,7 +63,7 @@ class Training:
         cells = {}
         for p, rate in of.cells:
             distance = abs(np.log(rate / self.best(of.name, p)))
-            cells[p, rate] = runs_of(np.full((of.runs, 2), 1.0 + distance), falls=protocol.steps < self.rest)
+            cells[p, rate] = runs_of(np.full((of.runs, 2), 1.0 + distance), falls=protocol.steps < self.rest and of.name[0] != "c")
         return outcome(of, cells)
 
 
@@ -81,15 +81,15 @@ def run(tmp_path: Path) -> Any:
 
 def test_the_grid_stays_where_the_best_rates_lie_within(training, tmp_path):
     protocol, found, total = run(tmp_path)
-    assert [name for name, _, _ in training.calls] == ["a", "b"]
+    assert [name for name, _, _ in training.calls] == ["a", "c", "b"]
     assert [*found] == ["other", "claimed"], "in the order of the plan"
     assert protocol.steps == 10
-    assert total.rows == total.done + 3 * 5 * 10 * 8, "the long runs are left"
+    assert total.rows == total.done + 5 * 5 * 10 * 8, "the long runs are left"
 
 
 def test_the_grid_grows_at_the_end_where_the_best_rate_lies_for_that_correlation_alone(training, tmp_path):
     def best(name: str, p: float) -> float:
-        return {"a": {0.5: 3e-2, 1.0: 1e-5}, "b": {0.5: 1e-2}}[name[0]][p]
+        return {"a": {0.5: 3e-2, 1.0: 1e-5}, "b": {0.5: 1e-2}, "c": {0.5: 3e-3, 1.0: 3e-3}}[name[0]][p]
 
     training.best = best
     _, found, total = run(tmp_path)
@@ -101,23 +101,24 @@ def test_the_grid_grows_at_the_end_where_the_best_rate_lies_for_that_correlation
     assert on_edge(a) == [1.0]
     assert on_edge(found["other"][0]) == []
     assert ("a-0.5-0.03", 10, ((3e-2,),)) in training.calls
-    assert total.rows == total.done + 3 * 5 * 10 * 8
+    assert total.rows == total.done + 5 * 5 * 10 * 8
 
 
 def test_all_runs_get_the_first_length_at_which_the_claimed_pilots_rest(training, tmp_path):
     training.rest = 20
     protocol, _, _ = run(tmp_path)
     assert protocol.steps == 20
-    assert [(name, steps) for name, steps, _ in training.calls] == [("a", 10), ("a", 20), ("b", 20)]
+    calls = [(name, steps) for name, steps, _ in training.calls]
+    assert calls == [("a", 10), ("c", 10), ("a", 20), ("c", 20), ("b", 20)], "one model that falls is enough to go on"
 
 
 def test_the_length_has_a_bound(training, tmp_path):
     training.rest = 1_000
     protocol, found, total = run(tmp_path)
     assert protocol.steps == 40
-    assert [(name, steps) for name, steps, _ in training.calls] == [("a", 10), ("a", 20), ("a", 40), ("b", 40)]
+    assert [(name, steps) for name, steps, _ in training.calls if name != "c"] == [("a", 10), ("a", 20), ("a", 40), ("b", 40)]
     assert not chosen_at_rest(found["claimed"][0])
-    assert total.rows == total.done + 3 * 5 * 40 * 8
+    assert total.rows == total.done + 5 * 5 * 40 * 8
 
 
 def test_only_the_chosen_rates_need_to_rest():
