@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -27,8 +28,10 @@ def test_a_killed_process_is_dead_also_before_its_parent_asks(child: subprocess.
     owner = owner_of(child)
     assert owner.is_dead() is False
     child.kill()
-    while owner.is_dead() is False:
-        pass
+    for _ in range(500):  # until the kill has arrived
+        if owner.is_dead():
+            break
+        time.sleep(0.01)
     assert owner.is_dead() is True, "a zombie"
     child.wait()
     assert owner.is_dead() is True

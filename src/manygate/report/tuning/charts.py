@@ -71,7 +71,8 @@ def parallel(document: TuningDocument, names: Sequence[str]) -> str:
         for at, row in enumerate(rows.values()):
             axes.hlines(at, 0, 1, color=colour("line"), linewidth=1, zorder=0)
             for x, text, align in ((0, row.low, "left"), (1, row.high, "right")):
-                axes.text(x, at + 0.32, text, ha=align, va="center", fontsize=8.5, color=colour("soft"))
+                behind = {"facecolor": colour("card"), "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
+                axes.text(x, at + 0.32, text, ha=align, va="center", fontsize=8.5, color=colour("soft"), bbox=behind, zorder=5)
         axes.set_yticks(down, [label(name, 18) for name in rows])
         axes.set_xticks([])
         axes.spines["bottom"].set_visible(False)
