@@ -66,15 +66,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--out", type=Path, default=Path("experiments/tuning/results.json"))
+    parser.add_argument("--samplers", nargs="+", default=list(BUDGETS), choices=list(BUDGETS))
     arguments = parser.parse_args()
-    results = {}
     for sampler, budgets in BUDGETS.items():
+        if sampler not in arguments.samplers:
+            continue
         runs = [search(sampler, seed) for seed in range(arguments.seeds)]
         by_budget = {str(budget): [round(regrets[n], 6) for regrets, _ in runs] for n, budget in enumerate(budgets)}
-        results[sampler] = {"regret": by_budget, "cpu_seconds": round(statistics.median(seconds for _, seconds in runs), 1)}
+        found = {"regret": by_budget, "cpu_seconds": round(statistics.median(seconds for _, seconds in runs), 1)}
         medians = {budget: statistics.median(values) for budget, values in by_budget.items()}
-        print(sampler, {budget: f"{median:.5f}" for budget, median in medians.items()}, results[sampler]["cpu_seconds"], flush=True)
-        arguments.out.write_text(json.dumps({"noise": NOISE, "results": results}, indent=1) + "\n", encoding="utf-8")
+        print(sampler, {budget: f"{median:.5f}" for budget, median in medians.items()}, found["cpu_seconds"], flush=True)
+        tree = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.exists() else {"noise": NOISE, "results": {}}
+        tree["results"][sampler] = found
+        arguments.out.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
