@@ -41,6 +41,17 @@ def test_a_search_from_the_log_to_the_tuned_settings(run: Run, log: Path, space:
     assert trained["config"]["learning_rate"] == document["chosen"]["settings"]["learning_rate"]
 
 
+def test_the_folder_of_a_search_is_its_tuned_model(run: Run, log: Path, space: Path, tmp_path: Path) -> None:
+    document = run("tune", log, QUICK, "--trials 3 --space", space, "--out runs/t --json").json
+    place = f"trial-{document['chosen']['number']}" if document["chosen"]["number"] else "default"
+    used = run("evaluate runs/t", log, "--json")
+    assert f"its model with the tuned settings, {place}, is used" in used.err
+    assert used.json == run(f"evaluate runs/t/final/{place}", log, "--json").json
+    (tmp_path / "runs/t/report.html").unlink()
+    assert run("report runs/t --json").json == {"out": "runs/t/report.html", "headline": document["headline"]}
+    assert (tmp_path / "runs/t/report.html").is_file()
+
+
 def test_picking_another_trial(run: Run, log: Path, space: Path) -> None:
     document = run("tune", log, QUICK, "--trials 3 --space", space, "--out runs/t --json").json
     pick = next(n for n in (1, 2) if n != document["chosen"]["number"])

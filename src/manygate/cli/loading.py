@@ -19,12 +19,15 @@ def load_ranker(run: Path, device: str, modules: tuple[str, ...], csv: CsvConfig
     ``csv`` has settings of CSV files that are given over those of its training.
     """
     from manygate.ranker import Ranker
-    from manygate.scoring.bundle import chosen_model
+    from manygate.scoring.bundle import chosen_model, tuned_model
 
     import_own(modules)
     chosen = chosen_model(run)
     if chosen is not None:
         say(f"{run} is a comparison: its model with the best validation score, {chosen}, is used", error=True)
+    tuned = tuned_model(run)
+    if tuned is not None:
+        say(f"{run} is a search for settings: its model with the tuned settings, {tuned.name}, is used", error=True)
     ranker = Ranker.load(run, device)
     if csv is not None:
         ranker.csv = csv.over(ranker.csv)

@@ -14,7 +14,7 @@ from manygate.files import check_regular, reading_file
 
 
 def report(
-    run: Annotated[Path, Parameter(help="The folder of a comparison or of a training run.")],
+    run: Annotated[Path, Parameter(help="The folder of a comparison, a training run or a search.")],
     /,
     *,
     out: Annotated[Path | None, Parameter(help="File to write. Default: report.html in the run's folder.")] = None,
@@ -27,6 +27,9 @@ def report(
     from manygate.report import headline, write_report
     from manygate.results.comparison import ComparisonDocument
 
+    if (run / "tuning.json").is_file():
+        _report_search(run, out or run / "report.html", json)
+        return
     results = next((run / name for name in ("comparison.json", "evaluation.json") if (run / name).is_file()), None)
     if results is None:
         raise InputError(f"{run}: no results here (no comparison.json or evaluation.json). Give the folder of a finished run.")
@@ -37,6 +40,20 @@ def report(
         print_json({"out": str(target), "headline": headline(document)})
     else:
         say(f"{headline(document)}\nreport {target}")
+
+
+def _report_search(run: Path, target: Path, json: bool) -> None:
+    """Write the page of a search for settings."""
+    from manygate.report.tuning.page import write_tuning_page
+    from manygate.results.tuning import TuningDocument
+
+    document = TuningDocument.read(run / "tuning.json")
+    _check_page(target)
+    write_tuning_page(document, target)
+    if json:
+        print_json({"out": str(target), "headline": document.headline})
+    else:
+        say(f"{document.headline}\nreport {target}")
 
 
 def _check_page(path: Path) -> None:

@@ -148,9 +148,10 @@ def _reading(path: Path) -> Iterator[None]:
 def find_bundle(path: str | Path) -> Path:
     """Return the folder of the bundle at a path.
 
-    It is the path itself, ``bundle`` inside a run's folder, or the bundle of the model that a comparison chose.
+    It is the path itself, ``bundle`` inside a run's folder, the bundle of the model that a comparison chose, or that of tuned
+    settings.
     """
-    folder = Path(path)
+    folder = tuned_model(Path(path)) or Path(path)
     chosen = chosen_model(folder)
     if chosen is not None:
         folder = folder / chosen.replace(":", ".")
@@ -175,6 +176,20 @@ def chosen_model(folder: Path) -> str | None:
     best = tree.get("best") if isinstance(tree, dict) else None
     name = best.get("architecture") if isinstance(best, dict) else None
     return name if isinstance(name, str) else None
+
+
+def tuned_model(folder: Path) -> Path | None:
+    """The folder of the model with the tuned settings in the folder of a search; None for any other folder."""
+    path = folder / "tuning.json"
+    if not path.is_file():
+        return None
+    check_recorded(path)
+    tree = read_json(path)
+    chosen = tree.get("chosen") if isinstance(tree, dict) else None
+    number = chosen.get("number") if isinstance(chosen, dict) else None
+    if not isinstance(number, int):
+        return None
+    return folder / "final" / (f"trial-{number}" if number else "default")  # trial 0 has the default settings
 
 
 def _write_encoder(folder: Path, encoder: Encoder) -> None:
