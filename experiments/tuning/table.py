@@ -17,10 +17,10 @@ HEAD = """# Which sampler finds good settings with few trials, and do kills harm
 
 ## A surface whose best point is known
 
-The surface has the shape of a validation AUC over five settings of MMoE: a ridge of learning rate and width, broad optima of experts
-and widths, a slope of dropout, and little effect of id dropout. A trial adds noise with a standard deviation of {noise:g}, as the mean
-of two replicas has. The trial with the best noisy value is taken, as in a search. Its *regret* is how far its true AUC lies below the
-best of the surface. {seeds} seeds; the median, and in brackets the quartiles.
+The surface has the shape of a validation AUC over five settings of MMoE: a ridge of learning rate and width, broad optima of
+experts and widths, a slope of dropout, and little effect of id dropout. A trial adds noise with a standard deviation of
+{noise:g}, as the mean of two replicas has. The trial with the best noisy value is taken, as in a search. Its *regret* is how far
+its true AUC lies below the best of the surface. {seeds} seeds; the median, and in brackets the quartiles.
 
 | sampler | trials | regret | CPU s for all proposals |
 |---|---|---|---|
@@ -52,8 +52,8 @@ def _answer(results: dict[str, Any]) -> str:
     pairs = list(zip(results["gp"]["regret"]["75"], results["tpe"]["regret"]["300"], strict=True))
     ahead = sum(gp <= tpe for gp, tpe in pairs)
     return (
-        f"In the median the Gaussian process reaches what TPE reaches with 300 trials {reached}. With 75 trials it is at least as good "
-        f"as TPE with 300 on {ahead} of {len(pairs)} seeds.\n"
+        f"In the median the Gaussian process reaches what TPE reaches with 300 trials {reached}. With 75 trials it is at least as "
+        f"good as TPE with 300 on {ahead} of {len(pairs)} seeds.\n"
     )
 
 
