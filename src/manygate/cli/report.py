@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -24,36 +26,31 @@ def report(
 
     Example: manygate report runs/first --out first.html
     """
+    words, write = _results(run)
+    target = out or run / "report.html"
+    _check_page(target)
+    write(target)
+    if json:
+        print_json({"out": str(target), "headline": words})
+    else:
+        say(f"{words}\nreport {target}")
+
+
+def _results(run: Path) -> tuple[str, Callable[[Path], None]]:
+    """Return the headline of the results in a folder, and a function that writes their page."""
     from manygate.report import headline, write_report
+    from manygate.report.tuning.page import write_tuning_page
     from manygate.results.comparison import ComparisonDocument
+    from manygate.results.tuning import TuningDocument
 
     if (run / "tuning.json").is_file():
-        _report_search(run, out or run / "report.html", json)
-        return
+        search = TuningDocument.read(run / "tuning.json")
+        return search.headline, partial(write_tuning_page, search)
     results = next((run / name for name in ("comparison.json", "evaluation.json") if (run / name).is_file()), None)
     if results is None:
         raise InputError(f"{run}: no results here (no comparison.json or evaluation.json). Give the folder of a finished run.")
-    document, target = ComparisonDocument.read(results), out or run / "report.html"
-    _check_page(target)
-    write_report(document, target)
-    if json:
-        print_json({"out": str(target), "headline": headline(document)})
-    else:
-        say(f"{headline(document)}\nreport {target}")
-
-
-def _report_search(run: Path, target: Path, json: bool) -> None:
-    """Write the page of a search for settings."""
-    from manygate.report.tuning.page import write_tuning_page
-    from manygate.results.tuning import TuningDocument
-
-    document = TuningDocument.read(run / "tuning.json")
-    _check_page(target)
-    write_tuning_page(document, target)
-    if json:
-        print_json({"out": str(target), "headline": document.headline})
-    else:
-        say(f"{document.headline}\nreport {target}")
+    document = ComparisonDocument.read(results)
+    return headline(document), partial(write_report, document)
 
 
 def _check_page(path: Path) -> None:
