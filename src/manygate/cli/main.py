@@ -26,6 +26,7 @@ from manygate.cli.inspect import inspect
 from manygate.cli.predict import predict
 from manygate.cli.report import report
 from manygate.cli.reproduce import reproduce_app
+from manygate.cli.reproduce_census import mmoe_census
 from manygate.cli.schema import schema
 from manygate.cli.screen import discard_output, flush_streams, prepare_streams, say
 from manygate.cli.train import train
@@ -52,6 +53,7 @@ app = App(
 for command in (demo, schema, train, compare, tune, architectures, evaluate, predict, report, calibrate, fuse, inspect):
     app.command(command)
 app.command(dataset_app)
+reproduce_app.command(mmoe_census, name="mmoe-census")
 app.command(reproduce_app)
 
 

@@ -11,6 +11,7 @@ import shutil
 import urllib.request
 import uuid
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from manygate.errors import InputError, did_you_mean, setting
 from manygate.schema import Feature, Schema, Task
 
 GROUPS = ("income", "education")
+LABELS = (*GROUPS, "never_married")
 URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/census-income-mld/"
 TIMEOUT_SECONDS = 60.0
 SHA256 = {
@@ -135,21 +137,33 @@ def census(
         raise InputError(
             f"{setting('out', target)} holds the source files of {setting('data_dir')}. Choose another {setting('out')}."
         )
-    train, rest = (parse_records(_source(name, data_dir), name, group) for name in SHA256)
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(rest.num_rows)
-    half = rest.num_rows // 2
+    tables = census_tables((group, "never_married"), data_dir, seed)
     files = {
-        "train.parquet": train,
-        "valid.parquet": rest.take(np.sort(order[:half])),
-        "test.parquet": rest.take(np.sort(order[half:])),
+        **{f"{part}.parquet": table for part, table in tables.items()},
         "schema.yaml": census_schema(group).to_yaml(),
         "README.md": _readme(group, seed),
     }
     return write_dataset(out, files, overwrite)
 
 
+def census_tables(labels: Sequence[str] = LABELS, data_dir: str | Path | None = None, seed: int = 0) -> dict[str, pa.Table]:
+    """Return the rows of train, valid and test as :func:`census` writes them, with the labels that are named.
+
+    Raises :class:`InputError` if files are missing, not downloadable, or not the published ones.
+    """
+    train, rest = (_parse(_source(name, data_dir), name, labels) for name in SHA256)
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(rest.num_rows)
+    half = rest.num_rows // 2
+    return {"train": train, "valid": rest.take(np.sort(order[:half])), "test": rest.take(np.sort(order[half:]))}
+
+
 def census_schema(group: str) -> Schema:
     """The schema of a group: 38 inputs and two tasks."""
+    return task_schema((group, "never_married"))
+
+
+def task_schema(tasks: Sequence[str]) -> Schema:
+    """The schema of 38 inputs and some of the three tasks."""
     notes = {
         "income": "Income above 50,000 dollars a year.",
         "education": "Associate degree or above.",
@@ -161,8 +175,7 @@ def census_schema(group: str) -> Schema:
         else Feature(name=name, kind="sparse", note="A code, not a quantity." if name in CODES else "")
         for name in INPUTS
     ]
-    tasks = [Task(name=name, note=notes[name]) for name in (group, "never_married")]
-    return Schema(features=tuple(features), tasks=tuple(tasks))
+    return Schema(features=tuple(features), tasks=tuple(Task(name=name, note=notes[name]) for name in tasks))
 
 
 def _readme(group: str, seed: int) -> str:
@@ -179,6 +192,10 @@ Written by manygate.datasets.census(group={group!r}, seed={seed}).
 
 def parse_records(raw: bytes, name: str, group: str) -> pa.Table:
     """The inputs and the group's two labels from the text of a file; ``name`` is for errors."""
+    return _parse(raw, name, (group, "never_married"))
+
+
+def _parse(raw: bytes, name: str, tasks: Sequence[str]) -> pa.Table:
     try:
         table = pacsv.read_csv(
             pa.BufferReader(raw),
@@ -199,7 +216,7 @@ def parse_records(raw: bytes, name: str, group: str) -> pa.Table:
         "education": pc.is_in(columns["education_level"], value_set=pa.array(ASSOCIATE_OR_ABOVE)),
         "never_married": pc.equal(columns["marital_status"], "Never married"),
     }
-    return pa.table(inputs | {task: labels[task].cast(pa.int8()) for task in (group, "never_married")})
+    return pa.table(inputs | {task: labels[task].cast(pa.int8()) for task in tasks})
 
 
 def _source(name: str, data_dir: str | Path | None) -> bytes:

@@ -93,15 +93,7 @@ def tune_run(
 
     With a folder the results are written there by one process. The others wait for it and read them.
     """
-    study = Study(
-        log=log,
-        space=space,
-        tuning=tuning,
-        objectives=objectives,
-        ledger=Ledger(open_storage(tuning.storage, folder), tuning.study, len(objectives), description(log, space, tuning)),
-        folder=folder,
-        progress=progress,
-    )
+    study = open_study(log, space, tuning, objectives, folder, progress)
     entries = study.run()
     chosen = choose(entries, tuning.pick)
     progress.say(f"trial {chosen.number} is chosen: {chosen.rule}")
@@ -117,6 +109,19 @@ def tune_run(
             record(folder)
             write_text(folder / "DONE", "")
     return results, trained
+
+
+def open_study(
+    log: EncodedLog,
+    space: Space,
+    tuning: TuneConfig,
+    objectives: Sequence[TunedObjective],
+    folder: Path | None,
+    progress: Progress,
+) -> Study:
+    """Open the study whose trials are recorded in a folder or a database, or begin it."""
+    ledger = Ledger(open_storage(tuning.storage, folder), tuning.study, len(objectives), description(log, space, tuning))
+    return Study(log, space, tuning, objectives, ledger, folder, progress)
 
 
 def _is_written(folder: Path, results: TuningDocument) -> bool:

@@ -1,0 +1,76 @@
+"""Outcome: what the study keeps of a method that was tuned and trained. Weights are not kept.
+
+Shape suffixes: R runs, N test rows, T tasks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from manygate import metrics
+from manygate.data.encoded import EncodedLog
+from manygate.evaluation.gains import measured
+from manygate.metrics.paired import Measured
+from manygate.metrics.uncertainty import interval
+from manygate.model.problem import Problem
+from manygate.results.census import CensusModel, CensusTask
+from manygate.scoring.outputs import task_output
+from manygate.studies.census.storage import read_step, write_step
+
+Tasks = dict[str, CensusTask]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The numbers of a model, and the influence of each test row on the mean AUC of each task, by name, (N,)."""
+
+    model: CensusModel
+    influence_N: Mapping[str, np.ndarray]
+
+    def measured(self, task: str, runs: int) -> Measured:
+        """Return a task's AUC as :func:`manygate.metrics.paired.gain` takes it.
+
+        A method without seeds was fitted once. Each of its ``runs`` would be the same.
+        """
+        values = self.model.tasks[task].test.values
+        value_R = np.array([math.nan if value is None else value for value in values])
+        return Measured(value_R if self.model.seeded else np.repeat(value_R, runs), self.influence_N[task], 0, 0.0, 1.0)
+
+
+def judge(log: EncodedLog, problem: Problem, logit_RNT: Mapping[str, np.ndarray]) -> tuple[Tasks, dict[str, np.ndarray]]:
+    """Measure logits of the parts ``valid`` and ``test``. Return the numbers of each task, and the influences of test rows."""
+    test = measured(logit_RNT["test"], log.parts["test"], problem)
+    valid = measured(logit_RNT["valid"], log.parts["valid"], problem)
+    tasks: Tasks = {}
+    for t, task in enumerate(problem.tasks):
+        label_N, weight_N = problem.labelled(log.parts["test"], t)
+        output_N = task_output(logit_RNT["test"], problem, t).mean(axis=0)
+        tasks[task.name] = CensusTask(
+            valid=interval(valid[task.name].value_R.tolist(), 0.0, 1.0),
+            test=interval(test[task.name].value_R.tolist(), 0.0, 1.0),
+            ensemble=_finite(metrics.auc(label_N, output_N, weight_N)),
+            se_test=_finite(metrics.standard_error(test[task.name].influence_G)),
+            rows=int((weight_N > 0).sum()),
+            positives=int((label_N[weight_N > 0] == 1).sum()),
+        )
+    return tasks, {name: entry.influence_G for name, entry in test.items()}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def kept(folder: Path, key: str, work: Callable[[], Outcome]) -> Outcome:
+    """Return the outcome that a folder holds, or do the work and write it there."""
+    step = read_step(folder, key)
+    if step is not None:
+        tree, arrays = step
+        return Outcome(CensusModel.model_validate(tree), arrays)
+    outcome = work()
+    write_step(folder, key, outcome.model.to_tree(), outcome.influence_N)
+    return outcome

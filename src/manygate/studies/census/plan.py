@@ -1,0 +1,142 @@
+"""What the census study trains: its methods, the tasks of each, and the sizes of searches and of the final training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import JsonValue
+
+from manygate.config import RunConfig, TuneConfig
+from manygate.datasets.census import GROUPS, SHA256
+from manygate.errors import did_you_mean, setting
+
+MARRIED = "never_married"
+"""The auxiliary task of both groups."""
+NETWORKS: dict[str, dict[str, Any]] = {
+    "single_task": {"architecture": "single_task"},
+    "shared_bottom": {"architecture": "shared_bottom"},
+    "l2_constrained": {"architecture": "l2_constrained"},
+    "cross_stitch": {"architecture": "cross_stitch"},
+    "tensor_factorization": {"architecture": "tensor_factorization"},
+    "tensor_factorization_naive": {"architecture": "tensor_factorization", "tucker_init": "naive"},
+    "omoe": {"architecture": "omoe"},
+    "mmoe": {"architecture": "mmoe"},
+    "cgc": {"architecture": "cgc"},
+    "ple": {"architecture": "ple"},
+}
+"""The networks, and the settings of each that no search changes."""
+OUTSIDE = ("lightgbm", "logistic")
+"""The models from outside."""
+METHODS = (*NETWORKS, *OUTSIDE)
+SEPARATE = ("single_task", *OUTSIDE)
+"""The methods with a model for each task, each tuned by itself (section 6.3.2)."""
+MAX_UNITS = 2048
+"""Most hidden units of a layer (section 6.2)."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A method to tune and train for some tasks. The first task is the one that it is tuned for."""
+
+    method: str
+    tasks: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of its folder and of its entry in the results.
+
+        >>> Job("mmoe", ("income", "never_married")).name
+        'mmoe-income'
+        """
+        return f"{self.method}-{self.tasks[0]}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides the results of a job but its number of replicas.
+
+    ``most_rows`` are so many training rows, and as many validation rows, drawn at random; None takes all.
+    """
+
+    trials: int
+    trial_replicas: int = 2
+    epochs: int = 20
+    most_rows: int | None = None
+    seed: int = 0
+
+    def config(self, job: Job, threads: int | None = None) -> RunConfig:
+        """Return the settings of a network with which its search begins. Its weights are those of the main task's best epoch."""
+        return RunConfig.build(
+            {
+                **NETWORKS[job.method],
+                "monitor": job.tasks[0],
+                "replicas": self.trial_replicas,
+                "epochs": self.epochs,
+                "seed": self.seed,
+                "threads": threads,
+            }
+        )
+
+    def tuning(self) -> TuneConfig:
+        """Return the settings of a search: a Gaussian process, and at most 2,048 hidden units a layer (section 6.2)."""
+        return TuneConfig(trials=self.trials, sampler="gp", max_units=MAX_UNITS)
+
+    @property
+    def first_final_seed(self) -> int:
+        """The first seed of the final training: no trial has it."""
+        return self.seed + self.trial_replicas
+
+    def to_tree(self) -> dict[str, JsonValue]:
+        """Return the plan as JSON, with the digests of the source files."""
+        return {**asdict(self), "max_units": MAX_UNITS, "sampler": "gp", "files": dict(SHA256)}
+
+
+FULL = Plan(trials=50)
+QUICK = Plan(trials=2, trial_replicas=1, epochs=4, most_rows=10_000)
+FULL_REPLICAS, QUICK_REPLICAS = 30, 3
+
+
+def row_models(method: str, group: str) -> tuple[str, str]:
+    """Return the names of the jobs with the main and the auxiliary task of a method's row.
+
+    >>> row_models("mmoe", "income"), row_models("single_task", "income")
+    (('mmoe-income', 'mmoe-income'), ('single_task-income', 'single_task-never_married'))
+    """
+    main = Job(method, (group,)).name
+    return main, Job(method, (MARRIED,)).name if method in SEPARATE else main
+
+
+def jobs(methods: Sequence[str], groups: Sequence[str]) -> list[Job]:
+    """List the jobs, those of the same tasks together, so that a log is encoded once.
+
+    A model of the auxiliary task alone serves both groups, because their rows and inputs are the same.
+
+    >>> [job.name for job in jobs(["single_task", "mmoe"], ["income", "education"])]
+    ['single_task-income', 'single_task-never_married', 'mmoe-income', 'single_task-education', 'mmoe-education']
+    """
+    found: list[Job] = []
+    for group in groups:
+        for method in methods:
+            tasks = [(group,), (MARRIED,)] if method in SEPARATE else [(group, MARRIED)]
+            found += [job for job in (Job(method, each) for each in tasks) if job not in found]
+    order = list(dict.fromkeys(job.tasks for job in found))
+    return sorted(found, key=lambda job: order.index(job.tasks))
+
+
+def problems(given: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the sizes, the groups and the methods that were given. Absent ones are left out."""
+    least = {"trials": 1, "replicas": 3, "threads": 1, "seed": 0}
+    found = [
+        f"{setting(name, given[name])}: expected a whole number of at least {lowest}."
+        for name, lowest in least.items()
+        if given.get(name) is not None and given[name] < lowest
+    ]
+    for name in given.get("methods") or ():
+        if name not in METHODS:
+            found.append(f"{setting('methods')}: {name!r} is unknown.{did_you_mean(name, METHODS)} Known: {', '.join(METHODS)}.")
+    group = given.get("group")
+    if group is not None and group not in (*GROUPS, "both"):
+        found.append(f"{setting('group')}: {group!r} is unknown. Choose {', '.join(GROUPS)} or both.")
+    return found
