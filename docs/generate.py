@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from manygate.cli.main import EPILOGUE, app
 from manygate.config import CsvConfig, DataConfig, ModelConfig, RunConfig, TrainConfig, TuneConfig
 from manygate.results.base import Document
+from manygate.results.census import CensusResults
 from manygate.results.comparison import ComparisonDocument
 from manygate.results.fusion import FusionSearch
 from manygate.results.inspection import InspectionDocument
@@ -151,6 +152,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "schemas/comparison.schema.json": json_schema(ComparisonDocument),
     "schemas/inspection.schema.json": json_schema(InspectionDocument),
     "schemas/fusion-search.schema.json": json_schema(FusionSearch),
+    "schemas/census.schema.json": json_schema(CensusResults),
     "schemas/study.schema.json": json_schema(StudyResults),
     "schemas/tuning.schema.json": json_schema(TuningDocument),
 }
