@@ -21,7 +21,7 @@ def generate() -> ModuleType:
     return module
 
 
-SCHEMAS = [f"schemas/{name}.schema.json" for name in ("comparison", "inspection", "fusion-search", "study", "tuning")]
+SCHEMAS = [f"schemas/{name}.schema.json" for name in ("comparison", "inspection", "fusion-search", "study", "tuning", "census")]
 
 
 @pytest.mark.parametrize("name", ["cli.md", "config.md", *SCHEMAS])

@@ -55,9 +55,9 @@ class Tucker(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         task_Tij = (self.core @ self.third.t()).movedim(-1, 0)
-        z = x @ self.first
-        z_TBi = z if z.ndim == 2 else z.transpose(0, 1)
-        return (z_TBi @ task_Tij).transpose(0, 1) @ self.second.t() + self.bias
+        x_TBm = x if x.ndim == 2 else x.transpose(0, 1)  # rows within tasks: among replicas a factor is copied for each outer index
+        y_TBn = x_TBm @ self.first @ task_Tij @ self.second.t()
+        return y_TBn.transpose(0, 1) + self.bias
 
     def weight(self) -> Tensor:
         """W as (T, m, n); for tests and for reading."""
