@@ -23,7 +23,8 @@ manygate reproduce mmoe-census --data-dir DOWNLOADS --out runs/mmoe-census
 ```
 """
 NOTHING = """
-**The full study has not been run yet.** So there is no result here.
+**The full study has not been run yet.** So there is no result here. From short timings of MMoE and PLE we estimate about 40 hours
+of one thread (docs/questions/reproduce-census.md).
 """
 
 

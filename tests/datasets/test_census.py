@@ -15,7 +15,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from manygate.datasets import census
-from manygate.datasets.census import ASSOCIATE_OR_ABOVE, DENSE, FIELDS, INPUTS, SHA256, parse_records
+from manygate.datasets.census import (
+    ASSOCIATE_OR_ABOVE,
+    DENSE,
+    FIELDS,
+    INPUTS,
+    LABELS,
+    SHA256,
+    census_tables,
+    parse_records,
+    task_schema,
+)
 from manygate.errors import InputError
 from manygate.schema import Schema
 
@@ -104,6 +114,17 @@ def test_published_correlation_of_the_tasks(real, group, expected):
     rest = held_out(real[group])
     correlation = np.corrcoef(rest[group].to_numpy(), rest["never_married"].to_numpy())[0, 1]
     assert abs(correlation) == pytest.approx(expected, abs=5e-5)
+
+
+def test_tables_in_memory_are_the_rows_of_the_files_with_the_labels_that_are_named(small, tmp_path):
+    folder = census("education", tmp_path / "out", data_dir=small, seed=3).folder
+    found, every = (census_tables(labels, small, 3) for labels in (("education", "never_married"), LABELS))
+    assert {part: table.to_pydict() for part, table in found.items()} == {
+        part: table.to_pydict() for part, table in tables(folder).items()
+    }
+    assert every["test"].column_names == [*INPUTS, "income", "education", "never_married"]
+    assert every["test"].select(found["test"].column_names).equals(found["test"])
+    assert task_schema(("income",)).task_names == ("income",)
 
 
 @needs_real

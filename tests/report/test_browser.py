@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from documents import write_page, write_report
+from made_up_census import PLAN, outcomes
 from manygate.inspection.look import look
 from manygate.report.tuning.page import write_tuning_page
 from manygate.schema import Task
+from manygate.studies.census.document import build
+from manygate.studies.census.page import write_page as write_census_page
 from sample_runs import compared, trained
 from tuning_documents import tuned
 
@@ -109,6 +112,28 @@ def test_the_page_of_a_search_in_a_browser(browser: Any, tmp_path: Path, objecti
     assert all(wide > 250 for wide in sizes)
     bottom = "return document.querySelector('.gains tbody tr').getBoundingClientRect().bottom"
     assert browser.execute_script(bottom) < 844, "the first gain is on the first screen"
+    if width < 600:
+        fits = "return [...document.querySelectorAll('table.stacked')].every(t => t.scrollWidth <= t.parentElement.clientWidth)"
+        assert browser.execute_script(fits)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_of_the_census_study_in_a_browser(browser: Any, tmp_path: Path, width: int) -> None:
+    levels, groups = {"single_task": 0.95, "tensor_factorization_naive": 0.7, "mmoe": 0.951}, ("income", "education")
+    path = tmp_path / "report.html"
+    write_census_page(build(outcomes(levels, groups), PLAN, list(levels), groups, 4, quick=True), path)
+    metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    requests(browser), browser.get_log("browser")
+
+    browser.get(path.as_uri())
+
+    assert requests(browser) == [path.as_uri()]
+    assert browser.get_log("browser") == []
+    page = "document.documentElement"
+    assert browser.execute_script(f"return {page}.scrollWidth <= {page}.clientWidth")
+    charts = "return [...document.querySelectorAll('figure > svg')].map(e => e.getBoundingClientRect().width)"
+    assert all(wide > 250 for wide in browser.execute_script(charts))
     if width < 600:
         fits = "return [...document.querySelectorAll('table.stacked')].every(t => t.scrollWidth <= t.parentElement.clientWidth)"
         assert browser.execute_script(fits)

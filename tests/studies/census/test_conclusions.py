@@ -40,6 +40,12 @@ def test_levels_and_order() -> None:
     assert "On never_married, mmoe is not to be told from" in found
 
 
+def test_two_networks_are_both() -> None:
+    levels = {"omoe": 0.95, "mmoe": 0.951}
+    (found,) = build(outcomes(levels), PLAN, list(levels), ["income"], 4).groups.values()
+    assert "Both networks are above the best mean of the paper" in found.conclusions[0]
+
+
 def test_networks_below_the_paper_are_counted() -> None:
     assert "4 of 5 networks are above" in text(study(shared_bottom=0.90))
 

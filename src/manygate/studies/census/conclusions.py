@@ -44,7 +44,8 @@ def _level(results: CensusResults, group: CensusGroup) -> Iterator[str]:
 
 def _of_all(some: Sequence[str], every: Sequence[str], word: str) -> str:
     if len(some) == len(every):
-        return f"The {word} is" if len(every) == 1 else f"All {len(every)} {word}s are"
+        few = {1: f"The {word} is", 2: f"Both {word}s are"}
+        return few.get(len(every), f"All {len(every)} {word}s are")
     return f"{len(some)} of {count_of(len(every), word)} {'is' if len(some) == 1 else 'are'}"
 
 
@@ -114,12 +115,22 @@ def _best_runs(results: CensusResults, group: CensusGroup) -> Iterator[str]:
     if not lifts:
         return
     text = (
-        f"The best of 400 runs lies above their mean by luck alone: with our deviations over seeds by {number(min(lifts))} to "
-        f"{number(max(lifts))}, so the column “best” rewards a method whose runs differ much."
+        f"The best of 400 runs lies above their mean by luck alone: with our deviations over seeds by {_span(lifts)}, "
+        f"so the column “best” rewards a method whose runs differ much."
     )
     if implied:
-        text += f" The paper's own best and mean imply a deviation over seeds of {number(min(implied))} to {number(max(implied))}."
+        text += f" The paper's own best and mean imply a deviation over seeds of {_span(implied)}."
     yield text
+
+
+def _span(values: Sequence[float]) -> str:
+    """Return the lowest and the highest value, or one of them if both read alike.
+
+    >>> _span([0.0012, 0.001]), _span([0.00171, 0.00172])
+    ('0.0010 to 0.0012', '0.0017')
+    """
+    low, high = number(min(values)), number(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def _initialisation(results: CensusResults, group: CensusGroup) -> Iterator[str]:
