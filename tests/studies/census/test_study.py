@@ -31,6 +31,7 @@ def test_it_writes_results_and_a_page(done: Any) -> None:
     assert found.estimated_seconds is not None
     assert found.seconds > 0
     assert found.groups["income"].conclusions
+    assert not list(done.folder.glob("jobs/*/final-*")), "no weights are kept"
 
 
 def test_the_labels_can_be_learnt_so_that_the_study_measures_something(done: Any) -> None:

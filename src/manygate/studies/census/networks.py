@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from manygate.config import RunConfig
@@ -10,7 +9,7 @@ from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
 from manygate.model.logits import predict
 from manygate.results.census import CensusModel, CensusSearch
-from manygate.runs.run import Trained, train_one, with_batches
+from manygate.runs.run import Trained, finish, train_one, with_batches
 from manygate.runs.tuning.choice import choose
 from manygate.runs.tuning.final import final_config
 from manygate.runs.tuning.folder import study_folder
@@ -25,15 +24,22 @@ from manygate.training.progress import Progress
 def run_network(
     job: Job, log: EncodedLog, plan: Plan, replicas: int, folder: Path, progress: Progress, threads: int | None
 ) -> Outcome:
-    """Search, train and judge. A stopped search goes on from its trials, and a stopped training from its checkpoint."""
+    """Search, train and judge. A stopped search goes on from its trials, and a stopped training from its checkpoint.
+
+    The trained weights stay in :func:`final_folder`. The caller removes it when the outcome is written.
+    """
     search, config = search_settings(job, log, plan, folder, progress, threads)
     config = final_config(config, plan.tuning().model_copy(update={"final_replicas": replicas}))
     progress.say(f"{job.name}: training {count_of(replicas, 'replica')} of trial {search.chosen} with fresh seeds")
-    run_folder = folder / f"final-{replicas}"
+    run_folder = final_folder(folder, replicas)
     trained = train_one(log, config, run_folder, progress)
-    outcome = _outcome(job, log, config, trained, search)
-    shutil.rmtree(run_folder, ignore_errors=True)
-    return outcome
+    finish(run_folder, trained)
+    return _outcome(job, log, config, trained, search)
+
+
+def final_folder(folder: Path, replicas: int) -> Path:
+    """Return the folder of the final training. It is needed until the outcome is written."""
+    return folder / f"final-{replicas}"
 
 
 def search_settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from manygate.results.census import CensusResults
 from manygate.studies.census.data import CensusData
 from manygate.studies.census.document import build
 from manygate.studies.census.estimate import job_seconds
-from manygate.studies.census.networks import run_network
+from manygate.studies.census.networks import final_folder, run_network
 from manygate.studies.census.outcome import Outcome, kept
 from manygate.studies.census.outside import run_outside
 from manygate.studies.census.page import write_page
@@ -64,13 +65,14 @@ class Study:
         return self.outcome_folder(job).is_dir()
 
     def _outcome(self, job: Job) -> Outcome:
-        run = run_network if job.method in NETWORKS else run_outside
+        run, folder = run_network if job.method in NETWORKS else run_outside, self.out / "jobs" / job.name
 
         def work() -> Outcome:
-            folder = self.out / "jobs" / job.name
             return run(job, self.data.log(job), self.plan, self.replicas, folder, self.progress, self.threads)
 
-        return kept(self.outcome_folder(job), f"{job.name} with {self.replicas} replicas", work)
+        outcome = kept(self.outcome_folder(job), f"{job.name} with {self.replicas} replicas", work)
+        shutil.rmtree(final_folder(folder, self.replicas), ignore_errors=True)  # the outcome is written, so no weights are needed
+        return outcome
 
     def _estimate(self, job: Job) -> float:
         """Return the estimated seconds of a network. That of an earlier call is read again."""
