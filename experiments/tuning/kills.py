@@ -1,6 +1,6 @@
 """Kills processes that share a study, and checks that no trial is lost, repeated or changed.
 
-    python experiments/tuning/kills.py --times 20 --out build/kills.json
+    python experiments/tuning/kills.py --times 20 --out experiments/tuning/kills.json
 
 Two processes work on one study with rounds. One of them gets SIGKILL at a random moment of a trial, and a third process takes its
 place. At the end every number has one trial that counts, and the trials equal those of a single process that nobody killed, to the
@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("build/kills.json"))
+    parser.add_argument("--out", type=Path, default=Path("experiments/tuning/kills.json"))
     arguments = parser.parse_args()
     draw, results = random.Random(arguments.seed), []
     with tempfile.TemporaryDirectory() as name:
@@ -46,8 +46,8 @@ def main() -> None:
         for attempt in range(arguments.times):
             results.append(one_kill(folder, log, attempt, draw, reference))
             print(json.dumps(results[-1]), flush=True)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            arguments.out.parent.mkdir(parents=True, exist_ok=True)
+            arguments.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     assert all(result["equal"] for result in results)
 
 
