@@ -90,5 +90,5 @@ def test_signatures_list_the_settings() -> None:
 
     settings = set(RunConfig.model_fields) - {"log", "config_version", "valid", "test"}
     for function in (mg.Ranker, mg.compare):
-        common = settings - {"architecture", "architectures", "weightings", "baselines", "weight_sweep", "id_dropouts"}
+        common = settings - {"architecture", "architectures", "weightings", "baselines", "weight_sweep", "id_dropouts", "tune"}
         assert not common - set(inspect.signature(function).parameters), "a notebook completes what the signature lists"

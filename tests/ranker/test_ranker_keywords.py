@@ -9,7 +9,7 @@ from manygate.config import RunConfig
 from manygate.ranker.ranker_keywords import PARAMETERS, RankerKeywords
 
 SETTINGS = set(RunConfig.model_fields) - {"config_version", "log"}
-OF_A_COMPARISON = {"architectures", "weightings", "baselines", "weight_sweep", "id_dropouts"}
+OF_A_COMPARISON = {"architectures", "weightings", "baselines", "weight_sweep", "id_dropouts", "tune"}
 
 
 def test_the_constructor_has_every_setting_with_its_default():

@@ -133,6 +133,7 @@ OTHERS: dict[str, Any] = {
     "weightings": ("dwa",),
     "weight_sweep": 3,
     "id_dropouts": (0.0, 5.0),
+    "tune": 4,
 }
 """Another value of each setting than the tests' own."""
 

@@ -64,9 +64,9 @@ def time_left(seconds: float) -> str:
     >>> time_left(40), time_left(400), time_left(9000)
     ('less than a minute', 'about 7 min', 'about 2 h 30 min')
     """
-    minutes = round(seconds / 60)
-    if minutes < 1:
+    if seconds < 60:
         return "less than a minute"
+    minutes = round(seconds / 60)
     return f"about {minutes} min" if minutes < 90 else f"about {minutes // 60} h {minutes % 60} min"
 
 
