@@ -48,12 +48,12 @@ def _answer(results: dict[str, Any]) -> str:
     target = statistics.median(results["tpe"]["regret"]["300"])
     medians = {int(budget): statistics.median(values) for budget, values in results["gp"]["regret"].items()}
     enough = [budget for budget, median in medians.items() if median <= target]
-    reached = f"with {enough[0]} trials" if enough else "not with 75 trials or fewer"
+    reached = f"needs {enough[0]} trials to reach" if enough else "does not reach in 75 trials"
     pairs = list(zip(results["gp"]["regret"]["75"], results["tpe"]["regret"]["300"], strict=True))
     ahead = sum(gp <= tpe for gp, tpe in pairs)
     return (
-        f"In the median the Gaussian process reaches what TPE reaches with 300 trials {reached}. With 75 trials it is at least as "
-        f"good as TPE with 300 on {ahead} of {len(pairs)} seeds.\n"
+        f"In the median the Gaussian process {reached} what TPE finds with 300. With 75 trials it is at least as good as TPE with "
+        f"300 on {ahead} of {len(pairs)} seeds.\n"
     )
 
 
