@@ -157,7 +157,6 @@ class Input:
     id_dropout: float | None = None
     of_number: bool = False
     """True for the values of a number as ids. They are no ids of the log: none is unseen, and no row is cold because of them."""
-
     source: str | None = None
     """The feature whose ids a target statistic is of."""
     unseen: float = 0.0

@@ -12,6 +12,7 @@ A feature of one id is treated as a bag of one. Shape suffixes: N rows, n ids of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,14 +61,24 @@ def fit_statistics(
 
 
 def out_of_fold(
-    bag: Bag, label_N: np.ndarray, weight_N: np.ndarray, size: int, prior: float, fold_N: np.ndarray, smoothing: float = SMOOTHING
+    bag: Bag,
+    label_N: np.ndarray,
+    weight_N: np.ndarray,
+    size: int,
+    prior: float,
+    fold_N: np.ndarray,
+    smoothing: float = SMOOTHING,
+    scaled: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> np.ndarray:
-    """Return the mean statistic of each training row's ids (N,). A row reads statistics of the rows in other folds."""
+    """Return the mean statistic of each training row's ids (N,). A row reads statistics of the rows in other folds.
+
+    ``scaled`` puts the statistics of a vocabulary on another scale, before the mean over the ids of a bag is taken.
+    """
     mean_N = np.full(len(label_N), np.nan)
     for fold in np.unique(fold_N):
         inside_N = fold_N == fold
         others = fit_statistics(bag, label_N, np.where(inside_N, 0.0, weight_N), size, prior, smoothing)
-        mean_N[inside_N] = others.means(bag)[inside_N]
+        mean_N[inside_N] = row_means(scaled(others.mean_V), bag)[inside_N]
     return mean_N
 
 

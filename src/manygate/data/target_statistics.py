@@ -26,7 +26,7 @@ import numpy as np
 from scipy.special import logit
 
 from manygate.data.rows import UNKNOWN_ROW, Rows
-from manygate.data.statistics import Bag, draw_folds, fit_statistics, labels_of, prior_of, row_means
+from manygate.data.statistics import Bag, draw_folds, fit_statistics, labels_of, out_of_fold, prior_of, row_means
 from manygate.randomness import TARGET_FOLDS
 from manygate.schema import Schema, Task
 
@@ -71,7 +71,7 @@ def fit_target_statistics(
     labels = [_Labels.of(train, t, task, seed) for t, task in enumerate(tasks)]
     tables, columns = {}, []
     for name, bag in bags.items():
-        tables[name] = np.stack([task.table(bag, sizes[name], task.weight_N) for task in labels], axis=1).astype(np.float32)
+        tables[name] = np.stack([task.table(bag, sizes[name]) for task in labels], axis=1).astype(np.float32)
         columns += [task.out_of_fold(bag, sizes[name]) for task in labels]
     return TargetStatistics(tuple(task.name for task in tasks), tables), _inputs(columns, len(train))
 
@@ -92,19 +92,17 @@ class _Labels:
         fold_N = draw_folds(len(train), seed, t, TARGET_FOLDS)
         return cls(label_N, weight_N, fold_N, prior_of(label_N, weight_N), task.kind == "binary")
 
-    def table(self, bag: Bag, size: int, weight_N: np.ndarray) -> np.ndarray:
-        """Return the inputs of a vocabulary's rows (V,), from the training rows with some weights."""
-        mean_V = fit_statistics(bag, self.label_N, weight_N, size, self.prior).mean_V
+    def scaled(self, mean_V: np.ndarray) -> np.ndarray:
+        """Return the inputs of ids with some smoothed mean labels (V,)."""
         return logit(mean_V) - logit(self.prior) if self.binary else mean_V - self.prior
+
+    def table(self, bag: Bag, size: int) -> np.ndarray:
+        """Return the inputs of a vocabulary's rows (V,), from all training rows."""
+        return self.scaled(fit_statistics(bag, self.label_N, self.weight_N, size, self.prior).mean_V)
 
     def out_of_fold(self, bag: Bag, size: int) -> np.ndarray:
         """Return the input of each training row (N,), from the rows of the other folds."""
-        column_N = np.zeros(len(self.label_N))
-        for fold in np.unique(self.fold_N):
-            inside_N = self.fold_N == fold
-            others_V = self.table(bag, size, np.where(inside_N, 0.0, self.weight_N))
-            column_N[inside_N] = row_means(others_V, bag)[inside_N]
-        return column_N
+        return out_of_fold(bag, self.label_N, self.weight_N, size, self.prior, self.fold_N, scaled=self.scaled)
 
 
 def served_bags(schema: Schema, numbers: Sequence[str], id_BS: np.ndarray, bags: Sequence[Bag]) -> dict[str, Bag]:
