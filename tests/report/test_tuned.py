@@ -31,4 +31,6 @@ def test_the_page_has_the_section_only_where_models_were_tuned() -> None:
     assert "tuned with 20 trials" in page
     assert '<a href="#tuned">Tuned settings</a>' in page
     assert "learning_rate <b>0.00123</b>" in page
+    assert "every gain over single-task models on this page is between tuned models" in page
+    assert "Models from outside, such as LightGBM, are not tuned" not in page, "there are none"
     assert 'id="tuned"' not in render(compared())

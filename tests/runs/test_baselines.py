@@ -20,7 +20,7 @@ from manygate.data.encoded import EncodedLog
 from manygate.errors import InputError
 from manygate.files import to_json
 from manygate.results.comparison import ComparisonDocument
-from manygate.runs.baselines import against_fields, baseline_warnings, fit_baselines
+from manygate.runs.baselines import against_fields, baseline_warnings, fit_baselines, untuned
 from manygate.runs.comparison import compare_run, measures_as_kept, problem_of
 from manygate.runs.folder import check_folder, mark
 from manygate.runs.preflight import prepare
@@ -150,6 +150,15 @@ def test_none_means_none(log: EncodedLog) -> None:
     assert document.baselines is None
     assert document.against_baselines is None
     assert "baselines" not in to_json(document.to_tree()).replace('"baselines": []', "")
+
+
+def test_untuned_baselines_beside_tuned_networks_are_said(log: EncodedLog) -> None:
+    fitted = fit_baselines(log, config_of(baselines="logistic,constant"), None, Progress())
+    (note,) = baseline_warnings(config_of(baselines="logistic,constant", tune=3), fitted)
+    assert (note.level, note.text) == ("note", untuned(["logistic"])), "a constant has no settings"
+    assert note.text == "logistic was not tuned, and the networks were. So a gain over it is also a gain by tuning."
+    assert baseline_warnings(config_of(baselines="logistic,constant"), fitted) == []
+    assert untuned(["lightgbm", "logistic"]).startswith("lightgbm and logistic were not tuned")
 
 
 def test_without_lightgbm_the_default_leaves_a_note_and_a_wish_is_an_error(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from manygate.metrics.paired import Measured, gain
 from manygate.model.problem import Problem
 from manygate.results.baselines import AgainstBaselines, BaselineResult
 from manygate.results.evaluation import DataWarning
+from manygate.text import listed
 from manygate.training.progress import Progress
 from manygate.verdict.looks import looks_by_model
 from manygate.verdict.outside import outside_words
@@ -39,10 +40,23 @@ def fit_baselines(log: EncodedLog, config: RunConfig, folder: Path | None, progr
 
 
 def baseline_warnings(config: RunConfig, fitted: Mapping[str, FittedBaseline]) -> list[DataWarning]:
-    """Say which tasks a baseline could not learn, and that LightGBM is not installed where nobody chose to leave it out."""
+    """Say which tasks a baseline could not learn, that LightGBM is missing where nobody left it out, and that none is tuned."""
     _, note = chosen_baselines(config.baselines)
     notes = [DataWarning(level="note", text=note)] if note else []
+    tunable = [name for name in fitted if name != "constant"]
+    if config.tune and tunable:
+        notes.append(DataWarning(level="note", text=untuned(tunable)))
     return [DataWarning(text=text) for text in failure_warnings([entry.result for entry in fitted.values()])] + notes
+
+
+def untuned(names: Sequence[str]) -> str:
+    """Say that baselines are not tuned where the networks are.
+
+    >>> untuned(["lightgbm"])
+    'lightgbm was not tuned, and the networks were. So a gain over it is also a gain by tuning.'
+    """
+    was, them = ("was", "it") if len(names) == 1 else ("were", "them")
+    return f"{listed(names)} {was} not tuned, and the networks were. So a gain over {them} is also a gain by tuning."
 
 
 def against_fields(
