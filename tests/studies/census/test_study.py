@@ -10,6 +10,7 @@ import pytest
 from made_up_census import PLAN, write_census
 from manygate.errors import InputError
 from manygate.results.census import CensusResults
+from manygate.studies.census import plan as plan_module
 from manygate.studies.census import study as study_module
 from manygate.studies.census.plan import Plan
 from manygate.studies.census.study import reproduce
@@ -77,3 +78,12 @@ def test_another_plan_and_a_foreign_folder_are_refused(done: Any, tmp_path: Path
         reproduce(done.folder, Plan(trials=3, trial_replicas=1, epochs=2), METHODS, ("income",), 3, None, Progress())
     with pytest.raises(InputError, match="exists and holds no study"):
         reproduce(tmp_path, PLAN, METHODS, ("income",), 3, None, Progress())
+
+
+def test_an_outcome_of_other_default_settings_is_refused(done: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later version may have other defaults. Its results must not mix with those that are there."""
+    write_census(tmp_path, monkeypatch)
+    monkeypatch.setitem(plan_module.NETWORKS, "mmoe", {"architecture": "mmoe", "experts": 3})
+    monkeypatch.setattr(study_module, "job_seconds", lambda *_: 1.0)
+    with pytest.raises(InputError, match="it belongs to mmoe-income with 3 replicas and the default settings"):
+        reproduce(done.folder, PLAN, ("mmoe",), ("income",), 3, done.data_dir, Progress())
