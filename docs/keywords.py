@@ -11,6 +11,7 @@ from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 from manygate.config import DataConfig, ModelConfig, RunConfig, TrainConfig, TuneConfig
+from manygate.config.tune_settings import TRIAL_REPLICAS
 from manygate.text import arguments
 
 WIDTH = 132
@@ -60,7 +61,8 @@ TUNE_DOC = """Searches for settings of one architecture, and measures what they 
 
 Trials train with settings that a sampler proposes, and validation rows judge them. Then the best settings and the default ones are
 trained again with fresh seeds, and judged on test rows. Without ``space`` the architecture has a default space, in which settings
-that you give stay as they are. Returns a :class:`manygate.Tuning`. Raises :class:`manygate.InputError`, which lists every problem.
+that you give stay as they are; one that has the value of its default counts as not given. Returns a :class:`manygate.Tuning`.
+Raises :class:`manygate.InputError`, which lists every problem.
 Calls with the same ``out`` share the trials, also from several processes, and continue a search that was stopped.
 """
 RANDOM_STATE = ("random_state", "int | None", "None", "Another name of ``seed``, as in scikit-learn.")
@@ -130,7 +132,8 @@ compare.__doc__ = """{COMPARE_DOC}
 def tune_module() -> str:
     """The source of ranker/tune_keywords.py."""
     parameters = [SCHEMA, *_parameters(without=(*COMPARISON, "valid", "test")), RANDOM_STATE]
-    parameters = [(name, kind, "2" if name == "replicas" else default, text) for name, kind, default, text in parameters]
+    own = {"replicas": str(TRIAL_REPLICAS)}
+    parameters = [(name, kind, own.get(name, default), text) for name, kind, default, text in parameters]
     imports = (
         "from manygate.ranker.tuning import Tuning, tune_log\n"
         "from manygate.schema import Schema, Task\n"

@@ -124,6 +124,18 @@ def duration(seconds: Any) -> str:
     return f"{minutes} min {round(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def time_left(seconds: float) -> str:
+    """Return how long something still takes, as a person says it.
+
+    >>> time_left(40), time_left(400), time_left(9000)
+    ('less than a minute', 'about 7 min', 'about 2 h 30 min')
+    """
+    if seconds < 60:
+        return "less than a minute"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min" if minutes < 90 else f"about {minutes // 60} h {minutes % 60} min"
+
+
 def listed(words: Sequence[str], joint: str = "and") -> str:
     """Words as a list in a sentence.
 

@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from manygate.config import CsvConfig, DataConfig, ModelConfig, RunConfig, TrainConfig, TuneConfig
-from manygate.config.tune_settings import SpaceConfig
+from manygate.config.tune_settings import TRIAL_REPLICAS, SpaceConfig
 from manygate.files import read_text
 from manygate.schema import Task
 from manygate.schema.reading import read_yaml, validated
@@ -72,7 +72,7 @@ DataFlags = _flags(DataConfig, "DataFlags", without=CsvConfig)
 ModelFlags = _flags(ModelConfig, "ModelFlags")
 TrainFlags = _flags(TrainConfig, "TrainFlags")
 CompareFlags = _flags(TrainConfig, "CompareFlags", replicas=8)
-TrialFlags = _flags(TrainConfig, "TrialFlags", replicas=2)
+TrialFlags = _flags(TrainConfig, "TrialFlags", replicas=TRIAL_REPLICAS)
 TuneFlags = _flags(TuneConfig, "TuneFlags", without=SpaceConfig)
 
 

@@ -29,7 +29,7 @@ from manygate.cli.loading import import_own
 from manygate.cli.run_folder import check_resumed, command_line, free_folder, resumable
 from manygate.cli.screen import print_json, say
 from manygate.config import RunConfig, TuneConfig
-from manygate.config.tune_settings import split_tree
+from manygate.config.tune_settings import TRIAL_REPLICAS, split_tree
 from manygate.errors import InputError, raise_all
 from manygate.files import read_text
 from manygate.schema.reading import read_yaml, validated
@@ -38,8 +38,6 @@ from manygate.training.progress import open_progress
 if TYPE_CHECKING:
     from manygate.results.tuning import TuningDocument
 
-TRIAL_REPLICAS = 2
-"""Replicas of a trial, unless they are given."""
 SEARCH = Parameter(name="*", group=Group("Search", sort_key=1))
 
 
@@ -77,6 +75,7 @@ def tune(
     Example: manygate tune log.parquet --task click --task buy:where=click==1 --architecture mmoe --trials 50 --out runs/tuned
     """
     from manygate.cli.tuning_table import show_tuning
+    from manygate.runs.folder import sources_of
     from manygate.runs.preflight import prepare
     from manygate.runs.run import with_batches
     from manygate.runs.tuning.folder import study_folder
@@ -99,7 +98,7 @@ def tune(
     command = command_line(folder if (folder / "config.yaml").is_file() else None)
 
     def work() -> TuningDocument:
-        with study_folder(folder, run, tuning, rows.record, overwrite, command, sources(run)):
+        with study_folder(folder, run, tuning, rows.record, overwrite, command, sources_of(run)):
             return tune_run(rows, found, tuning, objectives, folder, show, command)[0]
 
     document = resumable("tune", folder, import_, work)
@@ -108,13 +107,6 @@ def tune(
         return
     show_tuning(document)
     say(f"\nsettings {folder / 'tuned.yaml'}\nreport {folder / 'report.html'}")
-
-
-def sources(run: RunConfig) -> list[str | Path]:
-    """Return the paths that a search reads."""
-    from manygate.runs.folder import sources_of
-
-    return sources_of(run)
 
 
 def study_settings(

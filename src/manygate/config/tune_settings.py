@@ -15,6 +15,8 @@ from manygate.errors import InputError, raise_all, setting
 from manygate.schema.reading import YamlTree
 from manygate.text import cut
 
+TRIAL_REPLICAS = 2
+"""The number of replicas of a trial, unless it is given."""
 GP_TRIALS = 300
 """The largest number of trials for which a Gaussian process proposes them by default."""
 

@@ -71,7 +71,8 @@ tune.__doc__ = """Searches for settings of one architecture, and measures what t
 
 Trials train with settings that a sampler proposes, and validation rows judge them. Then the best settings and the default ones are
 trained again with fresh seeds, and judged on test rows. Without ``space`` the architecture has a default space, in which settings
-that you give stay as they are. Returns a :class:`manygate.Tuning`. Raises :class:`manygate.InputError`, which lists every problem.
+that you give stay as they are; one that has the value of its default counts as not given. Returns a :class:`manygate.Tuning`.
+Raises :class:`manygate.InputError`, which lists every problem.
 Calls with the same ``out`` share the trials, also from several processes, and continue a search that was stopped.
 
 Parameters

@@ -35,7 +35,7 @@ def render(document: ComparisonDocument) -> str:
         "explanation": EXPLANATION if document.best and document.best.monitor == "mean" else None,
         "facts": view.facts(document),
         "legend": view.legend(document),
-        "warnings": view.warnings(document),
+        "warnings": view.warning_groups(document.data.warnings),
         "verdict": view.verdict_table(document),
         "advice": seesaw.advice(document),
         "marks": seesaw.marks(document),
@@ -79,7 +79,7 @@ def html_summary(document: ComparisonDocument) -> str:
     return printable(
         template.render(
             headline=headline(document),
-            warnings=view.warnings(document),
+            warnings=view.warning_groups(document.data.warnings),
             advice=seesaw.advice(document),
             outside=outside(document),
             verdict=view.verdict_table(document),

@@ -61,11 +61,6 @@ def facts(document: ComparisonDocument) -> list[str]:
     return some
 
 
-def warnings(document: ComparisonDocument) -> list[View]:
-    """Group the warnings by their level."""
-    return warning_groups(document.data.warnings)
-
-
 def warning_groups(found: Sequence[DataWarning]) -> list[View]:
     """Group warnings by their level, the most severe first, with a title for each group."""
     names = {"serious": "serious alarm", "warning": "warning", "note": "note"}

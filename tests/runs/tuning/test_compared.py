@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from manygate.config import RunConfig
+from manygate.config.tune_settings import TRIAL_REPLICAS
 from manygate.errors import InputError
 from manygate.runs.comparison import compare_run
-from manygate.runs.tuning.compared import TRIAL_REPLICAS, tune_architecture
+from manygate.runs.tuning.compared import tune_architecture
 from manygate.training.progress import Progress
 from searched import Said
 

@@ -58,18 +58,6 @@ def scores(objectives: Sequence[TunedObjective], values: Sequence[float]) -> str
     return ", ".join(score(objective, value) for objective, value in zip(objectives, values, strict=True))
 
 
-def time_left(seconds: float) -> str:
-    """Return how long something still takes, as a person says it.
-
-    >>> time_left(40), time_left(400), time_left(9000)
-    ('less than a minute', 'about 7 min', 'about 2 h 30 min')
-    """
-    if seconds < 60:
-        return "less than a minute"
-    minutes = round(seconds / 60)
-    return f"about {minutes} min" if minutes < 90 else f"about {minutes // 60} h {minutes % 60} min"
-
-
 def headline(architecture: str, gains: Mapping[str, TaskGain] | None) -> str:
     """Return the answer in a sentence: what the tuned settings gain over the default ones, beyond doubt."""
     if gains is None:

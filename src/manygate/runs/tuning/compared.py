@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from manygate.config import RunConfig, TuneConfig
+from manygate.config.tune_settings import TRIAL_REPLICAS
 from manygate.data.encoded import EncodedLog
 from manygate.results.comparison import TunedArchitecture
 from manygate.runs.folder import mark
@@ -15,9 +16,6 @@ from manygate.runs.tuning.run import description, plan
 from manygate.runs.tuning.storage import open_storage
 from manygate.runs.tuning.study import Study
 from manygate.training.progress import Progress
-
-TRIAL_REPLICAS = 2
-"""The number of replicas of a trial."""
 
 
 def trial_settings(config: RunConfig) -> RunConfig:

@@ -20,6 +20,7 @@ from manygate.runs.tuning.owner import Watch
 from manygate.runs.tuning.proposal import Known, propose
 from manygate.runs.tuning.space import Settings, Space, Value
 from manygate.runs.tuning.trial import Reporter, run_trial
+from manygate.text import time_left
 from manygate.training.progress import Progress
 
 POLL_SECONDS = 0.5
@@ -147,7 +148,7 @@ class Study:
         seconds = [other.seconds for other in finished if other.seconds is not None]
         if left and seconds:
             workers = 1 + sum(not other.finished for other in entries.values())
-            parts.append(f"{words.time_left(statistics.fmean(seconds) * math.ceil(left / workers))} left")
+            parts.append(f"{time_left(statistics.fmean(seconds) * math.ceil(left / workers))} left")
         return f"trial {len(finished)} of {self.tuning.trials}: {', '.join(parts)}"
 
     def _outcome(self, entry: Entry) -> str:

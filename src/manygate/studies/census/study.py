@@ -10,7 +10,6 @@ from pathlib import Path
 
 from manygate.errors import InputError, setting
 from manygate.files import locked, read_json, to_json, write_text, writing
-from manygate.report.tuning.words import time_left
 from manygate.results.census import CensusResults
 from manygate.studies.census.data import CensusData
 from manygate.studies.census.document import build
@@ -21,6 +20,7 @@ from manygate.studies.census.outside import run_outside
 from manygate.studies.census.page import write_page
 from manygate.studies.census.plan import NETWORKS, Job, Plan, jobs
 from manygate.studies.census.storage import read_step, write_step
+from manygate.text import time_left
 from manygate.training.progress import Progress
 
 PLAN = "plan.json"
@@ -70,16 +70,15 @@ class Study:
         def work() -> Outcome:
             return run(job, self.data.log(job), self.plan, self.replicas, folder, self.progress, self.threads)
 
-        outcome = kept(self.outcome_folder(job), f"{job.name} with {self.replicas} replicas", work)
+        key = f"{job.name} with {self.replicas} replicas and {self.plan.defaults(job)}"
+        outcome = kept(self.outcome_folder(job), key, work)
         shutil.rmtree(final_folder(folder, self.replicas), ignore_errors=True)  # the outcome is written, so no weights are needed
         return outcome
 
     def _estimate(self, job: Job) -> float:
         """Return the estimated seconds of a network. That of an earlier call is read again."""
-        folder, key = (
-            self.out / "estimates" / f"{job.name}-{self.replicas}",
-            f"the time of {job.name} with {self.replicas} replicas",
-        )
+        folder = self.out / "estimates" / f"{job.name}-{self.replicas}"
+        key = f"the time of {job.name} with {self.replicas} replicas"
         step = read_step(folder, key)
         if step is None:
             seconds = round(job_seconds(job, self.data.log(job), self.plan, self.replicas, self.threads), 1)
