@@ -82,7 +82,7 @@ def test_a_sketch_says_so_first() -> None:
 
 def test_the_headline_counts_the_comparisons() -> None:
     assert headline(study()) == (
-        "mmoe is ahead in 1, behind in 1 and level in 2 of 4 comparisons with tuned networks on the main tasks"
+        "mmoe is ahead in 1, behind in 1 and undecided in 2 of 4 comparisons with tuned networks on the main tasks"
     )
     alone = build(outcomes({"mmoe": 0.95}), PLAN, ["mmoe"], ["income"], 4)
     assert "nothing is compared" in headline(alone)

@@ -115,8 +115,8 @@ def _best_runs(results: CensusResults, group: CensusGroup) -> Iterator[str]:
     if not lifts:
         return
     text = (
-        f"The best of 400 runs lies above their mean by luck alone: with our deviations over seeds by {_span(lifts)}, "
-        f"so the column “best” rewards a method whose runs differ much."
+        f"The best of 400 runs lies above their mean by luck alone. With our deviations over seeds it lies {_span(lifts)} above. "
+        f"So the column “best” rewards a method whose runs differ much."
     )
     if implied:
         text += f" The paper's own best and mean imply a deviation over seeds of {_span(implied)}."
@@ -197,6 +197,6 @@ def headline(results: CensusResults) -> str:
         return f"{reference} alone was trained, so nothing is compared"
     sides = [_side(gain) for gain in gains]
     return (
-        f"{reference} is ahead in {sides.count(1)}, behind in {sides.count(-1)} and level in {sides.count(0)} of "
+        f"{reference} is ahead in {sides.count(1)}, behind in {sides.count(-1)} and undecided in {sides.count(0)} of "
         f"{count_of(len(gains), 'comparison')} with tuned networks on the main tasks"
     )
