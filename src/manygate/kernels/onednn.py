@@ -23,8 +23,9 @@ _ONEDNN = (
     and platform.machine().lower() in ("x86_64", "amd64")
     and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 )
-SMALL = 2**23
-"""Products of fewer multiplications are MKL's: oneDNN takes some 50 microseconds to start, and has no batched product."""
+SMALL = 2**21
+"""Products of fewer multiplications are MKL's: oneDNN takes some 20 microseconds to start, and has no batched product. A product of
+2**21 takes oneDNN two thirds of MKL's time on an EPYC (1,024 x 64 times 64 x 32)."""
 
 
 def hidden_and_linear(x_BD: Tensor, weight_DN: Tensor, bias_H: Tensor) -> tuple[Tensor, Tensor]:
@@ -36,7 +37,7 @@ def hidden_and_linear(x_BD: Tensor, weight_DN: Tensor, bias_H: Tensor) -> tuple[
     >>> hidden.tolist(), linear.tolist()
     ([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]], [[-3.0], [-3.0]])
     """
-    if not _suits(x_BD):
+    if not suits(x_BD):
         return _plain(x_BD, weight_DN, bias_H)
     hidden_BH, linear_BU = _SideBySide.apply(x_BD.unsqueeze(-2), weight_DN.unsqueeze(0), bias_H.unsqueeze(0))
     return hidden_BH, linear_BU
@@ -54,7 +55,7 @@ def side_by_side(x_BSD: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> tupl
     (torch.Size([7, 11]), torch.Size([7, 2]))
     """
     flat = [value for layer in layers for value in layer]
-    if _suits(x_BSD):
+    if suits(x_BSD):
         hidden_BN, linear_BN = _SideBySide.apply(x_BSD, *flat)
         return hidden_BN, linear_BN
     hidden, linear = [], []
@@ -66,7 +67,8 @@ def side_by_side(x_BSD: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> tupl
     return torch.cat(hidden, dim=-1), torch.cat(linear, dim=-1)
 
 
-def _suits(x: Tensor) -> bool:
+def suits(x: Tensor) -> bool:
+    """Return whether the kernels of oneDNN can read a tensor. Others are for :func:`times` only while they are small."""
     return (
         _ONEDNN
         and x.device.type == "cpu"
@@ -90,19 +92,19 @@ def _placed(flat: Sequence[Tensor]) -> Iterator[tuple[int, Tensor, Tensor]]:
         start += weight.shape[-3]
 
 
-def _times(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``a @ b.mT + bias`` for stacks (..., B, K), (..., N, K) and a bias (..., N)."""
+def times(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return ``a @ b.mT + bias`` for stacks (..., B, K), (..., N, K) and a bias (..., N), of oneDNN where it is faster."""
     small = a.shape[-2] * a.shape[-1] * b.shape[-2] < SMALL
     if a.ndim > 2 and a.shape[:-2].numel() == 1:
-        product = _times(a.flatten(0, -3).squeeze(0), b.flatten(0, -3).squeeze(0), None if bias is None else bias.flatten())
+        product = times(a.flatten(0, -3).squeeze(0), b.flatten(0, -3).squeeze(0), None if bias is None else bias.flatten())
         return product.view(*a.shape[:-1], b.shape[-2])
     if small:
         product = a @ b.mT
         return product if bias is None else product.add_(bias.unsqueeze(-2))
     if a.ndim > 2:
-        return torch.stack([_times(a[m], b[m], None if bias is None else bias[m]) for m in range(len(a))])
+        return torch.stack([times(a[m], b[m], None if bias is None else bias[m]) for m in range(len(a))])
     if a.stride(-1) != 1 and b.stride(-1) != 1 and a.shape[0] > b.shape[0] and bias is None:
-        return _times(b, a).mT.contiguous()  # a weight's gradient: the smaller of both is the one that is transposed
+        return times(b, a).mT.contiguous()  # a weight's gradient: the smaller of both is the one that is transposed
     linear: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
     return linear
 
@@ -116,14 +118,14 @@ class _SideBySide(torch.autograd.Function):
         if [inputs for inputs, _, _ in sizes] == [1]:  # one product, of which both parts are views
             weight, bias = flat
             width = bias.shape[-1]
-            y = _times(x.squeeze(-2), weight.squeeze(-3).mT, _padded(bias.squeeze(-2), weight))
+            y = times(x.squeeze(-2), weight.squeeze(-3).mT, _padded(bias.squeeze(-2), weight))
             hidden = y[..., :width]  # what mixes it wants its rows side by side
             return hidden.clamp_min(0) if width < weight.shape[-1] else hidden.relu_(), y[..., width:]
         hidden = x.new_empty(*x.shape[:-2], sum(inputs * width for inputs, _, width in sizes))
         linear = x.new_empty(*x.shape[:-2], sum(inputs * (columns - width) for inputs, columns, width in sizes))
         for (start, weight, bias), at in zip(_placed(flat), _columns(sizes), strict=True):
             width = bias.shape[-1]
-            y = _times(_reads(x, start, weight), weight.mT, _padded(bias, weight))
+            y = times(_reads(x, start, weight), weight.mT, _padded(bias, weight))
             torch.clamp_min(y[..., :width], 0, out=_part(hidden, at[0], weight, width))
             _part(linear, at[1], weight, weight.shape[-1] - width).copy_(y[..., width:])
         return hidden, linear
@@ -151,10 +153,10 @@ class _SideBySide(torch.autograd.Function):
             )
             gradient[..., width:] = _part(linear_gradient, at[1], weight, weight.shape[-1] - width)
             if single and asked[0]:
-                x_gradient = _times(gradient, weight).transpose(-2, -3)
+                x_gradient = times(gradient, weight).transpose(-2, -3)
             elif x_gradient is not None:
-                _reads(x_gradient, start, weight).copy_(_times(gradient, weight))
-            gradients.append(_times(reads.mT, gradient.mT) if asked[1 + 2 * number] else None)
+                _reads(x_gradient, start, weight).copy_(times(gradient, weight))
+            gradients.append(times(reads.mT, gradient.mT) if asked[1 + 2 * number] else None)
             gradients.append(gradient[..., :width].sum(dim=-2) if asked[2 + 2 * number] else None)
         return x_gradient, *gradients
 

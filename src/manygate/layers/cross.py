@@ -40,7 +40,5 @@ class CrossLayers(nn.Module):
         self.bias = nn.Parameter(torch.zeros(layers, inputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        x_ND = first_ND = x.reshape(-1, self.inputs)
-        for down_DK, up_KD, bias_D in zip(self.down, self.up, self.bias, strict=True):
-            x_ND = cross(first_ND, x_ND, down_DK, up_KD, bias_D)  # first * (x @ down @ up + bias) + x
-        return x_ND.reshape(x.shape)
+        x_ND = x.reshape(-1, self.inputs)
+        return cross(x_ND, self.down, self.up, self.bias).reshape(x.shape)  # each layer: x_0 * (x @ down @ up + bias) + x
