@@ -30,6 +30,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from measure import (
+    PLAIN,
     Timing,
     add_machine_options,
     machine,
@@ -82,7 +83,14 @@ DIFFERENCES = {
 
 
 def settings(options: argparse.Namespace, seed: int) -> dict[str, Any]:
-    network = {"architecture": "mmoe", "experts": EXPERTS, "expert_hidden": (HIDDEN,), "tower_hidden": (TOWER,), "dim": DIM}
+    network = {
+        **PLAIN,
+        "architecture": "mmoe",
+        "experts": EXPERTS,
+        "expert_hidden": (HIDDEN,),
+        "tower_hidden": (TOWER,),
+        "dim": DIM,
+    }
     adam = {"optimizer": "adam", "learning_rate": RATE, "batch_size": BATCH, "dropout": 0.0, "weight_decay": 0.0}
     run = {"epochs": options.epochs, "patience": options.epochs, "threads": options.threads, "device": "cpu"}
     return {**network, **adam, **run, "encoding": options.encoding, "seed": seed, "shuffle_seed": seed}

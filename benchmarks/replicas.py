@@ -26,7 +26,18 @@ import numpy as np
 import torch
 from epoch import Columns, fit_rechub, silence, warm_up
 from epoch import settings as census_settings
-from measure import add_machine_options, gigaflops, machine, machine_lines, shown, spread, timed, wait_until_quiet, write_results
+from measure import (
+    PLAIN,
+    add_machine_options,
+    gigaflops,
+    machine,
+    machine_lines,
+    shown,
+    spread,
+    timed,
+    wait_until_quiet,
+    write_results,
+)
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -58,7 +69,7 @@ class Ours:
     def __init__(self, architecture: str, replicas: int, batch: int = BATCH, width: int = 16, threads: int = 2):
         config = RunConfig(
             architecture=architecture, expert_hidden=(width,), tower_hidden=(8,), dropout=0.0, optimizer="adam",
-            learning_rate=RATE, batch_size=batch, replicas=replicas, **PAPER[architecture],
+            learning_rate=RATE, batch_size=batch, replicas=replicas, **PAPER[architecture], **PLAIN,
         )  # fmt: skip
         stream = Stream(Tasks(), range(replicas), [0.5], 1, batch, 1000)
         self.trainer = Trainer(MultiTaskModel(stream.problem, config), stream, SquaredError(HeldOut(stream, 1, 0)))

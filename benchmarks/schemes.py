@@ -122,7 +122,7 @@ class Case:
         split = {"task_experts": (self.own,), "shared_experts": (self.shared,)} if self.own else {}
         sizes: dict[str, Any] = {"architecture": self.scheme, "experts": self.experts, "expert_hidden": (HIDDEN,)}
         sizes |= {"levels": self.levels, "bottom_hidden": (self.bottom,), "tower_hidden": (TOWER,), "dropout": 0.0}
-        return ModelConfig(**{**sizes, **split, **more})
+        return ModelConfig(**{"cross_layers": 0, **sizes, **split, **more})
 
 
 COMPARED = (

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measure import add_machine_options, machine, machine_lines, shown, spread, timed, wait_until_quiet, write_results
+from measure import PLAIN, add_machine_options, machine, machine_lines, shown, spread, timed, wait_until_quiet, write_results
 
 from manygate import datasets
 from manygate.config import RunConfig
@@ -30,16 +30,12 @@ from manygate.runs.preflight import prepare
 from manygate.training.packs import replica_bytes
 from manygate.training.trainer import Trainer
 
-BAR = 4 / 3
-"""Of all settings together on census, one replica."""
-SETTINGS: dict[str, dict[str, Any]] = {
-    "none": {},
-    "cross layers": {"cross_layers": 2},
-    "average": {"weight_average": 0.999},
-    "numbers as ids": {"number_ids": 10},
-    "target statistics": {"target_statistics": True},
-}
-SETTINGS["all"] = {name: value for changes in SETTINGS.values() for name, value in changes.items()}
+BAR = 3 / 2
+"""The time of a step with the defaults, one replica on census: the speed must not fall by more than a third."""
+DEFAULTS: dict[str, Any] = {"cross_layers": None, "weight_average": 0.999, "number_ids": None, "target_statistics": None}
+NAMES = ("cross layers", "average", "numbers as ids", "target statistics")
+SETTINGS = {"none": PLAIN, **{words: PLAIN | {name: DEFAULTS[name]} for words, name in zip(NAMES, DEFAULTS, strict=True)}}
+SETTINGS["default"] = DEFAULTS
 
 
 class Steps:
@@ -139,13 +135,13 @@ def main() -> None:
     lines += [
         f"* {options.rounds} rounds of {options.steps} steps each, in turns; median (minimum to maximum); ratios within a round.",
         "* Memory in training is an estimate of parameters, optimizer, kept weights and a batch's activations.",
-        f"* Bar: all settings together at most {BAR:.2f} times none on census, one replica. {verdict(document)}\n",
+        f"* Bar: the defaults take at most {BAR:.2f} times none on census, one replica. {verdict(document)}\n",
     ]
     write_results(options.results, options.name, document, [*lines, *tables])
 
 
 def verdict(document: dict[str, Any]) -> str:
-    ratio = document["parts"].get("census", {"ratio": {}})["ratio"].get("all")
+    ratio = document["parts"].get("census", {"ratio": {}})["ratio"].get("default")
     return "Not measured." if ratio is None else f"{'Met' if ratio['median'] <= BAR else 'Missed'}: {ratio['median']:.2f}."
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measure import add_machine_options, machine, machine_lines, shown, spread, timed, wait_until_quiet, write_results
+from measure import PLAIN, add_machine_options, machine, machine_lines, shown, spread, timed, wait_until_quiet, write_results
 
 from manygate import datasets
 from manygate.config import RunConfig
@@ -62,7 +62,7 @@ def chosen(config: RunConfig, name: str) -> RunConfig:
 
 def measure(log: EncodedLog, options: argparse.Namespace, replicas: int) -> dict[str, Any]:
     """Milliseconds a step of every weighting, and the ratio to fixed within each round."""
-    config = RunConfig(replicas=replicas, dropout=0.0, batch_size=1024, threads=options.threads)
+    config = RunConfig.build({**PLAIN, "replicas": replicas, "dropout": 0.0, "batch_size": 1024, "threads": options.threads})
     runs = {name: Steps(log, chosen(config, name)) for name in options.names}
     for run in runs.values():
         run(3)
@@ -100,7 +100,8 @@ def table(title: str, found: dict[str, Any]) -> list[str]:
 
 def profile(log: EncodedLog, name: str, options: argparse.Namespace) -> None:
     """Operations of 20 steps, by the time of their own."""
-    run = Steps(log, RunConfig(dropout=0.0, batch_size=1024, threads=options.threads, weighting=name))
+    plain = RunConfig.build({**PLAIN, "dropout": 0.0, "batch_size": 1024, "threads": options.threads})
+    run = Steps(log, plain.replace(weighting=name))
     run(4)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
         run(20)
@@ -124,7 +125,7 @@ def main() -> None:
     options.threads = 1 if options.clock == "cpu" else options.threads
     torch.set_num_threads(options.threads)
     document: dict[str, Any] = {"machine": machine(options.threads, options.clock), "parts": {}}
-    settings = RunConfig(threads=options.threads, dim=8, log=options.data)
+    settings = RunConfig.build({**PLAIN, "threads": options.threads, "dim": 8, "log": options.data})
     census = prepare(options.data, settings)
     if options.profile:
         return profile(census, options.profile, options)

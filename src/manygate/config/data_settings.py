@@ -31,16 +31,17 @@ class DataConfig(CsvConfig):
         "piecewise", description="How dense numbers are scaled, unless the schema sets it."
     )
     bins: int = Field(16, ge=1, le=1024, description="Quantile bins of the piecewise-linear encoding.")
-    target_statistics: bool = Field(
-        False,
+    target_statistics: bool | None = Field(
+        None,
         description="Give the network the smoothed mean label of each id, for each task, as numbers. Training rows read those of "
-        "other training rows.",
+        "other training rows. Default: for features whose ids have 500 training rows or more on average, with at most 4 tasks.",
     )
-    number_ids: int = Field(
-        0,
+    number_ids: int | None = Field(
+        None,
         ge=0,
         description="Smallest number of training rows from which on a value of a number is also an id, with an embedding. Only "
-        "numbers with few or spiky values have such ids. 0 switches them off.",
+        "numbers whose values repeat have such ids. 0 switches them off. Default: 10, for numbers whose ids have 500 training rows "
+        "or more on average.",
     )
     min_count: int = Field(2, ge=1, description="Ids that occur less often share the row of unseen ids.")
 
@@ -55,7 +56,7 @@ class DataConfig(CsvConfig):
 
     @field_validator("number_ids")
     @classmethod
-    def _values_repeat(cls, least: int) -> int:
+    def _values_repeat(cls, least: int | None) -> int | None:
         if least == 1:
             raise InputError(f"{setting('number_ids', 1)}: then every value would be an id. Give 2 or more, or 0 for none.")
         return least

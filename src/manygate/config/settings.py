@@ -45,6 +45,8 @@ from manygate.files import read_text
 from manygate.schema.reading import read_yaml, validated
 
 LARGEST_BATCH, SMALLEST_BATCH, STEPS_OF_EPOCH = 1024, 64, 128
+CROSS_LAYERS, CROSS_ROWS = 2, 100_000
+"""The default number of cross layers, and the number of training rows from which on there are any (experiments/defaults)."""
 """By default a batch is the largest power of two between the first two numbers with which an epoch has this many steps."""
 REPLICA_SETTINGS = ("replica_seeds", "replica_rates", "replica_weights", "replica_id_dropouts")
 """The settings with a value for each replica. Replicas take the values in turn."""
@@ -99,10 +101,10 @@ class TrainConfig(Settings):
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps over which the learning rate rises from zero.")
     weight_average: float = Field(
-        0.0,
+        0.999,
         ge=0,
         lt=1,
-        description="Decay of the average of the weights over the steps, such as 0.999. Validation judges the average, and the "
+        description="Decay of the average of the weights over the steps. Validation judges the average, and the "
         "average is kept. 0 switches it off.",
     )
     clip_norm: float | None = Field(None, gt=0, le=1e30, description="Largest norm of a replica's gradient. Default: no limit.")
@@ -284,15 +286,18 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
         return self.seed + (self.replica_seeds[replica % len(self.replica_seeds)] if self.replica_seeds else replica)
 
     def for_rows(self, rows: int) -> RunConfig:
-        """A copy in which the size of a batch is chosen for a log with ``rows`` training rows, unless it was given.
+        """A copy in which what was not given is chosen for ``rows`` training rows: the size of a batch, and cross layers.
 
         >>> [RunConfig().for_rows(rows).batch_size for rows in (100, 16_000, 16_384, 48_000, 200_000)]
         [64, 64, 128, 256, 1024]
+        >>> RunConfig().for_rows(99_999).cross_layers, RunConfig().for_rows(100_000).cross_layers
+        (0, 2)
         """
-        if self.batch_size is not None:
-            return self
         size = 1 << (max(rows // STEPS_OF_EPOCH, 1).bit_length() - 1)
-        return self.replace(batch_size=min(max(size, SMALLEST_BATCH), LARGEST_BATCH))
+        cross = CROSS_LAYERS if rows >= CROSS_ROWS and not self.gate_features else 0
+        chosen = {"batch_size": min(max(size, SMALLEST_BATCH), LARGEST_BATCH), "cross_layers": cross}
+        missing = {name: value for name, value in chosen.items() if getattr(self, name) is None}
+        return self.replace(**missing) if missing else self
 
     def absolute(self) -> RunConfig:
         """A copy with absolute paths, so that a command in another folder finds the same files.

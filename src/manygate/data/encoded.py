@@ -27,7 +27,7 @@ from manygate.data.part_alarms import part_alarms
 from manygate.data.rows import Rows, RowsBuilder, groupless_warnings
 from manygate.data.sources import Sources
 from manygate.data.split import PARTS, split_log
-from manygate.data.target_statistics import fit_target_statistics
+from manygate.data.target_statistics import chosen_bags, fit_target_statistics
 from manygate.errors import InputError, raise_all, setting
 from manygate.results.evaluation import DataSummary, DataWarning, FeatureSummary, LabelSummary
 from manygate.results.log_record import LogRecord
@@ -132,7 +132,7 @@ def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedL
     Raises :class:`InputError` if the encoded rows are known not to fit in memory, or if memory runs out.
     """
     check_columns(sources, schema)
-    check_room(sources, schema, config.number_ids > 0, config.target_statistics)
+    check_room(sources, schema, bool(config.number_ids), bool(config.target_statistics))
     with enough_memory(sources.name, FEWER_ROWS):
         return _encode(sources, schema, config)
 
@@ -183,8 +183,7 @@ def _encode(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
     log.record = LogRecord.of([fingerprints[part].record(part, table) for part, table in sources.named()])
     raise_all(_label_problems(log, locations))
     log.separations = scan.results()
-    if config.target_statistics:
-        _add_target_statistics(log, config.shuffle_seed)
+    _add_target_statistics(log, config)
     log.warnings += [*leak_warnings(log.separations), *sources.questions, *equal_label_warnings(schema, log.parts["train"])]
     column = {"time": schema.time, "group": schema.group}.get(config.split)
     log.warnings += part_alarms(schema, log.parts, split_shares(sources, config), column)
@@ -195,12 +194,22 @@ def _encode(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
     return log
 
 
-def _add_target_statistics(log: EncodedLog, seed: int) -> None:
-    """Fit target statistics on the training rows, and append them to the numbers of all rows."""
-    encoder, train = log.encoder, log.parts["train"]
+def _add_target_statistics(log: EncodedLog, config: DataConfig) -> None:
+    """Fit target statistics on the training rows, and append them to the numbers of all rows. Not every log has some."""
+    encoder, train, tasks = log.encoder, log.parts["train"], log.schema.tasks
     bags = {part: encoder.bags_of(rows.id_BS, rows.bags) for part, rows in log.parts.items()}
     sizes = {name: rows for name, rows in encoder.table_rows.items() if name in bags["train"]}
-    encoder.statistics, column_NC = fit_target_statistics(bags["train"], sizes, train, log.schema.tasks, seed)
+    chosen = chosen_bags(bags["train"], sizes, len(tasks), config.target_statistics)
+    if not chosen:
+        return
+    total = sum(map(len, log.parts.values()))
+    needed, free = 4 * total * (train.number_BM.shape[1] + 2 * len(chosen) * len(tasks)), free_memory()
+    if needed > free:
+        raise InputError(
+            f"{setting('target_statistics')}: the mean labels of ids need about {gigabytes(needed)} of memory for {total:,} rows, "
+            f"and {gigabytes(free)} are free. Give {setting('target_statistics', False)}, or fewer rows."
+        )
+    encoder.statistics, column_NC = fit_target_statistics(chosen, sizes, train, tasks, config.shuffle_seed)
     for part, rows in log.parts.items():
         added_NC = column_NC if part == "train" else encoder.statistics.columns(bags[part], len(rows))
         log.parts[part] = replace(rows, number_BM=np.concatenate([rows.number_BM, added_NC], axis=1))

@@ -106,8 +106,9 @@ def _fit_feature(
         encoder.scales[feature.name] = scale
         encoder.warnings += [f"column {feature.name!r} {warning}" for warning in warnings]
         encoder.null_share[feature.name] = sample.null_share(dense.index(feature.name))
-        ids = fit_number_ids(sample.rows[:, dense.index(feature.name)], config.number_ids) if config.number_ids else None
-        if ids is not None and not feature.bias:
+        given = config.number_ids
+        ids = None if given == 0 or feature.bias else fit_number_ids(sample.rows[:, dense.index(feature.name)], given)
+        if ids is not None:
             encoder.number_ids[feature.name] = ids
         return
     if feature.vocabulary == "hash":

@@ -6,7 +6,9 @@ scale, too.
 
 Which numbers: those whose values repeat. In the sample of training rows (:data:`manygate.data.scale.SAMPLE_ROWS`), the values that
 occur at least ``number_ids`` times must be two or more and cover at least half of the rows that have a value. So a measurement
-without repeated values has no ids, and neither has one that repeats zero alone, which its scale already tells apart.
+without repeated values has no ids, and neither has one that repeats zero alone, which its scale already tells apart. If the
+setting was not given, they must also have 500 rows on average. So a price with hundreds of values has ids only in a
+large log: embeddings of rare values would be noise (experiments/defaults).
 
 Values are compared as float32. So a column that was float64 in training may be float32 at serving.
 """
@@ -22,6 +24,8 @@ from manygate.data.rows import FIRST_ROW, NULL_ROW, UNKNOWN_ROW
 LARGEST = float(np.finfo(np.float32).max)
 COVERED = 0.5
 """The share of the rows with a value that the repeated values must cover."""
+LEAST, FREQUENT = 10, 500
+"""The default of ``number_ids``, and the rows that ids must then have on average. Target statistics have the same rule."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +51,16 @@ class NumberIds:
         return np.where(np.isnan(number_B), NULL_ROW, row_B).astype(np.int32)
 
 
-def fit_number_ids(number_N: np.ndarray, least: int) -> NumberIds | None:
+def fit_number_ids(number_N: np.ndarray, least: int | None) -> NumberIds | None:
     """Find the values that occur at least ``least`` times. None if the number has no ids by the rule above.
 
     >>> fit_number_ids(np.array([1.0, 1.0, 2.0, 2.0, 3.5]), least=2), fit_number_ids(np.linspace(0, 1, 9), least=2)
     (NumberIds(values=(1.0, 2.0)), None)
     """
     value_V, count_V = np.unique(_as_float32(number_N[np.isfinite(number_N)]), return_counts=True)
-    kept_V = count_V >= least
-    if kept_V.sum() < 2 or count_V[kept_V].sum() < COVERED * count_V.sum():
+    kept_V = count_V >= (LEAST if least is None else least)
+    covered, kept = count_V[kept_V].sum(), kept_V.sum()
+    if kept < 2 or covered < COVERED * count_V.sum() or (least is None and covered < FREQUENT * kept):
         return None
     return NumberIds(tuple(value_V[kept_V].tolist()))
 

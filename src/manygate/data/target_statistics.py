@@ -3,7 +3,10 @@
 The input of an id for a task is its smoothed mean label (:mod:`manygate.data.statistics`), less the mean label of all training
 rows, on the scale of the task's output: a difference of logits for a binary task, of labels in their standard deviations for a
 regression. So it is 0 for an id without labels. A bag has the mean over its ids, and 0 where it holds none. Features of ids have
-such inputs, and numbers whose values are ids (:mod:`manygate.data.number_ids`); bias features have none.
+such inputs, and numbers whose values are ids (:mod:`manygate.data.number_ids`); bias features have none. By default only frequent
+ids have them: those of features with 16 ids or
+more, if these have 500 training rows or more on average. The mean label of a rare id, such
+as a user, drifts and is noisy, and a network that trusts it is wrong about later rows (experiments/defaults).
 
 The label of a row must not reach its own input. So a training row reads statistics of the other folds of the training rows, and all
 other rows read those of all training rows (Micci-Barreca, SIGKDD Explorations 2001, for the smoothing; Pargent et al., "Regularized
@@ -25,10 +28,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
-from manygate.data.rows import UNKNOWN_ROW, Rows
+from manygate.data.number_ids import FREQUENT
+from manygate.data.rows import FIRST_ROW, UNKNOWN_ROW, Rows
 from manygate.data.statistics import Bag, draw_folds, fit_statistics, labels_of, out_of_fold, prior_of, row_means
 from manygate.randomness import TARGET_FOLDS
 from manygate.schema import Schema, Task
+
+FEWEST_IDS = 16
+"""A feature with fewer ids has no statistics by default: its embeddings learn as much from so few ids."""
+MOST_TASKS = 4
+"""With more tasks there are no statistics by default: a feature would have more of them than half the width of an embedding."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,23 @@ class TargetStatistics:
                 while name in taken:
                     name += "'"
                 yield name, feature, float(unseen)
+
+
+def chosen_bags(bags: Mapping[str, Bag], sizes: Mapping[str, int], tasks: int, asked: bool | None) -> dict[str, Bag]:
+    """Return the features that have statistics: all or none as ``asked``, or those that have them by default.
+
+    ``bags`` holds the ids of the training rows, ``sizes`` the rows of each vocabulary, those of null and unseen ids included.
+
+    >>> each = np.arange(8001)
+    >>> bags = {"state": (np.arange(8000) % 16 + 2, each), "user": (np.arange(8000) + 2, each)}
+    >>> list(chosen_bags(bags, {"state": 18, "user": 8002}, tasks=2, asked=None))
+    ['state']
+    """
+    if asked is not None:
+        return dict(bags) if asked else {}
+    ids = {name: size - FIRST_ROW for name, size in sizes.items()}
+    several = [name for name in bags if ids[name] >= FEWEST_IDS and tasks <= MOST_TASKS]
+    return {name: bags[name] for name in several if np.count_nonzero(bags[name][0] >= FIRST_ROW) >= FREQUENT * ids[name]}
 
 
 def fit_target_statistics(

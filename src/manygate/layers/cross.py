@@ -18,7 +18,8 @@ class CrossLayers(nn.Module):
     Wang et al., "DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems", WWW 2021
     (equation 1 with the low-rank matrix of equation 2, in the stacked structure: what follows reads x_L). Each layer raises the
     degree of the polynomial in x by one. Departures: the rank is at most D, because more would add parameters and no functions;
-    there is no mixture of low-rank experts, since the sharing scheme above has experts; no layer has dropout.
+    there is no mixture of low-rank experts, since the sharing scheme above has experts; no layer has dropout; V begins at zero, so
+    that the network begins as the one without cross layers.
 
     x may be P inputs of D columns side by side (the embeddings of each task and the shared ones). All of them go through the same
     layers, each by itself.
@@ -36,7 +37,7 @@ class CrossLayers(nn.Module):
         super().__init__()
         self.inputs, rank = inputs, min(rank, inputs)
         self.down = nn.Parameter(glorot(layers, inputs, rank))
-        self.up = nn.Parameter(glorot(layers, rank, inputs))
+        self.up = nn.Parameter(torch.zeros(layers, rank, inputs))
         self.bias = nn.Parameter(torch.zeros(layers, inputs))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch.func import functional_call
 from manygate.architecture import find_architecture
 from manygate.baselines.installed import chosen_baselines
 from manygate.config import REPLICA_SETTINGS, RunConfig
+from manygate.config.settings import CROSS_ROWS
 from manygate.data.encoded import EncodedLog, encode_log
 from manygate.data.memory import all_memory, gigabytes
 from manygate.data.sources import find_schema, open_sources, unused_settings
@@ -57,9 +58,11 @@ def prepare(
     encoded = encode_log(sources, schema, config)
     rows = len(encoded.parts["train"])
     Schedule.of(config, math.ceil(rows / config.for_rows(rows).batch_rows))
+    raise_all(_unread_rank(config, rows))
     check_monitor(config.monitor, schema.tasks, encoded.parts["valid"])
     encoded.warnings += monitor_warnings(config.monitor, schema.tasks, encoded.parts["valid"])
-    raise_all(problem for name in chosen for problem in problems_of(encoded, config.replace(architecture=name)))
+    sized = config.for_rows(rows)
+    raise_all(problem for name in chosen for problem in problems_of(encoded, sized.replace(architecture=name)))
     return encoded
 
 
@@ -71,14 +74,23 @@ def _unread(config: RunConfig, parts: Collection[str], comparison: bool) -> Iter
     if not comparison:
         alone = ("weightings", "weight_sweep", "id_dropouts", "tune")
         why |= dict.fromkeys(alone, "a setting of a comparison, and this trains one model")
-    if not config.cross_layers:
-        why["cross_rank"] = f"{setting('cross_layers')} is 0, so there is no cross layer"
     for name in ("id_dropouts", "replica_id_dropouts"):
         if getattr(config, name):
             why["id_dropout"] = f"{setting(name)} gives the values"
     for name, reason in why.items():
         if getattr(config, name) != RunConfig.model_fields[name].default:
             yield f"{setting(name)}: {reason}. Leave it out."
+
+
+def _unread_rank(config: RunConfig, rows: int) -> Iterator[str]:
+    """Find a rank that was changed, while there are no cross layers. Whether there are some may depend on the training rows."""
+    if config.cross_rank == RunConfig.model_fields["cross_rank"].default or config.for_rows(rows).cross_layers:
+        return
+    cross_layers, gates = setting("cross_layers"), setting("gate_features")
+    reason = f"{cross_layers} is 0"
+    if config.cross_layers is None:
+        reason = f"the default of {cross_layers} is 0 with {gates} and below {CROSS_ROWS:,} training rows"
+    yield f"{setting('cross_rank')}: there is no cross layer, since {reason}. Leave it out, or give {setting('cross_layers', 2)}."
 
 
 def _check_weights(config: RunConfig, schema: Schema) -> None:

@@ -292,12 +292,16 @@ def diverged(trained: dict[str, Trained]) -> list[str]:
 
 
 def with_batches(config: RunConfig, log: EncodedLog, progress: Progress) -> RunConfig:
-    """Return settings with the size of a batch. If it was not given, it is chosen by the number of training rows and said."""
+    """Return settings with the size of a batch and the cross layers. What was not given is chosen by the training rows and said."""
     rows = len(log.parts["train"])
     sized = config.for_rows(rows)
     if config.batch_size is None:
         steps = count_of(-(-rows // sized.batch_rows), "step")
         progress.say(f"batches of {sized.batch_rows:,} rows, {steps} an epoch (the setting batch_size gives another size)")
+    if config.cross_layers is None and sized.cross_layers:
+        progress.say(
+            f"{count_of(sized.cross_layers, 'cross layer')} below the scheme (the setting cross_layers gives another number)"
+        )
     return sized
 
 

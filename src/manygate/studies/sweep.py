@@ -83,7 +83,10 @@ class Sweep:
         return Stream(tasks, tuple(seeds), self.correlations, rates, batch, steps, device, sines)
 
     def config(self, protocol: Protocol) -> RunConfig:
-        """Return the settings of a pack, but for its replicas and seed: Adam with its default moments, no decay, no dropout."""
+        """Return the settings of a pack, but for its replicas and seed: Adam with its default moments, no decay, no dropout.
+
+        The papers' networks have neither cross layers nor an average of the weights.
+        """
         rates, epochs = [rate for _, rate in self.cells], len(protocol.epochs)
         base: dict[str, Any] = {
             "keep": "last",
@@ -117,7 +120,8 @@ class Sweep:
 def _model(settings: str, inputs: int, tasks: int) -> RunConfig:
     """Return the settings of a model, with the widths that meet its budget; the search for them takes up to seconds."""
     problem = Stream(Tasks(0.0, tasks, inputs), [0], [0.0]).problem
-    return matched(problem, RunConfig.build({"expert_hidden": 16, "tower_hidden": 8, **json.loads(settings)}))
+    plain = {"cross_layers": 0, "weight_average": 0.0, "expert_hidden": 16, "tower_hidden": 8}
+    return matched(problem, RunConfig.build(plain | json.loads(settings)))
 
 
 @dataclass(frozen=True)
