@@ -2,9 +2,10 @@
 
     PYTHONPATH=experiments python experiments/defaults/run.py --wheel recbole-1.2.1-py3-none-any.whl --census DOWNLOADS
 
-Trains the default MMoE with each setting alone, with all of them, and with all but one, on six logs. Writes results.json beside
-this file, an entry after the other; what is there is not run again. Validation scores choose, and test scores are only reported.
-``pip download --no-deps recbole==1.2.1`` brings the wheel that holds MovieLens-100K.
+Trains the default MMoE on six logs: with none of the settings, with each alone, with the defaults, with all but one of them, and
+with what was tried and not taken. Writes results.json beside this file, an entry after the other; what is there is not run again.
+Validation scores choose, and test scores are only reported. ``pip download --no-deps recbole==1.2.1`` brings the wheel that holds
+MovieLens-100K.
 """
 
 from __future__ import annotations
@@ -32,20 +33,30 @@ from manygate.training.progress import Progress
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 LOGS = ("census-income", "census-education", "made-up-0", "made-up-0.3", "movielens-random", "movielens-time")
-ALONE: dict[str, dict[str, Any]] = {
-    "cross layers": {"cross_layers": 2},
-    "average": {"weight_average": 0.999},
-    "numbers as ids": {"number_ids": 10},
-    "statistics": {"target_statistics": True},
+DEFAULTS: dict[str, Any] = {"cross_layers": None, "weight_average": 0.999, "number_ids": None, "target_statistics": None}
+OFF: dict[str, Any] = {"cross_layers": 0, "weight_average": 0.0, "number_ids": 0, "target_statistics": False}
+NAMES = {
+    "cross_layers": "cross layers",
+    "weight_average": "average",
+    "number_ids": "numbers as ids",
+    "target_statistics": "statistics",
 }
-OFF = {"cross_layers": 0, "weight_average": 0.0, "number_ids": 0, "target_statistics": False}
+TRIED: dict[str, dict[str, Any]] = {
+    "cross layers whatever the rows": {"cross_layers": 2},
+    "one cross layer": {"cross_layers": 1},
+    "cross layers of rank 16": {"cross_layers": 2, "cross_rank": 16},
+    "ids of all numbers that repeat": {"number_ids": 10},
+    "statistics of all ids": {"target_statistics": True},
+}
+"""What was tried and not taken, in place of the default of the same setting."""
 
 
 def combinations() -> dict[str, dict[str, Any]]:
     """The settings of each run, by name. All of them are given, so that they do not follow the defaults of a later version."""
-    every = {name: value for changes in ALONE.values() for name, value in changes.items()}
-    without = {f"all but {name}": {k: v for k, v in every.items() if k not in changes} for name, changes in ALONE.items()}
-    return {name: OFF | changes for name, changes in ({"none": {}} | ALONE | without | {"all": every}).items()}
+    alone = {words: OFF | {name: DEFAULTS[name]} for name, words in NAMES.items()}
+    without = {f"all but {words}": DEFAULTS | {name: OFF[name]} for name, words in NAMES.items()}
+    tried = {words: DEFAULTS | changes for words, changes in TRIED.items()}
+    return {"none": OFF, "default": DEFAULTS, **alone, **without, **tried}
 
 
 def one_run(log: Log, changes: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
@@ -90,7 +101,7 @@ def main() -> None:
     parser.add_argument("--wheel", type=Path, help="the wheel of RecBole 1.2.1, which holds MovieLens-100K")
     parser.add_argument("--census", type=Path, help="folder with the two files of UCI Census-Income")
     parser.add_argument("--logs", default=",".join(LOGS), help="names of logs, by comma")
-    parser.add_argument("--settings", default=",".join(combinations()), help="names of settings, by comma")
+    parser.add_argument("--settings", default=";".join(combinations()), help="names of settings, by semicolon")
     parser.add_argument("--architecture", default="mmoe")
     parser.add_argument("--replicas", type=int, default=4)
     parser.add_argument("--epochs", type=int, help="fewer epochs, to try this script")
@@ -100,7 +111,7 @@ def main() -> None:
     results = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {}
     for name in options.logs.split(","):
         found = results.setdefault(name, {})
-        missing = [settings for settings in options.settings.split(",") if settings not in found]
+        missing = [settings for settings in options.settings.split(";") if settings not in found]
         log = find_log(name, options.wheel, None, options.census) if missing else None
         for settings in missing:
             assert log is not None

@@ -77,6 +77,14 @@ def test_a_mapping_that_is_no_task_is_refused_with_its_number():
         RunConfig.build({"task": ["click", {"nam": "buy"}]})
 
 
+def test_cross_layers_need_many_rows():
+    rows = 100_000
+    assert [RunConfig().for_rows(count).cross_layers for count in (10, rows - 1, rows, 10**9)] == [0, 0, 2, 2]
+    assert RunConfig(gate_features=("user",)).for_rows(rows).cross_layers == 0
+    assert [RunConfig(cross_layers=given).for_rows(rows).cross_layers for given in (0, 1)] == [0, 1]
+    assert RunConfig(cross_layers=1).for_rows(10).cross_layers == 1
+
+
 @pytest.mark.parametrize(
     ("rows", "size"), [(1, 64), (8_191, 64), (16_383, 64), (16_384, 128), (65_536, 512), (131_072, 1024), (10**8, 1024)]
 )

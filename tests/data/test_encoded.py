@@ -407,6 +407,16 @@ def test_a_log_too_large_to_encode_is_refused_before_it_is_read(log_table, log_s
     assert "ignore='COLUMN'" in text
 
 
+def test_statistics_too_large_for_memory_are_refused(log_table, log_schema, settings, monkeypatch):
+    """600 rows: the numbers that are there are copied once, and those that are added twice."""
+    config, sizes = settings(target_statistics=True), iter([10**9, 4 * 600 * (3 + 2 * 4 * 3) - 1])
+    monkeypatch.setattr("manygate.data.encoded.free_memory", lambda: next(sizes))
+    with pytest.raises(InputError) as error:
+        encode_log(open_sources(log_table(600), config), log_schema(), config)
+    assert "target_statistics: the mean labels of ids need about 0.00 GB of memory for 600 rows" in str(error.value)
+    assert "Give target_statistics=False, or fewer rows." in str(error.value)
+
+
 def test_memory_that_runs_out_while_encoding_says_what_to_do(log_table, log_schema, settings, monkeypatch):
     def full(*_: Any, **__: Any) -> Any:
         raise MemoryError

@@ -51,6 +51,23 @@ def test_numbers_whose_values_repeat_have_ids(number_N, has_ids):
     assert (fit_number_ids(number_N, 5) is not None) == has_ids
 
 
+def test_by_default_values_need_many_rows():
+    """Ten rows a value, and 500 on average. Who gives a number gets ids by it alone."""
+    frequent, rare = np.repeat([1.0, 2.0, 3.0], [10, 490, 1000]), np.repeat([1.0, 2.0, 3.0], [10, 490, 999])
+    assert fit_number_ids(frequent, None) == NumberIds((1.0, 2.0, 3.0))
+    assert fit_number_ids(rare, None) is None
+    assert fit_number_ids(rare, 10) == NumberIds((1.0, 2.0, 3.0))
+    nine = np.repeat([1.0, 2.0, 3.0], [9, 490, 1000])
+    assert fit_number_ids(nine, None) == NumberIds((2.0, 3.0))
+
+
+def test_the_default_rule_in_a_log(encoded, log_table, settings):
+    table = log_table(2000).append_column("hours", pa.array(np.arange(2000) % 2 + 0.5))
+    schema = schema_with_hours()
+    assert list(encoded(table, schema, settings()).encoder.number_ids) == ["hours"]
+    assert encoded(table, schema, settings(number_ids=0)).encoder.number_ids == {}
+
+
 def test_a_value_is_the_same_id_in_float32_and_float64():
     ids = fit_number_ids(np.array([0.1, 0.1, 0.2, 0.2]), 2)
     assert ids is not None

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
 from manygate.data.statistics import SMOOTHING, draw_folds
-from manygate.data.target_statistics import TargetStatistics, fit_target_statistics
+from manygate.data.target_statistics import TargetStatistics, chosen_bags, fit_target_statistics
 from manygate.data.unseen import cold_rows
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
@@ -90,10 +91,39 @@ def test_the_inputs_are_named_and_belong_to_their_features(log):
     assert [name for name, _, _ in statistics.named(["mean click of item", "mean click of item'"])] == ["mean click of item''"]
 
 
-def test_they_are_off_by_default(encoded, settings):
+def test_rare_ids_have_none_by_default(encoded, settings):
     plain = encoded(config=settings(number_ids=5))
     assert plain.encoder.statistics is None
     assert plain.parts["train"].number_BM.shape[1] == 3
+
+
+@pytest.mark.parametrize(
+    ("ids", "rows", "others", "tasks", "chosen"),
+    [
+        (16, 8000, 0, 4, True),
+        (16, 7999, 0, 4, False),
+        (16, 7999, 5000, 4, False),
+        (15, 8000, 0, 4, False),
+        (16, 8000, 0, 5, False),
+        (0, 0, 9000, 1, False),
+    ],
+    ids=["frequent", "a row too few", "null and unseen ids do not count", "few ids", "many tasks", "no ids"],
+)
+def test_frequent_ids_have_them_by_default(ids, rows, others, tasks, chosen):
+    id_n = np.concatenate([np.arange(rows) % max(ids, 1) + 2, np.arange(others) % 2])
+    bags, sizes = {"state": (id_n, np.arange(len(id_n) + 1))}, {"state": ids + 2}
+    assert list(chosen_bags(bags, sizes, tasks, None)) == ["state"] * chosen
+    assert list(chosen_bags(bags, sizes, tasks, True)) == ["state"]
+    assert chosen_bags(bags, sizes, tasks, False) == {}
+
+
+def test_a_log_with_frequent_ids_reads_their_statistics(encoded, log_table, settings):
+    table = log_table(9000)
+    column = table.schema.get_field_index("country")
+    table = table.set_column(column, "country", pa.array([f"c{row % 16}" for row in range(9000)]))
+    log = encoded(table, config=settings(fractions=(0.9, 0.05, 0.05)))
+    assert list(log.encoder.statistics.table_VT) == ["country"]
+    assert log.parts["test"].number_BM.shape[1] == log.parts["train"].number_BM.shape[1] == 3 + 3
 
 
 def test_masked_labels_have_no_influence(encoded, log_table, repeating_ages, log, settings, monkeypatch):

@@ -39,7 +39,7 @@ def test_a_good_log_is_split_and_encoded(log_table, log_schema, settings) -> Non
     [
         ({"architecture": "mmoee"}, (CLICK, LIKE), "Did you mean 'mmoe'"),
         ({"monitor": "clik"}, (CLICK, LIKE), "no task 'clik'"),
-        ({"cross_rank": 8}, (CLICK, LIKE), "cross_rank.*: .*cross_layers.* is 0, so there is no cross layer"),
+        ({"cross_rank": 8}, (CLICK, LIKE), "cross_rank.*: there is no cross layer, since the default of .*cross_layers.* is 0"),
         ({"evaluate_every": 0.001}, (CLICK, LIKE), "1000 evaluations in each epoch, which has"),
         ({"funnel": "escm2_ipw", "escm2_weight": 0.0, "escm2_joint_weight": 0.0}, (CLICK, AFTER), "both are 0, so tasks after"),
         ({"replica_seeds": (1, 2, 3), "replicas": 2}, (CLICK, LIKE), "3 given, and .*replicas.* is 2"),
@@ -148,6 +148,8 @@ def test_settings_of_csv_files_are_refused_for_other_logs(log_table, settings) -
             ["id_dropouts: a setting of a", "weightings: a setting of a"],
         ),
         ({"weight_sweep": 4}, ["weight_sweep: a setting of a comparison"]),
+        ({"cross_rank": 4}, ["cross_rank: there is no cross layer", "below 100,000 training rows", "or give cross_layers=2"]),
+        ({"cross_rank": 4, "cross_layers": 0}, ["cross_rank: there is no cross layer, since cross_layers is 0. Leave it out"]),
         ({"id_dropout": 2.0, "replica_id_dropouts": (0.0, 5.0), "replicas": 2}, ["id_dropout: replica_id_dropouts gives the"]),
     ],
 )

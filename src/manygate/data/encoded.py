@@ -203,10 +203,10 @@ def _add_target_statistics(log: EncodedLog, config: DataConfig) -> None:
     if not chosen:
         return
     total = sum(map(len, log.parts.values()))
-    needed, free = 4 * total * (train.number_BM.shape[1] + 2 * len(chosen) * len(tasks)), free_memory()
-    if needed > free:
+    size, free = 4 * total * (train.number_BM.shape[1] + 2 * len(chosen) * len(tasks)), free_memory()
+    if size > free:
         raise InputError(
-            f"{setting('target_statistics')}: the mean labels of ids need about {gigabytes(needed)} of memory for {total:,} rows, "
+            f"{setting('target_statistics')}: the mean labels of ids need about {gigabytes(size)} of memory for {total:,} rows, "
             f"and {gigabytes(free)} are free. Give {setting('target_statistics', False)}, or fewer rows."
         )
     encoder.statistics, column_NC = fit_target_statistics(chosen, sizes, train, tasks, config.shuffle_seed)

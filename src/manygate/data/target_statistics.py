@@ -3,10 +3,10 @@
 The input of an id for a task is its smoothed mean label (:mod:`manygate.data.statistics`), less the mean label of all training
 rows, on the scale of the task's output: a difference of logits for a binary task, of labels in their standard deviations for a
 regression. So it is 0 for an id without labels. A bag has the mean over its ids, and 0 where it holds none. Features of ids have
-such inputs, and numbers whose values are ids (:mod:`manygate.data.number_ids`); bias features have none. By default only frequent
-ids have them: those of features with 16 ids or
-more, if these have 500 training rows or more on average. The mean label of a rare id, such
-as a user, drifts and is noisy, and a network that trusts it is wrong about later rows (experiments/defaults).
+such inputs, and numbers whose values are ids (:mod:`manygate.data.number_ids`); bias features have none.
+
+By default only features with 16 ids or more have them, whose ids have 500 training rows or more on average. The mean label of a
+rare id, such as a user, drifts and is noisy, and a network that trusts it is wrong about later rows (experiments/defaults).
 
 The label of a row must not reach its own input. So a training row reads statistics of the other folds of the training rows, and all
 other rows read those of all training rows (Micci-Barreca, SIGKDD Explorations 2001, for the smoothing; Pargent et al., "Regularized

@@ -14,7 +14,7 @@ from manygate.config import RunConfig
 from manygate.errors import InputError
 from manygate.model.problem import Problem
 from manygate.studies.census.data import CensusData
-from manygate.studies.census.outcome import Outcome, judge, kept
+from manygate.studies.census.outcome import GROUPS, Outcome, judge, kept, summed
 from manygate.studies.census.plan import Job
 
 
@@ -29,7 +29,7 @@ def test_logits_are_judged_row_by_row(log: Any) -> None:
     random = np.random.default_rng(0)
     problem = Problem.of(log.encoder, RunConfig())
     logit_RNT = {part: random.normal(size=(3, len(log.parts[part]), 2)).astype(np.float32) for part in ("valid", "test")}
-    tasks, influence_N = judge(log, problem, logit_RNT)
+    tasks, influence_G = judge(log, problem, logit_RNT)
     for t, name in enumerate(("income", "never_married")):
         label_N = log.parts["test"].label_BT[:, t]
         expected = [metrics.auc(label_N, logit_N) for logit_N in logit_RNT["test"][..., t]]
@@ -40,7 +40,20 @@ def test_logits_are_judged_row_by_row(log: Any) -> None:
         output_N = (1 / (1 + np.exp(-logit_RNT["test"][..., t].astype(float)))).mean(axis=0)
         assert tasks[name].ensemble == pytest.approx(metrics.auc(label_N, output_N))
         assert tasks[name].positives == label_N.sum()
-        assert tasks[name].se_test == pytest.approx(metrics.standard_error(influence_N[name]))
+        assert tasks[name].se_test == pytest.approx(metrics.standard_error(influence_G[name]))
+
+
+def test_influences_are_summed_in_groups_of_equal_size() -> None:
+    """The luck of the rows hardly changes, and two methods keep what they have in common, row by row."""
+    ones_G = summed(np.ones(50_001))
+    assert len(ones_G) == GROUPS
+    assert sorted({*ones_G}) == [25.0, 26.0]
+    random = np.random.default_rng(0)
+    one_N = random.normal(size=49_881)
+    other_N = 0.8 * one_N + 0.6 * random.normal(size=len(one_N))
+    for value_N in (one_N, one_N - other_N):
+        assert metrics.standard_error(summed(value_N)) == pytest.approx(metrics.standard_error(value_N), rel=0.06)
+    assert np.corrcoef(summed(one_N), summed(other_N))[0, 1] == pytest.approx(0.8, abs=0.06)
 
 
 def test_an_outcome_is_kept_and_its_work_is_not_done_again(tmp_path: Path) -> None:
@@ -53,7 +66,7 @@ def test_an_outcome_is_kept_and_its_work_is_not_done_again(tmp_path: Path) -> No
     first, again = (kept(tmp_path / "a", "mmoe", work) for _ in range(2))
     assert len(calls) == 1
     assert first.model == again.model
-    np.testing.assert_array_equal(first.influence_N["income"], again.influence_N["income"])
+    np.testing.assert_array_equal(first.influence_G["income"], again.influence_G["income"])
     with pytest.raises(InputError, match="it belongs to mmoe, and now it is ple"):
         kept(tmp_path / "a", "ple", work)
 

@@ -69,7 +69,7 @@ def _outcome(job: Job, log: EncodedLog, config: RunConfig, trained: Trained, sea
         "valid": predict(trained.model, Split(log.parts["valid"], trained.model.device)),
         "test": trained.test_logit_RNT,
     }
-    tasks, influence_N = judge(log, problem, logit_RNT)
+    tasks, influence_G = judge(log, problem, logit_RNT)
     model = CensusModel(
         method=job.method,
         rows={part: len(rows) for part, rows in log.parts.items()},
@@ -82,4 +82,4 @@ def _outcome(job: Job, log: EncodedLog, config: RunConfig, trained: Trained, sea
         diverged=len(result.diverged),
         seconds=result.seconds,
     )
-    return Outcome(model, influence_N)
+    return Outcome(model, influence_G)

@@ -1,6 +1,6 @@
 """Outcome: what the study keeps of a method that was tuned and trained. Weights are not kept.
 
-Shape suffixes: R runs, N test rows, T tasks.
+Shape suffixes: R runs, N test rows, T tasks, G groups of test rows.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ from manygate.scoring.outputs import task_output
 from manygate.studies.census.storage import read_step, write_step
 
 Tasks = dict[str, CensusTask]
+GROUPS = 2000
+"""The test rows are divided at random into so many groups, the same for every method, and the influences of a group are summed. So
+an outcome is small enough to be kept for good. The luck of the test rows is then known to within 3 % (two standard errors)."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The numbers of a model, and the influence of each test row on the mean AUC of each task, by name, (N,)."""
+    """The numbers of a model, and the influence of each group of test rows on the mean AUC of each task, by name, (G,)."""
 
     model: CensusModel
-    influence_N: Mapping[str, np.ndarray]
+    influence_G: Mapping[str, np.ndarray]
 
     def measured(self, task: str, runs: int) -> Measured:
         """Return a task's AUC as :func:`manygate.metrics.paired.gain` takes it.
@@ -39,11 +42,11 @@ class Outcome:
         """
         values = self.model.tasks[task].test.values
         value_R = np.array([math.nan if value is None else value for value in values])
-        return Measured(value_R if self.model.seeded else np.repeat(value_R, runs), self.influence_N[task], 0, 0.0, 1.0)
+        return Measured(value_R if self.model.seeded else np.repeat(value_R, runs), self.influence_G[task], 0, 0.0, 1.0)
 
 
 def judge(log: EncodedLog, problem: Problem, logit_RNT: Mapping[str, np.ndarray]) -> tuple[Tasks, dict[str, np.ndarray]]:
-    """Measure logits of the parts ``valid`` and ``test``. Return the numbers of each task, and the influences of test rows."""
+    """Measure logits of the parts ``valid`` and ``test``. Return the numbers of each task, and the influences of groups of rows."""
     test = measured(logit_RNT["test"], log.parts["test"], problem)
     valid = measured(logit_RNT["valid"], log.parts["valid"], problem)
     tasks: Tasks = {}
@@ -58,7 +61,13 @@ def judge(log: EncodedLog, problem: Problem, logit_RNT: Mapping[str, np.ndarray]
             rows=int((weight_N > 0).sum()),
             positives=int((label_N[weight_N > 0] == 1).sum()),
         )
-    return tasks, {name: entry.influence_G for name, entry in test.items()}
+    return tasks, {name: summed(entry.influence_G) for name, entry in test.items()}
+
+
+def summed(influence_N: np.ndarray) -> np.ndarray:
+    """Sum the influences of the test rows within each group, (G,). The groups have equal sizes, but for one row."""
+    group_N = np.random.Generator(np.random.PCG64(GROUPS)).permutation(len(influence_N)) % GROUPS
+    return np.bincount(group_N, influence_N, GROUPS)
 
 
 def _finite(value: float) -> float | None:
@@ -72,5 +81,5 @@ def kept(folder: Path, key: str, work: Callable[[], Outcome]) -> Outcome:
         tree, arrays = step
         return Outcome(CensusModel.model_validate(tree), arrays)
     outcome = work()
-    write_step(folder, key, outcome.model.to_tree(), outcome.influence_N)
+    write_step(folder, key, outcome.model.to_tree(), outcome.influence_G)
     return outcome

@@ -127,7 +127,7 @@ def _outcome(
     seconds: float,
 ) -> Outcome:
     problem = Problem.of(log.encoder, RunConfig())
-    tasks, influence_N = judge(log, problem, logit_RNT)
+    tasks, influence_G = judge(log, problem, logit_RNT)
     tree: dict[str, object] = {
         "method": job.method,
         "rows": {part: len(rows) for part, rows in log.parts.items()},
@@ -140,4 +140,4 @@ def _outcome(
         "diverged": 0,
         "seconds": round(seconds, 3),
     }
-    return Outcome(CensusModel.model_validate(tree), influence_N)
+    return Outcome(CensusModel.model_validate(tree), influence_G)
