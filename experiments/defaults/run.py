@@ -2,7 +2,7 @@
 
     PYTHONPATH=experiments python experiments/defaults/run.py --wheel recbole-1.2.1-py3-none-any.whl --census DOWNLOADS
 
-Trains the default MMoE on six logs: with none of the settings, with each alone, with the defaults, with all but one of them, and
+Trains the default MMoE on several logs: with none of the settings, with each alone, with the defaults, with all but one, and
 with what was tried and not taken. Writes results.json beside this file, an entry after the other; what is there is not run again.
 Validation scores choose, and test scores are only reported. ``pip download --no-deps recbole==1.2.1`` brings the wheel that holds
 MovieLens-100K.
@@ -33,6 +33,8 @@ from manygate.training.progress import Progress
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 LOGS = ("census-income", "census-education", "made-up-0", "made-up-0.3", "movielens-random", "movielens-time")
+FRESH = ("movielens-time-0.5", "movielens-time-0.6", "movielens-time-0.7", "short-video-0.4", "short-video-0.6", "short-video-0.8")
+"""Logs that had no part in making the rules of the defaults."""
 DEFAULTS: dict[str, Any] = {"cross_layers": None, "weight_average": 0.999, "number_ids": None, "target_statistics": None}
 OFF: dict[str, Any] = {"cross_layers": 0, "weight_average": 0.0, "number_ids": 0, "target_statistics": False}
 NAMES = {
@@ -100,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--wheel", type=Path, help="the wheel of RecBole 1.2.1, which holds MovieLens-100K")
     parser.add_argument("--census", type=Path, help="folder with the two files of UCI Census-Income")
+    parser.add_argument("--video", type=Path, help="the short-video log, a gzip of tab-separated values")
     parser.add_argument("--logs", default=",".join(LOGS), help="names of logs, by comma")
     parser.add_argument("--settings", default=";".join(combinations()), help="names of settings, by semicolon")
     parser.add_argument("--architecture", default="mmoe")
@@ -112,7 +115,7 @@ def main() -> None:
     for name in options.logs.split(","):
         found = results.setdefault(name, {})
         missing = [settings for settings in options.settings.split(";") if settings not in found]
-        log = find_log(name, options.wheel, None, options.census) if missing else None
+        log = find_log(name, options.wheel, options.video, options.census) if missing else None
         for settings in missing:
             assert log is not None
             found[settings] = one_run(log, combinations()[settings], options)

@@ -77,12 +77,14 @@ def test_a_mapping_that_is_no_task_is_refused_with_its_number():
         RunConfig.build({"task": ["click", {"nam": "buy"}]})
 
 
-def test_cross_layers_need_many_rows():
-    rows = 100_000
-    assert [RunConfig().for_rows(count).cross_layers for count in (10, rows - 1, rows, 10**9)] == [0, 0, 2, 2]
-    assert RunConfig(gate_features=("user",)).for_rows(rows).cross_layers == 0
-    assert [RunConfig(cross_layers=given).for_rows(rows).cross_layers for given in (0, 1)] == [0, 1]
-    assert RunConfig(cross_layers=1).for_rows(10).cross_layers == 1
+def test_cross_layers_and_the_average_need_many_rows():
+    sized = [RunConfig().for_rows(rows) for rows in (10, 99_999, 100_000, 10**9)]
+    assert [(config.cross_layers, config.weight_average) for config in sized] == [(0, 0.0), (0, 0.0), (2, 0.999), (2, 0.999)]
+    assert RunConfig(gate_features=("user",)).for_rows(100_000).cross_layers == 0
+    given = RunConfig(cross_layers=0, weight_average=0.0).for_rows(100_000)
+    assert (given.cross_layers, given.weight_average) == (0, 0.0)
+    given = RunConfig(cross_layers=1, weight_average=0.9).for_rows(10)
+    assert (given.cross_layers, given.weight_average) == (1, 0.9)
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,11 @@ def test_by_default_values_need_many_rows():
     assert fit_number_ids(nine, None) == NumberIds((2.0, 3.0))
 
 
-def test_the_default_rule_in_a_log(encoded, log_table, settings):
+def test_the_default_rule_in_a_log(encoded, log_table, settings, monkeypatch):
     table = log_table(2000).append_column("hours", pa.array(np.arange(2000) % 2 + 0.5))
     schema = schema_with_hours()
+    assert encoded(table, schema, settings()).encoder.number_ids == {}, "the log is small"
+    monkeypatch.setattr("manygate.data.fit.LARGE_LOG", 1000)
     assert list(encoded(table, schema, settings()).encoder.number_ids) == ["hours"]
     assert encoded(table, schema, settings(number_ids=0)).encoder.number_ids == {}
 

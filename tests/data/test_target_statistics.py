@@ -48,7 +48,8 @@ def expected(log: EncodedLog, feature: str, t: int, ids: list[int], fold: int | 
     fold_N = draw_folds(len(train), 0, t, TARGET_FOLDS)
     values = []
     for wanted in ids:
-        total, weight = SMOOTHING * prior, SMOOTHING
+        smoothing = SMOOTHING / (4 * prior * (1 - prior)) if t < 2 else SMOOTHING
+        total, weight = smoothing * prior, smoothing
         for row in range(len(train)):
             if weight_N[row] > 0 and fold_N[row] != fold:
                 count = ids_of(log, "train", feature, row).count(wanted)
@@ -100,24 +101,28 @@ def test_rare_ids_have_none_by_default(encoded, settings):
 @pytest.mark.parametrize(
     ("ids", "rows", "others", "tasks", "chosen"),
     [
-        (16, 8000, 0, 4, True),
-        (16, 7999, 0, 4, False),
-        (16, 7999, 5000, 4, False),
-        (15, 8000, 0, 4, False),
-        (16, 8000, 0, 5, False),
-        (0, 0, 9000, 1, False),
+        (200, 100_000, 0, 4, True),
+        (201, 100_000, 0, 4, False),
+        (201, 100_000, 50_000, 4, False),
+        (16, 100_000, 0, 4, True),
+        (15, 100_000, 0, 4, False),
+        (200, 100_000, 0, 5, False),
+        (0, 0, 100_000, 1, False),
+        (16, 99_999, 0, 4, False),
     ],
-    ids=["frequent", "a row too few", "null and unseen ids do not count", "few ids", "many tasks", "no ids"],
+    ids=["frequent", "rare", "null and unseen ids do not count", "several", "few ids", "many tasks", "no ids", "a small log"],
 )
-def test_frequent_ids_have_them_by_default(ids, rows, others, tasks, chosen):
+def test_frequent_ids_of_large_logs_have_them_by_default(ids, rows, others, tasks, chosen):
     id_n = np.concatenate([np.arange(rows) % max(ids, 1) + 2, np.arange(others) % 2])
     bags, sizes = {"state": (id_n, np.arange(len(id_n) + 1))}, {"state": ids + 2}
-    assert list(chosen_bags(bags, sizes, tasks, None)) == ["state"] * chosen
-    assert list(chosen_bags(bags, sizes, tasks, True)) == ["state"]
-    assert chosen_bags(bags, sizes, tasks, False) == {}
+    count = len(id_n)
+    assert list(chosen_bags(bags, sizes, count, tasks, None)) == ["state"] * chosen
+    assert list(chosen_bags(bags, sizes, 10, tasks, True)) == ["state"]
+    assert chosen_bags(bags, sizes, count, tasks, False) == {}
 
 
-def test_a_log_with_frequent_ids_reads_their_statistics(encoded, log_table, settings):
+def test_a_log_with_frequent_ids_reads_their_statistics(encoded, log_table, settings, monkeypatch):
+    monkeypatch.setattr("manygate.data.target_statistics.LARGE_LOG", 8000)
     table = log_table(9000)
     column = table.schema.get_field_index("country")
     table = table.set_column(column, "country", pa.array([f"c{row % 16}" for row in range(9000)]))

@@ -11,6 +11,9 @@ from manygate.config.values import LARGEST_SEED, Names, Specs
 from manygate.errors import InputError, setting
 from manygate.schema import Task
 
+LARGE_LOG = 100_000
+"""The training rows of a large log. What needs many rows is on by default from there on (experiments/defaults)."""
+
 
 class DataConfig(CsvConfig):
     """Settings of the rows: their sources, and how they become inputs."""
@@ -34,14 +37,15 @@ class DataConfig(CsvConfig):
     target_statistics: bool | None = Field(
         None,
         description="Give the network the smoothed mean label of each id, for each task, as numbers. Training rows read those of "
-        "other training rows. Default: for features whose ids have 500 training rows or more on average, with at most 4 tasks.",
+        "other training rows. Default: from 100,000 training rows on, for features of 16 ids or more that have 500 training rows "
+        "on average, with at most 4 tasks.",
     )
     number_ids: int | None = Field(
         None,
         ge=0,
         description="Smallest number of training rows from which on a value of a number is also an id, with an embedding. Only "
-        "numbers whose values repeat have such ids. 0 switches them off. Default: 10, for numbers whose ids have 500 training rows "
-        "or more on average.",
+        "numbers whose values repeat have such ids. 0 switches them off. Default: 10 from 100,000 training rows on, for numbers "
+        "whose ids have 500 training rows or more on average.",
     )
     min_count: int = Field(2, ge=1, description="Ids that occur less often share the row of unseen ids.")
 

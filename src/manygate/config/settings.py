@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from manygate.config.base import Settings
-from manygate.config.data_settings import DataConfig
+from manygate.config.data_settings import LARGE_LOG, DataConfig
 from manygate.config.model_settings import ModelConfig
 from manygate.config.names import (
     ARCHITECTURE,
@@ -45,8 +45,8 @@ from manygate.files import read_text
 from manygate.schema.reading import read_yaml, validated
 
 LARGEST_BATCH, SMALLEST_BATCH, STEPS_OF_EPOCH = 1024, 64, 128
-CROSS_LAYERS, CROSS_ROWS = 2, 100_000
-"""The default number of cross layers, and the number of training rows from which on there are any (experiments/defaults)."""
+CROSS_LAYERS, WEIGHT_AVERAGE = 2, 0.999
+"""The default number of cross layers, and the decay of the average of the weights, of a large log."""
 """By default a batch is the largest power of two between the first two numbers with which an epoch has this many steps."""
 REPLICA_SETTINGS = ("replica_seeds", "replica_rates", "replica_weights", "replica_id_dropouts")
 """The settings with a value for each replica. Replicas take the values in turn."""
@@ -100,12 +100,12 @@ class TrainConfig(Settings):
         "constant", description="How the learning rate changes over the steps."
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps over which the learning rate rises from zero.")
-    weight_average: float = Field(
-        0.999,
+    weight_average: float | None = Field(
+        None,
         ge=0,
         lt=1,
-        description="Decay of the average of the weights over the steps. Validation judges the average, and the "
-        "average is kept. 0 switches it off.",
+        description="Decay of the average of the weights over the steps. Validation judges the average, and the average is kept. 0 "
+        "switches it off. Default: 0.999 from 100,000 training rows on.",
     )
     clip_norm: float | None = Field(None, gt=0, le=1e30, description="Largest norm of a replica's gradient. Default: no limit.")
     batch_size: int | None = Field(
@@ -286,16 +286,21 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
         return self.seed + (self.replica_seeds[replica % len(self.replica_seeds)] if self.replica_seeds else replica)
 
     def for_rows(self, rows: int) -> RunConfig:
-        """A copy in which what was not given is chosen for ``rows`` training rows: the size of a batch, and cross layers.
+        """A copy in which what was not given is chosen for ``rows`` training rows: batches, cross layers, an average of weights.
 
         >>> [RunConfig().for_rows(rows).batch_size for rows in (100, 16_000, 16_384, 48_000, 200_000)]
         [64, 64, 128, 256, 1024]
-        >>> RunConfig().for_rows(99_999).cross_layers, RunConfig().for_rows(100_000).cross_layers
-        (0, 2)
+        >>> small, large = RunConfig().for_rows(99_999), RunConfig().for_rows(100_000)
+        >>> (small.cross_layers, small.weight_average), (large.cross_layers, large.weight_average)
+        ((0, 0.0), (2, 0.999))
         """
         size = 1 << (max(rows // STEPS_OF_EPOCH, 1).bit_length() - 1)
-        cross = CROSS_LAYERS if rows >= CROSS_ROWS and not self.gate_features else 0
-        chosen = {"batch_size": min(max(size, SMALLEST_BATCH), LARGEST_BATCH), "cross_layers": cross}
+        large = rows >= LARGE_LOG
+        chosen = {
+            "batch_size": min(max(size, SMALLEST_BATCH), LARGEST_BATCH),
+            "cross_layers": CROSS_LAYERS if large and not self.gate_features else 0,
+            "weight_average": WEIGHT_AVERAGE if large else 0.0,
+        }
         missing = {name: value for name, value in chosen.items() if getattr(self, name) is None}
         return self.replace(**missing) if missing else self
 

@@ -199,7 +199,7 @@ def _add_target_statistics(log: EncodedLog, config: DataConfig) -> None:
     encoder, train, tasks = log.encoder, log.parts["train"], log.schema.tasks
     bags = {part: encoder.bags_of(rows.id_BS, rows.bags) for part, rows in log.parts.items()}
     sizes = {name: rows for name, rows in encoder.table_rows.items() if name in bags["train"]}
-    chosen = chosen_bags(bags["train"], sizes, len(tasks), config.target_statistics)
+    chosen = chosen_bags(bags["train"], sizes, len(train), len(tasks), config.target_statistics)
     if not chosen:
         return
     total = sum(map(len, log.parts.values()))

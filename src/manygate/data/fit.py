@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manygate.config import DataConfig
+from manygate.config.data_settings import LARGE_LOG
 from manygate.data.column import as_ids, as_numbers, rounded_id, rounding_warning, type_problem
 from manygate.data.encode import Encoder
 from manygate.data.labels import LabelStatistics, count_too_early, encode_labels
@@ -83,7 +84,7 @@ def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str,
     ]
     encoder.warnings += rounded.values()
     for feature in schema.features:
-        _fit_feature(encoder, feature, config, counters, sample, dense)
+        _fit_feature(encoder, feature, config, counters, sample, dense, count)
     return encoder
 
 
@@ -99,14 +100,20 @@ def _note_rounded_ids(rounded: dict[str, str], schema: Schema, batch: pa.RecordB
 
 
 def _fit_feature(
-    encoder: Encoder, feature: Feature, config: DataConfig, counters: dict[str, _Counter], sample: NumberSample, dense: list[str]
+    encoder: Encoder,
+    feature: Feature,
+    config: DataConfig,
+    counters: dict[str, _Counter],
+    sample: NumberSample,
+    dense: list[str],
+    count: int,
 ) -> None:
     if feature.kind == "dense":
         scale, warnings = fit_scale(sample, dense.index(feature.name), feature.encoding or config.encoding, config.bins)
         encoder.scales[feature.name] = scale
         encoder.warnings += [f"column {feature.name!r} {warning}" for warning in warnings]
         encoder.null_share[feature.name] = sample.null_share(dense.index(feature.name))
-        given = config.number_ids
+        given = 0 if config.number_ids is None and count < LARGE_LOG else config.number_ids
         ids = None if given == 0 or feature.bias else fit_number_ids(sample.rows[:, dense.index(feature.name)], given)
         if ids is not None:
             encoder.number_ids[feature.name] = ids

@@ -7,8 +7,8 @@ scale, too.
 Which numbers: those whose values repeat. In the sample of training rows (:data:`manygate.data.scale.SAMPLE_ROWS`), the values that
 occur at least ``number_ids`` times must be two or more and cover at least half of the rows that have a value. So a measurement
 without repeated values has no ids, and neither has one that repeats zero alone, which its scale already tells apart. If the
-setting was not given, they must also have 500 rows on average. So a price with hundreds of values has ids only in a
-large log: embeddings of rare values would be noise (experiments/defaults).
+setting was not given, they must also have 500 rows on average, in a log of 100,000 training rows or more. So a price with hundreds
+of values has ids only in a very large log: embeddings of rare values would be noise (experiments/defaults).
 
 Values are compared as float32. So a column that was float64 in training may be float32 at serving.
 """

@@ -5,14 +5,16 @@ rows, on the scale of the task's output: a difference of logits for a binary tas
 regression. So it is 0 for an id without labels. A bag has the mean over its ids, and 0 where it holds none. Features of ids have
 such inputs, and numbers whose values are ids (:mod:`manygate.data.number_ids`); bias features have none.
 
-By default only features with 16 ids or more have them, whose ids have 500 training rows or more on average. The mean label of a
-rare id, such as a user, drifts and is noisy, and a network that trusts it is wrong about later rows (experiments/defaults).
+By default only large logs have them, with 100,000 training rows or more, and there the features with 16 ids or more whose ids have
+500 training rows or more on average. The mean label of a rare id, such as a user, drifts and is noisy, and a network that trusts it
+is wrong about later rows (experiments/defaults).
 
 The label of a row must not reach its own input. So a training row reads statistics of the other folds of the training rows, and all
 other rows read those of all training rows (Micci-Barreca, SIGKDD Explorations 2001, for the smoothing; Pargent et al., "Regularized
 target encoding outperforms traditional methods in supervised machine learning with high cardinality features", Computational
 Statistics 2022, for the folds). A task's statistics count the rows with a label of the task alone. Departures: the inputs are on
-the scale of the task's output, and the prior is the same in all folds.
+the scale of the task's output, and the prior is the same in all folds. A rare label is smoothed more: by 20 / (4 p (1 - p)) rows
+for a share p of ones, since the variance of a logit of n rows is about 1 / (n p (1 - p)).
 
 The folds are drawn at random, also where the log is split by time: a training row then reads labels of later training rows, and
 never a label of a validation or test row.
@@ -28,9 +30,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
+from manygate.config.data_settings import LARGE_LOG
 from manygate.data.number_ids import FREQUENT
 from manygate.data.rows import FIRST_ROW, UNKNOWN_ROW, Rows
-from manygate.data.statistics import Bag, draw_folds, fit_statistics, labels_of, out_of_fold, prior_of, row_means
+from manygate.data.statistics import SMOOTHING, Bag, draw_folds, fit_statistics, labels_of, out_of_fold, prior_of, row_means
 from manygate.randomness import TARGET_FOLDS
 from manygate.schema import Schema, Task
 
@@ -70,20 +73,21 @@ class TargetStatistics:
                 yield name, feature, float(unseen)
 
 
-def chosen_bags(bags: Mapping[str, Bag], sizes: Mapping[str, int], tasks: int, asked: bool | None) -> dict[str, Bag]:
+def chosen_bags(bags: Mapping[str, Bag], sizes: Mapping[str, int], rows: int, tasks: int, asked: bool | None) -> dict[str, Bag]:
     """Return the features that have statistics: all or none as ``asked``, or those that have them by default.
 
-    ``bags`` holds the ids of the training rows, ``sizes`` the rows of each vocabulary, those of null and unseen ids included.
+    ``bags`` holds the ids of the ``rows`` training rows, ``sizes`` the rows of each vocabulary, those of null and unseen ids
+    included.
 
-    >>> each = np.arange(8001)
-    >>> bags = {"state": (np.arange(8000) % 16 + 2, each), "user": (np.arange(8000) + 2, each)}
-    >>> list(chosen_bags(bags, {"state": 18, "user": 8002}, tasks=2, asked=None))
+    >>> rows = np.arange(100_000)
+    >>> bags = {"state": (rows % 16 + 2, np.arange(100_001)), "user": (rows % 50_000 + 2, np.arange(100_001))}
+    >>> list(chosen_bags(bags, {"state": 18, "user": 50_002}, len(rows), tasks=2, asked=None))
     ['state']
     """
     if asked is not None:
         return dict(bags) if asked else {}
     ids = {name: size - FIRST_ROW for name, size in sizes.items()}
-    several = [name for name in bags if ids[name] >= FEWEST_IDS and tasks <= MOST_TASKS]
+    several = [name for name in bags if ids[name] >= FEWEST_IDS and tasks <= MOST_TASKS and rows >= LARGE_LOG]
     return {name: bags[name] for name in several if np.count_nonzero(bags[name][0] >= FIRST_ROW) >= FREQUENT * ids[name]}
 
 
@@ -111,12 +115,14 @@ class _Labels:
     fold_N: np.ndarray
     prior: float
     binary: bool
+    smoothing: float
 
     @classmethod
     def of(cls, train: Rows, t: int, task: Task, seed: int) -> _Labels:
         label_N, weight_N = labels_of(train, t)
         fold_N = draw_folds(len(train), seed, t, TARGET_FOLDS)
-        return cls(label_N, weight_N, fold_N, prior_of(label_N, weight_N), task.kind == "binary")
+        prior, binary = prior_of(label_N, weight_N), task.kind == "binary"
+        return cls(label_N, weight_N, fold_N, prior, binary, SMOOTHING / (4 * prior * (1 - prior)) if binary else SMOOTHING)
 
     def scaled(self, mean_V: np.ndarray) -> np.ndarray:
         """Return the inputs of ids with some smoothed mean labels (V,)."""
@@ -124,11 +130,12 @@ class _Labels:
 
     def table(self, bag: Bag, size: int) -> np.ndarray:
         """Return the inputs of a vocabulary's rows (V,), from all training rows."""
-        return self.scaled(fit_statistics(bag, self.label_N, self.weight_N, size, self.prior).mean_V)
+        return self.scaled(fit_statistics(bag, self.label_N, self.weight_N, size, self.prior, self.smoothing).mean_V)
 
     def out_of_fold(self, bag: Bag, size: int) -> np.ndarray:
         """Return the input of each training row (N,), from the rows of the other folds."""
-        return out_of_fold(bag, self.label_N, self.weight_N, size, self.prior, self.fold_N, scaled=self.scaled)
+        labels = self.label_N, self.weight_N
+        return out_of_fold(bag, *labels, size, self.prior, self.fold_N, self.smoothing, self.scaled)
 
 
 def served_bags(schema: Schema, numbers: Sequence[str], id_BS: np.ndarray, bags: Sequence[Bag]) -> dict[str, Bag]:

@@ -34,12 +34,13 @@ def compare(
     null_values: Names = (), schema_file: str | None = None, group: str | None = None, time: str | None = None,
     weight: str | None = None, bias: Names = (), ignore: Names = (), split: Literal["random", "time", "group"] = "random",
     fractions: Sequence[float] = (0.8, 0.1, 0.1), shuffle_seed: int = 0,
-    encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16, target_statistics: bool = False,
-    number_ids: int = 0, min_count: int = 2, dim: int = 8, cross_layers: int = 0, cross_rank: int = 32, lower_hidden: Widths = (),
-    experts: int = 8, expert_hidden: Widths = (64,), levels: int = 2, level_hidden: Rows | None = None,
-    shared_experts: Widths | None = None, task_experts: Rows | None = None, task_expert_hidden: Rows | None = None,
-    bottom_hidden: Widths | None = None, tower_hidden: Widths = (32,), gate: Literal["softmax", "topk", "dselect_k"] = "softmax",
-    gate_bias: bool = False, gate_features: Names = (), temperature: float = 1.0, top_k: int = 2, gate_dropout: float = 0.0,
+    encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16,
+    target_statistics: bool | None = None, number_ids: int | None = None, min_count: int = 2, dim: int = 8,
+    cross_layers: int | None = None, cross_rank: int = 32, lower_hidden: Widths = (), experts: int = 8,
+    expert_hidden: Widths = (64,), levels: int = 2, level_hidden: Rows | None = None, shared_experts: Widths | None = None,
+    task_experts: Rows | None = None, task_expert_hidden: Rows | None = None, bottom_hidden: Widths | None = None,
+    tower_hidden: Widths = (32,), gate: Literal["softmax", "topk", "dselect_k"] = "softmax", gate_bias: bool = False,
+    gate_features: Names = (), temperature: float = 1.0, top_k: int = 2, gate_dropout: float = 0.0,
     importance_weight: float | None = None, load_weight: float | None = None, entropy_weight: float = 0.01,
     ml_gate_input: Literal["previous", "raw"] = "previous", stem_gate_input: Literal["own", "sum"] = "own",
     stem_gate_hidden: Widths = (), expert_norm: bool = False, fusion: Literal["concat", "sum", "mean"] | None = None,
@@ -53,7 +54,7 @@ def compare(
     escm2_joint_weight: float = 1.0, propensity_floor: float = 0.05, weighting: ClassName = "fixed", balance_every: int = 1,
     gradnorm_alpha: float = 1.5, cagrad_c: float = 0.4, optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw",
     learning_rate: float = 0.002, weight_decay: float | None = None, schedule: Literal["constant", "linear", "cosine"] = "constant",
-    warmup: float = 0.0, weight_average: float = 0.0, clip_norm: float | None = None, batch_size: int | None = None,
+    warmup: float = 0.0, weight_average: float = 0.999, clip_norm: float | None = None, batch_size: int | None = None,
     epochs: int = 20, max_steps: int | None = None, keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3,
     evaluate_every: float = 1.0, monitor: str = "mean", calibration: Literal["none", "platt", "temperature", "isotonic"] = "none",
     precision: Literal["float32", "bf16"] = "float32", sparse_gradients: bool | None = None, device: str = "auto",
@@ -118,18 +119,20 @@ encoding : Literal['piecewise', 'minmax', 'standard', 'log1p'], default 'piecewi
     How dense numbers are scaled, unless the schema sets it.
 bins : int, default 16
     Quantile bins of the piecewise-linear encoding.
-target_statistics : bool, default False
+target_statistics : bool | None, default None
     Give the network the smoothed mean label of each id, for each task, as numbers. Training rows read those of other
-    training rows.
-number_ids : int, default 0
-    Smallest number of training rows from which on a value of a number is also an id, with an embedding. Only numbers with
-    few or spiky values have such ids. 0 switches them off.
+    training rows. Default: for features whose ids have 500 training rows or more on average, with at most 4 tasks.
+number_ids : int | None, default None
+    Smallest number of training rows from which on a value of a number is also an id, with an embedding. Only numbers whose
+    values repeat have such ids. 0 switches them off. Default: 10, for numbers whose ids have 500 training rows or more on
+    average.
 min_count : int, default 2
     Ids that occur less often share the row of unseen ids.
 dim : int, default 8
     Width of each embedding.
-cross_layers : int, default 0
-    Number of cross layers below the scheme, shared by all tasks: products of inputs (DCN-v2, WWW 2021).
+cross_layers : int | None, default None
+    Number of cross layers below the scheme, shared by all tasks: products of inputs (DCN-v2, WWW 2021). Default: 2 from
+    100,000 training rows on, or 0 with gate_features.
 cross_rank : int, default 32
     Rank of the matrices of the cross layers.
 lower_hidden : Widths, default ()
@@ -253,9 +256,9 @@ schedule : Literal['constant', 'linear', 'cosine'], default 'constant'
     How the learning rate changes over the steps.
 warmup : float, default 0.0
     Share of the steps over which the learning rate rises from zero.
-weight_average : float, default 0.0
-    Decay of the average of the weights over the steps, such as 0.999. Validation judges the average, and the average is
-    kept. 0 switches it off.
+weight_average : float, default 0.999
+    Decay of the average of the weights over the steps. Validation judges the average, and the average is kept. 0 switches
+    it off.
 clip_norm : float | None, default None
     Largest norm of a replica's gradient. Default: no limit.
 batch_size : int | None, default None

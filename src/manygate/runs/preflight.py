@@ -13,7 +13,7 @@ from torch.func import functional_call
 from manygate.architecture import find_architecture
 from manygate.baselines.installed import chosen_baselines
 from manygate.config import REPLICA_SETTINGS, RunConfig
-from manygate.config.settings import CROSS_ROWS
+from manygate.config.data_settings import LARGE_LOG
 from manygate.data.encoded import EncodedLog, encode_log
 from manygate.data.memory import all_memory, gigabytes
 from manygate.data.sources import find_schema, open_sources, unused_settings
@@ -89,7 +89,7 @@ def _unread_rank(config: RunConfig, rows: int) -> Iterator[str]:
     cross_layers, gates = setting("cross_layers"), setting("gate_features")
     reason = f"{cross_layers} is 0"
     if config.cross_layers is None:
-        reason = f"the default of {cross_layers} is 0 with {gates} and below {CROSS_ROWS:,} training rows"
+        reason = f"the default of {cross_layers} is 0 with {gates} and below {LARGE_LOG:,} training rows"
     yield f"{setting('cross_rank')}: there is no cross layer, since {reason}. Leave it out, or give {setting('cross_layers', 2)}."
 
 

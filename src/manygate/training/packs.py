@@ -183,5 +183,5 @@ def replica_bytes(problem: Problem, config: RunConfig, own_rows: int = 0) -> int
     rows = sum(kept) + sum(value.numel() for value in values[:2]) + x_BD.numel() + shared
     copies = model.parameter_count() if keeps_copies(config, problem) else min(own_rows, model.parameter_count())
     own = 2 * len(problem.tasks) * copies if has_own_clocks(config, model) else 0
-    parameters = COPIES + (config.weight_average > 0)
+    parameters = COPIES + bool(config.weight_average)
     return 4 * (parameters * model.parameter_count() + 2 * len(model.members) * rows + own)
