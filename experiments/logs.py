@@ -22,7 +22,7 @@ EARLIER_CUTS = (0.5, 0.6, 0.7)
 """Cuts of MovieLens by time before the usual one."""
 CUTS = (0.4, 0.5, 0.6, 0.7, 0.8)
 TURNOVERS = (0.0, 0.3, 0.6)
-IMPRESSIONS = 60_000
+IMPRESSIONS, LARGE = 60_000, 400_000
 REGRESSIONS = ("stars", "watch_time")
 MEAN = "mean of the binary tasks"
 WHEEL = "recbole-1.2.1-py3-none-any.whl"
@@ -37,12 +37,13 @@ class Log:
     schema: Schema
 
 
-def made_up(turnover: float, seed: int = 100) -> Log:
+def made_up(turnover: float, seed: int = 100, rows: int = IMPRESSIONS) -> Log:
     """The made-up log with a turnover of its items."""
     with tempfile.TemporaryDirectory() as folder:
-        written = mg.datasets.impressions(Path(folder) / "log", rows=IMPRESSIONS, turnover=turnover, seed=seed)
+        written = mg.datasets.impressions(Path(folder) / "log", rows=rows, turnover=turnover, seed=seed)
         parts = {part: pq.read_table(path) for part, path in written.parts.items()}
-        return Log(f"made-up-{turnover:g}", parts, Schema.load(written.schema))
+        name = "made-up" if rows == IMPRESSIONS else "made-up-large"
+        return Log(f"{name}-{turnover:g}", parts, Schema.load(written.schema))
 
 
 def movielens(wheel: Path, by_time: bool, cut: float = 0.8) -> Log:
@@ -147,8 +148,8 @@ def find_log(name: str, wheel: Path | None, video: Path | None, census_folder: P
     if kind.startswith("movielens"):
         assert wheel is not None
         return movielens(wheel, rest != "random") if kind == "movielens" else movielens(wheel, True, float(rest))
-    if kind == "made-up":
-        return made_up(float(rest))
+    if kind.startswith("made-up"):
+        return made_up(float(rest), rows=LARGE if kind == "made-up-large" else IMPRESSIONS)
     if kind == "short-video":
         assert video is not None
         return short_video(video, float(rest))

@@ -1,11 +1,10 @@
 """Which of the settings for tabular data should be on by default?
 
-    PYTHONPATH=experiments python experiments/defaults/run.py --wheel recbole-1.2.1-py3-none-any.whl --census DOWNLOADS
+    PYTHONPATH=experiments python experiments/defaults/run.py --census DOWNLOADS
 
-Trains the default MMoE on several logs: with none of the settings, with each alone, with the defaults, with all but one, and
-with what was tried and not taken. Writes results.json beside this file, an entry after the other; what is there is not run again.
-Validation scores choose, and test scores are only reported. ``pip download --no-deps recbole==1.2.1`` brings the wheel that holds
-MovieLens-100K.
+Trains the default MMoE on large logs: with none of the settings, with each alone, with the defaults, and with all but one. Writes
+results.json beside this file, an entry after the other; what is there is not run again. Test scores are only reported.
+``first.json`` has what was tried before, also on small logs; its entries name their settings.
 """
 
 from __future__ import annotations
@@ -32,10 +31,8 @@ from manygate.training.progress import Progress
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
-LOGS = ("census-income", "census-education", "made-up-0", "made-up-0.3", "movielens-random", "movielens-time")
-FRESH = ("movielens-time-0.5", "movielens-time-0.6", "movielens-time-0.7", "short-video-0.4", "short-video-0.6", "short-video-0.8")
-"""Logs that had no part in making the rules of the defaults."""
-DEFAULTS: dict[str, Any] = {"cross_layers": None, "weight_average": 0.999, "number_ids": None, "target_statistics": None}
+LOGS = ("census-income", "census-education", "made-up-large-0.3")
+DEFAULTS: dict[str, Any] = {"cross_layers": 2, "weight_average": 0.999, "number_ids": None, "target_statistics": None}
 OFF: dict[str, Any] = {"cross_layers": 0, "weight_average": 0.0, "number_ids": 0, "target_statistics": False}
 NAMES = {
     "cross_layers": "cross layers",
@@ -43,22 +40,13 @@ NAMES = {
     "number_ids": "numbers as ids",
     "target_statistics": "statistics",
 }
-TRIED: dict[str, dict[str, Any]] = {
-    "cross layers whatever the rows": {"cross_layers": 2},
-    "one cross layer": {"cross_layers": 1},
-    "cross layers of rank 16": {"cross_layers": 2, "cross_rank": 16},
-    "ids of all numbers that repeat": {"number_ids": 10},
-    "statistics of all ids": {"target_statistics": True},
-}
-"""What was tried and not taken, in place of the default of the same setting."""
 
 
 def combinations() -> dict[str, dict[str, Any]]:
     """The settings of each run, by name. All of them are given, so that they do not follow the defaults of a later version."""
     alone = {words: OFF | {name: DEFAULTS[name]} for name, words in NAMES.items()}
     without = {f"all but {words}": DEFAULTS | {name: OFF[name]} for name, words in NAMES.items()}
-    tried = {words: DEFAULTS | changes for words, changes in TRIED.items()}
-    return {"none": OFF, "default": DEFAULTS, **alone, **without, **tried}
+    return {"none": OFF, "default": DEFAULTS, **alone, **without}
 
 
 def one_run(log: Log, changes: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
@@ -100,9 +88,7 @@ def _test_scores(encoded: EncodedLog, config: RunConfig, logit_RNT: np.ndarray) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--wheel", type=Path, help="the wheel of RecBole 1.2.1, which holds MovieLens-100K")
     parser.add_argument("--census", type=Path, help="folder with the two files of UCI Census-Income")
-    parser.add_argument("--video", type=Path, help="the short-video log, a gzip of tab-separated values")
     parser.add_argument("--logs", default=",".join(LOGS), help="names of logs, by comma")
     parser.add_argument("--settings", default=";".join(combinations()), help="names of settings, by semicolon")
     parser.add_argument("--architecture", default="mmoe")
@@ -115,7 +101,7 @@ def main() -> None:
     for name in options.logs.split(","):
         found = results.setdefault(name, {})
         missing = [settings for settings in options.settings.split(";") if settings not in found]
-        log = find_log(name, options.wheel, options.video, options.census) if missing else None
+        log = find_log(name, None, None, options.census) if missing else None
         for settings in missing:
             assert log is not None
             found[settings] = one_run(log, combinations()[settings], options)

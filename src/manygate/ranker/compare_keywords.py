@@ -54,7 +54,7 @@ def compare(
     escm2_joint_weight: float = 1.0, propensity_floor: float = 0.05, weighting: ClassName = "fixed", balance_every: int = 1,
     gradnorm_alpha: float = 1.5, cagrad_c: float = 0.4, optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw",
     learning_rate: float = 0.002, weight_decay: float | None = None, schedule: Literal["constant", "linear", "cosine"] = "constant",
-    warmup: float = 0.0, weight_average: float = 0.999, clip_norm: float | None = None, batch_size: int | None = None,
+    warmup: float = 0.0, weight_average: float | None = None, clip_norm: float | None = None, batch_size: int | None = None,
     epochs: int = 20, max_steps: int | None = None, keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3,
     evaluate_every: float = 1.0, monitor: str = "mean", calibration: Literal["none", "platt", "temperature", "isotonic"] = "none",
     precision: Literal["float32", "bf16"] = "float32", sparse_gradients: bool | None = None, device: str = "auto",
@@ -121,11 +121,12 @@ bins : int, default 16
     Quantile bins of the piecewise-linear encoding.
 target_statistics : bool | None, default None
     Give the network the smoothed mean label of each id, for each task, as numbers. Training rows read those of other
-    training rows. Default: for features whose ids have 500 training rows or more on average, with at most 4 tasks.
+    training rows. Default: from 100,000 training rows on, for features of 16 ids or more that have 500 training rows on
+    average, with at most 4 tasks.
 number_ids : int | None, default None
     Smallest number of training rows from which on a value of a number is also an id, with an embedding. Only numbers whose
-    values repeat have such ids. 0 switches them off. Default: 10, for numbers whose ids have 500 training rows or more on
-    average.
+    values repeat have such ids. 0 switches them off. Default: 10 from 100,000 training rows on, for numbers whose ids have
+    500 training rows or more on average.
 min_count : int, default 2
     Ids that occur less often share the row of unseen ids.
 dim : int, default 8
@@ -256,9 +257,9 @@ schedule : Literal['constant', 'linear', 'cosine'], default 'constant'
     How the learning rate changes over the steps.
 warmup : float, default 0.0
     Share of the steps over which the learning rate rises from zero.
-weight_average : float, default 0.999
+weight_average : float | None, default None
     Decay of the average of the weights over the steps. Validation judges the average, and the average is kept. 0 switches
-    it off.
+    it off. Default: 0.999 from 100,000 training rows on.
 clip_norm : float | None, default None
     Largest norm of a replica's gradient. Default: no limit.
 batch_size : int | None, default None

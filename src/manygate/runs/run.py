@@ -292,16 +292,16 @@ def diverged(trained: dict[str, Trained]) -> list[str]:
 
 
 def with_batches(config: RunConfig, log: EncodedLog, progress: Progress) -> RunConfig:
-    """Return settings with the size of a batch and the cross layers. What was not given is chosen by the training rows and said."""
+    """Return settings with all that the number of training rows decides, if it was not given. What is chosen is said."""
     rows = len(log.parts["train"])
     sized = config.for_rows(rows)
     if config.batch_size is None:
         steps = count_of(-(-rows // sized.batch_rows), "step")
         progress.say(f"batches of {sized.batch_rows:,} rows, {steps} an epoch (the setting batch_size gives another size)")
-    if config.cross_layers is None and sized.cross_layers:
-        progress.say(
-            f"{count_of(sized.cross_layers, 'cross layer')} below the scheme (the setting cross_layers gives another number)"
-        )
+    chosen = {"cross_layers": f"{sized.cross_layers} cross layers", "weight_average": "an average of the weights"}
+    added = [f"{words} ({name})" for name, words in chosen.items() if getattr(config, name) is None and getattr(sized, name)]
+    if added:
+        progress.say(f"a large log, so by default with {' and '.join(added)}")
     return sized
 
 
