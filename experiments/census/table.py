@@ -22,7 +22,8 @@ manygate compare census-education --out runs/census-education
 
 Test AUC: mean over replicas ± half its 95 % interval over seeds; in brackets the ensemble of the replicas; then the paired gain
 over the task's own model with its 95 % interval over seeds and test rows, and the verdict. The runs are older than id dropout and
-own clocks: a scheme that shares is judged at the one epoch that is best for both tasks together.
+own clocks: a scheme that shares is judged at the one epoch that is best for both tasks together. They are older than the defaults
+of large logs, too, with which MMoE is better ([defaults](../defaults/README.md)).
 """
 
 

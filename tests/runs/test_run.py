@@ -19,6 +19,7 @@ from manygate.results.evaluation import DataWarning
 from manygate.runs import run as run_module
 from manygate.runs.folder import record
 from manygate.runs.run import diverged, document, finish, train_one, train_run
+from manygate.scoring.bundle import load_bundle
 from manygate.training.progress import Progress
 from manygate.training.trainer import Trainer
 
@@ -350,3 +351,34 @@ def test_the_batch_of_a_small_log_is_small_and_the_document_says_its_size(log, s
     assert train_run(log, config, None, progress)[1].config["batch_size"] == 64
     steps = math.ceil(rows / 64)
     assert said[0] == f"batches of 64 rows, {steps} steps an epoch (the setting batch_size gives another size)"
+
+
+def test_what_a_large_log_has_by_default_is_said_and_kept(log, settings, monkeypatch) -> None:
+    """The bundle names it, so that a model is read as it was trained, and a given setting is not replaced."""
+    monkeypatch.setattr("manygate.config.settings.LARGE_LOG", len(log.parts["train"]))
+    said: list[str] = []
+    progress = Progress()
+    progress.say = said.append  # type: ignore[method-assign]
+    trained, results = train_run(log, settings(epochs=1), None, progress)
+    assert "a large log, so by default with 2 cross layers (cross_layers) and an average of the weights (weight_average)" in said
+    assert {name: results.config[name] for name in ("cross_layers", "weight_average")} == {
+        "cross_layers": 2,
+        "weight_average": 0.999,
+    }
+    assert trained.model.parameters["trunk.cross.up"].any(), "V has left zero"
+    plain, _ = train_run(log, settings(epochs=1, cross_layers=0, weight_average=0.0), None, Progress())
+    assert plain.model.config.weight_average == 0
+    assert "trunk.cross.up" not in plain.model.parameters
+    said.clear()
+    train_run(log, settings(epochs=1, cross_layers=0), None, progress)
+    assert "a large log, so by default with an average of the weights (weight_average)" in said
+
+
+def test_a_bundle_of_a_large_log_predicts_as_its_model(log, log_table, settings, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("manygate.config.settings.LARGE_LOG", len(log.parts["train"]))
+    trained, _ = train_run(log, settings(epochs=2), tmp_path / "run", Progress())
+    monkeypatch.undo()
+    again = load_bundle(tmp_path / "run")
+    assert again.model.config.cross_layers == 2
+    for name, value in trained.predictor.model.parameters.items():
+        assert torch.equal(again.model.parameters[name], value)
