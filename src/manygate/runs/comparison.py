@@ -7,6 +7,7 @@ from pathlib import Path
 
 from manygate.architecture import find_architecture
 from manygate.config import RunConfig
+from manygate.config.settings import BY_ROWS
 from manygate.data.encoded import EncodedLog
 from manygate.evaluation.gains import clusters, gains
 from manygate.evaluation.gains import measured as measure_tasks
@@ -62,7 +63,7 @@ def compare_run(
     Every run (see :func:`crossed`) trains in ``folder/NAME``. So a comparison that was stopped can continue. ``story_of`` compares
     what was found with the truth, for a log whose truth is known.
     """
-    given = () if config.batch_size is None else ("batch_size",)
+    given = [name for name in BY_ROWS if getattr(config, name) is not None]
     config = with_batches(config.absolute(), log, progress)
     trained: dict[str, Trained] = {}
     id_dropout: dict[str, IdDropoutChoice] = {}

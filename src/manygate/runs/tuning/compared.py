@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from manygate.config import RunConfig, TuneConfig
+from manygate.config.settings import BY_ROWS
 from manygate.config.tune_settings import TRIAL_REPLICAS
 from manygate.data.encoded import EncodedLog
 from manygate.results.comparison import TunedArchitecture
@@ -33,11 +34,11 @@ def tune_architecture(
 ) -> TunedArchitecture:
     """Search for settings of one architecture in its default space, and return those of the best trial.
 
-    Settings in ``given`` and those that differ from their defaults stay as they are; the size of a batch was chosen by the number
-    of rows, unless it is in ``given``. With a folder the search can continue.
+    Settings in ``given`` and those that differ from their defaults stay as they are. The settings of ``BY_ROWS`` were chosen by the
+    number of rows, unless they are in ``given``. With a folder the search can continue.
     """
     defaults = RunConfig().model_dump()
-    changed = [name for name, value in config.model_dump().items() if name != "batch_size" and value != defaults[name]]
+    changed = [name for name, value in config.model_dump().items() if name not in BY_ROWS and value != defaults[name]]
     space, tuning, objectives = plan(log, trial_settings(config), TuneConfig(trials=config.tune), (*given, *changed))
     if folder is not None:
         for part in (folder, folder / "trials"):
