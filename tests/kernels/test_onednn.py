@@ -106,3 +106,23 @@ def test_a_pass_computes_the_gradients_that_it_is_asked_for_alone(monkeypatch, m
     torch.testing.assert_close((weight_MDN.grad, bias_MH.grad), whole[1:])
     value.backward()
     assert len(calls) == 4 * one_product
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_second_factor_lies_side_by_side_in_memory(monkeypatch, transposed):
+    """oneDNN reads a part of a wider matrix in its slowest way. A copy costs next to nothing."""
+    asked: list[torch.Tensor] = []
+    plain = torch.ops.mkldnn._linear_pointwise
+
+    def watched(a, b, *others):
+        asked.append(b)
+        return plain(a, b, *others)
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", watched)
+    wide = torch.randn(300, 300)
+    a, b = torch.randn(2048, 90), (wide[20:110, 10:82].mT if transposed else wide[20:92, 10:100])
+    torch.testing.assert_close(product.times(a, b), a @ b.mT, rtol=1e-4, atol=1e-4)
+    gradient = product.times(torch.randn(2048, 300)[:, 5:95].mT, torch.randn(2048, 300)[:, 5:77].mT)
+    assert gradient.shape == (90, 72)
+    assert len(asked) == 2
+    assert all(value.is_contiguous() or value.mT.is_contiguous() for value in asked)

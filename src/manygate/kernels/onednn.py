@@ -105,8 +105,16 @@ def times(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
         return torch.stack([times(a[m], b[m], None if bias is None else bias[m]) for m in range(len(a))])
     if a.stride(-1) != 1 and b.stride(-1) != 1 and a.shape[0] > b.shape[0] and bias is None:
         return times(b, a).mT.contiguous()  # a weight's gradient: the smaller of both is the one that is transposed
-    linear: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
+    linear: Tensor = torch.ops.mkldnn._linear_pointwise(a, _dense(b), bias, "none", [], "")
     return linear
+
+
+def _dense(b: Tensor) -> Tensor:
+    """Copy a second factor that is a part of a wider matrix. oneDNN would need a thousand times as long to read it where it lies.
+
+    The first factor may be a part.
+    """
+    return b if b.is_contiguous() or b.mT.is_contiguous() else b.contiguous()
 
 
 class _SideBySide(torch.autograd.Function):
