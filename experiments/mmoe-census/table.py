@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from manygate.files import write_text
@@ -28,15 +28,29 @@ of one thread (docs/questions/reproduce-census.md).
 """
 
 
-def page(results: CensusResults | None) -> str:
-    """Return the text of README.md. Without results it says that there are none."""
+def page(results: CensusResults | None, parts: Sequence[CensusResults] = ()) -> str:
+    """Return the text of README.md. Without results it says that there are none but those of parts."""
     if results is None:
-        return HEAD + NOTHING
+        return HEAD + NOTHING + "".join(_part(part) for part in parts)
     parts = [HEAD, f"**{headline(results)}.** {_facts(results)}", ""]
     for group in results.groups.values():
         parts += [*_table(results, group), ""]
     parts += ["## What this does not show", "", *(f"- {text}" for text in results.limits), "", *_settings(results), ""]
     return "\n".join(parts)
+
+
+def _part(results: CensusResults) -> str:
+    """Return what a part of the study found: its runs, beside the paper's means."""
+    paper = {row.main_model: row.paper for group in results.groups.values() for row in group.rows}
+    lines = ["", "## A part", "", _facts(results), "", "| model | task | paper: mean | ours: mean | sd | ensemble | settings |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for name, model in results.models.items():
+        theirs = paper.get(name)
+        settings = "; ".join(f"{key} {setting_value(value)}" for key, value in model.settings.items()) or "the defaults"
+        for task, entry in model.tasks.items():
+            mean = "–" if theirs is None else f"{theirs.married_mean if task == MARRIED else theirs.mean:.4f}"
+            lines.append(f"| {name} | {task} | {mean} | {_mean(entry)} | {_sd(entry)} | {_ensemble(entry)} | {settings} |")
+    return "\n".join(lines) + "\n"
 
 
 def _facts(results: CensusResults) -> str:
@@ -124,5 +138,10 @@ def read(folder: Path) -> CensusResults | None:
     return CensusResults.read(path) if path.is_file() else None
 
 
+def read_parts(folder: Path) -> list[CensusResults]:
+    """Return the results of parts of the study in a folder."""
+    return [CensusResults.read(path) for path in sorted((folder / "parts").glob("*.json"))]
+
+
 if __name__ == "__main__":
-    write_text(HERE / "README.md", page(read(HERE)))
+    write_text(HERE / "README.md", page(read(HERE), read_parts(HERE)))

@@ -24,11 +24,22 @@ def table() -> ModuleType:
 
 def test_the_page_that_is_committed_is_that_of_the_results() -> None:
     module = table()
-    assert (FOLDER / "README.md").read_text(encoding="utf-8") == module.page(module.read(FOLDER))
+    assert (FOLDER / "README.md").read_text(encoding="utf-8") == module.page(module.read(FOLDER), module.read_parts(FOLDER))
 
 
 def test_without_results_the_page_says_so() -> None:
     assert "has not been run yet" in table().page(None)
+
+
+def test_a_part_of_the_study_is_shown_until_all_is_there() -> None:
+    results = build(outcomes(LEVELS, ("income",)), PLAN, list(LEVELS), ["income"], 4, command="manygate it")
+    text = table().page(None, [results])
+    assert "has not been run yet" in text
+    assert text.count("## A part") == 1
+    row = next(line for line in text.splitlines() if line.startswith("| mmoe-income | income | "))
+    assert row.split(" | ")[2:4] == ["0.9359", "0.9510 ± 0.0004"]
+    assert "| mmoe-income | never_married | 0.9927 | 0.9900 ± 0.0004 |" in text
+    assert "## A part" not in table().page(results, [results])
 
 
 def test_a_small_result_becomes_both_tables() -> None:
