@@ -63,12 +63,14 @@ def test_an_outcome_is_kept_and_its_work_is_not_done_again(tmp_path: Path) -> No
         calls.append(1)
         return made
 
-    first, again = (kept(tmp_path / "a", "mmoe", work) for _ in range(2))
+    first, again = (kept(tmp_path / "a", "mmoe", settings, work) for settings in ({"experts": 8}, {"experts": 8, "added": 1}))
     assert len(calls) == 1
     assert first.model == again.model
     np.testing.assert_array_equal(first.influence_G["income"], again.influence_G["income"])
     with pytest.raises(InputError, match="it belongs to mmoe, and now it is ple"):
-        kept(tmp_path / "a", "ple", work)
+        kept(tmp_path / "a", "ple", {"experts": 8}, work)
+    with pytest.raises(InputError, match="other default settings: experts 8"):
+        kept(tmp_path / "a", "mmoe", {"experts": 4}, work)
 
 
 def test_a_method_without_seeds_counts_the_same_in_every_run() -> None:

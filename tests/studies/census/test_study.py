@@ -85,5 +85,5 @@ def test_an_outcome_of_other_default_settings_is_refused(done: Any, tmp_path: Pa
     write_census(tmp_path, monkeypatch)
     monkeypatch.setitem(plan_module.NETWORKS, "mmoe", {"architecture": "mmoe", "experts": 3})
     monkeypatch.setattr(study_module, "job_seconds", lambda *_: 1.0)
-    with pytest.raises(InputError, match="it belongs to mmoe-income with 3 replicas and the default settings"):
+    with pytest.raises(InputError, match="mmoe-income-3: made with other default settings: experts 8"):
         reproduce(done.folder, PLAN, ("mmoe",), ("income",), 3, done.data_dir, Progress())

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import JsonValue
 
 from manygate import metrics
 from manygate.data.encoded import EncodedLog
+from manygate.errors import InputError, setting
 from manygate.evaluation.gains import measured
 from manygate.metrics.paired import Measured
 from manygate.metrics.uncertainty import interval
@@ -74,12 +76,20 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def kept(folder: Path, key: str, work: Callable[[], Outcome]) -> Outcome:
-    """Return the outcome that a folder holds, or do the work and write it there."""
+def kept(folder: Path, key: str, defaults: Mapping[str, JsonValue], work: Callable[[], Outcome]) -> Outcome:
+    """Return the outcome that a folder holds, or do the work and write it there.
+
+    ``defaults`` are the settings before the search. A setting that a later version adds may be missing in the folder. Raises
+    :class:`InputError` if one has another value there.
+    """
     step = read_step(folder, key)
     if step is not None:
         tree, arrays = step
-        return Outcome(CensusModel.model_validate(tree), arrays)
+        then = tree["defaults"]
+        changed = [f"{name} {then[name]!r}" for name, value in defaults.items() if then.get(name, value) != value]
+        if changed:
+            raise InputError(f"{folder}: made with other default settings: {', '.join(changed)}. Choose another {setting('out')}.")
+        return Outcome(CensusModel.model_validate(tree["model"]), arrays)
     outcome = work()
-    write_step(folder, key, outcome.model.to_tree(), outcome.influence_G)
+    write_step(folder, key, {"defaults": dict(defaults), "model": outcome.model.to_tree()}, outcome.influence_G)
     return outcome

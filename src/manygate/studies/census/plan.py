@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from typing import Any
 
 from pydantic import JsonValue
@@ -80,15 +79,16 @@ class Plan:
             }
         )
 
-    def defaults(self, job: Job) -> str:
-        """Name the default settings of a job. Another version of the library may have others, and no outcome mixes the two.
+    def defaults(self, job: Job) -> dict[str, JsonValue]:
+        """Return the settings of a job before its search. Another version may have others, and no study mixes the two.
 
         >>> Plan(trials=5).defaults(Job("lightgbm", ("income",)))
-        'no settings of a network'
+        {}
         """
         if job.method not in NETWORKS:
-            return "no settings of a network"
-        return f"the default settings {sha256(self.config(job).to_yaml().encode()).hexdigest()[:12]}"
+            return {}
+        settings: dict[str, JsonValue] = self.config(job).model_dump(mode="json")
+        return settings
 
     def tuning(self) -> TuneConfig:
         """Return the settings of a search: a Gaussian process, and at most 2,048 hidden units a layer (section 6.2)."""

@@ -70,8 +70,8 @@ class Study:
         def work() -> Outcome:
             return run(job, self.data.log(job), self.plan, self.replicas, folder, self.progress, self.threads)
 
-        key = f"{job.name} with {self.replicas} replicas and {self.plan.defaults(job)}"
-        outcome = kept(self.outcome_folder(job), key, work)
+        key = f"{job.name} with {self.replicas} replicas"
+        outcome = kept(self.outcome_folder(job), key, self.plan.defaults(job), work)
         shutil.rmtree(final_folder(folder, self.replicas), ignore_errors=True)  # the outcome is written, so no weights are needed
         return outcome
 
