@@ -10,7 +10,7 @@ from manygate.report.tuning.words import setting_value
 from manygate.results.census import BestRun, CensusGroup, CensusModel, CensusResults, CensusRow, CensusTask
 from manygate.studies.census.conclusions import headline
 from manygate.studies.census.plan import MARRIED
-from manygate.text import duration, interval, number, plus_minus
+from manygate.text import count_of, duration, interval, number, plus_minus
 
 HERE = Path(__file__).parent
 HEAD = """# The census study of MMoE, tuned and trained anew
@@ -23,8 +23,8 @@ manygate reproduce mmoe-census --data-dir DOWNLOADS --out runs/mmoe-census
 ```
 """
 NOTHING = """
-**The full study has not been run yet.** So there is no result here. From short timings of MMoE and PLE we estimate about 40 hours
-of one thread (docs/questions/reproduce-census.md).
+**The full study has not been run yet.** What parts of it found is below. From short timings of MMoE and PLE we estimate about 40
+hours of one thread (docs/questions/reproduce-census.md).
 """
 
 
@@ -54,10 +54,10 @@ def _part(results: CensusResults) -> str:
 
 
 def _facts(results: CensusResults) -> str:
-    rows = results.rows
+    rows, trials = results.rows, count_of(int(str(results.plan["trials"])), "trial")
     return (
         f"{rows['train']:,} training, {rows['valid']:,} validation and {rows['test']:,} test rows; "
-        f"{results.plan['trials']} trials and {results.replicas} runs a method; {duration(results.seconds)} of training. "
+        f"{trials} and {count_of(results.replicas, 'run')} a method; {duration(results.seconds)} of training. "
         f"`{results.command}`"
     )
 
