@@ -21,6 +21,7 @@ from measure import PLAIN, add_machine_options, machine, machine_lines, shown, s
 
 from manygate import datasets
 from manygate.config import RunConfig
+from manygate.config.data_settings import LARGE_LOG
 from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
 from manygate.evaluation.monitor import Monitor
@@ -127,7 +128,7 @@ def main() -> None:
             tables += table(f"census, {replicas} replica{'s' if replicas > 1 else ''}", document["parts"][part])
     if "log" in options.parts.split(","):
         with tempfile.TemporaryDirectory() as folder:
-            datasets.impressions(Path(folder) / "log")
+            datasets.impressions(Path(folder) / "log", rows=2 * LARGE_LOG)
             document["parts"]["log"] = measure(str(Path(folder) / "log"), config.replace(sparse_gradients=True), options)
         tables += table("made-up log, sparse gradients", document["parts"]["log"])
     document["machine"]["load_average_after"] = os.getloadavg()

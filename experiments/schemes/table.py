@@ -18,9 +18,8 @@ value of every seed. One budget, one learning rate for all and few seeds: this s
 the intervals allow to say, not which scheme is best in general.
 
 These runs are older than id dropout and own clocks: a scheme that shares is judged at the one epoch that is best for all its tasks
-together, and a task's own model at its own best epoch. They have none of the defaults of large logs
-([defaults](../defaults/README.md)). So a loss here may be that of one checkpoint and not of sharing
-([A/A](../a-a/README.md)).
+together, and a task's own model at its own best epoch. So a loss here may be that of one checkpoint and not of sharing
+([A/A](../a-a/README.md)). They have none of the defaults of large logs, either ([defaults](../defaults/README.md)).
 """
 COMMANDS = {
     "log": "manygate dataset impressions --rows 60000 --out log\nmanygate compare log --architectures all "

@@ -45,11 +45,11 @@ from manygate.files import read_text
 from manygate.schema.reading import read_yaml, validated
 
 LARGEST_BATCH, SMALLEST_BATCH, STEPS_OF_EPOCH = 1024, 64, 128
+"""By default a batch is the largest power of two between the first two numbers with which an epoch has this many steps."""
 BY_ROWS = ("batch_size", "cross_layers", "weight_average")
 """Settings that the number of training rows decides (:meth:`RunConfig.for_rows`), unless they are given."""
 CROSS_LAYERS, WEIGHT_AVERAGE = 2, 0.999
-"""The default number of cross layers, and the decay of the average of the weights, of a large log."""
-"""By default a batch is the largest power of two between the first two numbers with which an epoch has this many steps."""
+"""The default number of cross layers in a large log, and the decay of its average of the weights."""
 REPLICA_SETTINGS = ("replica_seeds", "replica_rates", "replica_weights", "replica_id_dropouts")
 """The settings with a value for each replica. Replicas take the values in turn."""
 

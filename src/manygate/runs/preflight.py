@@ -57,11 +57,11 @@ def prepare(
     _check_weights(config, schema)
     encoded = encode_log(sources, schema, config)
     rows = len(encoded.parts["train"])
-    Schedule.of(config, math.ceil(rows / config.for_rows(rows).batch_rows))
+    sized = config.for_rows(rows)
+    Schedule.of(config, math.ceil(rows / sized.batch_rows))
     raise_all(_unread_rank(config, rows))
     check_monitor(config.monitor, schema.tasks, encoded.parts["valid"])
     encoded.warnings += monitor_warnings(config.monitor, schema.tasks, encoded.parts["valid"])
-    sized = config.for_rows(rows)
     raise_all(problem for name in chosen for problem in problems_of(encoded, sized.replace(architecture=name)))
     return encoded
 
