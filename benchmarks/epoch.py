@@ -30,7 +30,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from measure import (
-    PLAIN,
     Timing,
     add_machine_options,
     machine,
@@ -46,6 +45,7 @@ from measure import (
 
 import manygate as mg
 from manygate.config import RunConfig
+from manygate.config.settings import PLAIN
 from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
 from manygate.data.rows import Rows

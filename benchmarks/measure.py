@@ -22,8 +22,6 @@ from typing import Any
 
 import torch
 
-PLAIN = {"cross_layers": 0, "weight_average": 0.0, "number_ids": 0, "target_statistics": False}
-"""The settings without which a network is the one that the papers and the peers have."""
 QUIET_CORES = 0.25
 _TICK = os.sysconf("SC_CLK_TCK")
 

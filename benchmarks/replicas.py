@@ -27,7 +27,6 @@ import torch
 from epoch import Columns, fit_rechub, silence, warm_up
 from epoch import settings as census_settings
 from measure import (
-    PLAIN,
     add_machine_options,
     gigaflops,
     machine,
@@ -43,6 +42,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import manygate as mg
 from manygate.config import RunConfig
+from manygate.config.settings import PLAIN
 from manygate.data.batches import Split
 from manygate.datasets.synthetic import Tasks
 from manygate.evaluation.monitor import Monitor

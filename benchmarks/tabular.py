@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measure import PLAIN, add_machine_options, machine, machine_lines, shown, spread, timed, wait_until_quiet, write_results
+from measure import add_machine_options, machine, machine_lines, shown, spread, timed, wait_until_quiet, write_results
 
 from manygate import datasets
 from manygate.config import RunConfig
 from manygate.config.data_settings import LARGE_LOG
+from manygate.config.settings import PLAIN
 from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
 from manygate.evaluation.monitor import Monitor

@@ -20,6 +20,7 @@ from logs import Log, find_log
 
 from manygate import metrics
 from manygate.config import RunConfig
+from manygate.config.settings import PLAIN
 from manygate.data.encoded import EncodedLog
 from manygate.files import to_json, write_text
 from manygate.metrics.table import MAIN_METRIC
@@ -33,7 +34,6 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 LOGS = ("census-income", "census-education", "made-up-large-0.3")
 DEFAULTS: dict[str, Any] = {"cross_layers": 2, "weight_average": 0.999, "number_ids": None, "target_statistics": None}
-OFF: dict[str, Any] = {"cross_layers": 0, "weight_average": 0.0, "number_ids": 0, "target_statistics": False}
 NAMES = {
     "cross_layers": "cross layers",
     "weight_average": "average",
@@ -44,9 +44,9 @@ NAMES = {
 
 def combinations() -> dict[str, dict[str, Any]]:
     """The settings of each run, by name. All of them are given, so that they do not follow the defaults of a later version."""
-    alone = {words: OFF | {name: DEFAULTS[name]} for name, words in NAMES.items()}
-    without = {f"all but {words}": DEFAULTS | {name: OFF[name]} for name, words in NAMES.items()}
-    return {"none": OFF, "default": DEFAULTS, **alone, **without}
+    alone = {words: PLAIN | {name: DEFAULTS[name]} for name, words in NAMES.items()}
+    without = {f"all but {words}": DEFAULTS | {name: PLAIN[name]} for name, words in NAMES.items()}
+    return {"none": PLAIN, "default": DEFAULTS, **alone, **without}
 
 
 def one_run(log: Log, changes: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:

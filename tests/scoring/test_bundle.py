@@ -110,7 +110,7 @@ def test_a_bundle_of_before_numbers_were_ids_still_loads(encoded, trainer, setti
     assert (loaded.model.config.cross_layers, loaded.encoder.number_ids) == (0, {})
     split = Split(log.parts["test"])
     np.testing.assert_array_equal(predict(loaded.model, split), predict(training.model, split))
-    monkeypatch.setitem(bundle_module._BEFORE, "cross_layers", 2)
+    monkeypatch.setitem(bundle_module.PLAIN, "cross_layers", 2)
     assert "do not fit config.yaml" in refused(tmp_path)[0], "these values stand for the settings, and not the defaults of today"
 
 

@@ -50,6 +50,8 @@ BY_ROWS = ("batch_size", "cross_layers", "weight_average")
 """Settings that the number of training rows decides (:meth:`RunConfig.for_rows`), unless they are given."""
 CROSS_LAYERS, WEIGHT_AVERAGE = 2, 0.999
 """The default number of cross layers in a large log, and the decay of its average of the weights."""
+PLAIN = {"cross_layers": 0, "weight_average": 0.0, "number_ids": 0, "target_statistics": False}
+"""The defaults of large logs switched off: the networks of the papers, and of bundles that are older than these settings."""
 REPLICA_SETTINGS = ("replica_seeds", "replica_rates", "replica_weights", "replica_id_dropouts")
 """The settings with a value for each replica. Replicas take the values in turn."""
 

@@ -83,8 +83,10 @@ def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str,
         if rows
     ]
     encoder.warnings += rounded.values()
+    small = config.number_ids is None and count < LARGE_LOG
+    least = 0 if small else config.number_ids
     for feature in schema.features:
-        _fit_feature(encoder, feature, config, counters, sample, dense, count)
+        _fit_feature(encoder, feature, config, counters, sample, dense, least)
     return encoder
 
 
@@ -106,15 +108,14 @@ def _fit_feature(
     counters: dict[str, _Counter],
     sample: NumberSample,
     dense: list[str],
-    count: int,
+    least: int | None,
 ) -> None:
     if feature.kind == "dense":
         scale, warnings = fit_scale(sample, dense.index(feature.name), feature.encoding or config.encoding, config.bins)
         encoder.scales[feature.name] = scale
         encoder.warnings += [f"column {feature.name!r} {warning}" for warning in warnings]
         encoder.null_share[feature.name] = sample.null_share(dense.index(feature.name))
-        given = 0 if config.number_ids is None and count < LARGE_LOG else config.number_ids
-        ids = None if given == 0 or feature.bias else fit_number_ids(sample.rows[:, dense.index(feature.name)], given)
+        ids = None if least == 0 or feature.bias else fit_number_ids(sample.rows[:, dense.index(feature.name)], least)
         if ids is not None:
             encoder.number_ids[feature.name] = ids
         return

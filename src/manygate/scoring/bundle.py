@@ -22,6 +22,7 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from manygate.config import RunConfig
+from manygate.config.settings import PLAIN
 from manygate.data.encode import Encoder
 from manygate.data.labels import LabelScale
 from manygate.data.number_ids import NumberIds
@@ -44,8 +45,6 @@ from manygate.text import count_of
 BUNDLE_VERSION, ENCODER_VERSION = 1, 2
 _ENCODERS_READ = (1, 2)
 """Version 1 has neither numbers whose values are also ids nor target statistics."""
-_BEFORE = {"cross_layers": 0, "weight_average": 0.0, "number_ids": 0, "target_statistics": False}
-"""The values of settings in bundles that were written before these settings existed."""
 STATISTICS_FILE = "target-statistics.safetensors"
 _FILES = ("model.safetensors", "config.yaml", "schema.json", "encoder.json")
 _TYPES = {
@@ -98,7 +97,7 @@ def load_bundle(path: str | Path, device: str = "cpu") -> Predictor:
         )
     raise_all(f"{folder}: the manifest does not name {name}. Restore it." for name in _FILES if name not in manifest["files"])
     config_path = folder / "config.yaml"
-    config = RunConfig.build(_BEFORE | read_yaml(read_text(config_path), str(config_path)), str(config_path))
+    config = RunConfig.build(PLAIN | read_yaml(read_text(config_path), str(config_path)), str(config_path))
     schema = validated(Schema, read_json(folder / "schema.json"), str(folder / "schema.json"))
     with _reading(folder / "encoder.json"):
         encoder = _read_encoder(folder, schema)

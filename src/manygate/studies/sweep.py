@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from manygate.config import RunConfig
+from manygate.config.settings import PLAIN
 from manygate.datasets.synthetic import Tasks
 from manygate.files import to_json
 from manygate.model.budget import matched
@@ -120,8 +121,7 @@ class Sweep:
 def _model(settings: str, inputs: int, tasks: int) -> RunConfig:
     """Return the settings of a model, with the widths that meet its budget; the search for them takes up to seconds."""
     problem = Stream(Tasks(0.0, tasks, inputs), [0], [0.0]).problem
-    plain = {"cross_layers": 0, "weight_average": 0.0, "expert_hidden": 16, "tower_hidden": 8}
-    return matched(problem, RunConfig.build(plain | json.loads(settings)))
+    return matched(problem, RunConfig.build({**PLAIN, "expert_hidden": 16, "tower_hidden": 8, **json.loads(settings)}))
 
 
 @dataclass(frozen=True)
