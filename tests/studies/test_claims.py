@@ -68,6 +68,7 @@ def test_the_runs_that_would_decide_follow_from_the_interval_by_hand():
     both = judged("", 1.0, (0.7, 1.4), (0.6, 1.5), (0.9, 1.1), 20)
     assert both.needed == 320, "the larger of 3 and 4 times the distance"
     assert judged("", 0.9, (0.7, 1.4), (0.6, 1.5), (0.9, 1.1), 20).needed is None, "it lies on the bound"
+    assert judged("", 1.0 + 2**-52, (0.0, 2.0), (0.0, 2.0), (-1.0, 1.0), 3).needed is None, "rounding has put it beside the bound"
     assert judged("", 1.0, (0.95, 1.05), (0.9, 1.2), (0.9, 1.1), 20)[-2:] == (True, None)
     assert judged("", 2.0, (1.5, 2.5), (1.2, 2.8), (0.9, 1.1), 20)[-2:] == (False, None)
     assert compared("", lambda s: s[0].mean(axis=1), [np.ones(2)], (0.0, 1.0)).needed is None, "two runs are too few"

@@ -58,6 +58,10 @@ class Losses:
         return bool(np.isfinite(loss_R).any() and np.nanmean(loss_R) <= FAR * np.nanmean(chosen_R))
 
 
+ON_THE_BOUND = 1e4
+"""A value lies on a bound if the half of its interval is so many times as long as its distance to the bound."""
+
+
 class Finding(NamedTuple):
     """A comparison: its value and 95 % interval, its bounds, and whether it lies within them (None: cannot tell).
 
@@ -196,7 +200,8 @@ def runs_needed(
     """Return the number of runs that would decide a comparison if its value stays; None if no number would.
 
     The half of an interval towards a bound shrinks with the root of the number of runs, and it decides when it is as long as the
-    distance of the value to the bound. A value outside its bounds is decided by the wide interval.
+    distance of the value to the bound. A value outside its bounds is decided by the wide interval. No number of runs decides about
+    a value that lies on a bound.
 
     >>> runs_needed(1.0, (-1.0, 3.0), (-2.0, 4.0), (0.0, math.inf), 10), runs_needed(-1.0, (-3.0, 1.0), (-4.0, 2.0), (0.0, 9.0), 10)
     (40, 90)
@@ -209,7 +214,7 @@ def runs_needed(
             halves.append((beyond, half / abs(value - bound) if value != bound else math.inf))
     outside = [ratio for beyond, ratio in halves if beyond]
     largest = max(outside or [ratio for _, ratio in halves])
-    return max(math.ceil(runs * largest**2), runs + 1) if math.isfinite(largest) else None
+    return max(math.ceil(runs * largest**2), runs + 1) if largest < ON_THE_BOUND else None
 
 
 def larger(text: str, first_R: np.ndarray, second_R: np.ndarray, comparisons: int = 1) -> Finding:
