@@ -25,7 +25,7 @@ def test_a_network_is_tuned_and_stopped_by_its_main_task() -> None:
     assert (config.architecture, config.tucker_init) == ("tensor_factorization", "naive")
     assert (config.monitor, config.replicas, config.threads) == ("education", FULL.trial_replicas, 1)
     assert {settings["architecture"] for settings in NETWORKS.values()} <= set(ARCHITECTURES)
-    assert (FULL.tuning().max_units, FULL.tuning().chosen_sampler) == (2048, "gp")
+    assert (FULL.tuning().max_units, FULL.tuning().chosen_sampler) == (512, "gp")
 
 
 def test_final_seeds_are_those_of_no_trial() -> None:

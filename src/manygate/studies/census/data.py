@@ -20,7 +20,7 @@ class CensusData:
 
     def __init__(self, data_dir: Path | None, plan: Plan, threads: int | None = None):
         self.data_dir, self.plan, self.threads = data_dir, plan, threads
-        self._encoded: tuple[tuple[str, ...], EncodedLog] | None = None
+        self._encoded: tuple[tuple[object, ...], EncodedLog] | None = None
 
     @cached_property
     def tables(self) -> dict[str, pa.Table]:
@@ -29,12 +29,13 @@ class CensusData:
         return {part: table if part == "test" else sample(table, most, self.plan.seed) for part, table in tables.items()}
 
     def log(self, job: Job) -> EncodedLog:
-        """Return the encoded log with the tasks of a job. The last one is kept: jobs of the same tasks follow each other."""
-        if self._encoded is None or self._encoded[0] != job.tasks:
+        """Return the encoded log of a job, with its tasks and inputs. The last one is kept for the next job."""
+        key = (job.tasks, *job.inputs)
+        if self._encoded is None or self._encoded[0] != key:
             schema = task_schema(job.tasks)
             tables = {part: table.select(schema.columns) for part, table in self.tables.items()}
-            config = RunConfig.build({"monitor": job.tasks[0], "threads": self.threads})
-            self._encoded = job.tasks, prepare(tables["train"], config, schema, tables["valid"], tables["test"])
+            config = RunConfig.build({**job.inputs, "monitor": job.tasks[0], "threads": self.threads})
+            self._encoded = key, prepare(tables["train"], config, schema, tables["valid"], tables["test"])
         return self._encoded[1]
 
 

@@ -16,7 +16,7 @@ from manygate.runs.tuning.folder import study_folder
 from manygate.runs.tuning.run import open_study
 from manygate.runs.tuning.run import plan as plan_search
 from manygate.studies.census.outcome import Outcome, judge
-from manygate.studies.census.plan import Job, Plan
+from manygate.studies.census.plan import NOT_SEARCHED, Job, Plan
 from manygate.text import count_of
 from manygate.training.progress import Progress
 
@@ -47,7 +47,7 @@ def search_settings(
 ) -> tuple[CensusSearch, RunConfig]:
     """Run the trials of a job, and return what they found with the settings of the best one. Test rows choose nothing."""
     config = with_batches(plan.config(job, threads).absolute(), log, Progress())
-    space, tuning, objectives = plan_search(log, config, plan.tuning())
+    space, tuning, objectives = plan_search(log, config, plan.tuning(), NOT_SEARCHED)
     with study_folder(folder, config, tuning, log.record):
         entries = open_study(log, space, tuning, objectives, folder, progress).run()
         chosen = choose(entries, None)
