@@ -27,7 +27,7 @@ def mmoe_census(
     quick: Annotated[
         bool, Parameter(help="A sketch in minutes: 10,000 training rows, 2 trials, 3 runs. Take no number from it.")
     ] = False,
-    trials: Annotated[int | None, Parameter(help="Trials of each search. Default: 50.")] = None,
+    trials: Annotated[int | None, Parameter(help="Trials of each search. Default: 8.")] = None,
     replicas: Annotated[
         int | None, Parameter(help="Runs of each winner; 400 in the paper. Another number uses the same searches. Default: 30.")
     ] = None,

@@ -46,6 +46,20 @@ def test_two_networks_are_both() -> None:
     assert "Both networks are above the best mean of the paper" in found.conclusions[0]
 
 
+def test_one_network_lies_between_nothing() -> None:
+    (found,) = build(outcomes({"mmoe": 0.951}), PLAN, ["mmoe"], ["income"], 4).groups.values()
+    assert found.conclusions[0].startswith("The mean test AUC of income is 0.9510 (mmoe). The network is above")
+
+
+def test_default_inputs_are_a_sentence_of_their_own() -> None:
+    found = text(study(mmoe_tabular=0.954))
+    assert "MMoE reaches 0.9540 on income, +0.0040 against the paper's inputs and −0.0010 against tuned LightGBM." in found
+    assert "All 5 networks are above" in found
+    assert "mmoe_tabular" not in found
+    assert headline(study(mmoe_tabular=0.954)) == headline(study())
+    assert "default inputs" not in text(study())
+
+
 def test_networks_below_the_paper_are_counted() -> None:
     assert "4 of 5 networks are above" in text(study(shared_bottom=0.90))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +51,24 @@ def test_a_log_has_the_tasks_of_its_job_and_no_other_label(tmp_path: Path, monke
     assert "income" not in log.schema.columns
     assert data.log(Job("lightgbm", ("never_married",))) is log
     assert data.log(Job("mmoe", TASKS)).schema.task_names == TASKS
+
+
+def test_only_the_tabular_method_has_the_default_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configs: list[RunConfig] = []
+
+    def prepared(source: object, config: RunConfig, *others: Any) -> EncodedLog:
+        configs.append(config)
+        return prepare(source, config, *others)
+
+    monkeypatch.setattr("manygate.studies.census.data.prepare", prepared)
+    data = CensusData(write_census(tmp_path / "source", monkeypatch), PLAN)
+    plain = data.log(Job("mmoe", TASKS))
+    assert data.log(Job("ple", TASKS)) is plain
+    assert data.log(Job("mmoe_tabular", TASKS)) is not plain
+    assert [(config.number_ids, config.target_statistics, config.monitor) for config in configs] == [
+        (0, False, "income"),
+        (None, None, "income"),
+    ]
 
 
 def logits(tables: dict[str, pa.Table]) -> tuple[EncodedLog, np.ndarray]:

@@ -83,7 +83,7 @@ def test_another_plan_and_a_foreign_folder_are_refused(done: Any, tmp_path: Path
 def test_an_outcome_of_other_default_settings_is_refused(done: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A later version may have other defaults. Its results must not mix with those that are there."""
     write_census(tmp_path, monkeypatch)
-    monkeypatch.setitem(plan_module.NETWORKS, "mmoe", {"architecture": "mmoe", "experts": 3})
+    monkeypatch.setitem(plan_module.NETWORKS, "mmoe", {**plan_module.NETWORKS["mmoe"], "experts": 3})
     monkeypatch.setattr(study_module, "job_seconds", lambda *_: 1.0)
     with pytest.raises(InputError, match="mmoe-income-3: made with other default settings: experts 8"):
         reproduce(done.folder, PLAN, ("mmoe",), ("income",), 3, done.data_dir, Progress())

@@ -78,7 +78,7 @@ class Plan:
 
     trials: int
     trial_replicas: int = 1
-    epochs: int = 20
+    epochs: int = 12
     most_rows: int | None = None
     seed: int = 0
 
@@ -122,7 +122,7 @@ class Plan:
         return {**asdict(self), **search, "files": dict(SHA256)}
 
 
-FULL = Plan(trials=16)
+FULL = Plan(trials=8)
 QUICK = Plan(trials=2, epochs=4, most_rows=10_000)
 FULL_REPLICAS, QUICK_REPLICAS = 30, 3
 
