@@ -791,7 +791,7 @@ def test_damaged_bundles(file: str, harm: Any, refuses: Any, tmp_path: Path, tra
 @pytest.mark.parametrize(
     ("file", "old", "new", "words"),
     [
-        ("encoder.json", '"encoder_version": 2', '"encoder_version": 9', ("encoder.json", "encoder version 9")),
+        ("encoder.json", '"encoder_version": 3', '"encoder_version": 9', ("encoder.json", "encoder version 9")),
         ("encoder.json", '"vocabulary-0.arrow"', '"../../log.parquet"', ("log.parquet", "good copy")),
         ("encoder.json", '"age": {', '"ages": {', ("encoder.json", "'age'")),
         ("encoder.json", '"user_id": "int64"', '"users": "int64"', ("encoder.json", "'user_id'")),

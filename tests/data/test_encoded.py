@@ -217,7 +217,22 @@ def test_a_fingerprint_knows_what_the_encoder_was_fitted_to(encoded, log_table):
     }
     for name, changes in others.items():
         assert replace(log, encoder=replace(encoder, **changes)).fingerprint("a") != own, name
-    assert replace(log, encoder=replace(encoder)).fingerprint("a") == own
+    for changes in ({}, {"vocabularies": {**encoder.vocabularies, "user": replace(user, hash="blake2b")}}):
+        assert replace(log, encoder=replace(encoder, **changes)).fingerprint("a") == own, "no ids are hashed"
+
+
+def test_a_fingerprint_knows_how_ids_were_hashed(encoded, log_table):
+    """A run whose ids have other rows cannot be continued. A hash tells 7 from 7.0."""
+    hashed = Schema(features=(Feature(name="user", kind="sparse", vocabulary="hash", buckets=64),), tasks=(Task(name="click"),))
+    table = log_table(200)
+    log = encoded(table, hashed)
+    own, user = log.fingerprint("a"), log.encoder.vocabularies["user"]
+    earlier = replace(log.encoder, vocabularies={"user": replace(user, hash="blake2b")})
+    assert replace(log, encoder=earlier).fingerprint("a") != own
+    for kind, same in ((pa.int16(), True), (pa.uint64(), True), (pa.float64(), False)):
+        other = encoded(table.set_column(0, "user", table["user"].cast(kind)), hashed)
+        assert (other.fingerprint("a") == own) is same
+        assert (other.parts["test"].id_BS.tolist() == log.parts["test"].id_BS.tolist()) is same
 
 
 def test_a_label_in_another_unit_is_another_log(encoded, log_table):

@@ -72,6 +72,19 @@ def test_a_hashed_vocabulary_has_a_row_for_each_bucket() -> None:
     assert ((row_N[[0, 2]] >= 2) & (row_N[[0, 2]] < 12)).all()
 
 
+def test_the_rows_of_hashed_ids_follow_the_hash() -> None:
+    ids = pa.array(["a", None, "abc"])
+    for name, rows in (("murmur3", [1009084850 % 1000 + 2, 0, 3017643002 % 1000 + 2]), ("blake2b", [475, 0, 571])):
+        assert Vocabulary(pa.array([], pa.string()), 1000, name).rows_of(ids).tolist() == rows  # type: ignore[arg-type]
+    assert Vocabulary(pa.array([], pa.string()), 1000).hash == "murmur3"
+
+
+def test_as_many_buckets_as_there_may_be() -> None:
+    row_N = Vocabulary(pa.array([], pa.string()), 2**30).rows_of(pa.array(np.arange(100_000)))
+    assert row_N.dtype == np.int32
+    assert (row_N.min() >= 2, row_N.max() > 2**30 - 2**20, row_N.max() < 2**30 + 2) == (True, True, True)
+
+
 def test_bags_of_parts_are_joined_by_hand() -> None:
     def rows(ids: list[int], offsets: list[int]) -> Rows:
         count = len(offsets) - 1

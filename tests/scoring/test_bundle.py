@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
+from encoders import assert_same_rows
 from manygate.config.names import ARCHITECTURES
 from manygate.data.batches import Split
+from manygate.data.encode import Encoder
 from manygate.errors import InputError
 from manygate.files import check_manifest, sha256, write_manifest
 from manygate.model.logits import predict
@@ -112,6 +115,82 @@ def test_a_bundle_of_before_numbers_were_ids_still_loads(encoded, trainer, setti
     np.testing.assert_array_equal(predict(loaded.model, split), predict(training.model, split))
     monkeypatch.setitem(bundle_module.PLAIN, "cross_layers", 2)
     assert "do not fit config.yaml" in refused(tmp_path)[0], "these values stand for the settings, and not the defaults of today"
+
+
+def edit_encoder(path: Path, change: Any) -> None:
+    """Change ``encoder.json``, and the manifest with it."""
+    tree = json.loads((path / "encoder.json").read_text())
+    change(tree)
+    (path / "encoder.json").write_text(json.dumps(tree))
+    manifest = json.loads((path / "manifest.json").read_text())
+    write_manifest(path, {name: value for name, value in manifest.items() if name != "files"})
+
+
+@pytest.fixture(scope="module")
+def hashed(encoded, log_schema, settings) -> Any:
+    """A log whose users (whole numbers), countries (text) and tags (bags of text) are hashed."""
+    schema = log_schema()
+    features = tuple(
+        feature.model_copy(update={"vocabulary": "hash", "buckets": 50}) if feature.name in ("user", "country", "tags") else feature
+        for feature in schema.features
+    )
+    return encoded(schema=schema.model_copy(update={"features": features}), config=settings())
+
+
+BLAKE2B_ROWS = [[8, 0], [2, 45], [46, 45], [2, 45], [47, 23]]
+"""The rows of users and countries that manygate had when it wrote encoders of version 2."""
+
+
+def of_blake2b(encoder: Encoder) -> Encoder:
+    changed = {n: replace(v, hash="blake2b") if v.buckets else v for n, v in encoder.vocabularies.items()}
+    return replace(encoder, vocabularies=changed)
+
+
+def hashes(encoder: Encoder) -> list[str]:
+    return [vocabulary.hash for vocabulary in encoder.vocabularies.values() if vocabulary.buckets]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_hashed_ids_of_earlier_versions_keep_their_rows(hashed, trainer, settings, log_table, tmp_path, version):
+    def as_written_then(tree: Any) -> None:
+        tree["encoder_version"] = version
+        assert [entry.pop("hash", None) for entry in tree["vocabularies"].values()] == ["blake2b"] * 3 + [None] * 2
+
+    model, table = trainer(hashed, settings()).model, log_table(80, seed=5)
+    earlier, now = Predictor(model, of_blake2b(hashed.encoder)), Predictor(model, hashed.encoder)
+    save_bundle(tmp_path, earlier)
+    edit_encoder(tmp_path, as_written_then)
+    loaded = load_bundle(tmp_path)
+    assert hashes(loaded.encoder) == ["blake2b"] * 3
+    batch = table.combine_chunks().to_batches()[0]
+    rows = loaded.encoder.encode(batch)
+    assert rows.id_BS[:5, :2].tolist() == BLAKE2B_ROWS
+    assert_same_rows(rows, earlier.encoder.encode(batch))
+    assert loaded.predict(table).equals(earlier.predict(table))
+    assert not loaded.predict(table).equals(now.predict(table))
+    save_bundle(tmp_path / "again", loaded)
+    assert load_bundle(tmp_path / "again").predict(table).equals(earlier.predict(table)), "saved anew, it stays as it was"
+
+
+def test_a_bundle_names_the_hash_of_hashed_ids(hashed, trainer, settings, log_table, tmp_path):
+    predictor = Predictor(trainer(hashed, settings()).model, hashed.encoder)
+    save_bundle(tmp_path, predictor)
+    tree = json.loads((tmp_path / "encoder.json").read_text())
+    assert tree["encoder_version"] == 3
+    assert [entry.get("hash") for entry in tree["vocabularies"].values()] == ["murmur3"] * 3 + [None] * 2
+    loaded = load_bundle(tmp_path)
+    assert hashes(loaded.encoder) == ["murmur3"] * 3
+    assert loaded.predict(log_table(80, seed=5)).equals(predictor.predict(log_table(80, seed=5)))
+
+
+@pytest.mark.parametrize("name", ["murmur2", "", None, 3, ["murmur3"], {}])
+def test_an_unknown_hash_is_refused(hashed, trainer, settings, tmp_path, name):
+    save_bundle(tmp_path, Predictor(trainer(hashed, settings()).model, hashed.encoder))
+    edit_encoder(tmp_path, lambda tree: tree["vocabularies"]["country"].update(hash=name))
+    (problem,) = refused(tmp_path)
+    assert f"ids of 'country' have the hash {name!r}, which is not one of ('murmur3', 'blake2b')" in problem
+    edit_encoder(tmp_path, lambda tree: tree["vocabularies"]["country"].pop("hash"))
+    assert "encoder.json: not a valid file of a bundle (KeyError: 'hash')" in refused(tmp_path)[0]
 
 
 def test_a_bundle_with_ids_of_numbers_that_are_none_is_refused(bundle):

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from manygate.config import DataConfig
 from manygate.data.alarms import by_severity, data_alarms, unseen_shares
+from manygate.data.column import type_family
 from manygate.data.encode import Encoder
 from manygate.data.equal_labels import equal_label_warnings
 from manygate.data.fingerprint import TableFingerprint, type_word
@@ -122,6 +123,8 @@ def _schema_and_encoder(encoder: Encoder) -> Iterator[str]:
         yield repr((name, ids.values))
     for name, vocabulary in encoder.vocabularies.items():
         yield repr((name, vocabulary.buckets, len(vocabulary.values)))
+        if vocabulary.buckets:
+            yield repr((vocabulary.hash, type_family(encoder.types[name])))  # 7 and 7.0 have different hashes
         for first in range(0, len(vocabulary.values), IDS_AT_ONCE):
             yield repr(vocabulary.values.slice(first, IDS_AT_ONCE).to_pylist())
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manygate.data.hashing import stable_hash
+from manygate.data.hashing import BUCKET_HASHES, BucketHash
 
 NULL_ROW, UNKNOWN_ROW, FIRST_ROW = 0, 1, 2
 NO_GROUP = np.uint64(2**64 - 1)
@@ -184,6 +184,9 @@ class Vocabulary:
 
     values: pa.Array
     buckets: int = 0
+    """The rows that ids are hashed to; 0 where each id of ``values`` has a row of its own."""
+    hash: BucketHash = "murmur3"
+    """The hash of the buckets. Bundles of earlier versions have ``blake2b``."""
 
     @property
     def rows(self) -> int:
@@ -212,7 +215,7 @@ class Vocabulary:
     def rows_of(self, ids: pa.Array) -> np.ndarray:
         """Ids to rows, int32."""
         if self.buckets:
-            row_N = (FIRST_ROW + stable_hash(ids) % np.uint64(self.buckets)).astype(np.int32)
+            row_N = (FIRST_ROW + BUCKET_HASHES[self.hash](ids) % self.buckets).astype(np.int32)
         else:
             index_N = pc.index_in(ids, value_set=self.values)
             row_N = pc.fill_null(pc.add(index_N, FIRST_ROW), UNKNOWN_ROW).to_numpy(zero_copy_only=False).astype(np.int32)

@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from manygate.config import RunConfig
 from manygate.config.settings import PLAIN
 from manygate.data.encode import Encoder
+from manygate.data.hashing import BUCKET_HASHES
 from manygate.data.labels import LabelScale
 from manygate.data.number_ids import NumberIds
 from manygate.data.rows import Vocabulary
@@ -42,9 +43,9 @@ from manygate.scoring.fusion import FUSION_FILE, read_fusion
 from manygate.scoring.predictor import Predictor
 from manygate.text import count_of
 
-BUNDLE_VERSION, ENCODER_VERSION = 1, 2
-_ENCODERS_READ = (1, 2)
-"""Version 1 has neither numbers whose values are also ids nor target statistics."""
+BUNDLE_VERSION, ENCODER_VERSION = 1, 3
+_ENCODERS_READ = (1, 2, 3)
+"""Version 1 has neither numbers whose values are also ids nor target statistics. Versions 1 and 2 hash ids with blake2b."""
 STATISTICS_FILE = "target-statistics.safetensors"
 _FILES = ("model.safetensors", "config.yaml", "schema.json", "encoder.json")
 _TYPES = {
@@ -198,7 +199,8 @@ def _write_encoder(folder: Path, encoder: Encoder) -> None:
         table = pa.table({"id": vocabulary.values})
         with pa.OSFile(str(folder / file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
-        vocabularies[name] = {"file": file, "buckets": vocabulary.buckets}
+        hashed = {"hash": vocabulary.hash} if vocabulary.buckets else {}
+        vocabularies[name] = {"file": file, "buckets": vocabulary.buckets, **hashed}
     statistics = encoder.statistics
     if statistics is not None:
         tables = {str(number): table_VT for number, table_VT in enumerate(statistics.table_VT.values())}
@@ -225,7 +227,7 @@ def _read_encoder(folder: Path, schema: Schema) -> Encoder:
         path = folder / Path(entry["file"]).name
         with _reading(path), pa.OSFile(str(path), "rb") as source:
             column = pa.ipc.open_file(source).read_all()["id"]
-        vocabularies[name] = Vocabulary(column.combine_chunks(), int(entry["buckets"]))
+        vocabularies[name] = _read_vocabulary(name, entry, column.combine_chunks(), tree["encoder_version"])
     scales = TypeAdapter(dict[str, Scale]).validate_python(tree["scales"])
     labels = TypeAdapter(dict[str, LabelScale]).validate_python(tree["labels"])
     types = {name: _type_named(kind) for name, kind in tree["types"].items()}
@@ -246,6 +248,16 @@ def _read_encoder(folder: Path, schema: Schema) -> Encoder:
     if tree.get("target_statistics") is not None:
         encoder.statistics = _read_statistics(folder / STATISTICS_FILE, tree["target_statistics"], encoder)
     return encoder
+
+
+def _read_vocabulary(name: str, entry: dict[str, Any], values: pa.Array, version: int) -> Vocabulary:
+    buckets = int(entry["buckets"])
+    if not buckets:
+        return Vocabulary(values)
+    bucket_hash = entry["hash"] if version > 2 else "blake2b"
+    if bucket_hash not in tuple(BUCKET_HASHES):
+        raise ValueError(f"ids of {name!r} have the hash {bucket_hash!r}, which is not one of {tuple(BUCKET_HASHES)}")
+    return Vocabulary(values, buckets, bucket_hash)
 
 
 def _read_statistics(path: Path, features: list[str], encoder: Encoder) -> TargetStatistics:
