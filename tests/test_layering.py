@@ -36,6 +36,7 @@ ROOMS = {
     "objective": 9,
     "scoring": 9,
     "evaluation": 10,
+    "export": 10,
     "inspection": 10,
     "testing": 10,
     "training": 11,
@@ -48,7 +49,7 @@ ROOMS = {
     "__init__": 15,
     "__main__": 16,
 }
-MOST_ENTRIES = 29
+MOST_ENTRIES = 30
 NO_TORCH = (
     "__init__",
     "cli",
@@ -66,6 +67,7 @@ NO_TORCH = (
     "randomness",
     "scoring.calibration",
     "scoring.fusion",
+    "scoring.exported_model",
     "scoring.fusion_search",
     "training.interrupt",
     "training.memory",

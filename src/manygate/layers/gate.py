@@ -65,7 +65,7 @@ class Certain(GateKind):
         return torch.empty(inputs, 0)
 
     def forward(self, linear_BGU: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        gate_BGC = linear_BGU.new_ones(len(linear_BGU), self.gates, self.experts)
+        gate_BGC = nn.functional.pad(linear_BGU, (0, self.experts), value=1.0)
         return gate_BGC, gate_BGC.sum(dim=0) if self.training and self.settings.kind == "topk" else None, None
 
 
@@ -258,7 +258,8 @@ class Gates(nn.Module):
         """Each gate's weights at the places of the experts that it sees."""
         if all(seen == self.everything for seen in self.sees):
             return parts[0]
-        flat_BP = torch.cat([part.flatten(1) for part in parts] + [parts[0].new_zeros(len(parts[0]), 1)], dim=-1)
+        *others, last_BC = (part.flatten(1) for part in parts)
+        flat_BP = torch.cat([*others, nn.functional.pad(last_BC, (0, 1))], dim=-1)
         return flat_BP.index_select(-1, self._source_indices(flat_BP.device)).unflatten(-1, (len(self.sees), self.experts))
 
     def _source_indices(self, device: torch.device) -> Tensor:

@@ -1,0 +1,274 @@
+"""Raw features in the graph: ids become rows of embedding tables, and numbers their places on the scales.
+
+It does what :meth:`manygate.data.encode.Encoder.encode` does for bias-free rows. The inputs are
+
+- an id, one for each row: text (string), a whole number (int64), true or false (bool), or a number (double, NaN for null). A
+  uint64 id is text, since int64 does not hold it;
+- a list of ids: (rows, places), filled up to the longest one, and ``NAME.mask`` (uint8) beside it: 0 for a place that is filled
+  up, 1 for an id, 2 for a null id. A null list is an empty one;
+- a number: double, NaN for null;
+- ``missing`` (bool), (rows or 1, features): true where the id of a feature is null. The manifest names its columns. Ids that are
+  numbers have no column.
+
+Shape suffixes: B rows, L places of a list, S ids, M numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from onnx import numpy_helper
+
+from manygate.data import number_ids
+from manygate.data.column import id_type, type_family
+from manygate.data.encode import Encoder
+from manygate.data.rows import FIRST_ROW, NULL_ROW, UNKNOWN_ROW, Vocabulary
+from manygate.data.scale import LARGEST, SMALLEST, Scale
+from manygate.errors import InputError
+from manygate.export.graph import Graph, Value, concat, interpolate, where
+from manygate.schema import Feature
+
+TEXT, TRUTH = np.dtype(object), np.dtype(bool)
+KINDS: dict[str, Any] = {"string": object, "int64": np.int64, "bool": bool, "double": np.float64}
+"""The types of inputs."""
+
+
+@dataclass(frozen=True)
+class RawInput:
+    """An input of the graph, as the manifest has it."""
+
+    name: str
+    feature: str
+    type: str
+    kind: str
+    """``sparse``, ``bag``, ``dense``, or ``fused`` for a column that the fusion alone reads."""
+    mask: str | None = None
+    """The input with the mask of a list."""
+    missing: int | None = None
+    """The column of ``missing``."""
+
+    def tree(self) -> dict[str, Any]:
+        """Return the entry of the manifest."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass
+class Encoded:
+    """What the network reads, and the inputs behind it."""
+
+    id_BS: Value
+    number_BM: Value
+    lists: list[tuple[Value, Value]]
+    """The rows (B, L) and where there is an id (B, L) of each list feature."""
+    raw: dict[str, Value]
+    """The inputs by feature. A number that is missing is NaN."""
+    inputs: list[RawInput] = field(default_factory=list)
+    missing: str | None = None
+    """The name of the input ``missing``."""
+
+
+def input_type(encoder: Encoder, feature: Feature) -> str:
+    """Return the type of a feature's input."""
+    if feature.kind == "dense":
+        return "double"
+    fitted = encoder.types[feature.name]
+    if feature.kind == "bag":
+        fitted = fitted.value_type
+    family = {"int": "int64", "float": "double"}.get(type_family(fitted), type_family(fitted))
+    if family == "int64" and str(id_type(fitted)) == "uint64":
+        return "string"
+    return family if family in KINDS else "string"
+
+
+def encode(graph: Graph, encoder: Encoder, fused: Sequence[str] = ()) -> Encoded:
+    """Add the inputs and the encoding of all features that are there at serving. ``fused`` are the columns of the fusion."""
+    features = encoder.schema.served_features
+    with_column = [f.name for f in features if f.kind == "sparse" and input_type(encoder, f) != "double"]
+    inputs: list[RawInput] = []
+    raw: dict[str, Value] = {}
+    for feature in features:
+        kind = input_type(encoder, feature)
+        shape = ["rows", f"places of {feature.name}"] if feature.kind == "bag" else ["rows"]
+        raw[feature.name] = graph.input(feature.name, KINDS[kind], shape)
+        inputs.append(
+            RawInput(
+                name=feature.name,
+                feature=feature.name,
+                type=kind,
+                kind=feature.kind,
+                mask=f"{feature.name}.mask" if feature.kind == "bag" else None,
+                missing=with_column.index(feature.name) if feature.name in with_column else None,
+            )
+        )
+    for name in fused:
+        if name not in raw:
+            raw[name] = graph.input(name, np.float64, ["rows"])
+            inputs.append(RawInput(name, name, "double", "fused"))
+    masks = {f.name: graph.input(f"{f.name}.mask", np.uint8, ["rows", f"places of {f.name}"]) for f in features if f.kind == "bag"}
+    missing_name = _free("missing", graph) if with_column else None
+    missing_BS = graph.input(missing_name, bool, ["missing rows", len(with_column)]) if missing_name else None
+    count = graph.op("Shape", raw[inputs[0].name], kind=np.int64, start=0, end=1)
+    id_BS = _ids(encoder, raw, count, missing_BS, with_column)
+    number_BM = _places(encoder, raw, count)
+    lists = [
+        _list(graph, encoder, feature, raw[feature.name], masks[feature.name]) for feature in features if feature.kind == "bag"
+    ]
+    numbers = {name: _number(raw[name], missing_BS, with_column, name) for name in fused}
+    return Encoded(id_BS, number_BM, lists, numbers, inputs, missing_name)
+
+
+def _free(name: str, graph: Graph) -> str:
+    """Return the name, with apostrophes if a feature has it."""
+    while name in graph.names:
+        name += "'"
+    return name
+
+
+def _ids(encoder: Encoder, raw: dict[str, Value], count: Value, missing_BS: Value | None, with_column: Sequence[str]) -> Value:
+    """Return the rows of single ids (B, S), those of numbers whose values are ids last."""
+    graph = count.graph
+    sparse = [f for f in encoder.schema.served_features if f.kind == "sparse"]
+    null = graph.constant(np.array(NULL_ROW, np.int64))
+    columns = {f.name: look_up(encoder.vocabularies[f.name], raw[f.name], f.name) for f in sparse}
+    looked_up = [columns[name].unsqueeze(-1) for name in with_column]
+    parts: dict[str, Value] = {}
+    if missing_BS is not None:
+        row_BS = where(missing_BS, null, concat(looked_up, 1))
+        parts = {name: row_BS.at(column, 1) for column, name in enumerate(with_column)}
+        if len(with_column) == len(sparse) and not encoder.number_ids:
+            return row_BS
+    ordered = [parts.get(f.name, columns[f.name]) for f in sparse]
+    ordered += [_number_rows(ids.values, raw[name]) for name, ids in encoder.number_ids.items()]
+    if not ordered:
+        return _empty(count, np.int64)
+    return concat([column.unsqueeze(-1) for column in ordered], 1)
+
+
+def look_up(vocabulary: Vocabulary, ids: Value, feature: str) -> Value:
+    """Return the rows of ids, int64. An id that is NaN has the row of null.
+
+    Raises :class:`InputError` if ids are hashed in a way that ONNX does not have.
+    """
+    graph = ids.graph
+    if vocabulary.buckets:
+        row = _hashed(vocabulary, ids, feature)
+    else:
+        known = vocabulary.values.to_pylist()
+        keys = np.array([str(v) for v in known] if ids.kind == TEXT else known, ids.kind)
+        if ids.kind == TRUTH:
+            ids, keys = ids.to(np.int64), keys.astype(np.int64)
+        row = _encoded(ids, keys)
+    if ids.kind != np.float64:
+        return row
+    return where(graph.op("IsNaN", ids, kind=bool), graph.constant(np.array(NULL_ROW, np.int64)), row)
+
+
+def _encoded(ids: Value, keys: np.ndarray) -> Value:
+    """Return the row of each known id, and that of unseen ids for the others."""
+    attributes = {
+        "keys_tensor": numpy_helper.from_array(keys, "keys"),
+        "values_tensor": numpy_helper.from_array(np.arange(FIRST_ROW, FIRST_ROW + len(keys)), "rows"),
+        "default_tensor": numpy_helper.from_array(np.array([UNKNOWN_ROW]), "unseen"),
+    }
+    return ids.graph.op("LabelEncoder", ids, kind=np.int64, domain="ai.onnx.ml", **attributes)
+
+
+def _hashed(vocabulary: Vocabulary, ids: Value, feature: str) -> Value:
+    if vocabulary.hash != "murmur3":
+        raise InputError(
+            f"feature {feature!r}: an earlier version hashed its ids by {vocabulary.hash}, and ONNX has MurmurHash3 alone. "
+            "Train the model again with this version."
+        )
+    if str(vocabulary.values.type) == "uint64":
+        raise InputError(f"feature {feature!r}: hashed uint64 ids cannot be exported. Train with these ids as int64 or as text.")
+    if ids.kind == TRUTH:
+        ids = ids.to(np.int64)
+    elif ids.kind == np.float64:
+        ids = where(ids.equals(0.0), ids.graph.constant(np.array(0.0)), ids)  # 0 for -0
+    hashed = ids.graph.op("MurmurHash3", ids, kind=np.uint32, domain="com.microsoft", positive=1, seed=0).to(np.int64)
+    return ids.graph.op("Mod", hashed, ids.graph.constant(np.array(vocabulary.buckets))) + FIRST_ROW
+
+
+def _number_rows(values: Sequence[float], number_B: Value) -> Value:
+    """Return the rows of numbers whose values are ids. They are compared as float32."""
+    graph, largest = number_B.graph, number_ids.LARGEST
+    null_B = graph.op("IsNaN", number_B, kind=bool)
+    inside_B = graph.op("Clip", number_B, *(graph.constant(np.array(bound)) for bound in (-largest, largest)))
+    row_B = _encoded(inside_B.to(np.float32), np.array(values, np.float32))
+    return where(null_B, graph.constant(np.array(NULL_ROW, np.int64)), row_B)
+
+
+def _places(encoder: Encoder, raw: dict[str, Value], count: Value) -> Value:
+    """Return the places of numbers on their scales (B, M) float32, NaN for null."""
+    graph = count.graph
+    names = [f.name for f in encoder.schema.served_features if f.kind == "dense"]
+    if not names:
+        return _empty(count, np.float32)
+    scales = [encoder.scales[name] for name in names]
+    x_BM = concat([raw[name].unsqueeze(-1) for name in names], 1)
+    null_BM = graph.op("IsNaN", x_BM, kind=bool)
+    x_BM = _tame(where(null_BM, graph.constant(np.array(0.0)), x_BM))
+    logged = np.array([scale.encoding == "log1p" and bool(scale.units) for scale in scales])
+    if logged.any():
+        x_BM = where(graph.constant(logged), _log(x_BM), x_BM)
+    place_BM = interpolate(x_BM, [_knots(scale) for scale in scales])
+    null_M = np.array([_null_place(scale) for scale in scales])
+    return where(null_BM, graph.constant(null_M), place_BM).to(np.float32)
+
+
+def _knots(scale: Scale) -> tuple[Sequence[float], Sequence[float]]:
+    """Return the knots of a scale. A number that was constant in training has the place 0 everywhere."""
+    return (scale.x, scale.u) if scale.units else ((0.0,), (0.0,))
+
+
+def _null_place(scale: Scale) -> float:
+    if scale.nullable:
+        return np.nan
+    return scale.null_place if scale.units else 0.0
+
+
+def _tame(x: Value) -> Value:
+    """Return numbers whose differences and slopes are finite, as :mod:`manygate.data.scale` does."""
+    graph = x.graph
+    inside = graph.op("Clip", x, graph.constant(np.array(-LARGEST)), graph.constant(np.array(LARGEST)))
+    return where(graph.op("Abs", inside) < SMALLEST, graph.constant(np.array(0.0)), inside)
+
+
+def _log(x: Value) -> Value:
+    """Return sign(x) log(1 + |x|). The logarithm is as exact near zero as NumPy's ``log1p`` (Goldberg 1991, theorem 4)."""
+    graph = x.graph
+    size = graph.op("Abs", x)
+    above = size + 1.0
+    small = above.equals(1.0)
+    spread = where(small, graph.constant(np.array(1.0)), above - 1.0)
+    infinite = size >= 1e300  # there 1 + |x| is |x|
+    exact = where(infinite, graph.op("Log", above), graph.op("Log", above) * size / spread)
+    return graph.op("Sign", x) * where(small, size, exact)
+
+
+def _list(graph: Graph, encoder: Encoder, feature: Feature, ids_BL: Value, mask_BL: Value) -> tuple[Value, Value]:
+    """Return the rows of a list's ids, and where it holds one."""
+    row_BL = look_up(encoder.vocabularies[feature.name], ids_BL, feature.name)
+    null = graph.constant(np.array(NULL_ROW, np.int64))
+    holds_BL = mask_BL.to(np.int64) >= 1
+    return where((mask_BL.to(np.int64) >= 2) | graph.op("Not", holds_BL), null, row_BL), holds_BL
+
+
+def _number(value: Value, missing_BS: Value | None, with_column: Sequence[str], name: str) -> Value:
+    """Return a column of the fusion as float64, NaN where it is missing."""
+    if value.kind == TEXT:
+        raise InputError(f"fusion: feature {name!r} is text, and its transform needs a number. Change the fusion.")
+    number = value.to(np.float64)
+    if missing_BS is None or name not in with_column:
+        return number
+    return where(missing_BS.at(with_column.index(name), 1), value.graph.constant(np.array(np.nan)), number)
+
+
+def _empty(count: Value, kind: Any) -> Value:
+    """Return a tensor of as many rows and no columns."""
+    graph = count.graph
+    shape = concat([count, graph.constant(np.array([0]))], 0)
+    return graph.op("ConstantOfShape", shape, kind=kind, value=numpy_helper.from_array(np.zeros(1, kind), "zero"))

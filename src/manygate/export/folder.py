@@ -1,0 +1,165 @@
+"""Exports a trained model as a folder for ONNX Runtime that takes raw features."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pyarrow as pa
+
+from manygate.data.table import Table
+from manygate.errors import InputError, setting
+from manygate.export.encoding import Encoded, encode
+from manygate.export.graph import OPSETS, Graph
+from manygate.export.hostile_rows import hostile_rows
+from manygate.export.network import ServedNetwork, trace
+from manygate.export.parity import Parity, compare
+from manygate.export.predictions import predictions
+from manygate.files import write_folder, write_manifest
+from manygate.scoring.bundle import ENCODER_VERSION
+from manygate.scoring.exported_model import EXPORT_VERSION, MODEL_FILE, WEIGHTS_FILE, ExportedModel, ids_unlike
+from manygate.scoring.predictor import Predictor
+
+LARGE_TENSOR = 1024
+"""Tensors of so many bytes or more go into ``weights.bin``."""
+HOSTILE_ROWS, LOG_ROWS = 2_000, 8_000
+"""The hostile rows, and the most rows of a log, on which the graph is compared with the predictor."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was exported, and how close it is to the predictor."""
+
+    folder: Path
+    inputs: list[str]
+    outputs: list[str]
+    replicas: int
+    hostile: Parity
+    log: Parity | None
+    """None if no rows of a log were given."""
+
+
+def export_model(predictor: Predictor, out: Path, rows: Table | None = None) -> Export:
+    """Write a folder with ``model.onnx``, ``weights.bin`` and ``manifest.json``, completely or not at all.
+
+    The graph has everything from raw features to calibrated predictions and the fused score, for the mean of all replicas. It is
+    compared with the predictor before the folder appears.
+
+    Args:
+        predictor: The trained model.
+        out: The folder. An exported model there is replaced; anything else is an error.
+        rows: Rows of a log for the comparison, beside rows that are made to be difficult.
+
+    Raises:
+        InputError: ``out`` holds something else, the model has no graph, or the graph predicts something else.
+    """
+    refuse_other(out)
+    result: list[Export] = []
+
+    def fill(folder: Path) -> None:
+        encoded = write_graph(predictor, folder)
+        about = describe(predictor, encoded)
+        write_manifest(folder, about)
+        model = ExportedModel.open(folder)
+        fused = predictor.fusion.features if predictor.fusion and predictor.fusion.active else ()
+        hostile = compare(model, predictor, [hostile_rows(predictor.encoder, HOSTILE_ROWS, fused=fused)])
+        log = None if rows is None else compare(model, predictor, first_rows(rows, predictor, fused))
+        parity = {"hostile": asdict(hostile), "log": None if log is None else asdict(log)}
+        write_manifest(folder, {**about, "parity": parity})
+        inputs = [entry.name for entry in encoded.inputs]
+        result.append(Export(out, inputs, predictor.output_names, predictor.model.replicas, hostile, log))
+
+    write_folder(out, fill)
+    return result[0]
+
+
+def refuse_other(out: Path) -> None:
+    """Raise an :class:`InputError` if a path holds anything but an exported model."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    manifest = out / "manifest.json"
+    try:
+        if "export_version" in json.loads(manifest.read_text(encoding="utf-8")):
+            return
+    except (OSError, ValueError, TypeError):
+        pass  # it is not an exported model, as the error below says
+    raise InputError(f"{setting('out', out)}: exists and is not an exported model, so it is not replaced. Choose another path.")
+
+
+def write_graph(predictor: Predictor, folder: Path) -> Encoded:
+    """Write ``model.onnx`` and ``weights.bin``."""
+    fused = predictor.fusion.features if predictor.fusion and predictor.fusion.active else ()
+    graph = Graph()
+    encoded = encode(graph, predictor.encoder, fused)
+    given = {"id_BS": encoded.id_BS, "number_BM": encoded.number_BM}
+    for n, (rows, holds) in enumerate(encoded.lists):
+        given |= {f"rows_{n}": rows, f"holds_{n}": holds}
+    logit_RBT = graph.inline(trace(ServedNetwork(predictor)), given, np.float32)
+    for name, value in predictions(predictor, logit_RBT, encoded.raw).items():
+        if name in graph.names:
+            raise InputError(f"export: {name!r} is the name of a feature and of a prediction. Rename one, and train again.")
+        graph.output(name, value, ["rows"])
+    onnx.save_model(
+        graph.model(),
+        str(folder / MODEL_FILE),
+        save_as_external_data=True,
+        all_tensors_to_one_file=True,
+        location=WEIGHTS_FILE,
+        size_threshold=LARGE_TENSOR,
+    )
+    return encoded
+
+
+def describe(predictor: Predictor, encoded: Encoded) -> dict[str, Any]:
+    """Return the entries of the manifest but those of files and of the comparison."""
+    with_column = [entry.feature for entry in encoded.inputs if entry.missing is not None]
+    kinds = {task.name: task.kind for task in predictor.problem.tasks}
+    calibration, fusion = predictor.calibration, predictor.fusion
+    return {
+        "export_version": EXPORT_VERSION,
+        "manygate_version": version("manygate"),
+        "encoder_version": ENCODER_VERSION,
+        "opsets": {name or "ai.onnx": number for name, number in OPSETS.items()},
+        "architecture": predictor.model.config.architecture,
+        "replicas": predictor.model.replicas,
+        "inputs": [{**entry.tree(), **_of_training(predictor, entry.feature, entry.type)} for entry in encoded.inputs],
+        "missing": {"name": encoded.missing, "features": with_column},
+        "outputs": [
+            {"name": name, "kind": kinds.get(name, "joint" if name in predictor.names else "score")}
+            for name in predictor.output_names
+        ],
+        "calibration": None if calibration is None else json.loads(calibration.to_json()),
+        "fusion": None if fusion is None or not fusion.active else fusion.tree(),
+        "schema": predictor.schema.model_dump(mode="json"),
+    }
+
+
+def _of_training(predictor: Predictor, feature: str, kind: str) -> dict[str, Any]:
+    """Return the type of a feature's ids in training, and a value that is none of them."""
+    vocabulary = predictor.encoder.vocabularies.get(feature)
+    if vocabulary is None:
+        return {}
+    fitted = predictor.encoder.types[feature]
+    fitted = fitted.value_type if pa.types.is_list(fitted) or pa.types.is_large_list(fitted) else fitted
+    entry: dict[str, Any] = {"fitted": str(fitted)}
+    if not vocabulary.buckets and kind != "bool":
+        known = vocabulary.values.to_pylist()
+        entry["unseen"] = ids_unlike([str(v) for v in known] if kind == "string" else known, kind)
+    return entry
+
+
+def first_rows(table: Table, predictor: Predictor, fused: Iterable[str]) -> Iterable[pa.RecordBatch]:
+    """Yield the first rows of a table, :data:`LOG_ROWS` at most."""
+    needed = [*(feature.name for feature in predictor.schema.served_features), *fused]
+    left = LOG_ROWS
+    for _, batch in table.batches(list(dict.fromkeys(needed))):
+        yield batch.slice(0, left)
+        left -= batch.num_rows
+        if left <= 0:
+            return

@@ -1,0 +1,161 @@
+"""The network from encoded rows to logits, in the form that ``torch.export`` can trace.
+
+It is the network of :class:`manygate.model.MultiTaskModel` with all its members as one batched program. Two things differ from
+:meth:`MultiTaskModel.logits`: lists come padded, because ONNX has no efficient form for lists of several lengths, and bias features
+are absent, as they are at serving.
+
+Shape suffixes: B rows, S features of one id, M numbers, L places of a padded list, C columns of one part of the input, F features
+with a target statistic, T tasks, R replicas, K copies, d width of an embedding.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import onnx
+import torch
+from onnxscript import opset20 as op
+from torch import Tensor, nn
+
+from manygate.errors import InputError
+from manygate.export.traceable import AnyRows
+from manygate.layers.embedding import Embedding, look_up
+from manygate.scoring.predictor import Predictor
+
+Bag = tuple[Tensor, Tensor]
+"""A padded list feature: the rows of its ids, (B, L) int64, and true where a place holds an id, (B, L)."""
+Column = TypeVar("Column")
+OPSET = 20
+EXAMPLE_ROWS = 11
+"""The rows of the example that is traced. The graph takes any number of rows."""
+
+
+class ServedNetwork(nn.Module):
+    """Computes the logits of encoded rows.
+
+    The inputs are the columns of the features that are there at serving: id_BS int64 (those of numbers whose values are ids come
+    last), number_BM float32 (NaN for null), and for each list feature its rows (B, L) and where it holds an id (B, L).
+
+    **Shape**: id_BS, number_BM, rows_BL, holds_BL, ... -> logit_RBT.
+    """
+
+    def __init__(self, predictor: Predictor):
+        super().__init__()
+        self.model, self.encoder = predictor.model, predictor.encoder
+        served = [(feature.kind, not feature.bias) for feature in self.encoder.schema.features]
+        self.has_ids = [there for kind, there in served if kind == "sparse"] + [True] * len(self.encoder.number_ids)
+        self.has_number = [there for kind, there in served if kind == "dense"]
+        self.has_bag = [there for kind, there in served if kind == "bag"]
+        statistics = self.encoder.statistics
+        self.tables_VT = {} if statistics is None else {n: torch.from_numpy(t).double() for n, t in statistics.table_VT.items()}
+
+    def forward(self, id_BS: Tensor, number_BM: Tensor, *lists: Tensor) -> Tensor:
+        none_B1 = id_BS.new_zeros(id_BS.shape[0], 1)
+        ids = filled(list(id_BS.unbind(-1)), self.has_ids, none_B1.squeeze(-1))
+        numbers = filled(list(number_BM.unbind(-1)), self.has_number, none_B1.squeeze(-1).float() + torch.nan)
+        bags = filled(list(zip(lists[::2], lists[1::2], strict=True)), self.has_bag, (none_B1, none_B1 > 0))
+        numbers += self._statistics(ids, bags)
+        inputs = (torch.stack(ids, dim=-1) if ids else id_BS, torch.stack(numbers, dim=-1) if numbers else number_BM, bags)
+        x_MBD = self._embedded(self.model.embedding, "embedding", *inputs)
+        bias_MBC = self._embedded(self.model.bias_embedding, "bias_embedding", *inputs)
+        with AnyRows():
+            output_MBO = self.model.run(self.model.trunk_values(), x_MBD, bias_MBC, training=False)[0]
+        return self.model.by_replica(self.model.read(output_MBO))
+
+    def _statistics(self, ids: list[Tensor], bags: list[Bag]) -> list[Tensor]:
+        """Return the target statistics of each feature that has them, (B,) float32 for each task."""
+        features = self.encoder.schema.features
+        names = [*(f.name for f in features if f.kind == "sparse"), *self.encoder.number_ids]
+        lists = [f.name for f in features if f.kind == "bag"]
+        columns: list[Tensor] = []
+        for name, table_VT in self.tables_VT.items():
+            if name in names:
+                mean_BT = table_VT.index_select(0, ids[names.index(name)])
+            else:
+                row_BL, holds_BL = bags[lists.index(name)]
+                mean_BT = pooled(table_VT[row_BL], holds_BL, "mean")
+            columns += mean_BT.float().unbind(-1)
+        return columns
+
+    def _embedded(self, embedding: Embedding, owner: str, id_BS: Tensor, number_BM: Tensor, bags: Sequence[Bag]) -> Tensor:
+        """Do the same as :meth:`Embedding.forward` with padded lists, x_MBD. M are members here."""
+        members, copies, count = len(self.model.members), embedding.copies, id_BS.shape[0]
+        tables, parts = self.model._tables(owner), []
+        for dim in embedding.dims:
+            columns, offsets = getattr(embedding, f"columns_{dim}"), getattr(embedding, f"offsets_{dim}")
+            if len(columns):
+                row_BC = id_BS.index_select(-1, columns) + offsets
+                vector_BCMKd = look_up(tables[dim], row_BC.flatten(), False).view(count, len(columns), members, copies, dim)
+                parts.append(vector_BCMKd.permute(2, 0, 3, 1, 4).reshape(members, count, copies, len(columns) * dim))
+            for column, offset, pooling in embedding.bags[dim]:
+                row_BL, holds_BL = bags[column]
+                pooled_BMKd = pooled(tables[dim][row_BL + offset], holds_BL, pooling).view(count, members, copies, dim)
+                parts.append(pooled_BMKd.transpose(0, 1))
+        if len(embedding.source) or len(embedding.flags):
+            parts.append(embedding._numbers(number_BM).unsqueeze(-2).expand(members, -1, copies, -1))
+        return torch.cat(parts, dim=-1).flatten(2) if parts else number_BM.new_zeros(members, count, 0)
+
+
+def filled(columns: list[Column], is_there: Sequence[bool], absent: Column) -> list[Column]:
+    """Put ``absent`` where a feature is absent at serving.
+
+    >>> filled(["a", "b"], [True, False, True], "-")
+    ['a', '-', 'b']
+    """
+    remaining = iter(columns)
+    return [next(remaining) if there else absent for there in is_there]
+
+
+def pooled(value_BLx: Tensor, holds_BL: Tensor, pooling: str) -> Tensor:
+    """Return the sum or the mean of the values at the places that hold an id, (B, ...). It is 0 for an empty list.
+
+    >>> pooled(torch.tensor([[[2.0], [4.0], [9.0]]]), torch.tensor([[True, True, False]]), "mean")
+    tensor([[3.]])
+    """
+    weight_BL = holds_BL.to(value_BLx.dtype)
+    total_Bx = (value_BLx * weight_BL.view(*weight_BL.shape, *(1 for _ in value_BLx.shape[2:]))).sum(dim=1)
+    if pooling != "mean":
+        return total_Bx
+    length_B = weight_BL.sum(dim=1).clamp(min=1)
+    return total_Bx / length_B.view(-1, *(1 for _ in total_Bx.shape[1:]))
+
+
+def trace(network: ServedNetwork) -> onnx.ModelProto:
+    """Return the graph of a network, with the inputs ``id_BS``, ``number_BM``, ``rows_0``, ``holds_0``, ... and one output.
+
+    Raises :class:`InputError` if the scheme does something that has no graph for all numbers of rows.
+    """
+    rows, places = torch.export.Dim("rows"), torch.export.Dim("places")
+    lists = [(torch.zeros(EXAMPLE_ROWS, 5, dtype=torch.long), torch.zeros(EXAMPLE_ROWS, 5, dtype=torch.bool))] * sum(
+        network.has_bag
+    )
+    example = (
+        torch.zeros(EXAMPLE_ROWS, sum(network.has_ids), dtype=torch.long),
+        torch.zeros(EXAMPLE_ROWS, sum(network.has_number)),
+        *(tensor for pair in lists for tensor in pair),
+    )
+    names = ["id_BS", "number_BM", *(f"{name}_{n}" for n in range(len(lists)) for name in ("rows", "holds"))]
+    shapes = ({0: rows}, {0: rows}, tuple({0: rows, 1: places} for _ in range(2 * len(lists))))
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                torch.export.export(network, example, dynamic_shapes=shapes, strict=False),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=names,
+                output_names=["logit_RBT"],
+                custom_translation_table={torch.ops.manygate.concatenate.default: _concat},
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:
+        raise InputError(str(error)) from error
+    assert program is not None, "an exporter that was not told to write a file returns its program"
+    return program.model_proto
+
+
+def _concat(tensors: Sequence[Any], dim: int) -> Any:
+    return op.Concat(*tensors, axis=dim)

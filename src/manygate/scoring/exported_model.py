@@ -1,0 +1,160 @@
+"""A model that was exported: a folder with a graph for ONNX Runtime, which takes raw features. Nothing here needs torch.
+
+The folder holds ``model.onnx``, ``weights.bin`` (the large tensors, which ONNX Runtime maps into memory) and ``manifest.json`` with
+the sha256 of both, the inputs, the outputs and the schema. :mod:`manygate.export` writes it, and says what the inputs are.
+
+Shape suffixes: B rows, L places of a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manygate.data.column import as_ids, as_numbers
+from manygate.errors import InputError
+from manygate.files import check_manifest
+
+EXPORT_VERSION = 1
+MODEL_FILE, WEIGHTS_FILE = "model.onnx", "weights.bin"
+INSTALL = "an exported model needs ONNX Runtime. Install it with: pip install 'manygate[export]'"
+PLACE, ID, NULL_ID = 0, 1, 2
+"""The values of a list's mask: a place that is filled up, an id, and a null id."""
+_FILL: dict[str, Any] = {"string": "", "int64": 0, "bool": False, "double": np.nan}
+_ARROW: dict[str, pa.DataType] = {"string": pa.string(), "int64": pa.int64(), "bool": pa.bool_(), "double": pa.float64()}
+
+
+class ExportedModel:
+    """Predicts raw rows with ONNX Runtime.
+
+    ``manifest`` is the content of ``manifest.json``. ``output_names`` are the columns that :meth:`columns` returns.
+    """
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any], session: Any):
+        self.folder, self.manifest, self.session = folder, manifest, session
+        self.output_names: list[str] = [output["name"] for output in manifest["outputs"]]
+
+    @classmethod
+    def open(cls, path: str | Path, threads: int | None = None) -> ExportedModel:
+        """Open a folder after checking every file against the manifest. ``threads`` is the number of CPU threads of a prediction.
+
+        Raises :class:`InputError` if the folder is not an exported model, is of another version, or has changed.
+        """
+        folder = Path(path)
+        if not (folder / "manifest.json").is_file():
+            raise InputError(
+                f"{folder}: no exported model here (no manifest.json). Make one with: manygate export RUN --out {folder}"
+            )
+        manifest = check_manifest(folder)
+        version = manifest.get("export_version")
+        if version != EXPORT_VERSION:
+            what = "not an exported model" if version is None else f"export version {version!r}"
+            raise InputError(
+                f"{folder}: {what}, and this manygate reads export version {EXPORT_VERSION}. "
+                "Export the run again with: manygate export RUN"
+            )
+        return cls(folder, manifest, open_session(folder / MODEL_FILE, threads))
+
+    def columns(self, batch: pa.RecordBatch, location: str = "rows") -> dict[str, np.ndarray]:
+        """Predict a batch: one column (B,) float64 for each output.
+
+        Raises :class:`InputError` that names ``location`` and the column if a value cannot be read.
+        """
+        values = self.session.run(self.output_names, self.feed(batch, location))
+        return dict(zip(self.output_names, values, strict=True))
+
+    def feed(self, batch: pa.RecordBatch, location: str = "rows") -> dict[str, np.ndarray]:
+        """Turn a batch into the inputs of the graph."""
+        feed: dict[str, np.ndarray] = {}
+        missing_BS = np.zeros((batch.num_rows, len(self.manifest["missing"]["features"])), dtype=bool)
+        for entry in self.manifest["inputs"]:
+            name, column = entry["name"], batch.column(entry["feature"])
+            if entry["kind"] in ("dense", "fused"):
+                feed[name] = as_numbers(column, entry["feature"], location)
+            elif entry["kind"] == "bag":
+                feed[name], feed[entry["mask"]] = _padded(column, entry, location)
+            else:
+                feed[name], null_B = _ids(column, entry, location)
+                if "missing" in entry:
+                    missing_BS[:, entry["missing"]] = null_B
+        if self.manifest["missing"]["features"]:
+            feed[self.manifest["missing"]["name"]] = missing_BS
+        return feed
+
+
+def open_session(path: Path, threads: int | None = None) -> Any:
+    """Return a session of ONNX Runtime. Without the library, raise an :class:`InputError` with the install command."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise InputError(INSTALL) from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors alone
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library has errors of many kinds, without a common class of its own
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"{path}: ONNX Runtime cannot load it ({reason}). Export the run again.") from None
+
+
+def _ids(values: pa.Array, entry: Mapping[str, Any], location: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return ids in the type of the input, and where they are null."""
+    ids, unseen_N = as_ids(values, type_named(entry["fitted"]), entry["feature"], location)
+    null_N = pc.is_null(ids).to_numpy(zero_copy_only=False)
+    if unseen_N is not None:
+        null_N &= ~unseen_N
+    kind = entry["type"]
+    fill = pa.scalar(_FILL[kind], _ARROW[kind])
+    array_N = pc.fill_null(ids.cast(_ARROW[kind]), fill).to_numpy(zero_copy_only=False)
+    if unseen_N is not None:
+        if "unseen" not in entry:
+            raise InputError(
+                f"{location}: column {entry['feature']!r} holds {values.type}, of which some values cannot be ids of "
+                f"{entry['fitted']}. Write the ids with the type of training."
+            )
+        array_N = np.where(unseen_N, np.array(entry["unseen"], array_N.dtype), array_N)
+    return array_N, null_N
+
+
+def _padded(lists: pa.Array, entry: Mapping[str, Any], location: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids of lists, filled up to the longest one, and the mask; both (B, L)."""
+    if pa.types.is_null(lists.type):
+        lists = lists.cast(pa.list_(_ARROW[entry["type"]]))
+    id_n, null_n = _ids(pc.list_flatten(lists), entry, location)
+    length_B = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    place_BL = np.arange(int(length_B.max(initial=0))) < length_B[:, None]
+    id_BL = np.full(place_BL.shape, _FILL[entry["type"]], id_n.dtype)
+    mask_BL = np.full(place_BL.shape, PLACE, np.uint8)
+    id_BL[place_BL], mask_BL[place_BL] = id_n, np.where(null_n, NULL_ID, ID)
+    return id_BL, mask_BL
+
+
+def type_named(name: str) -> pa.DataType:
+    """Return the Arrow type of a name such as ``int64``. A type without a short name is text.
+
+    >>> type_named("uint64"), type_named("dictionary<...>")
+    (DataType(uint64), DataType(string))
+    """
+    try:
+        return pa.type_for_alias(name)
+    except ValueError:
+        return pa.string()
+
+
+def ids_unlike(known: Sequence[Any], kind: str) -> Any:
+    """Return a value that is no known id.
+
+    >>> ids_unlike([0, 1, 3], "int64"), ids_unlike(["", "-"], "string")
+    (2, '--')
+    """
+    taken = set(known)
+    if kind == "string":
+        return next(text for n in range(len(taken) + 1) if (text := "-" * n) not in taken)
+    return next(number for number in range(len(taken) + 1) if number not in taken)
