@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
@@ -11,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 import manygate as mg
 from manygate.errors import InputError
 from manygate.files import put_file
+from manygate.scoring.exported_model import ExportedModel
 
 SETTINGS = {
     "epochs": 2,
@@ -157,6 +161,22 @@ def test_saved_and_loaded_it_is_the_same(ranker, table, tmp_path):
     loaded = mg.Ranker.load(tmp_path / "bundle")
     assert loaded.predict(table).equals(ranker.predict(table))
     assert loaded.get_params()["replicas"] == 2
+
+
+def test_exported_it_predicts_the_same_without_its_calibration_too(ranker, table, tmp_path):
+    ranker = copy.copy(ranker)
+    ranker.calibrate(table, method="platt", task="click")
+    done = ranker.export(tmp_path / "model", table.head(50))
+    assert (done.log.rows, done.outputs) == (50, ["click", "like"])
+    batch = pa.RecordBatch.from_pandas(table[["item", "age"]])
+    for folder, raw in (("model", False), ("raw", True)):
+        if raw:
+            assert ranker.export(tmp_path / folder, raw=True).log is None, "the ranker was fitted on a frame, which is gone"
+        found = ExportedModel.load(tmp_path / folder).columns(batch)
+        np.testing.assert_allclose(found["click"], ranker.predict(table, raw=raw)["click"], atol=1e-6)
+    with pytest.raises(mg.InputError, match="overwrite"):
+        ranker.export(tmp_path / "model")
+    ranker.export(tmp_path / "model", overwrite=True)
 
 
 def test_the_version_is_the_package_s():

@@ -21,6 +21,7 @@ from manygate.cli.compare import compare
 from manygate.cli.dataset import dataset_app
 from manygate.cli.demo import demo
 from manygate.cli.evaluate import evaluate
+from manygate.cli.export import export
 from manygate.cli.fuse import fuse
 from manygate.cli.inspect import inspect
 from manygate.cli.predict import predict
@@ -50,7 +51,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # Interrupted is a KeyboardInterrupt, and main() gives it an exit code and a remedy
 )
-for command in (demo, schema, train, compare, tune, architectures, evaluate, predict, report, calibrate, fuse, inspect):
+for command in (demo, schema, train, compare, tune, architectures, evaluate, predict, export, report, calibrate, fuse, inspect):
     app.command(command)
 app.command(dataset_app)
 reproduce_app.command(mmoe_census, name="mmoe-census")

@@ -44,6 +44,20 @@ class Export:
     log: Parity | None
     """None if no rows of a log were given."""
 
+    @property
+    def largest(self) -> float:
+        """The largest difference of any column, on any rows."""
+        return max([*self.hostile.largest.values(), *(self.log.largest.values() if self.log else ())])
+
+    @property
+    def at_jumps(self) -> int:
+        """The rows that differ at a tie of a gate, or at a jump of a calibration."""
+        return self.hostile.at_jumps + (self.log.at_jumps if self.log else 0)
+
+    def to_tree(self) -> dict[str, Any]:
+        """Return it as a tree of JSON values."""
+        return {**asdict(self), "folder": str(self.folder)}
+
 
 def export_model(predictor: Predictor, out: Path, rows: Table | None = None) -> Export:
     """Write a folder with ``model.onnx``, ``weights.bin`` and ``manifest.json``, completely or not at all.
@@ -66,7 +80,7 @@ def export_model(predictor: Predictor, out: Path, rows: Table | None = None) -> 
         encoded = write_graph(predictor, folder)
         about = describe(predictor, encoded)
         write_manifest(folder, about)
-        model = ExportedModel.open(folder)
+        model = ExportedModel.load(folder)
         fused = predictor.fusion.features if predictor.fusion and predictor.fusion.active else ()
         hostile = compare(model, predictor, [hostile_rows(predictor.encoder, HOSTILE_ROWS, fused=fused)])
         log = None if rows is None else compare(model, predictor, first_rows(rows, predictor, fused))
@@ -79,16 +93,21 @@ def export_model(predictor: Predictor, out: Path, rows: Table | None = None) -> 
     return result[0]
 
 
-def refuse_other(out: Path) -> None:
-    """Raise an :class:`InputError` if a path holds anything but an exported model."""
+def refuse_other(out: Path, overwrite: bool = True) -> None:
+    """Raise an :class:`InputError` if a path holds anything but an exported model, or one that is not to be replaced."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     manifest = out / "manifest.json"
     try:
-        if "export_version" in json.loads(manifest.read_text(encoding="utf-8")):
-            return
+        exported = "export_version" in json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
-        pass  # it is not an exported model, as the error below says
+        exported = False
+    if exported and overwrite:
+        return
+    if exported:
+        raise InputError(
+            f"{setting('out', out)}: an exported model is there. Choose another path, or add {setting('overwrite', True)}."
+        )
     raise InputError(f"{setting('out', out)}: exists and is not an exported model, so it is not replaced. Choose another path.")
 
 

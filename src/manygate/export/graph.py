@@ -192,7 +192,9 @@ def interpolate(x_BM: Value, knots: Sequence[tuple[Sequence[float], Sequence[flo
         x_MK[m, : len(x_K)] = x_K
         table_3MP[0, m, 1 : len(x_K) + 1] = x_K
         table_3MP[1, m, : len(x_K) + 1] = np.append(u_K[0], u_K)
-        table_3MP[2, m, 1 : len(x_K)] = np.diff(u_K) / np.diff(x_K)
+        with np.errstate(over="ignore"):  # beside zero, where no number lies between two knots
+            slope_K = np.diff(u_K) / np.diff(x_K)
+        table_3MP[2, m, 1 : len(x_K)] = np.where(np.isfinite(slope_K), slope_K, 0.0)
         table_3MP[:2, m, len(x_K) + 1 :] = u_K[-1]
     piece_BM = (x_BM.unsqueeze(-1) >= graph.constant(x_MK)).to(np.int64).sum(-1)
     place_BM = piece_BM + graph.constant(np.arange(columns) * (most + 1))

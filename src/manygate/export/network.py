@@ -137,7 +137,8 @@ def trace(network: ServedNetwork) -> onnx.ModelProto:
         *(tensor for pair in lists for tensor in pair),
     )
     names = ["id_BS", "number_BM", *(f"{name}_{n}" for n in range(len(lists)) for name in ("rows", "holds"))]
-    shapes = ({0: rows}, {0: rows}, tuple({0: rows, 1: places} for _ in range(2 * len(lists))))
+    others = tuple({0: rows, 1: places} for _ in range(2 * len(lists)))
+    shapes = ({0: rows}, {0: rows}, *([others] if others else []))
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")

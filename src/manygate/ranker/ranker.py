@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from manygate.evaluation.evaluate_log import evaluate_log, few_labels
 from manygate.evaluation.gates import gate_table
 from manygate.evaluation.monitor import Monitor
 from manygate.evaluation.task_report import task_report
+from manygate.export.installed import require
 from manygate.metrics.table import Metric
 from manygate.model import MultiTaskModel
 from manygate.model.device import choose_device
@@ -48,6 +49,9 @@ from manygate.scoring.predictor import Predictor
 from manygate.scoring.scored import score_rows
 from manygate.training.callback import OnEpoch
 from manygate.training.progress import ProgressMode, open_progress
+
+if TYPE_CHECKING:
+    from manygate.export.folder import Export
 
 
 class NotFittedError(InputError, AttributeError):
@@ -305,6 +309,44 @@ class Ranker(RankerKeywords):
     def save(self, path: str | Path) -> None:
         """Write a bundle: safetensors, JSON and Arrow with checksums; no pickle."""
         save_bundle(Path(path), self.predictor)
+
+    def export(self, path: str | Path, log: Any = None, raw: bool = False, overwrite: bool = False) -> Export:
+        """Write a folder for ONNX Runtime that takes raw features: ``model.onnx``, ``weights.bin`` and ``manifest.json``.
+
+        The graph looks up ids, scales numbers, averages the replicas, calibrates, and computes the fused score. It is compared with
+        this ranker on rows that are made to be difficult and on rows of a log, before the folder appears.
+        :class:`manygate.scoring.exported_model.ExportedModel` predicts with it, and so does any program with ONNX Runtime.
+
+        Args:
+            path: The folder to write.
+            log: Rows to compare on: a frame or a file. By default these are the validation rows of the run's own log, if it is at
+                hand.
+            raw: True leaves out calibration and fusion.
+            overwrite: True replaces an exported model at ``path``.
+
+        Returns:
+            What was written, with the largest difference of each column.
+
+        Raises:
+            InputError: A library is missing, ``path`` is taken, the model has no graph, or the graph predicts something else.
+        """
+        require()
+        from manygate.export.folder import export_model, refuse_other
+
+        predictor, out = self.predictor.uncorrected() if raw else self.predictor, Path(path)
+        refuse_other(out, overwrite)
+        return export_model(predictor, out, self._comparable(log))
+
+    def _comparable(self, log: Any) -> Table | None:
+        """Return the given rows, or the validation rows of the run's own log; None if that log is not at hand."""
+        if log is not None:
+            table = self.predictor.open(log)
+            table.require_rows()
+            return table
+        try:
+            return self.run_rows("valid")
+        except InputError:  # the log was a frame, has moved or has changed; the difficult rows are compared still
+            return None
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Self:

@@ -40,8 +40,8 @@ class ExportedModel:
         self.output_names: list[str] = [output["name"] for output in manifest["outputs"]]
 
     @classmethod
-    def open(cls, path: str | Path, threads: int | None = None) -> ExportedModel:
-        """Open a folder after checking every file against the manifest. ``threads`` is the number of CPU threads of a prediction.
+    def load(cls, path: str | Path, threads: int | None = None) -> ExportedModel:
+        """Read a folder after checking every file against the manifest. ``threads`` is the number of CPU threads of a prediction.
 
         Raises :class:`InputError` if the folder is not an exported model, is of another version, or has changed.
         """
