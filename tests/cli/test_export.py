@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,6 +28,19 @@ def test_a_run_is_exported_and_predicts_the_same(run: Run, log: Path, trained: P
     expected = Ranker.load(trained).predict(log / "test.parquet")
     for name in done["outputs"]:
         np.testing.assert_allclose(found[name], expected[name].to_numpy(), rtol=1e-5, atol=1e-6)
+    scored = run("predict model", log / "test.parquet", "--keep user_id --out scores.parquet --json").json
+    assert scored == {
+        "out": "scores.parquet",
+        "rows": 200,
+        "tasks": done["outputs"],
+        "columns": done["outputs"],
+        "calibrated": False,
+    }
+    scores = pq.read_table(tmp_path / "scores.parquet")
+    assert scores.column_names == ["user_id", *done["outputs"]]
+    np.testing.assert_array_equal(scores["buy"].to_numpy(), found["buy"])
+    refused(run("predict model", log / "test.parquet", "--raw --out other.csv"), "--raw: model is an exported model")
+    refused(run("predict model", log, "--out other.csv"), "test.parquet")
     refused(run("export", trained, "--out model"), "an exported model is there", "--overwrite")
     refused(run("export", trained, "--out", tmp_path), "is not an exported model")
     refused(run("export", tmp_path / "nothing", "--out other"), "does not exist")
@@ -52,3 +66,17 @@ def test_what_was_compared_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert "the mean of 2 replicas" in text
     assert "no rows of a log were compared" in text
     assert "at a tie" not in text
+
+
+def test_scoring_with_an_exported_model_loads_no_torch(run: Run, log: Path, trained: Path, tmp_path: Path) -> None:
+    run("export", trained, "--out model --json")
+    script = (
+        "import sys\n"
+        f"sys.argv = ['manygate', 'predict', 'model', {str(log / 'test.parquet')!r}, '--out', 'scores.csv']\n"
+        "from manygate.cli.main import main\n"
+        "main()\n"
+        "print(sorted({'torch', 'onnx', 'onnxscript'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

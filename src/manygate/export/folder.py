@@ -13,7 +13,9 @@ import numpy as np
 import onnx
 import pyarrow as pa
 
+from manygate.config import CsvConfig
 from manygate.data.table import Table
+from manygate.data.type_names import type_name
 from manygate.errors import InputError, setting
 from manygate.export.encoding import Encoded, encode
 from manygate.export.graph import OPSETS, Graph
@@ -140,6 +142,7 @@ def describe(predictor: Predictor, encoded: Encoded) -> dict[str, Any]:
     with_column = [entry.feature for entry in encoded.inputs if entry.missing is not None]
     kinds = {task.name: task.kind for task in predictor.problem.tasks}
     calibration, fusion = predictor.calibration, predictor.fusion
+    read = [entry.feature for entry in encoded.inputs]
     return {
         "export_version": EXPORT_VERSION,
         "manygate_version": version("manygate"),
@@ -148,6 +151,8 @@ def describe(predictor: Predictor, encoded: Encoded) -> dict[str, Any]:
         "architecture": predictor.model.config.architecture,
         "replicas": predictor.model.replicas,
         "inputs": [{**entry.tree(), **_of_training(predictor, entry.feature, entry.type)} for entry in encoded.inputs],
+        "types": {name: type_name(kind) for name, kind in predictor.encoder.types.items() if name in read},
+        "csv": CsvConfig().over(predictor.csv_settings).model_dump(mode="json"),
         "missing": {"name": encoded.missing, "features": with_column},
         "outputs": [
             {"name": name, "kind": kinds.get(name, "joint" if name in predictor.names else "score")}

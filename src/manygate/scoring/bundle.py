@@ -30,6 +30,7 @@ from manygate.data.number_ids import NumberIds
 from manygate.data.rows import Vocabulary
 from manygate.data.scale import Scale
 from manygate.data.target_statistics import TargetStatistics
+from manygate.data.type_names import type_name, type_named
 from manygate.errors import InputError, os_reason, raise_all
 from manygate.files import check_manifest, check_recorded, read_json, read_text, to_json, write_folder, write_manifest, write_text
 from manygate.model import MultiTaskModel
@@ -48,13 +49,6 @@ _ENCODERS_READ = (1, 2, 3)
 """Version 1 has neither numbers whose values are also ids nor target statistics. Versions 1 and 2 hash ids with blake2b."""
 STATISTICS_FILE = "target-statistics.safetensors"
 _FILES = ("model.safetensors", "config.yaml", "schema.json", "encoder.json")
-_TYPES = {
-    str(kind): kind
-    for kind in (
-        *(pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
-        *(pa.float16(), pa.float32(), pa.float64(), pa.string(), pa.bool_(), pa.null(), pa.date32(), pa.date64()),
-    )
-}
 
 
 def save_bundle(
@@ -207,7 +201,7 @@ def _write_encoder(folder: Path, encoder: Encoder) -> None:
         save_arrays(tables, folder / STATISTICS_FILE)
     tree = {
         "encoder_version": ENCODER_VERSION,
-        "types": {name: _type_name(kind) for name, kind in encoder.types.items()},
+        "types": {name: type_name(kind) for name, kind in encoder.types.items()},
         "vocabularies": vocabularies,
         "scales": {name: asdict(scale) for name, scale in encoder.scales.items()},
         "labels": {name: asdict(scale) for name, scale in encoder.labels.items()},
@@ -230,7 +224,7 @@ def _read_encoder(folder: Path, schema: Schema) -> Encoder:
         vocabularies[name] = _read_vocabulary(name, entry, column.combine_chunks(), tree["encoder_version"])
     scales = TypeAdapter(dict[str, Scale]).validate_python(tree["scales"])
     labels = TypeAdapter(dict[str, LabelScale]).validate_python(tree["labels"])
-    types = {name: _type_named(kind) for name, kind in tree["types"].items()}
+    types = {name: type_named(kind) for name, kind in tree["types"].items()}
     dense = {feature.name for feature in schema.features if feature.kind == "dense"}
     needed = (
         (types, [name for name in schema.columns if name != schema.time]),
@@ -269,16 +263,6 @@ def _read_statistics(path: Path, features: list[str], encoder: Encoder) -> Targe
         if shapes != expected:
             raise ValueError(f"tables of the shapes {shapes}, and not {expected}")
     return TargetStatistics(encoder.schema.task_names, table_VT)
-
-
-def _type_name(kind: pa.DataType) -> str:
-    return f"list<{kind.value_type}>" if pa.types.is_list(kind) else str(kind)
-
-
-def _type_named(name: str) -> pa.DataType:
-    if name.startswith("list<"):
-        return pa.list_(_type_named(name.removeprefix("list<").removesuffix(">")))
-    return _TYPES.get(name, pa.string())
 
 
 def _version() -> str:

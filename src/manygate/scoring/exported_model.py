@@ -8,7 +8,8 @@ Shape suffixes: B rows, L places of a list.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manygate.config import CsvConfig
 from manygate.data.column import as_ids, as_numbers
-from manygate.errors import InputError
-from manygate.files import check_manifest
+from manygate.data.formats.part_paths import refuse_parts
+from manygate.data.table import Table, open_table
+from manygate.data.type_names import type_named
+from manygate.errors import InputError, raise_all
+from manygate.files import check_manifest, read_json
 
 EXPORT_VERSION = 1
 MODEL_FILE, WEIGHTS_FILE = "model.onnx", "weights.bin"
@@ -37,6 +42,7 @@ class ExportedModel:
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any], session: Any):
         self.folder, self.manifest, self.session = folder, manifest, session
+        self.csv: CsvConfig | None = None
         self.output_names: list[str] = [output["name"] for output in manifest["outputs"]]
 
     @classmethod
@@ -59,6 +65,41 @@ class ExportedModel:
                 "Export the run again with: manygate export RUN"
             )
         return cls(folder, manifest, open_session(folder / MODEL_FILE, threads))
+
+    @cached_property
+    def features(self) -> list[str]:
+        """The columns that the rows must have."""
+        return [entry["feature"] for entry in self.manifest["inputs"]]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The names of the tasks."""
+        return [output["name"] for output in self.manifest["outputs"] if output["kind"] in ("binary", "regression")]
+
+    @property
+    def csv_settings(self) -> CsvConfig:
+        """The settings with which CSV files were read in training. ``csv`` holds those that are given over them."""
+        trained = CsvConfig.model_validate(self.manifest["csv"])
+        return self.csv.over(trained) if self.csv else trained
+
+    def open(self, source: Any) -> Table:
+        """Open a table to score: CSV files in the types and with the settings of training."""
+        if isinstance(source, str | Path):
+            refuse_parts(source)
+        types = {name: type_named(kind) for name, kind in self.manifest["types"].items()}
+        return open_table(source, types, self.csv_settings)
+
+    def score(
+        self, table: Table, keep: Sequence[str] = (), observe: Callable[[pa.RecordBatch, Any], None] | None = None
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
+        """Yield (location in the source, predictions) for each batch of a table, with the columns ``keep`` before them.
+
+        ``observe`` is never called, because the rows are encoded inside the graph.
+        """
+        raise_all(table.missing(dict.fromkeys([*self.features, *keep]), "needed to predict"))
+        for location, batch in table.batches(list(dict.fromkeys([*self.features, *keep]))):
+            kept = {name: batch.column(name) for name in keep}
+            yield location, pa.record_batch(kept | {name: pa.array(v) for name, v in self.columns(batch, location).items()})
 
     def columns(self, batch: pa.RecordBatch, location: str = "rows") -> dict[str, np.ndarray]:
         """Predict a batch: one column (B,) float64 for each output.
@@ -85,6 +126,15 @@ class ExportedModel:
         if self.manifest["missing"]["features"]:
             feed[self.manifest["missing"]["name"]] = missing_BS
         return feed
+
+
+def is_exported(path: Path) -> bool:
+    """Return whether a path is the folder of an exported model, of any version."""
+    manifest = path / "manifest.json"
+    if not manifest.is_file():
+        return False
+    tree = read_json(manifest)
+    return isinstance(tree, dict) and "export_version" in tree
 
 
 def open_session(path: Path, threads: int | None = None) -> Any:
@@ -134,18 +184,6 @@ def _padded(lists: pa.Array, entry: Mapping[str, Any], location: str) -> tuple[n
     mask_BL = np.full(place_BL.shape, PLACE, np.uint8)
     id_BL[place_BL], mask_BL[place_BL] = id_n, np.where(null_n, NULL_ID, ID)
     return id_BL, mask_BL
-
-
-def type_named(name: str) -> pa.DataType:
-    """Return the Arrow type of a name such as ``int64``. A type without a short name is text.
-
-    >>> type_named("uint64"), type_named("dictionary<...>")
-    (DataType(uint64), DataType(string))
-    """
-    try:
-        return pa.type_for_alias(name)
-    except ValueError:
-        return pa.string()
 
 
 def ids_unlike(known: Sequence[Any], kind: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +14,6 @@ from manygate.data.table import Table
 from manygate.errors import InputError, setting
 from manygate.files import check_not_read, check_regular, writing
 from manygate.scoring.csv_writer import CsvWriter
-from manygate.scoring.predictor import Predictor
 
 ENDINGS = (".parquet", ".csv", ".arrow")
 
@@ -26,8 +25,24 @@ class ScoreFile(NamedTuple):
     formulas: int = 0
 
 
+class Scorer(Protocol):
+    """Scores the rows of a table: a predictor, or an exported model."""
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the predictions."""
+
+    def open(self, source: Any) -> Table:
+        """Open a table to score."""
+
+    def score(
+        self, table: Table, keep: Sequence[str] = (), observe: Callable[[pa.RecordBatch, Rows], None] | None = None
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
+        """Yield (location in the source, predictions) for each batch."""
+
+
 def write_scores(
-    predictor: Predictor,
+    predictor: Scorer,
     log: Any,
     out: Path,
     keep: Sequence[str] = (),
@@ -78,7 +93,7 @@ def write_scores(
 
 
 def _with_kept(
-    predictor: Predictor,
+    predictor: Scorer,
     table: Table,
     keep: Sequence[str],
     text: bool,
