@@ -130,21 +130,22 @@ def _free(name: str, graph: Graph) -> str:
 def _ids(encoder: Encoder, raw: dict[str, Value], count: Value, missing_BS: Value | None, with_column: Sequence[str]) -> Value:
     """Return the rows of single ids (B, S), those of numbers whose values are ids last."""
     graph = count.graph
-    sparse = [f for f in encoder.schema.served_features if f.kind == "sparse"]
-    null = graph.constant(np.array(NULL_ROW, np.int64))
-    columns = {f.name: look_up(encoder.vocabularies[f.name], raw[f.name], f.name) for f in sparse}
-    looked_up = [columns[name].unsqueeze(-1) for name in with_column]
-    parts: dict[str, Value] = {}
+    sparse = [f.name for f in encoder.schema.served_features if f.kind == "sparse"]
+    column_B = {name: look_up(encoder.vocabularies[name], raw[name], name) for name in sparse}
     if missing_BS is not None:
-        row_BS = where(missing_BS, null, concat(looked_up, 1))
-        parts = {name: row_BS.at(column, 1) for column, name in enumerate(with_column)}
-        if len(with_column) == len(sparse) and not encoder.number_ids:
-            return row_BS
-    ordered = [parts.get(f.name, columns[f.name]) for f in sparse]
-    ordered += [_number_rows(ids.values, raw[name]) for name, ids in encoder.number_ids.items()]
-    if not ordered:
-        return _empty(count, np.int64)
-    return concat([column.unsqueeze(-1) for column in ordered], 1)
+        row_BS = where(missing_BS, graph.constant(np.array(NULL_ROW, np.int64)), beside([column_B[n] for n in with_column], count))
+        if with_column == sparse:
+            return concat([row_BS, *_number_rows(encoder, raw, count)], 1)
+        column_B |= {name: row_BS.at(column, 1) for column, name in enumerate(with_column)}
+    parts = [*([beside([column_B[name] for name in sparse], count)] if sparse else []), *_number_rows(encoder, raw, count)]
+    return concat(parts, 1) if parts else _empty(count, np.int64)
+
+
+def beside(column_CB: Sequence[Value], count: Value) -> Value:
+    """Return columns (B,) side by side, (B, C). Few nodes do it: one after the other, cut into rows, turned."""
+    graph = count.graph
+    shape = concat([graph.constant(np.array([len(column_CB)])), count], 0)
+    return graph.op("Transpose", graph.op("Reshape", concat(column_CB, 0), shape, allowzero=1), perm=[1, 0])
 
 
 def look_up(vocabulary: Vocabulary, ids: Value, feature: str) -> Value:
@@ -192,13 +193,17 @@ def _hashed(vocabulary: Vocabulary, ids: Value, feature: str) -> Value:
     return ids.graph.op("Mod", hashed, ids.graph.constant(np.array(vocabulary.buckets))) + FIRST_ROW
 
 
-def _number_rows(values: Sequence[float], number_B: Value) -> Value:
-    """Return the rows of numbers whose values are ids. They are compared as float32."""
-    graph, largest = number_B.graph, number_ids.LARGEST
-    null_B = graph.op("IsNaN", number_B, kind=bool)
-    inside_B = graph.op("Clip", number_B, *(graph.constant(np.array(bound)) for bound in (-largest, largest)))
-    row_B = _encoded(inside_B.to(np.float32), np.array(values, np.float32))
-    return where(null_B, graph.constant(np.array(NULL_ROW, np.int64)), row_B)
+def _number_rows(encoder: Encoder, raw: dict[str, Value], count: Value) -> list[Value]:
+    """Return the rows of numbers whose values are ids, as no or one tensor (B, N). They are compared as float32."""
+    if not encoder.number_ids:
+        return []
+    graph, largest = count.graph, number_ids.LARGEST
+    x_BN = beside([raw[name] for name in encoder.number_ids], count)
+    bounds = (graph.constant(np.array(bound)) for bound in (-largest, largest))
+    single_BN = graph.op("Clip", x_BN, *bounds).to(np.float32)
+    row_N = [_encoded(single_BN.at(n, 1), np.array(v.values, np.float32)) for n, v in enumerate(encoder.number_ids.values())]
+    null_BN = graph.op("IsNaN", x_BN, kind=bool)
+    return [where(null_BN, graph.constant(np.array(NULL_ROW, np.int64)), beside(row_N, count))]
 
 
 def _places(encoder: Encoder, raw: dict[str, Value], count: Value) -> Value:
@@ -208,7 +213,7 @@ def _places(encoder: Encoder, raw: dict[str, Value], count: Value) -> Value:
     if not names:
         return _empty(count, np.float32)
     scales = [encoder.scales[name] for name in names]
-    x_BM = concat([raw[name].unsqueeze(-1) for name in names], 1)
+    x_BM = beside([raw[name] for name in names], count)
     null_BM = graph.op("IsNaN", x_BM, kind=bool)
     x_BM = _tame(where(null_BM, graph.constant(np.array(0.0)), x_BM))
     logged = np.array([scale.encoding == "log1p" and bool(scale.units) for scale in scales])

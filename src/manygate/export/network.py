@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import onnx
 import torch
 from onnxscript import opset20 as op
@@ -48,36 +49,43 @@ class ServedNetwork(nn.Module):
         self.has_ids = [there for kind, there in served if kind == "sparse"] + [True] * len(self.encoder.number_ids)
         self.has_number = [there for kind, there in served if kind == "dense"]
         self.has_bag = [there for kind, there in served if kind == "bag"]
-        statistics = self.encoder.statistics
-        self.tables_VT = {} if statistics is None else {n: torch.from_numpy(t).double() for n, t in statistics.table_VT.items()}
+        self._set_statistics()
 
     def forward(self, id_BS: Tensor, number_BM: Tensor, *lists: Tensor) -> Tensor:
         none_B1 = id_BS.new_zeros(id_BS.shape[0], 1)
-        ids = filled(list(id_BS.unbind(-1)), self.has_ids, none_B1.squeeze(-1))
-        numbers = filled(list(number_BM.unbind(-1)), self.has_number, none_B1.squeeze(-1).float() + torch.nan)
         bags = filled(list(zip(lists[::2], lists[1::2], strict=True)), self.has_bag, (none_B1, none_B1 > 0))
-        numbers += self._statistics(ids, bags)
-        inputs = (torch.stack(ids, dim=-1) if ids else id_BS, torch.stack(numbers, dim=-1) if numbers else number_BM, bags)
+        id_BS, number_BM = with_absent(id_BS, self.has_ids, 0), with_absent(number_BM, self.has_number, torch.nan)
+        inputs = (id_BS, torch.cat([number_BM, *self._statistics(id_BS, bags)], dim=-1), bags)
         x_MBD = self._embedded(self.model.embedding, "embedding", *inputs)
         bias_MBC = self._embedded(self.model.bias_embedding, "bias_embedding", *inputs)
         with AnyRows():
             output_MBO = self.model.run(self.model.trunk_values(), x_MBD, bias_MBC, training=False)[0]
         return self.model.by_replica(self.model.read(output_MBO))
 
-    def _statistics(self, ids: list[Tensor], bags: list[Bag]) -> list[Tensor]:
-        """Return the target statistics of each feature that has them, (B,) float32 for each task."""
-        features = self.encoder.schema.features
-        names = [*(f.name for f in features if f.kind == "sparse"), *self.encoder.number_ids]
+    def _set_statistics(self) -> None:
+        """Put the target statistics of all single ids into one table, and keep those of lists by their place among the lists."""
+        statistics, features = self.encoder.statistics, self.encoder.schema.features
+        tables_VT = dict(statistics.table_VT) if statistics else {}
+        singles = [*(f.name for f in features if f.kind == "sparse"), *self.encoder.number_ids]
         lists = [f.name for f in features if f.kind == "bag"]
-        columns: list[Tensor] = []
-        for name, table_VT in self.tables_VT.items():
-            if name in names:
-                mean_BT = table_VT.index_select(0, ids[names.index(name)])
-            else:
-                row_BL, holds_BL = bags[lists.index(name)]
-                mean_BT = pooled(table_VT[row_BL], holds_BL, "mean")
-            columns += mean_BT.float().unbind(-1)
-        return columns
+        known = [name for name in tables_VT if name in singles]
+        assert known == list(tables_VT)[: len(known)], "the statistics of lists come after those of single ids"
+        offsets = np.cumsum([0, *(len(tables_VT[name]) for name in known)])[:-1]
+        self.single_VT = torch.from_numpy(np.concatenate([tables_VT[name] for name in known])) if known else None
+        self.single_columns = torch.tensor([singles.index(name) for name in known], dtype=torch.long)
+        self.single_offsets = torch.tensor(offsets, dtype=torch.long)
+        self.list_tables_VT = {lists.index(n): torch.from_numpy(table).double() for n, table in tables_VT.items() if n in lists}
+
+    def _statistics(self, id_BS: Tensor, bags: Sequence[Bag]) -> list[Tensor]:
+        """Return the target statistics, feature after feature and in each the tasks, as tensors (B, ...) float32."""
+        parts = []
+        if self.single_VT is not None:
+            row_BF = id_BS.index_select(-1, self.single_columns) + self.single_offsets
+            parts.append(self.single_VT[row_BF].flatten(1))
+        for column, table_VT in self.list_tables_VT.items():
+            row_BL, holds_BL = bags[column]
+            parts.append(pooled(table_VT[row_BL], holds_BL, "mean").float())
+        return parts
 
     def _embedded(self, embedding: Embedding, owner: str, id_BS: Tensor, number_BM: Tensor, bags: Sequence[Bag]) -> Tensor:
         """Do the same as :meth:`Embedding.forward` with padded lists, x_MBD. M are members here."""
@@ -96,6 +104,20 @@ class ServedNetwork(nn.Module):
         if len(embedding.source) or len(embedding.flags):
             parts.append(embedding._numbers(number_BM).unsqueeze(-2).expand(members, -1, copies, -1))
         return torch.cat(parts, dim=-1).flatten(2) if parts else number_BM.new_zeros(members, count, 0)
+
+
+def with_absent(value_BC: Tensor, is_there: Sequence[bool], absent: float) -> Tensor:
+    """Put a column of ``absent`` where a feature is absent at serving.
+
+    >>> with_absent(torch.tensor([[1, 2]]), [True, False, True], 0)
+    tensor([[1, 0, 2]])
+    """
+    if all(is_there):
+        return value_BC
+    absent_B1 = value_BC.new_full((value_BC.shape[0], 1), absent)
+    last = sum(is_there)
+    places = [sum(is_there[:column]) if there else last for column, there in enumerate(is_there)]
+    return torch.cat([value_BC, absent_B1], dim=-1).index_select(-1, torch.tensor(places))
 
 
 def filled(columns: list[Column], is_there: Sequence[bool], absent: Column) -> list[Column]:
