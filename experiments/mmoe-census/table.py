@@ -10,9 +10,12 @@ from manygate.report.tuning.words import setting_value
 from manygate.results.census import BestRun, CensusGroup, CensusModel, CensusResults, CensusRow, CensusTask
 from manygate.studies.census.conclusions import headline
 from manygate.studies.census.plan import MARRIED
-from manygate.text import count_of, duration, interval, number, plus_minus
+from manygate.text import count_of, duration, interval, listed, number, plus_minus
 
 HERE = Path(__file__).parent
+EARLIER = "These networks had the inputs that `mmoe_tabular` alone has now: cross layers, ids of numbers and target statistics."
+ENOUGH = 10
+"""A part with fewer runs a method is shown without intervals of differences."""
 HEAD = """# The census study of MMoE, tuned and trained anew
 
 Section 6.3 of Ma et al., KDD 2018. Every method is tuned on validation rows, and its winner is trained again many times. `table.py`
@@ -22,16 +25,16 @@ writes this page from `results.json`, which `manygate reproduce mmoe-census` mak
 manygate reproduce mmoe-census --data-dir DOWNLOADS --out runs/mmoe-census
 ```
 """
-NOTHING = """
-**The full study has not been run yet.** What parts of it found is below. From short timings of MMoE and PLE we estimate about 40
-hours of one thread (docs/questions/reproduce-census.md).
+UNFINISHED = """
+**The full study is not finished.** `study/` holds what is done: its plan and the numbers of each method. The same command with
+`--out experiments/mmoe-census/study` goes on from there. The parts below are results, each with its own plan.
 """
 
 
 def page(results: CensusResults | None, parts: Sequence[CensusResults] = ()) -> str:
     """Return the text of README.md. Without results it says that there are none but those of parts."""
     if results is None:
-        return HEAD + NOTHING + "".join(_part(part) for part in parts)
+        return HEAD + UNFINISHED + "".join(_part(part) for part in parts)
     parts = [HEAD, f"**{headline(results)}.** {_facts(results)}", ""]
     for group in results.groups.values():
         parts += [*_table(results, group), ""]
@@ -40,17 +43,29 @@ def page(results: CensusResults | None, parts: Sequence[CensusResults] = ()) -> 
 
 
 def _part(results: CensusResults) -> str:
-    """Return what a part of the study found: its runs, beside the paper's means."""
+    """Return what a part of the study found: as the whole one, or only the runs where there is nothing to compare."""
+    methods = list(dict.fromkeys(row.method for group in results.groups.values() for row in group.rows))
+    lines = ["", f"## {listed(methods)} on {listed(list(results.groups))}", "", _facts(results), ""]
+    if "not_searched" not in results.plan:
+        lines += [EARLIER, ""]
+    if len(methods) > 1 and results.replicas >= ENOUGH:
+        for group in results.groups.values():
+            lines += [*("#" + line if line.startswith("## ") else line for line in _table(results, group)), ""]
+        return "\n".join(lines + _settings(results)[2:]) + "\n"
+    return "\n".join(lines + _runs(results)) + "\n"
+
+
+def _runs(results: CensusResults) -> list[str]:
+    """Return the runs of each model beside the paper's means."""
     paper = {row.main_model: row.paper for group in results.groups.values() for row in group.rows}
-    lines = ["", "## A part", "", _facts(results), "", "| model | task | paper: mean | ours: mean | sd | ensemble | settings |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    lines = ["| model | task | paper: mean | ours: mean | sd | ensemble | settings |", "|---|---|---|---|---|---|---|"]
     for name, model in results.models.items():
         theirs = paper.get(name)
         settings = "; ".join(f"{key} {setting_value(value)}" for key, value in model.settings.items()) or "the defaults"
         for task, entry in model.tasks.items():
             mean = "–" if theirs is None else f"{theirs.married_mean if task == MARRIED else theirs.mean:.4f}"
             lines.append(f"| {name} | {task} | {mean} | {_mean(entry)} | {_sd(entry)} | {_ensemble(entry)} | {settings} |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _facts(results: CensusResults) -> str:

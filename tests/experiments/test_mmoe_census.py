@@ -28,18 +28,30 @@ def test_the_page_that_is_committed_is_that_of_the_results() -> None:
 
 
 def test_without_results_the_page_says_so() -> None:
-    assert "has not been run yet" in table().page(None)
+    assert "is not finished" in table().page(None)
 
 
 def test_a_part_of_the_study_is_shown_until_all_is_there() -> None:
     results = build(outcomes(LEVELS, ("income",)), PLAN, list(LEVELS), ["income"], 4, command="manygate it")
     text = table().page(None, [results])
-    assert "has not been run yet" in text
-    assert text.count("## A part") == 1
+    assert "is not finished" in text
+    assert text.count(f"## {', '.join(list(LEVELS)[:-1])} and {list(LEVELS)[-1]} on income") == 1
+    assert "Gain of mmoe" not in text, "four runs are too few"
     row = next(line for line in text.splitlines() if line.startswith("| mmoe-income | income | "))
     assert row.split(" | ")[2:4] == ["0.9359", "0.9510 ± 0.0004"]
     assert "| mmoe-income | never_married | 0.9927 | 0.9900 ± 0.0004 |" in text
-    assert "## A part" not in table().page(results, [results])
+    assert " on income\n" not in table().page(results, [results])
+
+
+def test_a_part_with_enough_runs_has_gains_and_conclusions() -> None:
+    results = build(outcomes(LEVELS, ("income",), runs=10), PLAN, list(LEVELS), ["income"], 10, command="manygate it")
+    text = table().page(None, [results])
+    assert "### Table 1: income and never_married" in text
+    assert "Gain of mmoe" in text
+    assert all(sentence in text for sentence in results.groups["income"].conclusions)
+    assert "These networks had the inputs" not in text
+    earlier = results.model_copy(update={"plan": {n: v for n, v in results.plan.items() if n != "not_searched"}})
+    assert "These networks had the inputs" in table().page(None, [earlier])
 
 
 def test_a_small_result_becomes_both_tables() -> None:
@@ -52,4 +64,4 @@ def test_a_small_result_becomes_both_tables() -> None:
     assert "`manygate it`" in text
     assert all(sentence in text for sentence in results.groups["education"].conclusions)
     assert len([line for line in text.splitlines() if line.startswith("| logistic | ")]) == 2 * 3, "a row, and a gain in each task"
-    assert "has not been run yet" not in text
+    assert "is not finished" not in text
