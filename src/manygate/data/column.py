@@ -68,6 +68,17 @@ def type_change(name: str, given: pa.DataType, fitted: pa.DataType, ids: pa.Arra
     return _type_change(name, given, fitted, location)
 
 
+def numbers_for_text(name: str, given: pa.DataType, fitted: pa.DataType, reason: str, location: str) -> str | None:
+    """The problem of a column that was text in training if its type is one of numbers; ``reason`` says why they are no ids.
+
+    >>> numbers_for_text("a", pa.int8(), pa.string(), "no id of training is a number", "log")
+    "log: column 'a' is int8, but was string in training: no id of training is a number. Write it as text."
+    """
+    if type_family(given).removeprefix("list of ") not in ("int", "float"):
+        return None
+    return f"{location}: column {name!r} is {given}, but was {fitted} in training: {reason}. Write it as text."
+
+
 def _type_change(name: str, given: pa.DataType, fitted: pa.DataType, location: str) -> str:
     families = {type_family(given), type_family(fitted)}
     reason = "" if "bool" not in families else " True and false stand for 1 and 0 alone."

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manygate.data.column import as_ids, as_numbers, type_change, type_family
+from manygate.data.column import as_ids, as_numbers, numbers_for_text, type_change
 from manygate.data.comparisons import comparable
 from manygate.data.hashing import stable_hash
 from manygate.data.labels import LabelScale, encode_labels, no_labels
@@ -108,14 +108,8 @@ class Encoder:
 
     def _numbers_for_text(self, name: str, given: pa.DataType, source: str) -> str | None:
         """The problem of numbers in a column that was text in training: 7 may stand for "007"."""
-        if name not in self.vocabularies or type_family(given).removeprefix("list of ") not in ("int", "float"):
-            return None
-        reason = self.vocabularies[name].unlike_numbers()
-        return (
-            f"{source}: column {name!r} is {given}, but was {self.types[name]} in training: {reason}. Write it as text."
-            if reason
-            else None
-        )
+        reason = self.vocabularies[name].unlike_numbers() if name in self.vocabularies else None
+        return reason and numbers_for_text(name, given, self.types[name], reason, source)
 
     def encode(self, batch: pa.RecordBatch, location: str = "log", labels: bool = True, bias: bool = True) -> Rows:
         """Turn a record batch into rows.

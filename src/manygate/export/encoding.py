@@ -10,12 +10,14 @@ It does what :meth:`manygate.data.encode.Encoder.encode` does for bias-free rows
 - ``missing`` (bool), (rows or 1, features): true where the id of a feature is null. The manifest names its columns. Ids that are
   numbers have no column.
 
+An input has the name of its feature. If another tensor has that name, apostrophes are added to it. The manifest has all names.
+
 Shape suffixes: B rows, L places of a list, S ids, M numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -28,7 +30,7 @@ from manygate.data.encode import Encoder
 from manygate.data.rows import FIRST_ROW, NULL_ROW, UNKNOWN_ROW, Vocabulary
 from manygate.data.scale import LARGEST, SMALLEST, Scale
 from manygate.errors import InputError
-from manygate.export.graph import Graph, Value, concat, interpolate, where
+from manygate.export.graph import Graph, Value, concat, interpolate, log1p, where
 from manygate.schema import Feature
 
 TEXT, TRUTH = np.dtype(object), np.dtype(bool)
@@ -71,7 +73,10 @@ class Encoded:
 
 
 def input_type(encoder: Encoder, feature: Feature) -> str:
-    """Return the type of a feature's input."""
+    """Return the type of a feature's input.
+
+    Raises :class:`InputError` if no type holds the ids.
+    """
     if feature.kind == "dense":
         return "double"
     fitted = encoder.types[feature.name]
@@ -79,52 +84,55 @@ def input_type(encoder: Encoder, feature: Feature) -> str:
         fitted = fitted.value_type
     family = {"int": "int64", "float": "double"}.get(type_family(fitted), type_family(fitted))
     if family == "int64" and str(id_type(fitted)) == "uint64":
+        if encoder.vocabularies[feature.name].buckets:
+            raise InputError(
+                f"feature {feature.name!r}: hashed uint64 ids cannot be exported. Train with these ids as int64 or as text."
+            )
         return "string"
     return family if family in KINDS else "string"
 
 
 def encode(graph: Graph, encoder: Encoder, fused: Sequence[str] = ()) -> Encoded:
-    """Add the inputs and the encoding of all features that are there at serving. ``fused`` are the columns of the fusion."""
+    """Add the inputs and the encoding of all features that are there at serving. ``fused`` are the columns of the fusion.
+
+    Raises :class:`InputError` if there is no such feature, or if one has no form in ONNX.
+    """
     features = encoder.schema.served_features
-    with_column = [f.name for f in features if f.kind == "sparse" and input_type(encoder, f) != "double"]
-    inputs: list[RawInput] = []
-    raw: dict[str, Value] = {}
-    for feature in features:
-        kind = input_type(encoder, feature)
-        shape = ["rows", f"places of {feature.name}"] if feature.kind == "bag" else ["rows"]
-        raw[feature.name] = graph.input(feature.name, KINDS[kind], shape)
-        inputs.append(
-            RawInput(
-                name=feature.name,
-                feature=feature.name,
-                type=kind,
-                kind=feature.kind,
-                mask=f"{feature.name}.mask" if feature.kind == "bag" else None,
-                missing=with_column.index(feature.name) if feature.name in with_column else None,
-            )
+    if not features:
+        raise InputError(
+            "export: all features of the model are bias features, which are absent at serving. Train with another one."
         )
-    for name in fused:
-        if name not in raw:
-            raw[name] = graph.input(name, np.float64, ["rows"])
-            inputs.append(RawInput(name, name, "double", "fused"))
-    masks = {f.name: graph.input(f"{f.name}.mask", np.uint8, ["rows", f"places of {f.name}"]) for f in features if f.kind == "bag"}
-    missing_name = _free("missing", graph) if with_column else None
-    missing_BS = graph.input(missing_name, bool, ["missing rows", len(with_column)]) if missing_name else None
-    count = graph.op("Shape", raw[inputs[0].name], kind=np.int64, start=0, end=1)
+    with_column = [f.name for f in features if f.kind == "sparse" and input_type(encoder, f) != "double"]
+    kinds = {f.name: input_type(encoder, f) for f in features}
+    raw = {f.name: graph.input(f.name, KINDS[kinds[f.name]], _shape(f)) for f in features}
+    raw |= {name: graph.input(name, np.float64, ["rows"]) for name in fused if name not in raw}
+    masks = {f.name: graph.input(f"{f.name}.mask", np.uint8, _shape(f)) for f in features if f.kind == "bag"}
+    missing_BS = graph.input("missing", bool, ["missing rows", len(with_column)]) if with_column else None
+    inputs = [
+        RawInput(
+            name=raw[f.name].name,
+            feature=f.name,
+            type=kinds[f.name],
+            kind=f.kind,
+            mask=masks[f.name].name if f.kind == "bag" else None,
+            missing=with_column.index(f.name) if f.name in with_column else None,
+        )
+        for f in features
+    ]
+    inputs += [RawInput(raw[name].name, name, "double", "fused") for name in fused if name not in kinds]
+    count = graph.op("Shape", raw[features[0].name], kind=np.int64, start=0, end=1)
     id_BS = _ids(encoder, raw, count, missing_BS, with_column)
     number_BM = _places(encoder, raw, count)
     lists = [
         _list(graph, encoder, feature, raw[feature.name], masks[feature.name]) for feature in features if feature.kind == "bag"
     ]
-    numbers = {name: _number(raw[name], missing_BS, with_column, name) for name in fused}
-    return Encoded(id_BS, number_BM, lists, numbers, inputs, missing_name)
+    numbers = {name: _number(raw[name], missing_BS, with_column, name, masks) for name in fused}
+    return Encoded(id_BS, number_BM, lists, numbers, inputs, missing_BS.name if missing_BS else None)
 
 
-def _free(name: str, graph: Graph) -> str:
-    """Return the name, with apostrophes if a feature has it."""
-    while name in graph.names:
-        name += "'"
-    return name
+def _shape(feature: Feature) -> list[str | int]:
+    """Return the axes of a feature's input."""
+    return ["rows", f"places of {feature.name}"] if feature.kind == "bag" else ["rows"]
 
 
 def _ids(encoder: Encoder, raw: dict[str, Value], count: Value, missing_BS: Value | None, with_column: Sequence[str]) -> Value:
@@ -183,8 +191,6 @@ def _hashed(vocabulary: Vocabulary, ids: Value, feature: str) -> Value:
             f"feature {feature!r}: an earlier version hashed its ids by {vocabulary.hash}, and ONNX has MurmurHash3 alone. "
             "Train the model again with this version."
         )
-    if str(vocabulary.values.type) == "uint64":
-        raise InputError(f"feature {feature!r}: hashed uint64 ids cannot be exported. Train with these ids as int64 or as text.")
     if ids.kind == TRUTH:
         ids = ids.to(np.int64)
     elif ids.kind == np.float64:
@@ -243,15 +249,8 @@ def _tame(x: Value) -> Value:
 
 
 def _log(x: Value) -> Value:
-    """Return sign(x) log(1 + |x|). The logarithm is as exact near zero as NumPy's ``log1p`` (Goldberg 1991, theorem 4)."""
-    graph = x.graph
-    size = graph.op("Abs", x)
-    above = size + 1.0
-    small = above.equals(1.0)
-    spread = where(small, graph.constant(np.array(1.0)), above - 1.0)
-    infinite = size >= 1e300  # there 1 + |x| is |x|
-    exact = where(infinite, graph.op("Log", above), graph.op("Log", above) * size / spread)
-    return graph.op("Sign", x) * where(small, size, exact)
+    """Return sign(x) log(1 + |x|)."""
+    return x.graph.op("Sign", x) * log1p(x.graph.op("Abs", x))
 
 
 def _list(graph: Graph, encoder: Encoder, feature: Feature, ids_BL: Value, mask_BL: Value) -> tuple[Value, Value]:
@@ -262,10 +261,10 @@ def _list(graph: Graph, encoder: Encoder, feature: Feature, ids_BL: Value, mask_
     return where((mask_BL.to(np.int64) >= 2) | graph.op("Not", holds_BL), null, row_BL), holds_BL
 
 
-def _number(value: Value, missing_BS: Value | None, with_column: Sequence[str], name: str) -> Value:
+def _number(value: Value, missing_BS: Value | None, with_column: Sequence[str], name: str, lists: Container[str]) -> Value:
     """Return a column of the fusion as float64, NaN where it is missing."""
-    if value.kind == TEXT:
-        raise InputError(f"fusion: feature {name!r} is text, and its transform needs a number. Change the fusion.")
+    if value.kind == TEXT or name in lists:
+        raise InputError(f"fusion: feature {name!r} is text or a list, and its transform needs a number. Change the fusion.")
     number = value.to(np.float64)
     if missing_BS is None or name not in with_column:
         return number

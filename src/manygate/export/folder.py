@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from manygate.export.network import ServedNetwork, trace
 from manygate.export.parity import Parity, compare
 from manygate.export.predictions import predictions
 from manygate.files import write_folder, write_manifest
+from manygate.model import MultiTaskModel
 from manygate.scoring.bundle import ENCODER_VERSION
 from manygate.scoring.exported_model import EXPORT_VERSION, MODEL_FILE, WEIGHTS_FILE, ExportedModel, ids_unlike
 from manygate.scoring.predictor import Predictor
@@ -76,6 +77,7 @@ def export_model(predictor: Predictor, out: Path, rows: Table | None = None) -> 
         InputError: ``out`` holds something else, the model has no graph, or the graph predicts something else.
     """
     refuse_other(out)
+    predictor = on_cpu(predictor)
     result: list[Export] = []
 
     def fill(folder: Path) -> None:
@@ -93,6 +95,16 @@ def export_model(predictor: Predictor, out: Path, rows: Table | None = None) -> 
 
     write_folder(out, fill)
     return result[0]
+
+
+def on_cpu(predictor: Predictor) -> Predictor:
+    """Return the predictor with its model on the CPU, where the comparison runs."""
+    model = predictor.model
+    if model.device.type == "cpu":
+        return predictor
+    moved = MultiTaskModel(model.problem, model.config, "cpu", initialise=False, by_task=model.by_task)
+    moved.parameters = {name: value.detach().cpu() for name, value in model.parameters.items()}
+    return replace(predictor, model=moved)
 
 
 def refuse_other(out: Path, overwrite: bool = True) -> None:
@@ -116,15 +128,13 @@ def refuse_other(out: Path, overwrite: bool = True) -> None:
 def write_graph(predictor: Predictor, folder: Path) -> Encoded:
     """Write ``model.onnx`` and ``weights.bin``."""
     fused = predictor.fusion.features if predictor.fusion and predictor.fusion.active else ()
-    graph = Graph()
+    graph = Graph(predictor.output_names)
     encoded = encode(graph, predictor.encoder, fused)
     given = {"id_BS": encoded.id_BS, "number_BM": encoded.number_BM}
     for n, (rows, holds) in enumerate(encoded.lists):
         given |= {f"rows_{n}": rows, f"holds_{n}": holds}
     logit_RBT = graph.inline(trace(ServedNetwork(predictor)), given, np.float32)
     for name, value in predictions(predictor, logit_RBT, encoded.raw).items():
-        if name in graph.names:
-            raise InputError(f"export: {name!r} is the name of a feature and of a prediction. Rename one, and train again.")
         graph.output(name, value, ["rows"])
     onnx.save_model(
         graph.model(),
@@ -165,13 +175,16 @@ def describe(predictor: Predictor, encoded: Encoded) -> dict[str, Any]:
 
 
 def _of_training(predictor: Predictor, feature: str, kind: str) -> dict[str, Any]:
-    """Return the type of a feature's ids in training, and a value that is none of them."""
-    vocabulary = predictor.encoder.vocabularies.get(feature)
-    if vocabulary is None:
+    """Return the type of a feature in training. For ids: what other types may stand for them, and a value that is none of them."""
+    fitted, vocabulary = predictor.encoder.types.get(feature), predictor.encoder.vocabularies.get(feature)
+    if fitted is None:
         return {}
-    fitted = predictor.encoder.types[feature]
     fitted = fitted.value_type if pa.types.is_list(fitted) or pa.types.is_large_list(fitted) else fitted
     entry: dict[str, Any] = {"fitted": str(fitted)}
+    if vocabulary is None:
+        return entry
+    entry["true_and_false"] = set(vocabulary.values.slice(0, 3).to_pylist()) <= {0, 1}
+    entry |= {"unlike_numbers": reason} if (reason := vocabulary.unlike_numbers()) else {}
     if not vocabulary.buckets and kind != "bool":
         known = vocabulary.values.to_pylist()
         entry["unseen"] = ids_unlike([str(v) for v in known] if kind == "string" else known, kind)

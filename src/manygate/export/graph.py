@@ -5,7 +5,7 @@ Values are NumPy-like: ``graph.input(...) + 1.0`` adds a node. So an equation in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +81,8 @@ class Value:
 class Graph:
     """Nodes, constants, inputs and outputs.
 
+    No other tensor gets the name of one of the ``outputs``.
+
     >>> graph = Graph()
     >>> x = graph.input("x", np.float64, ["rows"])
     >>> graph.output("y", x * 2.0 + 1.0, ["rows"])
@@ -88,24 +90,27 @@ class Graph:
     ['Mul', 'Add', 'Identity']
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: Iterable[str] = ()) -> None:
+        self.reserved = frozenset(outputs)
         self.nodes: list[onnx.NodeProto] = []
         self.inputs: list[onnx.ValueInfoProto] = []
         self.outputs: list[onnx.ValueInfoProto] = []
         self.constants: dict[tuple[Any, ...], tuple[str, np.ndarray]] = {}
         self.weights: list[onnx.TensorProto] = []
-        self.names: set[str] = set()
+        self.names: set[str] = set(self.reserved)
 
     def input(self, name: str, kind: Any, shape: Sequence[str | int]) -> Value:
-        """Add an input. Axes of a free length have names."""
-        assert name not in self.names, f"two tensors are named {name}"
+        """Add an input. Axes of a free length have names. If another tensor has the input's name, apostrophes are added to it."""
+        name = name or "unnamed"
+        while name in self.names:
+            name += "'"
         self.names.add(name)
         self.inputs.append(helper.make_tensor_value_info(name, tensor_type(kind), shape))
         return Value(self, name, np.dtype(kind))
 
     def output(self, name: str, value: Value, shape: Sequence[str | int]) -> None:
         """Add an output."""
-        assert name not in self.names, f"two tensors are named {name}"
+        assert name in self.reserved or name not in self.names, f"two tensors are named {name}"
         self.names.add(name)
         self.nodes.append(helper.make_node("Identity", [value.name], [name]))
         self.outputs.append(helper.make_tensor_value_info(name, tensor_type(value.kind), shape))
@@ -177,6 +182,15 @@ def concat(values: Sequence[Value], axis: int) -> Value:
     """Return tensors one after the other along an axis."""
     first = values[0]
     return first if len(values) == 1 else first.graph.op("Concat", *values, axis=axis)
+
+
+def log1p(x: Value) -> Value:
+    """Return log(1 + x) of numbers from 0 on, as exact near zero as NumPy's ``log1p`` (Goldberg 1991, theorem 4)."""
+    above, one = x + 1.0, x.graph.constant(np.array(1.0))
+    small = above.equals(one)
+    log = x.graph.op("Log", above)
+    exact = where(x >= 1e300, log, log * x / where(small, one, above - 1.0))  # from 1e300 on, the product may be infinite
+    return where(small, x, exact)
 
 
 def interpolate(x_BM: Value, knots: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Value:

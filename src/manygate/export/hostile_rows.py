@@ -10,8 +10,27 @@ import pyarrow as pa
 from manygate.data.column import type_family
 from manygate.data.encode import Encoder
 
-TEXTS = ["", " ", "0", "-", "null", "NaN", "a\tb\n", "é", "日本語", "🙂🙂", "x" * 300, "\u200b", "A", "a", "\u0130", "ß"]
-INTEGERS = [0, 1, -1, 7, 2**31, -(2**31), 2**53, 2**53 + 1, 2**63 - 1, -(2**63)]
+TEXTS = [
+    "",
+    " ",
+    "0",
+    "-",
+    "null",
+    "NaN",
+    "a\tb\n",
+    "é",
+    "日本語",
+    "🙂🙂",
+    "x" * 300,
+    "\u200b",
+    "A",
+    "a",
+    "\u0130",
+    "ß",
+    "\0",
+    "a\0",
+]
+INTEGERS = [0, 1, -1, 7, 2**31, -(2**31), 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 2**64 - 1]
 NUMBERS = [0.0, -0.0, 1.0, -1.0, 0.5, 1e-300, -1e-300, 1e-12, 1e300, -1e300, 1.7e308, np.inf, -np.inf, np.nan, 2.0**24 + 1, 65.0]
 NULL, KNOWN = 0.1, 0.6
 """The share of null values, and that of values that training knows among the others."""

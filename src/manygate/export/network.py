@@ -10,8 +10,10 @@ with a target statistic, T tasks, R replicas, K copies, d width of an embedding.
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,8 +31,9 @@ Bag = tuple[Tensor, Tensor]
 """A padded list feature: the rows of its ids, (B, L) int64, and true where a place holds an id, (B, L)."""
 Column = TypeVar("Column")
 OPSET = 20
-EXAMPLE_ROWS = 11
-"""The rows of the example that is traced. The graph takes any number of rows."""
+LOGGERS = ("torch.onnx", "torch.export", "torch.fx", "torch._dynamo", "onnxscript", "onnx_ir")
+EXAMPLE_ROWS, EXAMPLE_PLACES = 11, 5
+"""The rows of the example that is traced, and the places of its first list. The graph takes any number of both."""
 
 
 class ServedNetwork(nn.Module):
@@ -149,21 +152,19 @@ def trace(network: ServedNetwork) -> onnx.ModelProto:
 
     Raises :class:`InputError` if the scheme does something that has no graph for all numbers of rows.
     """
-    rows, places = torch.export.Dim("rows"), torch.export.Dim("places")
-    lists = [(torch.zeros(EXAMPLE_ROWS, 5, dtype=torch.long), torch.zeros(EXAMPLE_ROWS, 5, dtype=torch.bool))] * sum(
-        network.has_bag
-    )
+    rows, lists = torch.export.Dim("rows"), range(sum(network.has_bag))
+    places = [torch.export.Dim(f"places_{n}") for n in lists]
     example = (
         torch.zeros(EXAMPLE_ROWS, sum(network.has_ids), dtype=torch.long),
         torch.zeros(EXAMPLE_ROWS, sum(network.has_number)),
-        *(tensor for pair in lists for tensor in pair),
+        *(torch.zeros(EXAMPLE_ROWS, EXAMPLE_PLACES + n, dtype=kind) for n in lists for kind in (torch.long, torch.bool)),
     )
-    names = ["id_BS", "number_BM", *(f"{name}_{n}" for n in range(len(lists)) for name in ("rows", "holds"))]
-    others = tuple({0: rows, 1: places} for _ in range(2 * len(lists)))
-    shapes = ({0: rows}, {0: rows}, *([others] if others else []))
+    names = ["id_BS", "number_BM", *(f"{name}_{n}" for n in lists for name in ("rows", "holds"))]
+    of_lists = tuple({0: rows, 1: places[n]} for n in lists for _ in range(2))
+    shapes = ({0: rows}, {0: rows}, *([of_lists] if of_lists else []))
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with torch.no_grad(), _quiet():
+            network(*example)  # what layers keep between passes must not be what tracing made
             program = torch.onnx.export(
                 torch.export.export(network, example, dynamic_shapes=shapes, strict=False),
                 dynamo=True,
@@ -174,10 +175,29 @@ def trace(network: ServedNetwork) -> onnx.ModelProto:
                 external_data=False,
                 verbose=False,
             )
-    except Exception as error:
-        raise InputError(str(error)) from error
+    except Exception as error:  # a scheme of the user's own may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise InputError(
+            f"export: architecture {network.model.config.architecture!r} has no graph ({reason}). Write its forward with PyTorch "
+            "operations alone. None may depend on the number of rows, or on the values of tensors."
+        ) from error
     assert program is not None, "an exporter that was not told to write a file returns its program"
     return program.model_proto
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide warnings of PyTorch's exporter, such as those about libraries that it does not need here. Errors are shown."""
+    levels = {logger: logger.level for logger in map(logging.getLogger, LOGGERS)}
+    try:
+        for logger in levels:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def _concat(tensors: Sequence[Any], dim: int) -> Any:

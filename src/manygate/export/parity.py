@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from manygate.data.batches import Split
 from manygate.data.column import as_numbers
 from manygate.errors import InputError
 from manygate.layers.gate import TopK
@@ -87,7 +88,8 @@ def expected_columns(predictor: Predictor, batch: pa.RecordBatch) -> tuple[dict[
     if not len(rows):
         return {name: np.zeros(0) for name in predictor.output_names}, np.zeros(0, dtype=bool)
     with _gate_margins(predictor) as margins:
-        logit_RBT = predictor.logits(rows)
+        (batch_of_all,) = Split(rows, predictor.model.device).slices(len(rows))  # one batch, so that margins are of all rows
+        logit_RBT = predictor.model.logits(batch_of_all).float().numpy()
     columns = predictor.columns(logit_RBT)
     jump_B = np.zeros(len(rows), dtype=bool)
     if margins:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from manygate.data.labels import LabelScale
-from manygate.export.graph import Value, interpolate, where
+from manygate.export.graph import Value, interpolate, log1p, where
 from manygate.scoring import calibration as calibrations
 from manygate.scoring import fusion as fusions
 from manygate.scoring.calibration import Calibrator
@@ -110,7 +110,7 @@ def _log_term(term: Term, value: Value) -> Value:
     x = where(unknown, graph.constant(np.array(1.0)), value)
     positive = graph.op("Max", x, graph.constant(np.array(0.0)))
     factor = {
-        "log": lambda: graph.op("Log", positive + 1.0),
+        "log": lambda: log1p(positive),
         "sigmoid": lambda: sigmoid(x),
         "power": lambda: positive + 1.0,
         "none": lambda: x,

@@ -18,11 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manygate.config import CsvConfig
-from manygate.data.column import as_ids, as_numbers
+from manygate.data.column import as_ids, as_numbers, numbers_for_text, type_change
 from manygate.data.formats.part_paths import refuse_parts
 from manygate.data.table import Table, open_table
 from manygate.data.type_names import type_named
-from manygate.errors import InputError, raise_all
+from manygate.data.types import cast, normal_field
+from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.files import check_manifest, read_json
 
 EXPORT_VERSION = 1
@@ -104,17 +105,25 @@ class ExportedModel:
     def columns(self, batch: pa.RecordBatch, location: str = "rows") -> dict[str, np.ndarray]:
         """Predict a batch: one column (B,) float64 for each output.
 
-        Raises :class:`InputError` that names ``location`` and the column if a value cannot be read.
+        Raises :class:`InputError` that names ``location`` and the column if a column or a value cannot be read.
         """
-        values = self.session.run(self.output_names, self.feed(batch, location))
+        feed = self.feed(batch, location)
+        try:
+            values = self.session.run(self.output_names, feed)
+        except Exception as error:  # the library has errors of many kinds, without a common class of its own
+            raise InputError(f"{location}: ONNX Runtime cannot predict them ({_in_one_line(error)}).") from error
         return dict(zip(self.output_names, values, strict=True))
 
     def feed(self, batch: pa.RecordBatch, location: str = "rows") -> dict[str, np.ndarray]:
-        """Turn a batch into the inputs of the graph."""
+        """Turn a batch into the inputs of the graph.
+
+        Raises one :class:`InputError` that lists every column that is missing, or whose values cannot be those of training.
+        """
+        columns = {entry["feature"]: _column(batch, entry["feature"], location) for entry in self._checked(batch, location)}
         feed: dict[str, np.ndarray] = {}
         missing_BS = np.zeros((batch.num_rows, len(self.manifest["missing"]["features"])), dtype=bool)
         for entry in self.manifest["inputs"]:
-            name, column = entry["name"], batch.column(entry["feature"])
+            name, column = entry["name"], columns[entry["feature"]]
             if entry["kind"] in ("dense", "fused"):
                 feed[name] = as_numbers(column, entry["feature"], location)
             elif entry["kind"] == "bag":
@@ -126,6 +135,12 @@ class ExportedModel:
         if self.manifest["missing"]["features"]:
             feed[self.manifest["missing"]["name"]] = missing_BS
         return feed
+
+    def _checked(self, batch: pa.RecordBatch, location: str) -> Sequence[Mapping[str, Any]]:
+        """Return the entries of the inputs. The batch has a column of a fitting type for each."""
+        entries: list[dict[str, Any]] = self.manifest["inputs"]
+        raise_all(problem for entry in entries if (problem := _column_problem(batch.schema, entry, location)))
+        return entries
 
 
 def is_exported(path: Path) -> bool:
@@ -144,14 +159,44 @@ def open_session(path: Path, threads: int | None = None) -> Any:
     except ImportError:
         raise InputError(INSTALL) from None
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors alone
+    options.log_severity_level = 4  # errors are raised, too
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library has errors of many kinds, without a common class of its own
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(f"{path}: ONNX Runtime cannot load it ({reason}). Export the run again.") from None
+        raise InputError(f"{path}: ONNX Runtime cannot load it ({_in_one_line(error)}). Export the run again.") from None
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+def _column_problem(schema: pa.Schema, entry: Mapping[str, Any], location: str) -> str | None:
+    """Return the problem of an input's column: it is missing or there twice, or its type is unlike that of training."""
+    name, times = entry["feature"], schema.names.count(entry["feature"])
+    if times != 1:
+        hint = f"is missing.{did_you_mean(name, schema.names)}" if not times else "is there twice. Rename or drop one."
+        return f"{location}: column {name!r} (needed to predict) {hint}"
+    if entry["kind"] == "fused":
+        return None
+    given, fitted = normal_field(schema.field(name)), type_named(entry["fitted"])
+    fitted = pa.list_(fitted) if entry["kind"] == "bag" else fitted
+    ids = None if entry["kind"] == "dense" else pa.array([0 if entry["true_and_false"] else 2])
+    problem = type_change(name, given, fitted, ids, location)
+    if problem is None and "unlike_numbers" in entry:
+        return numbers_for_text(name, given, fitted, entry["unlike_numbers"], location)
+    return problem
+
+
+def _column(batch: pa.RecordBatch, name: str, location: str) -> pa.Array:
+    """Return a column in the type that stands for all encodings of its values, as a table has it."""
+    field, column = batch.schema.field(name), batch.column(name)
+    try:
+        column.validate(full=True)
+        return cast(column, normal_field(field), field)
+    except pa.ArrowException as error:
+        raise InputError(f"{location}: column {name!r} ({column.type}) cannot be read: {error}. Write it again.") from None
 
 
 def _ids(values: pa.Array, entry: Mapping[str, Any], location: str) -> tuple[np.ndarray, np.ndarray]:
