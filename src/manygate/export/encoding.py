@@ -95,13 +95,9 @@ def input_type(encoder: Encoder, feature: Feature) -> str:
 def encode(graph: Graph, encoder: Encoder, fused: Sequence[str] = ()) -> Encoded:
     """Add the inputs and the encoding of all features that are there at serving. ``fused`` are the columns of the fusion.
 
-    Raises :class:`InputError` if there is no such feature, or if one has no form in ONNX.
+    Raises :class:`InputError` if one of them has no form in ONNX.
     """
     features = encoder.schema.served_features
-    if not features:
-        raise InputError(
-            "export: all features of the model are bias features, which are absent at serving. Train with another one."
-        )
     with_column = [f.name for f in features if f.kind == "sparse" and input_type(encoder, f) != "double"]
     kinds = {f.name: input_type(encoder, f) for f in features}
     raw = {f.name: graph.input(f.name, KINDS[kinds[f.name]], _shape(f)) for f in features}
