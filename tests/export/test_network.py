@@ -1,0 +1,178 @@
+"""Every scheme as a graph: the network's logits on any number of rows, and on lists of any length."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import onnx
+import pyarrow as pa
+import pytest
+import torch
+
+import own_schemes
+from exported import PLAIN, draw, draw_flags, draw_numbers, plain_log, session_of, untrained
+from manygate.config.names import ARCHITECTURES
+from manygate.data.batches import Split
+from manygate.data.rows import Rows
+from manygate.errors import InputError
+from manygate.export.graph import Graph
+from manygate.export.hostile_rows import hostile_rows
+from manygate.export.network import ServedNetwork, filled, pooled, trace
+from manygate.model.logits import predict
+from manygate.schema import Feature, Schema, Task
+from manygate.scoring.predictor import Predictor
+
+PATHS: dict[str, dict[str, Any]] = {
+    "topk": {"architecture": "ple", "gate": "topk", "top_k": 2, "cross_layers": 1},
+    "dselect_k": {
+        "architecture": "mmoe",
+        "gate": "dselect_k",
+        "gate_bias": True,
+        "temperature": 3.0,
+        "expert_norm": True,
+        "expert_hidden": (6, 5),
+        "lower_hidden": (6,),
+    },
+    "a copy for each task": {"architecture": "cgc", "gate_features": ("age", "item"), "keep": "best-per-task"},
+}
+FUNNELS: dict[str, dict[str, Any]] = {
+    "aitm": {"architecture": "shared_bottom", "funnel": "aitm"},
+    "escm2_dr": {"architecture": "shared_bottom", "funnel": "escm2_dr", "replicas": 1},
+    "esmm of single tasks": {"architecture": "single_task", "funnel": "esmm"},
+}
+
+
+def assert_same_logits(predictor: Predictor, sizes: tuple[int, ...] = (0, 1, 7, 512)) -> None:
+    """The traced network and the model, on hostile rows in batches of some sizes."""
+    graph, lists = Graph(["logits"]), sum(f.kind == "bag" for f in predictor.schema.features)
+    served = [f for f in predictor.schema.features if not f.bias]
+    ids = sum(f.kind == "sparse" for f in served) + len(predictor.encoder.number_ids)
+    given = {"id_BS": graph.input("id_BS", np.int64, ["rows", ids])}
+    given["number_BM"] = graph.input("number_BM", np.float32, ["rows", sum(f.kind == "dense" for f in served)])
+    for n in range(lists):
+        given[f"rows_{n}"] = graph.input(f"rows_{n}", np.int64, ["rows", f"places {n}"])
+        given[f"holds_{n}"] = graph.input(f"holds_{n}", bool, ["rows", f"places {n}"])
+    graph.output("logits", graph.inline(trace(ServedNetwork(predictor)), given, np.float32), ["replicas", "rows", "tasks"])
+    session = session_of(graph)
+    for size in sizes:
+        rows = predictor.encoder.encode(hostile_rows(predictor.encoder, size), labels=False, bias=False)
+        (found_RBT,) = session.run(None, inputs_of(predictor, rows))
+        assert found_RBT.shape == (predictor.model.replicas, size, len(predictor.problem.tasks))
+        if size:
+            expected_RBT = predict(predictor.model, Split(rows))
+            np.testing.assert_allclose(found_RBT, expected_RBT, rtol=1e-4, atol=2e-6)
+            assert expected_RBT.std(axis=1).max() > 1e-3 or size == 1, "rows do matter"
+
+
+def inputs_of(predictor: Predictor, rows: Rows) -> dict[str, np.ndarray]:
+    """The columns of features that are there at serving; lists are filled up."""
+    features, ids = predictor.schema.features, predictor.encoder.number_ids
+    served = [not f.bias for f in features if f.kind == "sparse"] + [True] * len(ids)
+    number = [m for m, f in enumerate(f for f in features if f.kind == "dense") if not f.bias]
+    given = {"id_BS": rows.id_BS[:, served].astype(np.int64), "number_BM": rows.number_BM[:, number]}
+    for n, (row_n, offset) in enumerate(rows.bags):
+        length_B = np.diff(offset)
+        holds_BL = np.arange(int(length_B.max(initial=0))) < length_B[:, None]
+        given[f"rows_{n}"], given[f"holds_{n}"] = np.ones(holds_BL.shape, np.int64), holds_BL
+        given[f"rows_{n}"][holds_BL] = row_n
+    return given
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_scheme(name: str) -> None:
+    assert_same_logits(untrained(architecture=name, experts=2, expert_hidden=(4,)))
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_every_path_through_a_network(name: str) -> None:
+    assert_same_logits(untrained(**PATHS[name]))
+
+
+@pytest.mark.parametrize("name", FUNNELS)
+def test_funnels_and_losses(name: str) -> None:
+    """Tasks after others, ordinal levels and a quantile; bias features beside others, no list."""
+    columns = {"item": draw([1, 2, 3], pa.int64(), 1), "position": draw([1, 2], pa.int8(), 2)}
+    columns |= {"depth": draw_numbers(3), "age": draw_numbers(4), "click": draw_flags(5), "like": draw_flags(6)}
+    columns |= {"stars": draw([0.0, 1.0, 2.0, 5.0], pa.float64(), 7), "watch": draw_numbers(8)}
+    tasks = (
+        Task(name="like", after="click"),
+        Task(name="click"),
+        Task(name="stars", kind="regression", loss="ordinal", levels=4),
+        Task(name="watch", kind="regression", loss="quantile", quantile=0.9),
+    )
+    features = [Feature(name=name, kind="sparse", bias=name == "position") for name in ("position", "item")]
+    features += [Feature(name=name, kind="dense", bias=name == "depth") for name in ("depth", "age")]
+    assert_same_logits(untrained(columns, Schema(features=tuple(features), tasks=tasks), **FUNNELS[name]))
+
+
+@pytest.mark.parametrize("kind", ["sparse", "dense", "bag"])
+def test_features_of_one_kind_alone(kind: str) -> None:
+    """With an input that has no columns. Lists are read for target statistics, too."""
+    features = tuple(f for f in PLAIN.features if f.kind == kind)
+    predictor = untrained(schema=Schema(features=features, tasks=PLAIN.tasks), architecture="shared_bottom", replicas=1)
+    assert_same_logits(predictor, (0, 1, 60))
+
+
+def test_target_statistics_and_numbers_that_are_ids() -> None:
+    columns = plain_log() | {"age": draw([20.0, 30.0, 40.0], pa.float64(), 9)}
+    predictor = untrained(columns, architecture="shared_bottom", number_ids=2)
+    assert predictor.encoder.number_ids
+    assert_same_logits(predictor, (60,))
+
+
+def test_a_model_that_was_traced_predicts_as_before() -> None:
+    """Layers keep tensors between passes, and those of a trace are none."""
+    predictor = untrained(architecture="ple", experts=3, replicas=1)
+    fresh = untrained(architecture="ple", experts=3, replicas=1)
+    trace(ServedNetwork(predictor))
+    batch = pa.table(plain_log())
+    assert predictor.predict(batch).equals(fresh.predict(batch))
+    assert not predictor.model.parameters["trunk.towers.bias"].grad_fn
+
+
+class ByValue(own_schemes.Own):
+    """Chooses its way by the values of a batch."""
+
+    def forward(self, x_BD):
+        return super().forward(x_BD if x_BD.sum() > 0 else -x_BD)
+
+
+def own(name: str) -> Predictor:
+    module = __name__ if name == "ByValue" else "own_schemes"
+    return untrained(architecture=f"{module}:{name}", replicas=1)
+
+
+def test_a_scheme_of_ones_own() -> None:
+    assert_same_logits(own("Own"), (1, 60))
+
+
+@pytest.mark.parametrize(("name", "reason"), [("Broken", "KeyError: 'inside'"), ("ByValue", "Could not guard|data-dependent")])
+def test_a_scheme_without_a_graph_is_one_clear_error(name: str, reason: str) -> None:
+    with pytest.raises(InputError, match=rf"architecture '\w+:{name}' has no graph \(.*({reason}).*Write its forward with PyTorch"):
+        trace(ServedNetwork(own(name)))
+
+
+def test_the_exporter_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    level = logging.getLogger("torch.onnx").level
+    model = trace(ServedNetwork(untrained(architecture="shared_bottom", replicas=1)))
+    assert isinstance(model, onnx.ModelProto)
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+    assert logging.getLogger("torch.onnx").level == level
+
+
+def test_absent_columns_are_put_back() -> None:
+    assert filled([], [False, False], "-") == ["-", "-"]
+    assert filled([1, 2], [True, True], 0) == [1, 2]
+
+
+@pytest.mark.parametrize("pooling", ["sum", "mean"])
+def test_pooling_leaves_out_places_without_an_id(pooling: str) -> None:
+    value_BLd = torch.arange(24.0).view(2, 3, 4) + 1
+    holds_BL = torch.tensor([[True, False, True], [False, False, False]])
+    total_d = value_BLd[0, 0] + value_BLd[0, 2]
+    expected_Bd = torch.stack([total_d / (2 if pooling == "mean" else 1), torch.zeros(4)])
+    assert torch.equal(pooled(value_BLd, holds_BL, pooling), expected_Bd)
+    assert pooled(value_BLd[:, :0], holds_BL[:, :0], pooling).tolist() == [[0.0] * 4] * 2
