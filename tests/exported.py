@@ -29,7 +29,7 @@ SETTINGS: dict[str, Any] = {
     "dim": 3,
     "experts": 3,
     "expert_hidden": (5,),
-    "bottom_hidden": (5, 4),
+    "bottom_hidden": (4, 4),
     "tower_hidden": (4,),
     "levels": 2,
     "cross_layers": 0,

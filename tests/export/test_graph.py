@@ -56,7 +56,7 @@ def test_interpolate_is_that_of_numpy(x: list[float], u: list[float], given_B: l
     found = run(graph, x=x_B)["y"]
     with np.errstate(all="ignore"):
         expected = np.stack([np.interp(x_B, x, u), np.interp(x_B, *other)], axis=1)
-    finite = np.isfinite(np.diff(u) / np.diff(x)).all() if len(x) > 1 else True
+        finite = np.isfinite(np.diff(u) / np.diff(x)).all() if len(x) > 1 else True
     if finite:
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-9)
 
