@@ -82,7 +82,9 @@ def inputs_of(predictor: Predictor, rows: Rows) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_scheme(name: str) -> None:
-    assert_same_logits(untrained(architecture=name, experts=2, expert_hidden=(4,)))
+    """With an id and a number. A list, too, where ids have several vectors."""
+    schema = PLAIN if name == "stem" else Schema(features=(PLAIN.features[0], PLAIN.features[3]), tasks=PLAIN.tasks)
+    assert_same_logits(untrained(schema=schema, architecture=name, experts=2, expert_hidden=(4,)))
 
 
 @pytest.mark.parametrize("name", PATHS)
