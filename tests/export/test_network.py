@@ -152,7 +152,9 @@ def test_a_scheme_of_ones_own() -> None:
 
 @pytest.mark.parametrize(("name", "reason"), [("Broken", "KeyError: 'inside'"), ("ByValue", "Could not guard|data-dependent")])
 def test_a_scheme_without_a_graph_is_one_clear_error(name: str, reason: str) -> None:
-    with pytest.raises(InputError, match=rf"architecture '[\w.]+:{name}' has no graph \(.*({reason}).*Write its forward with PyTorch"):
+    with pytest.raises(
+        InputError, match=rf"architecture '[\w.]+:{name}' has no graph \(.*({reason}).*Write its forward with PyTorch"
+    ):
         trace(ServedNetwork(own(name)))
 
 
