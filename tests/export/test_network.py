@@ -25,7 +25,7 @@ from manygate.schema import Feature, Schema, Task
 from manygate.scoring.predictor import Predictor
 
 PATHS: dict[str, dict[str, Any]] = {
-    "topk": {"architecture": "ple", "gate": "topk", "top_k": 2, "cross_layers": 1},
+    "topk": {"architecture": "omoe", "gate": "topk", "top_k": 2, "cross_layers": 1},
     "dselect_k": {
         "architecture": "mmoe",
         "gate": "dselect_k",
