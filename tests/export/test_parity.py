@@ -13,7 +13,7 @@ import torch
 from exported import PLAIN, draw_numbers, plain_log, untrained
 from manygate.errors import InputError
 from manygate.export.hostile_rows import hostile_rows
-from manygate.export.parity import SIZES, compare, expected_columns
+from manygate.export.parity import SIZES, compare, expect
 from manygate.schema import Schema, Task
 from manygate.scoring.calibration import Calibration, Calibrator
 from manygate.scoring.fusion import Fusion, Term
@@ -30,7 +30,7 @@ class Changed:
 
     def columns(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
         self.sizes.append(batch.num_rows)
-        columns = {name: value_B.copy() for name, value_B in expected_columns(self.predictor, batch)[0].items()}
+        columns = {name: value_B.copy() for name, value_B in expect(self.predictor, batch).columns.items()}
         if batch.num_rows:
             self.change(columns)
         return columns
@@ -113,7 +113,7 @@ def test_knots_of_an_isotonic_calibration_count_apart() -> None:
     """A step of the calibration turns a rounding error into a difference."""
     plain = untrained(architecture="shared_bottom")
     batch = hostile_rows(plain.encoder, 40)
-    p_B = expected_columns(plain, batch.slice(0, 40))[0]["click"]
+    p_B = expect(plain, batch.slice(0, 40)).columns["click"]
     middle = float(np.sort(p_B)[20])
     steps = Calibrator("isotonic", {"x": [middle - 1e-9, middle + 1e-9], "y": [0.1, 0.9]})
     predictor = Predictor(plain.model, plain.encoder, Calibration({"click": steps}))
@@ -125,16 +125,27 @@ def test_knots_of_an_isotonic_calibration_count_apart() -> None:
         compare(Changed(predictor, away), predictor, [batch])  # type: ignore[arg-type]
 
 
+def test_a_calibration_of_many_knots_is_compared_on_every_row() -> None:
+    """Many knots make no jump: only a steep calibration turns a small difference into a large one."""
+    plain = untrained(architecture="shared_bottom")
+    batch = hostile_rows(plain.encoder, 40)
+    many = np.linspace(0.0, 1.0, 200_001)
+    predictor = Predictor(plain.model, plain.encoder, Calibration({"click": Calibrator("isotonic", {"x": many, "y": many**2})}))
+    assert compare(Changed(predictor), predictor, [batch]).at_jumps == 0  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="click"):
+        compare(Changed(predictor, planted("click", lambda p: p + 1e-5)), predictor, [batch])  # type: ignore[arg-type]
+
+
 def test_models_of_many_members() -> None:
     """A large batch of many members is one batch for the margins, too."""
     predictor = untrained(architecture="mmoe", gate="topk", top_k=1, replicas=40)
     batch = hostile_rows(predictor.encoder, 512)
-    columns, jump_B = expected_columns(predictor, batch)
-    assert len(columns["click"]) == len(jump_B) == 512
+    expected = expect(predictor, batch)
+    assert len(expected.columns["click"]) == len(expected.tie_B) == 512
     assert compare(Changed(predictor), predictor, [batch]).rows == 512  # type: ignore[arg-type]
 
 
 def test_no_hook_is_left() -> None:
     predictor = untrained(architecture="mmoe", gate="topk", top_k=1)
-    expected_columns(predictor, hostile_rows(predictor.encoder, 3))
+    expect(predictor, hostile_rows(predictor.encoder, 3))
     assert not [module for module in predictor.model.trunk.modules() if module._forward_hooks]

@@ -18,12 +18,13 @@ from manygate.data.column import as_numbers
 from manygate.errors import InputError
 from manygate.layers.gate import TopK
 from manygate.scoring.exported_model import ExportedModel
+from manygate.scoring.fusion import TINY
 from manygate.scoring.predictor import Predictor
 
 PROBABILITY, RELATIVE = 1e-6, 1e-5
 """The largest difference of a probability, and of a value in terms of its size."""
 TIE = 1e-5
-"""The two sides of a jump: two gates' logits, or a probability and a knot of an isotonic calibration, are this close."""
+"""Two logits of a gate that are this close are a tie: either expert is right."""
 SIZES = (512, 0, 1, 7)
 """The batches are of these sizes in turn."""
 
@@ -34,9 +35,21 @@ class Parity:
 
     rows: int
     largest: dict[str, float]
-    """The largest difference by column. A value's is a share of its size. Rows at a jump do not count."""
+    """The largest difference by column, of the rows that do not differ by more than the limit. A value's is a share of its size."""
     at_jumps: int
-    """The rows within :data:`TIE` of a jump that differ by more than the limit. Both answers are right."""
+    """The rows that differ by more than the limit where two answers are right: at a tie of a gate, or where an isotonic calibration
+    is so steep that :data:`PROBABILITY` before it makes such a difference."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the predictor says of some rows."""
+
+    columns: dict[str, np.ndarray]
+    slack: dict[str, np.ndarray]
+    """How much more each column may differ, because an isotonic calibration is steep, (B,)."""
+    tie_B: np.ndarray
+    """The rows where a gate has a tie."""
 
 
 def compare(model: ExportedModel, predictor: Predictor, batches: Iterable[pa.RecordBatch]) -> Parity:
@@ -48,22 +61,22 @@ def compare(model: ExportedModel, predictor: Predictor, batches: Iterable[pa.Rec
     largest = dict.fromkeys(predictor.output_names, 0.0)
     examples: dict[str, str] = {}
     for batch in _cut(batches):
-        expected, jump_B = expected_columns(predictor, batch)
+        expected = expect(predictor, batch)
         found = model.columns(batch)
         differs_B = np.zeros(batch.num_rows, dtype=bool)
-        for name, value_B in expected.items():
-            difference_B = np.abs(found[name] - value_B) / _size(predictor, name, value_B)
+        for name, value_B in expected.columns.items():
+            size, limit = _scale(predictor, name, value_B)
+            difference_B = np.abs(found[name] - value_B) / size
             difference_B = np.where(np.isnan(difference_B), np.inf, difference_B)
-            limit = _limit(predictor, name)
-            differs_B |= difference_B > limit
-            counted_B = difference_B[~jump_B]
-            if len(counted_B):
-                largest[name] = max(largest[name], float(counted_B.max()))
-            if (counted_B > limit).any() and name not in examples:
-                row = int(np.argmax(np.where(jump_B, -1.0, difference_B)))
+            agrees_B = difference_B <= limit
+            largest[name] = max(largest[name], float(difference_B[agrees_B].max(initial=0.0)))
+            wrong_B = ~expected.tie_B & (difference_B > limit + expected.slack[name] / size)
+            if wrong_B.any() and name not in examples:
+                row = int(np.argmax(np.where(wrong_B, difference_B, -1.0)))
                 examples[name] = f"{found[name][row]!r} in place of {value_B[row]!r}"
+            differs_B |= ~agrees_B & ~wrong_B
         rows += batch.num_rows
-        at_jumps += int((differs_B & jump_B).sum())
+        at_jumps += int(differs_B.sum())
     if examples:
         raise InputError(
             f"export: the graph predicts {name} as {example}. This is a fault of manygate. Please report it with the schema."
@@ -82,23 +95,40 @@ def _cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             start, turn = start + size, turn + 1
 
 
-def expected_columns(predictor: Predictor, batch: pa.RecordBatch) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return what the predictor says, and the rows at a jump, (B,)."""
+def expect(predictor: Predictor, batch: pa.RecordBatch) -> Expected:
+    """Predict rows with the predictor, and find where a small difference before a gate or a calibration becomes a large one."""
     rows = predictor.encoder.encode(batch, "rows", labels=False, bias=False)
     if not len(rows):
-        return {name: np.zeros(0) for name in predictor.output_names}, np.zeros(0, dtype=bool)
+        none = {name: np.zeros(0) for name in predictor.output_names}
+        return Expected(none, none, np.zeros(0, dtype=bool))
     with _gate_margins(predictor) as margins:
         (batch_of_all,) = Split(rows, predictor.model.device).slices(len(rows))  # one batch, so that margins are of all rows
         logit_RBT = predictor.model.logits(batch_of_all).float().numpy()
     columns = predictor.columns(logit_RBT)
-    jump_B = np.zeros(len(rows), dtype=bool)
+    slack = _slack(predictor, predictor.uncorrected().columns(logit_RBT))
+    tie_B = np.zeros(len(rows), dtype=bool)
     if margins:
-        jump_B |= np.min([_by_row(margin_B, len(rows)) for margin_B in margins], axis=0) < TIE
-    jump_B |= _at_knots(predictor, predictor.uncorrected().columns(logit_RBT))
-    if predictor.fusion and predictor.fusion.active:
-        number = {name: as_numbers(batch.column(name), name, "rows") for name in predictor.fusion.features}
-        columns[predictor.fusion.name] = predictor.fusion.score(columns, number)
-    return columns, jump_B
+        tie_B |= np.min([_by_row(margin_B, len(rows)) for margin_B in margins], axis=0) < TIE
+    fusion = predictor.fusion
+    if fusion and fusion.active:
+        number = {name: as_numbers(batch.column(name), name, "rows") for name in fusion.features}
+        score_B = columns[fusion.name] = fusion.score(columns, number)
+        shares = [abs(w) * slack[name] / np.maximum(columns[name], TINY) for name, w in fusion.weights.items()]
+        slack[fusion.name] = score_B * np.sum(shares, axis=0) if shares else np.zeros(len(rows))
+    return Expected(columns, slack, tie_B)
+
+
+def _slack(predictor: Predictor, plain: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return how much the isotonic calibration of each column rises within :data:`PROBABILITY` of the model's own probability.
+
+    A joint column is a product of probabilities, so it moves by no more than all of them together.
+    """
+    slack = {name: np.zeros_like(value_B) for name, value_B in plain.items()}
+    for name, calibrator in (predictor.calibration.tasks if predictor.calibration else {}).items():
+        if calibrator.method == "isotonic":
+            slack[name] = calibrator.apply(plain[name] + PROBABILITY) - calibrator.apply(plain[name] - PROBABILITY)
+    together_B = np.sum([slack[name] for name in predictor.schema.task_names], axis=0)
+    return slack | {name: together_B for name in predictor.schema.joint_names if name}
 
 
 def _by_row(margin_N: np.ndarray, rows: int) -> np.ndarray:
@@ -126,35 +156,19 @@ def _gate_margins(predictor: Predictor) -> Iterator[list[np.ndarray]]:
             hook.remove()
 
 
-def _at_knots(predictor: Predictor, plain: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the rows whose probability is close to a knot of an isotonic calibration."""
-    at_B = np.zeros(len(next(iter(plain.values()))), dtype=bool)
-    for name, calibrator in (predictor.calibration.tasks if predictor.calibration else {}).items():
-        if calibrator.method == "isotonic":
-            knot_K = np.asarray(calibrator.numbers["x"])
-            above_B = np.searchsorted(knot_K, plain[name]).clip(1, len(knot_K) - 1) if len(knot_K) > 1 else np.zeros(len(at_B), int)
-            near_B = np.minimum(np.abs(plain[name] - knot_K[above_B]), np.abs(plain[name] - knot_K[above_B - 1]))
-            at_B |= near_B < TIE
-    return at_B
+def _scale(predictor: Predictor, name: str, value_B: np.ndarray) -> tuple[np.ndarray | float, float]:
+    """Return what a difference of a column is divided by, and the limit of the result.
 
-
-def _size(predictor: Predictor, name: str, value_B: np.ndarray) -> np.ndarray | float:
-    """Return what a difference is divided by: 1 for a probability, else the value's size, at least a deviation of the label."""
-    kinds = {task.name: task.kind for task in predictor.problem.tasks}
-    if predictor.fusion and name == predictor.fusion.name and name not in kinds:
-        return np.abs(value_B)
-    joint = dict(zip(predictor.schema.joint_names, predictor.problem.tasks, strict=True))
-    task = joint[name] if name in joint else next(task for task in predictor.problem.tasks if task.name == name)
-    if task.kind == "binary":
-        return 1.0
-    scale = predictor.problem.labels[task.name]
-    return np.maximum(np.abs(value_B), 1.0 if scale.log else scale.sd)
-
-
-def _limit(predictor: Predictor, name: str) -> float:
-    if predictor.fusion and name == predictor.fusion.name and name not in predictor.names:
-        weights = [*predictor.fusion.weights.values(), *(term.weight for term in predictor.fusion.terms)]
-        return RELATIVE * max(1.0, sum(abs(weight) for weight in weights))
-    joint = dict(zip(predictor.schema.joint_names, predictor.problem.tasks, strict=True))
-    task = joint[name] if name in joint else next(task for task in predictor.problem.tasks if task.name == name)
-    return PROBABILITY if task.kind == "binary" else RELATIVE
+    A probability is divided by 1, a score by itself, and a value by its size or a deviation of the label, whichever is larger.
+    """
+    tasks = {task.name: task for task in predictor.problem.tasks}
+    tasks |= {joint: task for joint, task in zip(predictor.schema.joint_names, predictor.problem.tasks, strict=True) if joint}
+    fusion = predictor.fusion
+    if name not in tasks:
+        assert fusion is not None, "a column that is of no task is the fused score"
+        weights = [*fusion.weights.values(), *(term.weight for term in fusion.terms)]
+        return np.abs(value_B), RELATIVE * max(1.0, sum(abs(weight) for weight in weights))
+    if tasks[name].kind == "binary":
+        return 1.0, PROBABILITY
+    scale = predictor.problem.labels[tasks[name].name]
+    return np.maximum(np.abs(value_B), 1.0 if scale.log else scale.sd), RELATIVE
