@@ -40,6 +40,8 @@ def test_a_run_is_exported_and_predicts_the_same(run: Run, log: Path, trained: P
     assert scores.column_names == ["user_id", *done["outputs"]]
     np.testing.assert_array_equal(scores["buy"].to_numpy(), found["buy"])
     refused(run("predict model", log / "test.parquet", "--raw --out other.csv"), "--raw: model is an exported model")
+    given = run("predict model", log / "test.parquet", "--raw --device cpu --import json --out other.csv")
+    refused(given, "3 problems", "--raw", "--device cpu: model is an exported model", "--import: model is an exported model")
     refused(run("predict model", log, "--out other.csv"), "test.parquet")
     refused(run("export", trained, "--out model"), "an exported model is there", "--overwrite")
     refused(run("export", trained, "--out", tmp_path), "is not an exported model")

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings
 from manygate.cli.loading import load_ranker
 from manygate.cli.screen import print_json, say, show_warnings
-from manygate.errors import InputError, setting
+from manygate.errors import raise_all, setting
 from manygate.text import count_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def predict(
     from manygate.scoring.score_file import write_scores
 
     given = csv_settings(csv)
-    chosen = _exported(run, raw, given) if is_exported(run) else _trained(run, raw, device, import_, given)
+    exported = is_exported(run)
+    chosen = _exported(run, raw, device, import_, given) if exported else _trained(run, raw, device, import_, given)
     table = chosen.scorer.open(log)
     table.require(given.kinds if given else (), "named by --types")
     show_warnings(table.warnings_of([*chosen.features, *keep]))
@@ -90,14 +91,19 @@ def _trained(run: Path, raw: bool, device: str, modules: tuple[str, ...], csv: C
     return Chosen(predictor, features, list(predictor.schema.task_names), calibrated, InputCheck(predictor.encoder))
 
 
-def _exported(run: Path, raw: bool, csv: CsvConfig | None) -> Chosen:
-    """Return an exported model. It needs no torch."""
+def _exported(run: Path, raw: bool, device: str, modules: tuple[str, ...], csv: CsvConfig | None) -> Chosen:
+    """Return an exported model. It needs no torch, and the settings of a trained model would change nothing."""
     from manygate.scoring.exported_model import ExportedModel
 
-    if raw:
-        raise InputError(
-            f"{setting('raw', True)}: {run} is an exported model, whose graph is calibrated or not. Export with --raw."
+    raise_all(
+        problem
+        for given, problem in (
+            (raw, f"{setting('raw', True)}: {run} is an exported model, whose graph is calibrated or not. Export with --raw."),
+            (device != "auto", f"{setting('device', device)}: {run} is an exported model, which runs on the CPU. Leave it out."),
+            (bool(modules), f"--import: {run} is an exported model, whose graph needs no module of yours. Leave it out."),
         )
+        if given
+    )
     model = ExportedModel.load(run)
     model.csv = csv
     return Chosen(model, model.features, model.tasks, model.manifest["calibration"] is not None)
