@@ -26,7 +26,7 @@ from manygate.export.predictions import predictions
 from manygate.files import write_folder, write_manifest
 from manygate.model import MultiTaskModel
 from manygate.scoring.bundle import ENCODER_VERSION
-from manygate.scoring.exported_model import EXPORT_VERSION, MODEL_FILE, WEIGHTS_FILE, ExportedModel, ids_unlike
+from manygate.scoring.exported_model import EXPORT_VERSION, MODEL_FILE, WEIGHTS_FILE, ExportedModel, ids_unlike, is_exported
 from manygate.scoring.predictor import Predictor
 
 LARGE_TENSOR = 1024
@@ -111,11 +111,7 @@ def refuse_other(out: Path, overwrite: bool = True) -> None:
     """Raise an :class:`InputError` if a path holds anything but an exported model, or one that is not to be replaced."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    manifest = out / "manifest.json"
-    try:
-        exported = "export_version" in json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
-        exported = False
+    exported = is_exported(out)
     if exported and overwrite:
         return
     if exported:

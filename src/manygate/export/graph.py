@@ -161,7 +161,7 @@ class Graph:
         return name
 
     def model(self) -> onnx.ModelProto:
-        """Return the model, checked."""
+        """Return the model."""
         constants = [numpy_helper.from_array(array, name) for name, array in self.constants.values()]
         graph = helper.make_graph(self.nodes, "manygate", self.inputs, self.outputs, [*constants, *self.weights])
         sets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]

@@ -23,6 +23,7 @@ from onnxscript import opset20 as op
 from torch import Tensor, nn
 
 from manygate.errors import InputError
+from manygate.export.graph import OPSETS
 from manygate.export.traceable import AnyRows
 from manygate.layers.embedding import Embedding, look_up
 from manygate.scoring.predictor import Predictor
@@ -30,7 +31,6 @@ from manygate.scoring.predictor import Predictor
 Bag = tuple[Tensor, Tensor]
 """A padded list feature: the rows of its ids, (B, L) int64, and true where a place holds an id, (B, L)."""
 Column = TypeVar("Column")
-OPSET = 20
 LOGGERS = ("torch.onnx", "torch.export", "torch.fx", "torch._dynamo", "onnxscript", "onnx_ir")
 EXAMPLE_ROWS, EXAMPLE_PLACES = 11, 5
 """The rows of the example that is traced, and the places of its first list. The graph takes any number of both."""
@@ -168,7 +168,7 @@ def trace(network: ServedNetwork) -> onnx.ModelProto:
             program = torch.onnx.export(
                 torch.export.export(network, example, dynamic_shapes=shapes, strict=False),
                 dynamo=True,
-                opset_version=OPSET,
+                opset_version=OPSETS[""],
                 input_names=names,
                 output_names=["logit_RBT"],
                 custom_translation_table={torch.ops.manygate.concatenate.default: _concat},

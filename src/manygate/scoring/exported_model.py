@@ -144,11 +144,11 @@ class ExportedModel:
 
 
 def is_exported(path: Path) -> bool:
-    """Return whether a path is the folder of an exported model, of any version."""
-    manifest = path / "manifest.json"
-    if not manifest.is_file():
+    """Return whether a path is the folder of an exported model, of any version. A manifest that cannot be read says nothing."""
+    try:
+        tree = read_json(path / "manifest.json")
+    except InputError:
         return False
-    tree = read_json(manifest)
     return isinstance(tree, dict) and "export_version" in tree
 
 
