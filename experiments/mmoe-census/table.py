@@ -48,11 +48,14 @@ def _part(results: CensusResults) -> str:
     lines = ["", f"## {listed(methods)} on {listed(list(results.groups))}", "", _facts(results), ""]
     if "not_searched" not in results.plan:
         lines += [EARLIER, ""]
-    if len(methods) > 1 and results.replicas >= ENOUGH:
-        for group in results.groups.values():
-            lines += [*("#" + line if line.startswith("## ") else line for line in _table(results, group)), ""]
-        return "\n".join(lines + _settings(results)[2:]) + "\n"
-    return "\n".join(lines + _runs(results)) + "\n"
+    limits = ["", "### What this does not show", "", *(f"- {text}" for text in results.limits)]
+    if results.replicas < ENOUGH:
+        return "\n".join(lines + _runs(results)) + "\n"
+    if len(methods) == 1:
+        return "\n".join(lines + _runs(results) + limits) + "\n"
+    for group in results.groups.values():
+        lines += ["#" + line if line.startswith("## ") else line for line in _table(results, group)]
+    return "\n".join([*lines, *limits, "", *_settings(results)[2:]]) + "\n"
 
 
 def _runs(results: CensusResults) -> list[str]:

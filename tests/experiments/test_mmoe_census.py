@@ -49,6 +49,7 @@ def test_a_part_with_enough_runs_has_gains_and_conclusions() -> None:
     assert "### Table 1: income and never_married" in text
     assert "Gain of mmoe" in text
     assert all(sentence in text for sentence in results.groups["income"].conclusions)
+    assert all(text.count(f"- {limit}") == 1 for limit in results.limits)
     assert "These networks had the inputs" not in text
     earlier = results.model_copy(update={"plan": {n: v for n, v in results.plan.items() if n != "not_searched"}})
     assert "These networks had the inputs" in table().page(None, [earlier])

@@ -6,7 +6,7 @@ import pytest
 
 from made_up_census import PLAN, outcomes
 from manygate.results.census import CensusResults
-from manygate.studies.census.conclusions import headline
+from manygate.studies.census.conclusions import headline, limits
 from manygate.studies.census.document import build
 
 LEVELS = {
@@ -53,7 +53,10 @@ def test_one_network_lies_between_nothing() -> None:
 
 def test_default_inputs_are_a_sentence_of_their_own() -> None:
     found = text(study(mmoe_tabular=0.954))
-    assert "MMoE reaches 0.9540 on income, +0.0040 against the paper's inputs and −0.0010 against tuned LightGBM." in found
+    assert (
+        "MMoE reaches 0.9540 on income, +0.0040 against embedding tables and numbers alone and −0.0010 against tuned LightGBM."
+        in found
+    )
     assert "All 5 networks are above" in found
     assert "mmoe_tabular" not in found
     assert headline(study(mmoe_tabular=0.954)) == headline(study())
@@ -100,3 +103,15 @@ def test_the_headline_counts_the_comparisons() -> None:
     )
     alone = build(outcomes({"mmoe": 0.95}), PLAN, ["mmoe"], ["income"], 4)
     assert "nothing is compared" in headline(alone)
+
+
+def test_runs_that_the_limit_of_epochs_ended_are_counted() -> None:
+    """Early stopping waits for three epochs, so the best of twelve epochs ended the run if it is the ninth or an earlier one."""
+    results = study()
+    plan = {**results.plan, "epochs": 12}
+    models = {name: model.model_copy(update={"epochs": []}) for name, model in results.models.items()}
+    models["mmoe-income"] = models["mmoe-income"].model_copy(update={"epochs": [9.0, 10.0, 12.0, 3.0]})
+    ended = limits(results.model_copy(update={"plan": plan, "models": models}))
+    assert any("2 of 4 runs of networks ended at the limit of 12 epochs" in text for text in ended)
+    models["mmoe-income"] = models["mmoe-income"].model_copy(update={"epochs": [9.0, 3.0]})
+    assert not any("the limit of" in text for text in limits(results.model_copy(update={"plan": plan, "models": models})))

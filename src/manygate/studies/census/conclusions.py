@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 
+from manygate.config import RunConfig
 from manygate.results.census import CensusGain, CensusGroup, CensusResults
 from manygate.studies.census import paper
 from manygate.studies.census.plan import MARRIED, NETWORKS, OUTSIDE
@@ -96,9 +97,10 @@ def _inputs(results: CensusResults, group: CensusGroup) -> Iterator[str]:
     ours = means(results, group)
     if MMOE not in ours or TABULAR not in ours:
         return
+    more = number(ours[TABULAR] - ours[MMOE], signed=True)
     text = (
-        f"With Manygate's default inputs for logs of this size (cross layers, ids of numbers, target statistics) MMoE reaches "
-        f"{number(ours[TABULAR])} on {group.main}, {number(ours[TABULAR] - ours[MMOE], signed=True)} against the paper's inputs"
+        "With Manygate's default inputs for logs of this size (cross layers, ids of numbers, target statistics) MMoE reaches "
+        f"{number(ours[TABULAR])} on {group.main}, {more} against embedding tables and numbers alone"
     )
     if BOOSTED in ours:
         text += f" and {number(ours[TABULAR] - ours[BOOSTED], signed=True)} against tuned LightGBM"
@@ -191,6 +193,7 @@ def limits(results: CensusResults) -> list[str]:
         "models of one task are tuned for never_married.",
         "LightGBM has a random search of as many trials as the networks. No trial of it ends early.",
     ]
+    texts += _cut_short(results)
     if results.quick:
         texts.insert(
             0,
@@ -198,6 +201,18 @@ def limits(results: CensusResults) -> list[str]:
             "for each method. Take no number from it.",
         )
     return texts
+
+
+def _cut_short(results: CensusResults) -> Iterator[str]:
+    """Say how many runs were best so late that the limit of epochs ended them, and not early stopping."""
+    limit, patience = int(str(results.plan["epochs"])), RunConfig().patience
+    best = [epoch for model in results.models.values() for epoch in model.epochs]
+    late = [epoch for epoch in best if epoch > limit - patience]
+    if late:
+        yield (
+            f"{len(late):,} of {count_of(len(best), 'run')} of networks ended at the limit of {limit} epochs and not by early "
+            f"stopping: they were best in the last {patience}. Longer training could raise their level."
+        )
 
 
 def headline(results: CensusResults) -> str:
