@@ -1,8 +1,8 @@
 """Open-loop and closed-loop load.
 
 In the open loop, requests have times of their own, at which they are sent whether the server has answered earlier ones or not.
-Their latency counts from these times. A server that stands still for a second therefore delays all requests of that second. A closed
-loop sends nothing meanwhile, and would count one slow request.
+Their latency counts from these times. So a server that stands still for a second delays all requests of that second. A closed loop
+sends nothing meanwhile, and would count one slow request.
 """
 
 from __future__ import annotations
