@@ -38,6 +38,7 @@ ROOMS = {
     "evaluation": 10,
     "export": 10,
     "inspection": 10,
+    "serving": 10,
     "testing": 10,
     "training": 11,
     "report": 11,
@@ -49,7 +50,7 @@ ROOMS = {
     "__init__": 15,
     "__main__": 16,
 }
-MOST_ENTRIES = 30
+MOST_ENTRIES = 31
 NO_TORCH = (
     "__init__",
     "cli",
@@ -69,6 +70,7 @@ NO_TORCH = (
     "scoring.fusion",
     "scoring.exported_model",
     "scoring.fusion_search",
+    "serving",
     "training.interrupt",
     "training.memory",
     "training.progress",

@@ -10,6 +10,7 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from manygate.config import CsvConfig, DataConfig, ModelConfig, RunConfig, TrainConfig, TuneConfig
+from manygate.config.serve_settings import ServeConfig
 from manygate.config.tune_settings import TRIAL_REPLICAS, SpaceConfig
 from manygate.files import read_text
 from manygate.schema import Task
@@ -31,6 +32,7 @@ CSV = Parameter(name="*", group=Group("CSV files", sort_key=5))
 DATA = Parameter(name="*", group=Group("Data", sort_key=2))
 MODEL = Parameter(name="*", group=Group("Model", sort_key=3))
 TRAINING = Parameter(name="*", group=Group("Training", sort_key=4))
+SERVING = Parameter(name="*")
 SCHEME_NAMES = "names separated by commas, all for every scheme, module:Class for your own."
 
 
@@ -73,6 +75,7 @@ ModelFlags = _flags(ModelConfig, "ModelFlags")
 TrainFlags = _flags(TrainConfig, "TrainFlags")
 CompareFlags = _flags(TrainConfig, "CompareFlags", replicas=8)
 TrialFlags = _flags(TrainConfig, "TrialFlags", replicas=TRIAL_REPLICAS)
+ServeFlags = _flags(ServeConfig, "ServeFlags")
 TuneFlags = _flags(TuneConfig, "TuneFlags", without=SpaceConfig)
 
 

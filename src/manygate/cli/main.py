@@ -30,6 +30,7 @@ from manygate.cli.reproduce import reproduce_app
 from manygate.cli.reproduce_census import mmoe_census
 from manygate.cli.schema import schema
 from manygate.cli.screen import discard_output, flush_streams, prepare_streams, say
+from manygate.cli.serve import serve
 from manygate.cli.train import train
 from manygate.cli.tune import tune
 from manygate.errors import InputError, outside_problem
@@ -51,7 +52,22 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # Interrupted is a KeyboardInterrupt, and main() gives it an exit code and a remedy
 )
-for command in (demo, schema, train, compare, tune, architectures, evaluate, predict, export, report, calibrate, fuse, inspect):
+for command in (
+    demo,
+    schema,
+    train,
+    compare,
+    tune,
+    architectures,
+    evaluate,
+    predict,
+    export,
+    serve,
+    report,
+    calibrate,
+    fuse,
+    inspect,
+):
     app.command(command)
 app.command(dataset_app)
 reproduce_app.command(mmoe_census, name="mmoe-census")

@@ -83,8 +83,11 @@ class Calibration:
 def read_calibration(folder: Path) -> Calibration | None:
     """Return the calibration in a bundle's folder, or None if it has none. The caller has checked the manifest."""
     path = folder / CALIBRATION_FILE
-    if not path.is_file():
-        return None
+    return load_calibration(path) if path.is_file() else None
+
+
+def load_calibration(path: Path) -> Calibration:
+    """Return the calibration in a file. Raises :class:`InputError` if it is none."""
     tree = read_json(path)
     try:
         if tree["calibration_version"] != CALIBRATION_VERSION:

@@ -252,18 +252,26 @@ def _number(text: str, where: str, problems: list[str]) -> float:
 def read_fusion(folder: Path) -> Fusion | None:
     """Return the fusion in a bundle's folder, or None if it never had one. The caller has checked the manifest."""
     path = folder / FUSION_FILE
-    if not path.is_file():
-        return None
+    return load_fusion(path) if path.is_file() else None
+
+
+def load_fusion(path: Path) -> Fusion:
+    """Return the fusion in a file. Raises :class:`InputError` if it is none."""
     tree = read_json(path)
     try:
         if tree["fusion_version"] != FUSION_VERSION:
             raise InputError(f"fusion version {tree['fusion_version']!r}, not {FUSION_VERSION}.")
-        about = {name: tree[name] for name in ("name", "version", "note", "made")}
-        return Fusion(dict(tree["weights"]), tuple(Term(**term) for term in tree["features"]), **about)
+        return fusion_from(tree)
     except InputError as error:
         raise InputError(f"{path}: {problem}" for problem in error.marked) from None
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a fusion ({type(error).__name__}: {error}). Restore the bundle.") from None
+
+
+def fusion_from(tree: Mapping[str, Any]) -> Fusion:
+    """Return the fusion of a tree that :meth:`Fusion.tree` made."""
+    about = {name: tree[name] for name in ("name", "version", "note", "made")}
+    return Fusion(dict(tree["weights"]), tuple(Term(**term) for term in tree["features"]), **about)
 
 
 def write_fusion(folder: Path, fusion: Fusion) -> None:

@@ -1,0 +1,1 @@
+"""The server of exported models. Nothing here needs torch."""
