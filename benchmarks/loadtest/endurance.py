@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,32 +82,38 @@ def recovered(after: Load, ended: float, slow: float) -> float:
 
 
 def drain(bench: Bench, spec: Spec, times: int, connections: int, load_seconds: float) -> dict[str, Any]:
-    """Send SIGTERM at full load, again and again, and count requests without an answer."""
+    """Send SIGTERM at full load, again and again, and count requests without an answer.
+
+    The log of the server has the number and the status of each request that it answered or refused.
+    """
     rounds = []
     for n in range(times):
         with bench.on(spec) as server:
-            rounds.append(asyncio.run(_drained(bench.target(server), server, connections, load_seconds)))
-        print(f"{n + 1}/{times}: {rounds[-1]}", flush=True)
-    before, after = sum(one["lost_before"] for one in rounds), sum(one["lost_after"] for one in rounds)
+            read = server.log.stat().st_size
+            target = replace(bench.target(server), numbered=True)
+            outcomes, terminated, ended = asyncio.run(_drained(target, server, connections, load_seconds))
+        rounds.append(drained(outcomes, terminated, logged(server.log, read)) | ended)
+        print(f"{n + 1}/{times}: {rounds[-1]}", file=sys.stderr, flush=True)
+    sums = {key: sum(one[key] for one in rounds) for key in COUNTS}
     return {
         "rounds": len(rounds),
-        "answered": sum(one["answered"] for one in rounds),
-        "answered_after_sigterm": sum(one["answered_after"] for one in rounds),
-        "sent_before_sigterm_without_answer": before,
-        "sent_after_sigterm_on_an_open_connection_without_answer": after,
+        **sums,
         "kinds": dict(sum((Counter(one["kinds"]) for one in rounds), Counter())),
-        "statuses_after_sigterm": dict(sum((Counter(one["statuses_after"]) for one in rounds), Counter())),
+        "statuses_after_sigterm": dict(sum((Counter(one["statuses_after_sigterm"]) for one in rounds), Counter())),
         "exit_codes": dict(Counter(str(one["exit_code"]) for one in rounds)),
         "seconds_to_exit_max": max(one["seconds_to_exit"] for one in rounds),
         "checks": {
-            "every request that was sent before SIGTERM got an answer": before == 0,
-            "every request on an open connection got an answer": after == 0,
+            "every request that was sent before SIGTERM got an answer": sums["lost_sent_before_sigterm"] == 0,
+            "every answer and refusal of the log arrived": sums["lost_and_in_the_log"] == 0,
             "the server ended by itself": all(one["exit_code"] in (0, 143, -15) for one in rounds),
         },
     }
 
 
-async def _drained(target: Target, server: Server, connections: int, load_seconds: float) -> dict[str, Any]:
+async def _drained(
+    target: Target, server: Server, connections: int, load_seconds: float
+) -> tuple[list[Outcome], float, dict[str, Any]]:
+    """Return the outcomes, the time of SIGTERM, and how the server ended."""
     stop = asyncio.Event()
     running = asyncio.create_task(closed_loop(target, connections, 120.0, stop))
     await asyncio.sleep(load_seconds)
@@ -113,25 +121,34 @@ async def _drained(target: Target, server: Server, connections: int, load_second
     server.terminate()
     while server.process.poll() is None and time.perf_counter() < terminated + 30:
         await asyncio.sleep(0.01)
-    exited = time.perf_counter()
+    ended = {"exit_code": server.process.poll(), "seconds_to_exit": round(time.perf_counter() - terminated, 3)}
     stop.set()
-    return drained((await running).outcomes, terminated) | {
-        "exit_code": server.process.poll(),
-        "seconds_to_exit": round(exited - terminated, 3),
-    }
+    return (await running).outcomes, terminated, ended
 
 
-def drained(outcomes: Sequence[Outcome], terminated: float) -> dict[str, Any]:
+COUNTS = ("answered", "answered_after_sigterm", "lost_sent_before_sigterm", "lost_and_in_the_log", "never_in_the_log")
+
+
+def logged(log: Path, start: int) -> set[int]:
+    """Return the numbers of the requests in a server's log, from a byte on."""
+    with log.open("rb") as stream:
+        stream.seek(start)
+        lines = [json.loads(line) for line in stream if line.startswith(b"{")]
+    return {int(line["id"]) for line in lines if line.get("event") == "request" and line["id"].isdigit()}
+
+
+def drained(outcomes: Sequence[Outcome], terminated: float, in_log: set[int]) -> dict[str, Any]:
     """Count requests without an answer. Those that could not connect were never accepted."""
     lost = [outcome for outcome in outcomes if not outcome.status and not outcome.error.startswith("connect")]
     after = [outcome for outcome in outcomes if outcome.status and outcome.sent >= terminated]
     return {
         "answered": sum(bool(outcome.status) for outcome in outcomes),
-        "answered_after": len(after),
-        "lost_before": sum(outcome.sent < terminated for outcome in lost),
-        "lost_after": sum(outcome.sent >= terminated for outcome in lost),
+        "answered_after_sigterm": len(after),
+        "lost_sent_before_sigterm": sum(outcome.sent < terminated for outcome in lost),
+        "lost_and_in_the_log": sum(outcome.n in in_log for outcome in lost),
+        "never_in_the_log": sum(outcome.n not in in_log for outcome in lost),
         "kinds": dict(Counter(outcome.error for outcome in lost)),
-        "statuses_after": dict(Counter(str(outcome.status) for outcome in after)),
+        "statuses_after_sigterm": dict(Counter(str(outcome.status) for outcome in after)),
     }
 
 

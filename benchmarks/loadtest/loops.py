@@ -22,13 +22,14 @@ SPIN_SECONDS = 0.0015
 
 @dataclass(frozen=True)
 class Outcome:
-    """One request. Times are those of ``time.perf_counter``. ``status`` is 0 where there was no answer."""
+    """Request ``n``. Times are those of ``time.perf_counter``. ``status`` is 0 where there was no answer."""
 
     intended: float
     sent: float
     ended: float
     status: int
     error: str = ""
+    n: int = -1
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Target:
         host: The address of the server.
         timeout: Seconds until a request without an answer is given up.
         observe: Is called with the index of a request, its status and the body of its answer.
+        numbered: Send the number of a request as its X-Request-Id, with which a server may log it.
     """
 
     port: int
@@ -57,21 +59,25 @@ class Target:
     host: str = "127.0.0.1"
     timeout: float = 30.0
     observe: Callable[[int, int, bytes], None] | None = None
+    numbered: bool = False
 
     async def once(self, connection: Connection, n: int, intended: float) -> Outcome:
         """Send request ``n`` and wait."""
+        request = self.requests[n % len(self.requests)]
+        if self.numbered:
+            request = request.replace(b"\r\n", b"\r\nX-Request-Id: %d\r\n" % n, 1)
         sent = time.perf_counter()
         try:
             if not connection.is_open:
                 await connection.open()
                 sent = time.perf_counter()
-            answer = await connection.ask(self.requests[n % len(self.requests)], self.timeout)
+            answer = await connection.ask(request, self.timeout)
         except NoAnswerError as error:
-            return Outcome(intended, sent, time.perf_counter(), 0, str(error))
+            return Outcome(intended, sent, time.perf_counter(), 0, str(error), n)
         ended = time.perf_counter()
         if self.observe is not None:
             self.observe(n % len(self.requests), answer.status, answer.body)
-        return Outcome(intended, sent, ended, answer.status)
+        return Outcome(intended, sent, ended, answer.status, n=n)
 
 
 def arrivals(rate: float, seconds: float, seed: int | None = 0) -> Iterator[float]:

@@ -29,11 +29,12 @@ class Spec:
 
 @dataclass
 class Server:
-    """A server that runs."""
+    """A server that runs. Its output goes to ``log``."""
 
     spec: Spec
     port: int
     process: subprocess.Popen[bytes]
+    log: Path
 
     def pids(self) -> list[int]:
         """Return the process and all that it started."""
@@ -86,19 +87,19 @@ def serving(spec: Spec, core: int, log: Path) -> Iterator[Server]:
         process = subprocess.Popen(
             words, stdout=output, stderr=output, env={**os.environ, **one_thread, **spec.environment}, start_new_session=True
         )
-    server = Server(spec, port, process)
+    server = Server(spec, port, process, log)
     try:
-        _wait(server, log)
+        _wait(server)
         yield server
     finally:
         _end(process)
 
 
-def _wait(server: Server, log: Path) -> None:
+def _wait(server: Server) -> None:
     until = time.monotonic() + START_SECONDS
     while not server.is_ready():
         if server.process.poll() is not None or time.monotonic() > until:
-            tail = log.read_text(errors="replace")[-2000:]
+            tail = server.log.read_text(errors="replace")[-2000:]
             raise RuntimeError(f"{server.spec.name} did not start (exit code {server.process.poll()}). Its output ends:\n{tail}")
         time.sleep(0.05)
 

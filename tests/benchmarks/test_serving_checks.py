@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from loadtest.comparison import MANYGATE, bars
-from loadtest.endurance import drained, recovered
+from loadtest.endurance import drained, logged, recovered
 from loadtest.in_process import BARE, EAGER
 from loadtest.loops import Load, Outcome
 from loadtest.material import is_answer
@@ -51,22 +52,32 @@ def test_recovery_counts_from_the_end_of_the_overload_to_the_last_bad_request() 
     assert recovered(Load(outcomes[2:]), 10.0, slow=0.5) == 0.0
 
 
-def test_requests_without_an_answer_are_counted_by_when_they_were_sent() -> None:
+def test_requests_without_an_answer_are_counted_by_when_they_were_sent_and_what_the_log_says() -> None:
     outcomes = [
-        Outcome(1.0, 1.0, 1.5, 200),
-        Outcome(1.0, 1.0, 2.5, 0, "closed: end of stream"),
-        Outcome(2.1, 2.1, 2.5, 503),
-        Outcome(2.2, 2.2, 2.5, 0, "closed: ConnectionResetError"),
-        Outcome(2.3, 2.3, 2.5, 0, "connect: ConnectionRefusedError"),
+        Outcome(1.0, 1.0, 1.5, 200, n=0),
+        Outcome(1.0, 1.0, 2.5, 0, "closed: end of stream", 1),
+        Outcome(2.1, 2.1, 2.5, 503, n=2),
+        Outcome(2.2, 2.2, 2.5, 0, "closed: ConnectionResetError", 3),
+        Outcome(2.2, 2.2, 2.5, 0, "closed: ConnectionResetError", 4),
+        Outcome(2.3, 2.3, 2.5, 0, "connect: ConnectionRefusedError", 5),
     ]
-    assert drained(outcomes, terminated=2.0) == {
+    assert drained(outcomes, terminated=2.0, in_log={0, 2, 3}) == {
         "answered": 2,
-        "answered_after": 1,
-        "lost_before": 1,
-        "lost_after": 1,
-        "kinds": {"closed: end of stream": 1, "closed: ConnectionResetError": 1},
-        "statuses_after": {"503": 1},
+        "answered_after_sigterm": 1,
+        "lost_sent_before_sigterm": 1,
+        "lost_and_in_the_log": 1,
+        "never_in_the_log": 2,
+        "kinds": {"closed: end of stream": 1, "closed: ConnectionResetError": 2},
+        "statuses_after_sigterm": {"503": 1},
     }
+
+
+def test_the_log_names_requests_from_a_place_on(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    lines = ['{"event":"request","id":"7"}', "no JSON", '{"event":"ended"}', '{"event":"request","id":"8"}']
+    log.write_text("\n".join(lines))
+    assert logged(log, 0) == {7, 8}
+    assert logged(log, 5) == {8}
 
 
 @pytest.mark.parametrize(("http", "met"), [(11.9, True), (12.1, False)])
