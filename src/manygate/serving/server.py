@@ -19,6 +19,7 @@ from manygate.errors import InputError, os_reason, setting
 from manygate.serving.access import read_token
 from manygate.serving.app import make_app
 from manygate.serving.connections import Connection
+from manygate.serving.ending import accept_waiting, all_have_begun, take_over
 from manygate.serving.log import Log
 from manygate.serving.service import Service
 from manygate.serving.versions import Versions
@@ -50,6 +51,21 @@ class Server(uvicorn.Server):
 
     def _end(self) -> None:
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the port, answer what clients have sent by then, and end.
+
+        Without this, connections that wait at the port would be reset, and those whose request was not read yet would be closed.
+        """
+        waiting = [connection for listener in sockets or [] for connection in accept_waiting(listener)]
+        for server in self.servers:
+            server.close()
+        await take_over(waiting, self._protocol, self.config.ssl)
+        await all_have_begun(self.server_state.connections)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> Connection:
+        return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
 class _ToLog(logging.Handler):
