@@ -248,8 +248,8 @@ def test_missing_and_misspelt_columns(train: Any, refuses: Any, tmp_path: Path) 
     (tmp_path / "s.yaml").write_text(SCHEMA.replace("age", "agee").replace("click == 1", "clik == 1") + "weight: wait\n")
     words = ("3 problems", "log.parquet: column 'agee'", "Did you mean 'age'?", "'clik'", "Did you mean 'click'?", "'wait'")
     refuses(*train(log, "--schema-file", tmp_path / "s.yaml", tasks=()), words=words)
-    flags = ("--weight", "wt", "--group", "usr", "--bias", "agee")
-    words = ("3 problems", "'wt' (weight)", "'usr' (group)", "'agee' (bias feature)")
+    flags = ("--weight", "wt", "--group", "usr", "--bias", "agee", "--context", "itm")
+    words = ("4 problems", "'itm' (context)", "'wt' (weight)", "'usr' (group)", "'agee' (bias feature)")
     refuses("schema", log, "--task", "click", *flags, "--out", tmp_path / "new.yaml", words=words)
 
 

@@ -54,6 +54,20 @@ def test_tasks_are_chosen_from_the_schema_or_written_out(log_table, log_schema):
     assert find_schema(sources, DataConfig(task=("click",))).task_names == ("click",)
 
 
+def test_context_of_the_settings_over_that_of_the_schema(log_table, log_schema):
+    """With a schema and without one; a name that is no feature and a role that excludes it are errors."""
+    sources, user = open_sources(log_table(50), DataConfig()), DataConfig(context=("user",), task=("click",))
+    for schema in (log_schema(), None):
+        found = find_schema(sources, user, schema)
+        assert [feature.name for feature in found.features if feature.context] == ["user"]
+    with pytest.raises(InputError, match=r"'usr' \(named in the settings\).*Did you mean 'user'"):
+        find_schema(sources, DataConfig(context=("usr",)), log_schema())
+    with pytest.raises(InputError, match="'click' is no feature"):
+        find_schema(sources, DataConfig(context=("click",)), log_schema())
+    with pytest.raises(InputError, match="feature 'user': a bias feature is absent at serving, so it cannot be context"):
+        find_schema(sources, DataConfig(bias=("user",)), log_schema().with_context(["user"]))
+
+
 def test_parts_of_csv_are_read_in_the_types_of_the_training_part(tmp_path: Path) -> None:
     for part, sku, age in (("train", "007", "3"), ("valid", "8", "4.0"), ("test", "9", "")):
         (tmp_path / f"{part}.csv").write_text(f"sku,age,click\n{sku},{age},1\n")

@@ -28,6 +28,7 @@ FREE = {
     "valid": "v.parquet",
     "test": "t.parquet",
     "schema_file": "s.yaml",
+    "context": ("user",),
     "threads": 2,
     "device": "cpu",
     "checkpoint_seconds": 1.0,

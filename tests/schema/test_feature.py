@@ -17,6 +17,7 @@ from manygate.schema import Feature
         ("sparse", {"vocabulary": "hash", "buckets": 100, "bias": True}),
         ("bag", {"dim": 4, "pooling": "sum", "buckets": 2, "id_dropout": 0.0}),
         ("dense", {"encoding": "log1p", "bias": True}),
+        ("bag", {"context": True}),
     ],
 )
 def test_settings_of_the_kind(kind: Any, settings: dict[str, Any]) -> None:
@@ -37,6 +38,7 @@ def test_settings_of_the_kind(kind: Any, settings: dict[str, Any]) -> None:
         ("dense", {"id_dropout": 2.0, "bias": True}, "'a': id_dropout is for sparse and bag features"),
         ("sparse", {"id_dropout": 2.0, "vocabulary": "hash"}, "id_dropout is for ids that can be unseen, and every id has a hash"),
         ("sparse", {"id_dropout": 2.0, "bias": True}, "id_dropout is not for a bias feature, which is null at serving"),
+        ("sparse", {"bias": True, "context": True}, "a bias feature is absent at serving, so it cannot be context"),
         ("bag", {"bias": True}, "a bag cannot be a bias feature"),
     ],
 )
@@ -56,3 +58,8 @@ def test_all_problems_are_listed_at_once() -> None:
 def test_numbers_out_of_range(setting: str, value: int) -> None:
     with pytest.raises(ValidationError, match=setting):
         Feature(name="a", kind="sparse", **{setting: value})
+
+
+def test_roles() -> None:
+    features = [Feature(name="a", kind="sparse", **role) for role in ({}, {"bias": True}, {"context": True})]
+    assert [feature.role for feature in features] == ["", "bias", "context"]

@@ -68,3 +68,24 @@ def test_a_file_of_a_schema_names_itself_in_errors(tmp_path: Path) -> None:
     (tmp_path / "schema.yaml").write_text("tasks: [{name: click, kint: binary}]\nfeatures: [{name: item, kind: sparse}]\n")
     with pytest.raises(InputError, match=r"schema\.yaml:1: tasks\.0\.kint: unknown name\. Did you mean 'kind'"):
         Schema.load(tmp_path / "schema.yaml")
+
+
+def test_context_features_are_marked_beside_those_that_are() -> None:
+    features = [Feature(name=name, kind="sparse", context=name == "user") for name in ("user", "hour", "item")]
+    schema = Schema(features=tuple(features), tasks=(Task(name="click"),)).with_context(["hour"])
+    assert [feature.name for feature in schema.features if feature.context] == ["user", "hour"]
+    assert Schema.from_yaml(schema.to_yaml()) == schema
+    assert schema.with_context([]) == schema
+
+
+def test_context_that_no_request_carries_is_named_all_at_once() -> None:
+    features = (ITEM, Feature(name="slot", kind="sparse", bias=True))
+    schema = Schema(features=features, tasks=(Task(name="click"),), ignored={"request": "a key"})
+    with pytest.raises(InputError) as caught:
+        schema.with_context(["itm", "slot", "item", "request", "itm", "click"], "--context")
+    assert caught.value.problems == (
+        "--context: 'itm' is no feature. Did you mean 'item'? Choose from item.",
+        "--context: 'slot' is a bias feature, which is absent at serving, so it cannot be context.",
+        "--context: 'request' is not used (a key), so it cannot be context.",
+        "--context: 'click' is no feature. Choose from item.",
+    )

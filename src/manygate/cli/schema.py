@@ -22,6 +22,9 @@ def schema(
     group: Annotated[str | None, Parameter(help="Column of users or queries.")] = None,
     time: Annotated[str | None, Parameter(help="Column of times.")] = None,
     bias: Annotated[tuple[str, ...], Parameter(help="Features absent at serving, such as a position.")] = (),
+    context: Annotated[
+        tuple[str, ...], Parameter(help="Features of the user or the request, the same for all its candidates.")
+    ] = (),
     ignore: Annotated[tuple[str, ...], Parameter(help="Columns not to use.")] = (),
     overwrite: Annotated[bool, Parameter(help="Replace --out.")] = False,
     json: Json = False,
@@ -45,7 +48,9 @@ def schema(
     if settings is not None:
         table.require(settings.kinds, "named by --types")
         raise_all(unused_settings(settings, [table]))
-    answer = infer_with_questions(table, list(task), weight=weight, group=group, time=time, bias=bias, ignore=ignore)
+    answer = infer_with_questions(
+        table, list(task), weight=weight, group=group, time=time, bias=bias, context=context, ignore=ignore
+    )
     inferred = answer.schema
     show_warnings(table.warnings_of(asked_about(inferred, table)))
     if out is not None:

@@ -36,7 +36,7 @@ def show_schema(schema: Schema) -> None:
         tasks.add_row(*map(Text, (task.name, task.kind, task.column, task.space, task.note)))
     features = grid("features", "column", "kind", "role", "why")
     for feature in schema.features:
-        features.add_row(*map(Text, (feature.name, feature.kind, "bias" if feature.bias else "", feature.note)))
+        features.add_row(*map(Text, (feature.name, feature.kind, feature.role, feature.note)))
     others = grid("other columns", "column", "role", "why")
     for role in ("group", "time", "weight"):
         if getattr(schema, role):

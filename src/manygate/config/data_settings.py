@@ -26,6 +26,9 @@ class DataConfig(CsvConfig):
     time: str | None = Field(None, description="Column of times, for splits.")
     weight: str | None = Field(None, description="Column of row weights.")
     bias: Names = Field((), description="Features that are absent at serving, such as a position.")
+    context: Names = Field(
+        (), description="Features of the user or the request, the same for all its candidates. Exported models use it."
+    )
     ignore: Names = Field((), description="Columns not to use.")
     split: Literal["random", "time", "group"] = Field("random", description="How to split a log that is not split yet.")
     fractions: tuple[float, float, float] = Field((0.8, 0.1, 0.1), description="Shares of train, validation and test.")

@@ -69,7 +69,8 @@ class EncodedLog:
         """A digest of settings, schema, encoder and every row that was read, to know a run's data again.
 
         Rows alone do not suffice: a task's weight or loss, a feature's dim or pooling and the unit of a label leave them as they
-        are. Notes and ignored columns are for people and change nothing.
+        are. Notes and ignored columns are for people, and
+        the context of a request is for exported models; they change nothing.
         """
         digest = blake2b(settings.encode(), digest_size=16)
         for text in _schema_and_encoder(self.encoder):
@@ -114,7 +115,7 @@ class EncodedLog:
 
 def _schema_and_encoder(encoder: Encoder) -> Iterator[str]:
     """The schema and all that was fitted, as text: types, scales, labels and the ids of each vocabulary."""
-    notes: Any = {"tasks": {"__all__": {"note"}}, "features": {"__all__": {"note"}}, "ignored": True}
+    notes: Any = {"tasks": {"__all__": {"note"}}, "features": {"__all__": {"note", "context"}}, "ignored": True}
     yield encoder.schema.model_dump_json(exclude=notes)
     for scales in (encoder.scales, encoder.labels):
         yield repr({name: asdict(scale) for name, scale in scales.items()})

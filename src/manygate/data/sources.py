@@ -16,7 +16,7 @@ from manygate.data.split import PARTS
 from manygate.data.table import Table, open_table
 from manygate.errors import InputError, did_you_mean, raise_all, setting
 from manygate.results.evaluation import DataWarning
-from manygate.schema import Schema, Task
+from manygate.schema import Feature, Schema, Task
 from manygate.schema.reading import validated
 
 
@@ -120,21 +120,22 @@ def find_schema(sources: Sources, config: DataConfig, schema: Schema | str | Pat
 
 
 def _roles(config: DataConfig) -> dict[str, Any]:
-    return {role: getattr(config, role) for role in ("weight", "group", "time", "bias", "ignore")}
+    return {role: getattr(config, role) for role in ("weight", "group", "time", "bias", "context", "ignore")}
 
 
 def _with_roles(schema: Schema, config: DataConfig, table: Table) -> Schema:
     """The settings' roles over those of a schema file."""
-    given = {role: column for role, column in _roles(config).items() if column and role not in ("bias", "ignore")}
-    table.require([*given.values(), *config.bias, *config.ignore], "named in the settings")
+    given = {role: column for role, column in _roles(config).items() if column and role not in ("bias", "context", "ignore")}
+    table.require([*given.values(), *config.bias, *config.context, *config.ignore], "named in the settings")
     dropped = {*config.ignore, given.get("weight")}
     features = tuple(
-        feature.model_copy(update={"bias": feature.bias or feature.name in config.bias})
+        validated(Feature, {**dict(feature), "bias": feature.bias or feature.name in config.bias}, "schema")
         for feature in schema.features
         if feature.name not in dropped
     )
     ignored = schema.ignored | dict.fromkeys(config.ignore, IGNORED_BY_USER[1])
-    return validated(Schema, {**dict(schema), **given, "features": features, "ignored": ignored}, "schema")
+    with_roles: Schema = validated(Schema, {**dict(schema), **given, "features": features, "ignored": ignored}, "schema")
+    return with_roles.with_context(config.context, setting("context"))
 
 
 def _with_tasks(schema: Schema, specs: tuple[str | Task, ...]) -> Schema:

@@ -32,8 +32,8 @@ def compare(
     schema: Schema | str | Path | None = None, task: Tasks = (), types: ColumnTypes = (), separator: str | None = None,
     quote: str | None = None, escape: str | None = None, file_encoding: str | None = None, header: bool | None = None,
     null_values: Names = (), schema_file: str | None = None, group: str | None = None, time: str | None = None,
-    weight: str | None = None, bias: Names = (), ignore: Names = (), split: Literal["random", "time", "group"] = "random",
-    fractions: Sequence[float] = (0.8, 0.1, 0.1), shuffle_seed: int = 0,
+    weight: str | None = None, bias: Names = (), context: Names = (), ignore: Names = (),
+    split: Literal["random", "time", "group"] = "random", fractions: Sequence[float] = (0.8, 0.1, 0.1), shuffle_seed: int = 0,
     encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16,
     target_statistics: bool | None = None, number_ids: int | None = None, min_count: int = 2, dim: int = 8,
     cross_layers: int | None = None, cross_rank: int = 32, lower_hidden: Widths = (), experts: int = 8,
@@ -107,6 +107,8 @@ weight : str | None, default None
     Column of row weights.
 bias : Names, default ()
     Features that are absent at serving, such as a position.
+context : Names, default ()
+    Features of the user or the request, the same for all its candidates. Exported models use it.
 ignore : Names, default ()
     Columns not to use.
 split : Literal['random', 'time', 'group'], default 'random'

@@ -55,6 +55,7 @@ from manygate.training.trainer import Trainer
 
 FREE_SETTINGS = {
     **dict.fromkeys(("log", "valid", "test", "schema_file", "threads", "baselines")),
+    "context": (),
     "device": "auto",
     "checkpoint_seconds": 0,
 }

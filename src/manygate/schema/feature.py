@@ -14,7 +14,8 @@ class Feature(Frozen):
     """One input column.
 
     Kinds: ``sparse`` (one id), ``bag`` (a list of ids, pooled), ``dense`` (a number). Settings left at None follow the run's
-    configuration. A ``bias`` feature (a position, say) helps to explain the log while training and is absent at serving.
+    configuration. A ``bias`` feature (a position, say) helps to explain the log while training and is absent at serving. A
+    ``context`` feature (a user, an hour) has one value for all candidates of a request. Training does not read this role.
 
     >>> Feature(name="item_id", kind="sparse", min_count=5).kind
     'sparse'
@@ -23,6 +24,7 @@ class Feature(Frozen):
     name: str
     kind: Literal["sparse", "bag", "dense"]
     bias: bool = Field(False, description="Used in training, absent at serving (a position, say).")
+    context: bool = Field(False, description="Of the user or the request: the same for all candidates. Exported models use it.")
     dim: int | None = Field(None, ge=1, le=4096, description="Width of the embedding.")
     vocabulary: Literal["ids", "hash"] = Field("ids", description="Learn a row for each id, or hash ids into buckets.")
     min_count: int | None = Field(None, ge=1, description="Rarer ids share the out-of-vocabulary row.")
@@ -61,5 +63,12 @@ class Feature(Frozen):
             )
         if self.bias and self.kind == "bag":
             problems.append(f"feature {self.name!r}: a bag cannot be a bias feature; use a sparse or a dense one.")
+        if self.bias and self.context:
+            problems.append(f"feature {self.name!r}: a bias feature is absent at serving, so it cannot be context. Leave one out.")
         raise_all(problems)
         return self
+
+    @property
+    def role(self) -> str:
+        """``bias``, ``context`` or nothing."""
+        return "bias" if self.bias else "context" if self.context else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -131,6 +132,29 @@ class Schema(Frozen):
         """The features that a request must carry: all but the bias features."""
         return tuple(feature for feature in self.features if not feature.bias)
 
+    def with_context(self, names: Iterable[str], where: str = "context") -> Schema:
+        """Return the schema with these features as context, beside those that are context already.
+
+        Raises :class:`InputError` that lists each name that is no feature or a bias feature. ``where`` names the setting.
+
+        >>> schema = Schema(features=(Feature(name="user", kind="sparse"),), tasks=(Task(name="click"),))
+        >>> schema.with_context(["user"]).features[0].context
+        True
+        """
+        names, bias = dict.fromkeys(names), {feature.name for feature in self.features if feature.bias}
+        served = [feature.name for feature in self.served_features]
+        problems = []
+        for name in names:
+            if name in bias:
+                problems.append(f"{where}: {name!r} is a bias feature, which is absent at serving, so it cannot be context.")
+            elif name in self.ignored:
+                problems.append(f"{where}: {name!r} is not used ({self.ignored[name]}), so it cannot be context.")
+            elif name not in served:
+                problems.append(f"{where}: {name!r} is no feature.{did_you_mean(name, served)} Choose from {', '.join(served)}.")
+        raise_all(problems)
+        marked = tuple(f.model_copy(update={"context": True}) if f.name in names else f for f in self.features)
+        return self.model_copy(update={"features": marked})
+
     @property
     def label_columns(self) -> frozenset[str]:
         """Columns known only after the impression."""
@@ -171,7 +195,7 @@ class Schema(Frozen):
     def _repr_html_(self) -> str:
         from html import escape
 
-        rows: list[tuple[str, str, str, str]] = [(f.name, f.kind, "bias" if f.bias else "", f.note) for f in self.features]
+        rows: list[tuple[str, str, str, str]] = [(f.name, f.kind, f.role, f.note) for f in self.features]
         rows += [(t.name, f"task, {t.kind}", t.where or "", t.note) for t in self.tasks]
         cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         return f"<table><tr><th>column</th><th>kind</th><th>role</th><th>why</th></tr>{cells}</table>"

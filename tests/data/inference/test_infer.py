@@ -156,6 +156,17 @@ def test_bias() -> None:
     assert not any(feature.bias for feature in infer({"page_rank": floats()}).features)
 
 
+def test_context_is_named_and_never_guessed() -> None:
+    columns = {"user_id": ints(1, 40), "hour": ints(0, 24), "position": ints(1, 40)}
+    assert not any(feature.context for feature in infer(columns).features)
+    assert [feature.name for feature in infer(columns, context=["hour"]).features if feature.context] == ["hour"]
+    assert [feature.name for feature in infer(columns, context="hour").features if feature.context] == ["hour"]
+    with pytest.raises(InputError, match="context: 'position' is a bias feature"):
+        infer(columns, context="position")
+    with pytest.raises(InputError, match=r"has no column 'houre' \(context\)|'houre' \(context\)"):
+        infer(columns, context="houre")
+
+
 def test_weight_and_ignore() -> None:
     schema = infer({"w": floats(1), "x": ints(0, 300), "weight": floats(2)}, weight="w", ignore="x")
     assert schema.weight == "w"

@@ -48,6 +48,7 @@ def infer_schema(
     group: str | None = None,
     time: str | None = None,
     bias: str | Iterable[str] = (),
+    context: str | Iterable[str] = (),
     ignore: str | Iterable[str] = (),
     rows: int = 200_000,
     csv: CsvConfig | None = None,
@@ -82,7 +83,16 @@ def infer_schema(
     ('user_id', 'binary', '0 and 1, 33 % ones')
     """
     answer = infer_with_questions(
-        source, tasks, weight=weight, group=group, time=time, bias=bias, ignore=ignore, rows=rows, csv=csv
+        source,
+        tasks,
+        weight=weight,
+        group=group,
+        time=time,
+        bias=bias,
+        context=context,
+        ignore=ignore,
+        rows=rows,
+        csv=csv,
     )
     return answer.schema
 
@@ -95,6 +105,7 @@ def infer_with_questions(
     group: str | None = None,
     time: str | None = None,
     bias: str | Iterable[str] = (),
+    context: str | Iterable[str] = (),
     ignore: str | Iterable[str] = (),
     rows: int = 200_000,
     csv: CsvConfig | None = None,
@@ -102,8 +113,8 @@ def infer_with_questions(
     """Infer a schema as :func:`infer_schema` does; also return what should be decided by someone who knows the log."""
     table = open_table(training_part(source), csv=csv)
     parsed = Task.parse_all([tasks] if isinstance(tasks, (str, Task)) else tasks)
-    bias, ignore = ([names] if isinstance(names, str) else list(names) for names in (bias, ignore))
-    _check_columns(table, parsed, {"weight": weight, "group": group, "time": time}, bias, ignore)
+    bias, context, ignore = ([names] if isinstance(names, str) else list(names) for names in (bias, context, ignore))
+    _check_columns(table, parsed, {"weight": weight, "group": group, "time": time}, bias, ignore, context)
     table.require_rows()
     needed = {column for task in parsed for column in task.columns}
     sample = table.sample(rows, [name for name in table.column_names if name not in ignore or name in needed])
@@ -116,7 +127,7 @@ def infer_with_questions(
     choice.outcomes = Outcomes(labelled, columns, labels_that_count(labelled, sample, table.name))
     choice.ignored |= dict.fromkeys(ignore, IGNORED_BY_USER[0])
     choice.set_roles(weight, group, time, table.name)
-    schema = choice.schema(bias, table)
+    schema = choice.schema(bias, table).with_context(context)
     return Inferred(schema, by_severity(choice.questions))
 
 
@@ -125,14 +136,21 @@ def asked_about(schema: Schema, table: Table) -> list[str]:
     return [name for name in table.column_names if schema.ignored.get(name) not in IGNORED_BY_USER]
 
 
-def _check_columns(table: Table, tasks: Sequence[Task], roles: dict[str, str | None], bias: list[str], ignore: list[str]) -> None:
+def _check_columns(
+    table: Table,
+    tasks: Sequence[Task],
+    roles: dict[str, str | None],
+    bias: list[str],
+    ignore: list[str],
+    context: list[str],
+) -> None:
     problems = [] if tasks else [f"no task is named. Add at least one label, for example {setting('task', 'click')}."]
     for task in tasks:
         for column, purpose in sorted(task.purposes.items(), key=lambda item: item[0] != task.column):
             problems += table.missing([column], purpose)
     for role, name in roles.items():
         problems += table.missing([name] if name else [], role)
-    problems += table.missing(bias, "bias feature") + table.missing(ignore, "to ignore")
+    problems += table.missing(bias, "bias feature") + table.missing(context, "context") + table.missing(ignore, "to ignore")
     labels = {task.column for task in tasks}
     used = [*((role, name) for role, name in roles.items()), *(("bias", n) for n in bias), *(("ignore", n) for n in ignore)]
     problems += [f"column {name!r} is a label, so it cannot be {role} too; choose one." for role, name in used if name in labels]
