@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from command_line import Result, Run
-from exported import exported  # noqa: F401
+from exported import exported, with_requests  # noqa: F401
 from inspected import inspected, odd  # noqa: F401
 from manygate.cli import main as cli
 from manygate.config import RunConfig

@@ -14,6 +14,7 @@ import torch
 
 from manygate.config import RunConfig
 from manygate.data.fit import fit_encoder
+from manygate.data.target_statistics import fit_target_statistics
 from manygate.export.folder import export_model
 from manygate.export.graph import Graph
 from manygate.model import MultiTaskModel
@@ -101,7 +102,12 @@ def untrained(
 ) -> Predictor:
     """A predictor whose encoder is fitted on some columns, and whose weights are drawn, also those that start at zero."""
     config = RunConfig.build({**SETTINGS, **settings})
-    encoder = fit_encoder(schema, config, [("log", pa.record_batch(dict(columns or plain_log())))])
+    log = pa.record_batch(dict(columns or plain_log()))
+    encoder = fit_encoder(schema, config, [("log", log)])
+    if config.target_statistics:
+        rows = encoder.encode(log)
+        bags, sizes = encoder.bags_of(rows.id_BS, rows.bags), encoder.table_rows
+        encoder.statistics, _ = fit_target_statistics(bags, sizes, rows, schema.tasks, 0)
     problem = Problem.of(encoder, config)
     model = MultiTaskModel(problem, config, by_task=keeps_copies(config, problem))
     generator = torch.Generator().manual_seed(3)
@@ -167,7 +173,7 @@ def funnel_log() -> dict[str, pa.Array]:
         "tags": draw_lists(["7", "t"], pa.string(), 8),
         "tags.mask": draw_lists([7, 8], pa.int8(), 9),
         "age": draw_numbers(10),
-        "price": draw_numbers(11),
+        "price": draw([0.5, 2.0, 30.0, 31.0, 100.0], pa.float64(), 11),
         "position": draw([1, 2], pa.int8(), 12),
         "click": draw_flags(13),
         "like": draw_flags(14),
@@ -175,14 +181,32 @@ def funnel_log() -> dict[str, pa.Array]:
     }
 
 
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+CONTEXT = ("word", "share", "flag", "bucket", "tags", "price")
+"""Text, a number that is an id, true and false, hashed ids, a list and a number."""
+
+
+def funnel() -> Predictor:
     """A funnel with a calibration and a fusion, target statistics and numbers that are ids."""
     calibration = Calibration(
         {"click": Calibrator("platt", {"a": 1.3, "b": -0.2}), "like": Calibrator("temperature", {"temperature": 1.7})}
     )
     fusion = Fusion({"click": 1.0, "click_like": 0.5}, (Term("price", "log", 0.5), Term("other", "power", -1.0)))
-    predictor = untrained(funnel_log(), FUNNEL, calibration, fusion, architecture="shared_bottom", target_statistics=True)
-    folder = tmp_path_factory.mktemp("exported") / "model"
-    export_model(predictor, folder)
+    return untrained(funnel_log(), FUNNEL, calibration, fusion, architecture="shared_bottom", target_statistics=True, number_ids=2)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """All features belong to the candidates."""
+    return _exported(tmp_path_factory.mktemp("exported") / "model")
+
+
+@pytest.fixture(scope="session")
+def with_requests(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The features of :data:`CONTEXT` belong to the request."""
+    return _exported(tmp_path_factory.mktemp("requests") / "model", CONTEXT)
+
+
+def _exported(folder: Path, context: tuple[str, ...] = ()) -> Exported:
+    predictor = funnel()
+    export_model(predictor, folder, context=context)
     return Exported(folder, ExportedModel.load(folder, threads=1), predictor)

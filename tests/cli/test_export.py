@@ -19,7 +19,8 @@ from manygate.scoring.exported_model import ExportedModel
 
 
 def test_a_run_is_exported_and_predicts_the_same(run: Run, log: Path, trained: Path, tmp_path: Path) -> None:
-    done = run("export", trained, log / "test.parquet", "--out model --json").json
+    done = run("export", trained, log / "test.parquet", "--out model --context user_id --context tags --json").json
+    assert done["context"] == ["user_id", "tags"]
     assert done["folder"] == "model"
     assert done["outputs"] == ["click", "like", "watch_time", "buy"]
     assert (done["hostile"]["rows"], done["log"]["rows"]) == (2000, 200)
@@ -45,6 +46,7 @@ def test_a_run_is_exported_and_predicts_the_same(run: Run, log: Path, trained: P
     refused(run("predict model", log, "--out other.csv"), "test.parquet")
     refused(run("export", trained, "--out model"), "an exported model is there", "--overwrite")
     refused(run("export", trained, "--out", tmp_path), "is not an exported model")
+    refused(run("export", trained, "--out other --context usr_id"), "--context: 'usr_id' is no feature. Did you mean 'user_id'?")
     refused(run("export", tmp_path / "nothing", "--out other"), "does not exist")
 
 
@@ -68,6 +70,9 @@ def test_what_was_compared_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert "the mean of 2 replicas" in text
     assert "no rows of a log were compared" in text
     assert "at a tie" not in text
+    assert "once for all" not in text
+    with_context = Export(Path("model"), ["item", "user"], ["click"], 2, hostile, rows, ["user"])
+    assert "once for all candidates of a request: user\n" in shown(with_context, capsys)
 
 
 def test_scoring_with_an_exported_model_loads_no_torch(run: Run, log: Path, trained: Path, tmp_path: Path) -> None:

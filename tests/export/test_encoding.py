@@ -2,160 +2,108 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from exported import Exported, draw, draw_flags, draw_lists, draw_numbers, run, untrained
+from every_kind import ENCODED, HASHED, IDS, LARGE, LISTS, Encoding, Outputs, everything
+from exported import Exported, draw, draw_flags, run, untrained
 from manygate.data.rows import Vocabulary
 from manygate.errors import InputError
-from manygate.export.encoding import encode, input_type, look_up
-from manygate.export.folder import describe
+from manygate.export.encoding import encode, look_up
 from manygate.export.graph import Graph
 from manygate.export.hostile_rows import hostile_rows
 from manygate.schema import Feature, Schema, Task
-from manygate.scoring.exported_model import ExportedModel
 from manygate.scoring.predictor import Predictor
 
-LARGE = [2**63 + 5, 7, 2**64 - 1]
-IDS: dict[str, pa.Array] = {
-    "int8": draw([1, 2, -3], pa.int8(), 1),
-    "int16": draw([1, 500], pa.int16(), 2),
-    "int32": draw([0, -(2**31)], pa.int32(), 3),
-    "int64": draw([2**62, -5, 2**53 + 1], pa.int64(), 4),
-    "uint8": draw([0, 200], pa.uint8(), 5),
-    "uint64": draw(LARGE, pa.uint64(), 6),
-    "float32": draw([0.1, -0.0, 7.0], pa.float32(), 7),
-    "float64": draw([0.1, 0.0, 7.0], pa.float64(), 8),
-    "bool": draw([True, False], pa.bool_(), 9),
-    "true": draw([True], pa.bool_(), 10),
-    "one id": draw(["only"], pa.string(), 11),
-    "null text": pa.nulls(120, pa.string()),
-    "null numbers": pa.nulls(120, pa.int64()),
-    "text": draw(["7", "x", "", "a\0", "\0", "🙂"], pa.string(), 12),
-}
-LISTS: dict[str, pa.Array] = {
-    "a": draw_lists(["t", "", "🙂"], pa.string(), 13),
-    "a.mask": draw_lists([1, 2], pa.int8(), 14),
-    "missing": draw_lists([1.5, 2.0], pa.float64(), 15),
-    "rows": draw_lists([True, False], pa.bool_(), 16),
-    "id_BS": draw_lists(LARGE, pa.uint64(), 17),
-    "empty": pa.array([[]] * 120, pa.list_(pa.string())),
-    "null lists": pa.nulls(120, pa.list_(pa.int64())),
-}
-HASHED: dict[str, pa.Array] = {f"hashed {name}": IDS[name] for name in ("int32", "float32", "bool", "text")} | {
-    "hashed a": LISTS["a"],
-    "hashed a.mask": LISTS["a.mask"],
-}
-RANDOM = np.random.default_rng(18)
-ENCODED: dict[str, tuple[str, pa.Array]] = {
-    "piecewise": ("piecewise", draw_numbers(19)),
-    "zeros": ("piecewise", pa.array(np.where(RANDOM.random(120) < 0.7, 0.0, RANDOM.normal(size=120) * 1e6))),
-    "minmax": ("minmax", draw_numbers(20)),
-    "standard": ("standard", draw_numbers(21)),
-    "log1p": ("log1p", draw_numbers(22)),
-    "log1p of tiny": ("log1p", pa.array(RANDOM.random(120) * 1e-9)),
-    "log1p of large": ("log1p", pa.array(RANDOM.normal(size=120) * 1e200)),
-    "tiny": ("piecewise", pa.array(RANDOM.normal(size=120) * 1e-200)),
-    "constant": ("piecewise", pa.array([3.0] * 120)),
-    "constant or null": ("minmax", pa.array([3.0, None] * 60)),
-    "always null": ("standard", pa.nulls(120, pa.float64())),
-    "repeats": ("piecewise", pa.array(RANDOM.integers(0, 4, 120).astype(float))),
-    "whole": ("piecewise", pa.array(RANDOM.integers(0, 9, 120))),
-    "truth": ("minmax", draw([True, False], pa.bool_(), 23)),
-}
+NAMES = [*IDS, *LISTS, *HASHED, *ENCODED]
+CONTEXTS: dict[str, list[str]] = {"none": [], "every second": NAMES[::2], "the others": NAMES[1::2], "all": NAMES}
 
 
 @pytest.fixture(scope="module")
-def everything() -> Predictor:
-    """Every type of id, every encoding of numbers, numbers that are ids, and bias features in between."""
-    features = [Feature(name="bias id", kind="sparse", bias=True), Feature(name="bias number", kind="dense", bias=True)]
-    features += [Feature(name=name, kind="sparse") for name in IDS]
-    features += [Feature(name=name, kind="bag") for name in LISTS]
-    features += [
-        Feature(name=name, kind="bag" if pa.types.is_list(values.type) else "sparse", vocabulary="hash", buckets=50)
-        for name, values in HASHED.items()
-    ]
-    features += [Feature(name=name, kind="dense", encoding=encoding) for name, (encoding, _) in ENCODED.items()]
-    columns = {**IDS, **LISTS, **HASHED, **{name: values for name, (_, values) in ENCODED.items()}}
-    columns |= {"bias id": draw([1, 2], pa.int8(), 24), "bias number": draw_numbers(25), "click": draw_flags(26)}
-    return untrained(columns, Schema(features=tuple(features), tasks=(Task(name="click"),)), number_ids=5, replicas=1)
-
-
-class Encoding:
-    """The encoding of a predictor alone, as a graph."""
-
-    def __init__(self, predictor: Predictor, fused: tuple[str, ...] = ()):
-        self.graph = Graph()
-        self.encoded = encode(self.graph, predictor.encoder, fused)
-        self.graph.output("ids", self.encoded.id_BS, ["rows", "ids"])
-        self.graph.output("numbers", self.encoded.number_BM, ["rows", "numbers"])
-        for n, (rows, holds) in enumerate(self.encoded.lists):
-            self.graph.output(f"list {n}", rows, ["rows", f"length {n}"])
-            self.graph.output(f"holds {n}", holds, ["rows", f"length {n}"])
-        for name, value in self.encoded.raw.items():
-            self.graph.output(f"fused {name}", value, ["rows"])
-        self.model = ExportedModel(Path(), describe(predictor, self.encoded), None)
-
-    def __call__(self, batch: pa.RecordBatch, **changes: np.ndarray) -> dict[str, np.ndarray]:
-        return run(self.graph, **{**self.model.feed(batch), **changes})
+def predictor() -> Predictor:
+    return everything()
 
 
 @pytest.fixture(scope="module")
-def encoding(everything: Predictor) -> Encoding:
-    return Encoding(everything)
+def encoding(predictor: Predictor) -> Encoding:
+    return Encoding(predictor)
 
 
-@pytest.mark.parametrize("rows", [1, 7, 400])
-def test_it_is_what_the_encoder_does(everything: Predictor, encoding: Encoding, rows: int) -> None:
-    """On known, unseen, null and extreme values of every type and encoding, equal in every bit."""
-    batch = hostile_rows(everything.encoder, rows, seed=3)
-    found, expected = encoding(batch), everything.encoder.encode(batch, labels=False, bias=False)
-    served = [n for n, f in enumerate(f for f in everything.schema.features if f.kind == "sparse") if not f.bias]
-    served += range(len(served) + 1, expected.id_BS.shape[1])
-    np.testing.assert_array_equal(found["ids"], expected.id_BS[:, served])
-    np.testing.assert_allclose(found["numbers"], expected.number_BM[:, 1:], rtol=2e-7, atol=1e-12)
-    for n, (row_n, offset) in enumerate(expected.bags):
+@pytest.fixture(scope="module", params=CONTEXTS)
+def shared(request: pytest.FixtureRequest, predictor: Predictor) -> Encoding:
+    return Encoding(predictor, context=CONTEXTS[request.param])
+
+
+def assert_encoded(predictor: Predictor, encoding: Encoding, found: Outputs, rows: pa.RecordBatch, contexts: Any = None) -> None:
+    """The graph's encoding is the encoder's. Lists of a context are those of the ``contexts``."""
+    expected = predictor.encoder.encode(rows, labels=False, bias=False)
+    features, order = predictor.schema.features, encoding.encoded.order
+    ids = [*(f.name for f in features if f.kind == "sparse"), *predictor.encoder.number_ids]
+    numbers = [f.name for f in features if f.kind == "dense"]
+    assert (set(order.ids), set(order.numbers)) == (set(ids) - {"bias id"}, set(numbers) - {"bias number"})
+    np.testing.assert_array_equal(found["ids"], expected.id_BS[:, [ids.index(name) for name in order.ids]])
+    places = expected.number_BM[:, [numbers.index(name) for name in order.numbers]]
+    np.testing.assert_allclose(found["numbers"], places, rtol=2e-7, atol=1e-12)
+    of_contexts = None if contexts is None else predictor.encoder.encode(contexts, labels=False, bias=False)
+    shared = [entry.feature for entry in encoding.encoded.inputs.entries if entry.context]
+    for n, (name, bag) in enumerate(zip(encoding.encoded.lists, expected.bags, strict=True)):
+        row_n, offset = of_contexts.bags[n] if of_contexts and name in shared else bag
         np.testing.assert_array_equal(found[f"list {n}"][found[f"holds {n}"]], row_n)
         np.testing.assert_array_equal(found[f"holds {n}"].sum(axis=1), np.diff(offset))
 
 
-def test_no_rows(everything: Predictor, encoding: Encoding) -> None:
-    found = encoding(hostile_rows(everything.encoder, 5).slice(0, 0))
+@pytest.mark.parametrize("rows", [1, 7, 400])
+def test_it_is_what_the_encoder_does(predictor: Predictor, shared: Encoding, rows: int) -> None:
+    """On known, unseen, null and extreme values of every type and encoding, equal in every bit."""
+    batch = hostile_rows(predictor.encoder, rows, seed=3)
+    assert_encoded(predictor, shared, shared(batch), batch)
+
+
+@pytest.mark.parametrize("contexts", [1, 5])
+@pytest.mark.parametrize("shared", [name for name in CONTEXTS if name != "none"], indirect=True)
+def test_contexts_are_encoded_once_and_gathered(predictor: Predictor, shared: Encoding, contexts: int) -> None:
+    """Features of every kind: the context of a row stands in another batch than the row."""
+    names = [entry.feature for entry in shared.encoded.inputs.entries if entry.context]
+    batch, given = hostile_rows(predictor.encoder, 40, seed=4), hostile_rows(predictor.encoder, contexts, seed=5)
+    context_row = np.random.default_rng(6).integers(0, contexts, 40)
+    found = shared(batch.drop_columns(names), context=given.select(names), context_row=context_row)
+    taken = given.take(pa.array(context_row))
+    rows = pa.record_batch({name: (taken if name in names else batch).column(name) for name in batch.schema.names})
+    assert_encoded(predictor, shared, found, rows, given)
+
+
+def test_the_manifest_says_what_is_context(predictor: Predictor) -> None:
+    names = ["int64", "float64", "a", "hashed text", "piecewise"]
+    manifest = Encoding(predictor, context=names).model.manifest
+    entries = {entry["feature"]: entry for entry in manifest["inputs"]}
+    assert [name for name, entry in entries.items() if entry.get("context")] == names
+    assert manifest["context"] == {"row": "context_row", "missing": "context.missing", "features": ["int64", "hashed text"]}
+    assert entries["hashed text"]["missing"] == 1
+    assert not {*names} & {*manifest["missing"]["features"]}
+    assert Encoding(predictor, context=["piecewise"]).model.manifest["context"] == {
+        "row": "context_row", "missing": None, "features": [],
+    }  # fmt: skip
+    everything = Encoding(predictor, context=NAMES).model.manifest
+    assert everything["missing"] == {"name": None, "features": []}
+    assert Encoding(predictor).model.manifest["context"] is None
+
+
+def test_no_rows(predictor: Predictor, shared: Encoding) -> None:
+    found = shared(hostile_rows(predictor.encoder, 5).slice(0, 0))
     assert found["ids"].shape[0] == found["numbers"].shape[0] == found["list 0"].shape[0] == 0
 
 
-def test_types_of_inputs(everything: Predictor) -> None:
-    kinds = {f.name: input_type(everything.encoder, f) for f in everything.schema.features}
-    assert [kinds[name] for name in ("int8", "uint8", "int64", "hashed int32", "a.mask")] == ["int64"] * 5
-    assert [kinds[name] for name in ("float32", "float64", "whole", "truth", "missing")] == ["double"] * 5
-    assert [kinds[name] for name in ("uint64", "text", "null text", "a", "id_BS")] == ["string"] * 5
-    assert [kinds[name] for name in ("bool", "true", "hashed bool", "rows")] == ["bool"] * 4
-
-
-def test_masks_and_other_inputs_give_way_to_features(encoding: Encoding) -> None:
-    """A feature is named as the mask of another, one as the input for nulls; one of each pair gets an apostrophe."""
-    entries = {entry.feature: entry for entry in encoding.encoded.inputs}
-    assert entries["a"].mask == "a.mask'"
-    assert entries["a.mask"].name == "a.mask"
-    assert entries["a.mask"].mask == "a.mask.mask"
-    assert encoding.encoded.missing == "missing'"
-    names = [name for entry in encoding.encoded.inputs for name in (entry.name, entry.mask) if name]
-    assert len(set(names)) == len(names)
-    assert "bias id" not in entries
-
-
-def test_one_row_of_nulls_stands_for_all(everything: Predictor, encoding: Encoding) -> None:
+def test_one_row_of_nulls_stands_for_all(predictor: Predictor, encoding: Encoding) -> None:
     """``missing`` may have one row, for callers whose ids are never null."""
-    batch = hostile_rows(everything.encoder, 20)
+    batch = hostile_rows(predictor.encoder, 20)
     sparse = len(encoding.model.manifest["missing"]["features"])
-    found = encoding(batch, **{"missing'": np.zeros((1, sparse), dtype=bool)})
+    found = encoding(batch, {"missing'": np.zeros((1, sparse), dtype=bool)})
     assert found["ids"].shape[0] == 20
     assert (found["ids"][:, 0] >= 1).all()
-    np.testing.assert_array_equal(encoding(batch, **{"missing'": np.ones((1, sparse), dtype=bool)})["ids"][:, 0], 0)
+    np.testing.assert_array_equal(encoding(batch, {"missing'": np.ones((1, sparse), dtype=bool)})["ids"][:, 0], 0)
 
 
 TEXTS = ["", "a", "a\0", "a\0b", "\0", "🙂", "x" * 1000, "7"]

@@ -12,12 +12,15 @@ import pyarrow as pa
 import pytest
 import torch
 
+import manygate.export.encoding as encoding_module
 import manygate.export.folder as folder_module
-from exported import FUNNEL, Exported, draw, draw_flags, funnel_log, untrained
+from exported import CONTEXT, FUNNEL, Exported, draw, draw_flags, funnel_log, untrained
 from manygate.data.table import open_table
 from manygate.errors import InputError
-from manygate.export.folder import describe, export_model, first_rows, on_cpu, refuse_other
-from manygate.export.graph import OPSETS, Value
+from manygate.export.folder import describe, export_model, first_rows, on_cpu, refuse_other, with_context
+from manygate.export.graph import OPSETS
+from manygate.export.hostile_rows import hostile_rows
+from manygate.export.predictions import Predicted
 from manygate.files import write_manifest
 from manygate.schema import Feature, Schema, Task
 from manygate.scoring.exported_model import ExportedModel
@@ -57,7 +60,7 @@ def test_the_folder_predicts_as_the_predictor(exported: Exported) -> None:
 def test_the_manifest_describes_inputs_and_outputs(exported: Exported) -> None:
     manifest = exported.model.manifest
     assert set(manifest["files"]) == {"model.onnx", "weights.bin"}
-    assert manifest["export_version"] == 1
+    assert manifest["export_version"] == 2
     assert manifest["opsets"] == {"ai.onnx": OPSETS[""], "ai.onnx.ml": OPSETS["ai.onnx.ml"], "com.microsoft": 1}
     assert (manifest["architecture"], manifest["replicas"]) == ("shared_bottom", 2)
     entries = {entry["feature"]: entry for entry in manifest["inputs"]}
@@ -72,6 +75,7 @@ def test_the_manifest_describes_inputs_and_outputs(exported: Exported) -> None:
     assert entries["word"]["unlike_numbers"].startswith("no id of training is a number")
     assert entries["other"] == {"name": "other", "feature": "other", "type": "double", "kind": "fused"}
     assert manifest["missing"] == {"name": "missing", "features": ["item", "word", "digits", "flag", "large", "bucket"]}
+    assert manifest["context"] is None
     assert [(o["name"], o["kind"]) for o in manifest["outputs"]] == [
         ("click", "binary"), ("like", "binary"), ("age", "regression"), ("click_like", "joint"), ("score", "score"),
     ]  # fmt: skip
@@ -84,7 +88,8 @@ def test_inputs_and_outputs_of_the_graph_are_those_of_the_manifest(exported: Exp
     session, manifest = exported.model.session, exported.model.manifest
     names = {name for entry in manifest["inputs"] for name in (entry["name"], entry.get("mask")) if name}
     assert {i.name for i in session.get_inputs()} == names | {manifest["missing"]["name"]}
-    assert [o.name for o in session.get_outputs()] == exported.model.output_names
+    further = [manifest["id_rows"]["name"], *manifest["uncalibrated"].values()]
+    assert [o.name for o in session.get_outputs()] == [*exported.model.output_names, *further]
     onnx.checker.check_model(str(exported.folder / "model.onnx"))
 
 
@@ -99,7 +104,7 @@ def test_raw_values_in_their_own_types(exported: Exported) -> None:
         if "mask" in entry:
             given[entry["mask"]] = np.array([[1, 0], [1, 1], [2, 0]], np.uint8)
     given["missing"] = np.zeros((1, 6), dtype=bool)
-    found = dict(zip(exported.model.output_names, exported.model.session.run(None, given), strict=True))
+    found = dict(zip(exported.model.output_names, exported.model.session.run(exported.model.output_names, given), strict=True))
     lists = {"tags": [["7"], ["7", "7"], [None]], "tags.mask": [[7], [7, 7], [None]]}
     plain = {"item": 7, "word": "7", "digits": "7", "share": 7.0, "flag": True, "bucket": 7, "age": 7.0, "price": 7.0, "other": 7.0}
     table = pa.table(
@@ -108,6 +113,70 @@ def test_raw_values_in_their_own_types(exported: Exported) -> None:
     expected = exported.predictor.predict(table)
     for name, value_B in found.items():
         np.testing.assert_allclose(value_B, expected[name].to_numpy(), rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+def test_predictions_before_calibration(exported: Exported) -> None:
+    """In the unit of the label, and for tasks that are not calibrated, too. A server that calibrates them gets the columns."""
+    manifest, rows = exported.model.manifest, pa.record_batch(funnel_log() | {"other": draw([1.0], pa.float64(), 3)})
+    names = manifest["uncalibrated"]
+    assert names == {"click": "uncalibrated.click", "like": "uncalibrated.like", "age": "uncalibrated.age"}
+    found = exported.model.session.run(list(names.values()), exported.model.feed(rows))
+    expected = exported.predictor.uncorrected().predict(rows)
+    for name, value_B in zip(names, found, strict=True):
+        np.testing.assert_allclose(value_B, expected[name].to_numpy(), rtol=1e-5, atol=1e-7, err_msg=name)
+    calibrated = exported.predictor.calibration
+    assert calibrated is not None
+    columns = calibrated.apply(dict(zip(names, found, strict=True)))
+    np.testing.assert_allclose(columns["click"], exported.model.columns(rows)["click"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("which", ["exported", "with_requests"])
+def test_rows_of_ids(which: str, request: pytest.FixtureRequest) -> None:
+    """Per row, also those of a context, without numbers whose values are ids."""
+    case: Exported = request.getfixturevalue(which)
+    entry, rows = case.model.manifest["id_rows"], hostile_rows(case.predictor.encoder, 50, fused=("price", "other"))
+    assert (entry["unseen"], entry["null"]) == (1, 0)
+    assert set(entry["features"]) == {f.name for f in FUNNEL.served_features if f.kind == "sparse"}
+    assert case.predictor.encoder.number_ids
+    (found_BS,) = case.model.session.run([entry["name"]], case.model.feed(rows))
+    encoded = case.predictor.encoder.encode(rows, labels=False, bias=False)
+    single = [f.name for f in FUNNEL.features if f.kind == "sparse"]
+    np.testing.assert_array_equal(found_BS, encoded.id_BS[:, [single.index(name) for name in entry["features"]]])
+
+
+def test_context_features_of_the_schema_and_of_the_call(with_requests: Exported) -> None:
+    """The graph, the manifest and its schema have them. Requests were compared with the predictor."""
+    session, manifest = with_requests.model.session, with_requests.model.manifest
+    assert manifest["context"] == {
+        "row": "context_row", "missing": "context.missing", "features": ["word", "flag", "bucket"],
+    }  # fmt: skip
+    assert manifest["missing"] == {"name": "missing", "features": ["item", "digits", "large"]}
+    entries = manifest["inputs"]
+    assert tuple(entry["feature"] for entry in entries if entry.get("context")) == CONTEXT
+    assert [f.name for f in Schema.model_validate(manifest["schema"]).features if f.context] == list(CONTEXT)
+    names = {name for entry in entries for name in (entry["name"], entry.get("mask")) if name}
+    assert {i.name for i in session.get_inputs()} == names | {"missing", "context.missing", "context_row"}
+    shapes = {i.name: i.shape[0] for i in session.get_inputs()}
+    assert (shapes["word"], shapes["tags"], shapes["item"], shapes["context_row"]) == ("contexts", "contexts", "rows", "rows")
+    assert session.get_outputs()[0].shape == ["rows"]
+
+
+def test_context_that_no_request_carries_is_refused(small: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"context(=|: )'itm' is no feature\. Did you mean 'item'"):
+        export_model(small, tmp_path / "out", context=["itm"])
+    assert not list(tmp_path.iterdir())
+    marked = with_context(with_context(small, ["item"]), [])
+    assert marked.schema.features[0].context
+    assert not small.schema.features[0].context
+
+
+@pytest.mark.usefixtures("traced_once")
+def test_requests_are_compared(small: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph that gives all rows the first context is refused."""
+    first = lambda value, inputs: value.graph.op("Gather", value, inputs.context_row * 0, axis=0)  # noqa: E731
+    monkeypatch.setattr(encoding_module, "to_rows", first)
+    with pytest.raises(InputError, match="the graph predicts click"):
+        export_model(small, tmp_path / "out", context=["item"])
 
 
 @pytest.mark.usefixtures("traced_once")
@@ -120,7 +189,12 @@ def test_an_exported_model_is_replaced(small: Predictor, tmp_path: Path) -> None
         assert (found.folder, found.inputs, found.outputs, found.replicas) == (out, ["item"], ["click"], 1)
         assert found.log is not None
         assert (found.hostile.rows, found.log.rows) == (folder_module.HOSTILE_ROWS, 4)
-        assert ExportedModel.load(out).manifest["parity"]["log"]["rows"] == 4
+        manifest = ExportedModel.load(out).manifest
+        assert manifest["parity"]["log"]["rows"] == 4
+        assert manifest["reference"]["rows"] == 4
+        assert manifest["reference"]["features"]["item"]["null"] == 0.25
+        export_model(small, out)
+        assert ExportedModel.load(out).manifest["reference"] is None
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["model"]
 
 
@@ -160,8 +234,9 @@ def test_a_wrong_graph_is_refused_and_nothing_is_left(small: Predictor, tmp_path
     """A probability that is 0.000 01 too large; an exported model that was there before stays."""
     right = folder_module.predictions
 
-    def wrong(*given: Any) -> dict[str, Value]:
-        return {name: value + 1e-5 for name, value in right(*given).items()}
+    def wrong(*given: Any) -> Predicted:
+        columns, uncalibrated = right(*given)
+        return Predicted({name: value + 1e-5 for name, value in columns.items()}, uncalibrated)
 
     export_model(small, tmp_path / "old")
     before = (tmp_path / "old" / "model.onnx").read_bytes()
@@ -192,9 +267,11 @@ def test_a_difference_on_the_rows_of_the_log_is_refused(small: Predictor, tmp_pa
 def test_first_rows_are_few(small: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_module, "LOG_ROWS", 5)
     table = open_table(pa.table({"item": range(20), "price": range(20), "other": range(20)}))
-    batches = list(first_rows(table, small, ["price"]))
-    assert batches[0].schema.names == ["item", "price"]
-    assert [value for batch in batches for value in batch.column("item").to_pylist()] == [0, 1, 2, 3, 4]
+    batch = first_rows(table, small, ["price"])
+    assert batch is not None
+    assert batch.schema.names == ["item", "price"]
+    assert batch.column("item").to_pylist() == [0, 1, 2, 3, 4]
+    assert first_rows(open_table(pa.table({"item": pa.nulls(0, pa.int64())})), small, []) is None
 
 
 def test_a_model_elsewhere_is_compared_on_the_cpu(small: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,3 +124,14 @@ def test_any_number_of_rows() -> None:
     graph.output("y", interpolate(graph.input("x", np.float64, ["rows"]).unsqueeze(-1), [((0.0, 1.0), (0.0, 5.0))]), ["rows", 1])
     session = session_of(graph)
     assert [session.run(None, {"x": np.ones(rows)})[0].shape for rows in (0, 1, 7)] == [(0, 1), (1, 1), (7, 1)]
+
+
+def test_further_outputs_and_parts() -> None:
+    """An output beside others gives way, and a tensor can be cut into equal parts."""
+    graph = Graph(["y", "further"])
+    x = graph.input("x", np.float64, ["rows", 2])
+    graph.output("y", concat(graph.split(x, 2, 1)[::-1], 1), ["rows", 2])
+    assert graph.further_output("further", graph.split(x, 1, 1)[0] + 1.0, ["rows", 2]) == "further'"
+    graph.output("further", x, ["rows", 2])
+    found = run(graph, x=np.array([[1.0, 2.0]]))
+    assert {name: value.tolist() for name, value in found.items()} == {"y": [[2, 1]], "further'": [[2, 3]], "further": [[1, 2]]}

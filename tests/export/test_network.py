@@ -17,9 +17,10 @@ from manygate.config.names import ARCHITECTURES
 from manygate.data.batches import Split
 from manygate.data.rows import Rows
 from manygate.errors import InputError
+from manygate.export.encoding import Order
 from manygate.export.graph import Graph
 from manygate.export.hostile_rows import hostile_rows
-from manygate.export.network import ServedNetwork, filled, pooled, trace
+from manygate.export.network import ServedNetwork, chosen, pooled, trace
 from manygate.model.logits import predict
 from manygate.schema import Feature, Schema, Task
 from manygate.scoring.predictor import Predictor
@@ -44,21 +45,28 @@ FUNNELS: dict[str, dict[str, Any]] = {
 }
 
 
-def assert_same_logits(predictor: Predictor, sizes: tuple[int, ...] = (0, 1, 7, 512)) -> None:
-    """The traced network and the model, on hostile rows in batches of some sizes."""
-    graph, lists = Graph(["logits"]), sum(f.kind == "bag" for f in predictor.schema.features)
-    served = [f for f in predictor.schema.features if not f.bias]
-    ids = sum(f.kind == "sparse" for f in served) + len(predictor.encoder.number_ids)
-    given = {"id_BS": graph.input("id_BS", np.int64, ["rows", ids])}
-    given["number_BM"] = graph.input("number_BM", np.float32, ["rows", sum(f.kind == "dense" for f in served)])
-    for n in range(lists):
-        given[f"rows_{n}"] = graph.input(f"rows_{n}", np.int64, ["rows", f"places {n}"])
-        given[f"holds_{n}"] = graph.input(f"holds_{n}", bool, ["rows", f"places {n}"])
-    graph.output("logits", graph.inline(trace(ServedNetwork(predictor)), given, np.float32), ["replicas", "rows", "tasks"])
+def assert_same_logits(predictor: Predictor, sizes: tuple[int, ...] = (0, 1, 7, 512), contexts: int = 0) -> None:
+    """The traced network and the model, on hostile rows in batches of some sizes. ``contexts`` are the lists' contexts, if any."""
+    graph, network = Graph(["logits"]), ServedNetwork(predictor)
+    given = {"id_BS": graph.input("id_BS", np.int64, ["rows", len(network.order.ids)])}
+    given["number_BM"] = graph.input("number_BM", np.float32, ["rows", len(network.order.numbers)])
+    for n, _ in enumerate(network.lists):
+        given[f"rows_{n}"] = graph.input(f"rows_{n}", np.int64, [f"rows {n}", f"places {n}"])
+        given[f"holds_{n}"] = graph.input(f"holds_{n}", bool, [f"rows {n}", f"places {n}"])
+    if network.shares_lists:
+        given["context_row_B"] = graph.input("context_row_B", np.int64, ["rows"])
+    graph.output("logits", graph.inline(trace(network), given, np.float32), ["replicas", "rows", "tasks"])
     session = session_of(graph)
     for size in sizes:
-        rows = predictor.encoder.encode(hostile_rows(predictor.encoder, size), labels=False, bias=False)
-        (found_RBT,) = session.run(None, inputs_of(predictor, rows))
+        context_row_B = np.arange(size) % max(contexts, 1)
+        batch = hostile_rows(predictor.encoder, size)
+        shared = [f.name for f in predictor.schema.features if f.context]
+        taken = hostile_rows(predictor.encoder, max(contexts, 1), seed=2).take(pa.array(context_row_B))
+        batch = pa.record_batch({name: (taken if name in shared else batch).column(name) for name in batch.schema.names})
+        rows = predictor.encoder.encode(batch, labels=False, bias=False)
+        (found_RBT,) = session.run(
+            None, inputs_of(predictor, rows, contexts) | ({"context_row_B": context_row_B} if shared else {})
+        )
         assert found_RBT.shape == (predictor.model.replicas, size, len(predictor.problem.tasks))
         if size:
             expected_RBT = predict(predictor.model, Split(rows))
@@ -66,17 +74,19 @@ def assert_same_logits(predictor: Predictor, sizes: tuple[int, ...] = (0, 1, 7, 
             assert expected_RBT.std(axis=1).max() > 1e-3 or size == 1, "rows do matter"
 
 
-def inputs_of(predictor: Predictor, rows: Rows) -> dict[str, np.ndarray]:
-    """The columns of features that are there at serving; lists are filled up."""
+def inputs_of(predictor: Predictor, rows: Rows, contexts: int = 0) -> dict[str, np.ndarray]:
+    """The columns of features that are there at serving; lists are filled up, and those of a context are its first rows."""
     features, ids = predictor.schema.features, predictor.encoder.number_ids
     served = [not f.bias for f in features if f.kind == "sparse"] + [True] * len(ids)
     number = [m for m, f in enumerate(f for f in features if f.kind == "dense") if not f.bias]
     given = {"id_BS": rows.id_BS[:, served].astype(np.int64), "number_BM": rows.number_BM[:, number]}
-    for n, (row_n, offset) in enumerate(rows.bags):
+    for n, (feature, (row_n, offset)) in enumerate(zip([f for f in features if f.kind == "bag"], rows.bags, strict=True)):
         length_B = np.diff(offset)
         holds_BL = np.arange(int(length_B.max(initial=0))) < length_B[:, None]
-        given[f"rows_{n}"], given[f"holds_{n}"] = np.ones(holds_BL.shape, np.int64), holds_BL
-        given[f"rows_{n}"][holds_BL] = row_n
+        row_BL = np.ones(holds_BL.shape, np.int64)
+        row_BL[holds_BL] = row_n
+        last = contexts if feature.context else len(row_BL)
+        given[f"rows_{n}"], given[f"holds_{n}"] = row_BL[:last], holds_BL[:last]
     return given
 
 
@@ -117,10 +127,42 @@ def test_features_of_one_kind_alone(kind: str) -> None:
     assert_same_logits(predictor, (0, 1, 60))
 
 
+@pytest.mark.parametrize("architecture", ["shared_bottom", "stem"])
+def test_lists_of_a_context_are_pooled_once(architecture: str) -> None:
+    """Beside a list of the rows, for one context and for several, with target statistics of the lists, too."""
+    schema = PLAIN.with_context(["tags"])
+    predictor = untrained(schema=schema, architecture=architecture, experts=2, expert_hidden=(4,), target_statistics=True)
+    assert predictor.encoder.statistics
+    assert_same_logits(predictor, (1, 60), contexts=1)
+    assert_same_logits(predictor, (7, 60), contexts=3)
+
+
+def test_columns_in_another_order() -> None:
+    """The encoding puts the columns of contexts last."""
+    columns = plain_log() | {
+        "user": draw([4, 5], pa.int64(), 9),
+        "hour": draw_numbers(10),
+        "age": draw([2.0, 3.0], pa.float64(), 9),
+    }
+    features = (*PLAIN.features, Feature(name="user", kind="sparse"), Feature(name="hour", kind="dense", encoding="minmax"))
+    settings = {"architecture": "shared_bottom", "number_ids": 2, "replicas": 1, "target_statistics": True}
+    predictor = untrained(columns, Schema(features=features, tasks=PLAIN.tasks), **settings)
+    usual = ServedNetwork(predictor)
+    assert usual.order == Order(("item", "user", "age"), ("age", "hour"))
+    other = ServedNetwork(predictor, Order(("age", "user", "item"), ("hour", "age")))
+    rows = predictor.encoder.encode(hostile_rows(predictor.encoder, 30), labels=False, bias=False)
+    id_BS, number_BM, *lists = map(torch.from_numpy, inputs_of(predictor, rows).values())
+    expected_RBT = usual(id_BS, number_BM, *lists)
+    torch.testing.assert_close(other(id_BS[:, [2, 1, 0]], number_BM[:, [1, 0]], *lists), expected_RBT)
+    assert not torch.allclose(other(id_BS[:, [2, 1, 0]], number_BM, *lists), expected_RBT)
+
+
 def test_target_statistics_and_numbers_that_are_ids() -> None:
     columns = plain_log() | {"age": draw([20.0, 30.0, 40.0], pa.float64(), 9)}
-    predictor = untrained(columns, architecture="shared_bottom", number_ids=2)
+    predictor = untrained(columns, architecture="shared_bottom", number_ids=2, target_statistics=True)
     assert predictor.encoder.number_ids
+    assert predictor.encoder.statistics
+    assert list(predictor.encoder.statistics.table_VT) == ["item", "age", "tags", "codes"]
     assert_same_logits(predictor, (60,))
 
 
@@ -167,9 +209,11 @@ def test_the_exporter_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
     assert logging.getLogger("torch.onnx").level == level
 
 
-def test_absent_columns_are_put_back() -> None:
-    assert filled([], [False, False], "-") == ["-", "-"]
-    assert filled([1, 2], [True, True], 0) == [1, 2]
+def test_all_columns_in_their_order_cost_nothing() -> None:
+    value_BC = torch.arange(6).view(2, 3)
+    assert chosen(value_BC, torch.arange(3)) is value_BC
+    assert chosen(value_BC, torch.tensor([2, 0])).tolist() == [[2, 0], [5, 3]]
+    assert chosen(value_BC, torch.tensor([0, 1])).tolist() == [[0, 1], [3, 4]]
 
 
 @pytest.mark.parametrize("pooling", ["sum", "mean"])

@@ -57,6 +57,29 @@ def test_equal_predictions(predictor: Predictor, batch: pa.RecordBatch) -> None:
     assert SIZES == (512, 0, 1, 7)
 
 
+def test_requests_are_compared_too(predictor: Predictor, batch: pa.RecordBatch) -> None:
+    """A graph that takes the context of another row is refused, and one that is right is not."""
+
+    class Requests(Changed):
+        right = True
+
+        def columns(self, batch: pa.RecordBatch, context: Any = None, context_row: Any = None) -> dict[str, np.ndarray]:
+            if context is None:
+                return super().columns(batch)
+            assert batch.schema.names == ["tags", "codes"]
+            taken = context.take(pa.array(context_row if self.right else context_row[::-1]))
+            joined = {name: (taken if name in ("item", "age") else batch).column(name) for name in ("item", "tags", "codes", "age")}
+            return super().columns(pa.record_batch(joined))
+
+    model = Requests(predictor)
+    found = compare(model, predictor, [batch], ["item", "age"])  # type: ignore[arg-type]
+    assert (found.rows, found.at_jumps) == (600, 0)
+    assert model.sizes == [512, 512, 0, 0, 1, 1, 7, 7, 80, 80]
+    model.right = False
+    with pytest.raises(InputError, match="click"):
+        compare(model, predictor, [batch], ["item", "age"])  # type: ignore[arg-type]
+
+
 def planted(name: str, change: Callable[[Any], Any], row: int = -1) -> Callable[[dict[str, np.ndarray]], None]:
     def plant(columns: dict[str, np.ndarray]) -> None:
         columns[name][row] = change(columns[name][row])

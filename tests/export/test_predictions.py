@@ -45,14 +45,19 @@ def assert_equal_columns(predictor: Any, numbers: dict[str, np.ndarray] | None =
     graph = Graph(predictor.output_names)
     logit = graph.input("logits", np.float32, ["replicas", "rows", 5])
     read = {name: graph.input(f"number {name}", np.float64, ["rows"]) for name in numbers or {}}
-    for name, value in predictions(predictor, logit, read).items():
+    predicted = predictions(predictor, logit, read)
+    for name, value in predicted.columns.items():
         graph.output(name, value, ["rows"])
+    names = {name: graph.further_output(f"uncalibrated.{name}", value, ["rows"]) for name, value in predicted.uncalibrated.items()}
     given = {f"number {name}": value for name, value in (numbers or {}).items()}
     found = run(graph, logits=LOGITS, **given)
     expected = predictor.columns(LOGITS)
     if predictor.fusion:
         expected[predictor.fusion.name] = predictor.fusion.score(expected, numbers or {})
-    assert list(found) == predictor.output_names
+    assert list(found) == [*predictor.output_names, *names.values()]
+    before = predictor.uncorrected().columns(LOGITS)
+    expected |= {further: before[name] for name, further in names.items()}
+    assert list(names) == list(predictor.schema.task_names)
     for name, value_B in expected.items():
         assert found[name].dtype == np.float64
         np.testing.assert_allclose(found[name], value_B, rtol=1e-9, atol=1e-14, err_msg=name)
@@ -116,6 +121,6 @@ def test_labels_in_their_unit(scale: LabelScale) -> None:
 def test_a_batch_without_rows() -> None:
     predictor = funnel()
     graph = Graph(predictor.output_names)
-    for name, value in predictions(predictor, graph.input("logits", np.float32, ["replicas", "rows", 5]), {}).items():
+    for name, value in predictions(predictor, graph.input("logits", np.float32, ["replicas", "rows", 5]), {}).columns.items():
         graph.output(name, value, ["rows"])
     assert all(len(value_B) == 0 for value_B in run(graph, logits=LOGITS[:, :0]).values())

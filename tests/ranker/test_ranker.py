@@ -176,7 +176,7 @@ def test_exported_it_predicts_the_same_without_its_calibration_too(ranker, table
         np.testing.assert_allclose(found["click"], ranker.predict(table, raw=raw)["click"], atol=1e-6)
     with pytest.raises(mg.InputError, match="overwrite"):
         ranker.export(tmp_path / "model")
-    ranker.export(tmp_path / "model", overwrite=True)
+    assert ranker.export(tmp_path / "model", overwrite=True, context="age").context == ["age"]
 
 
 def test_the_version_is_the_package_s():

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exported import Exported, draw, funnel_log
+from exported import CONTEXT, Exported, draw, funnel_log
 from manygate.errors import InputError
 from manygate.export.hostile_rows import hostile_rows
 from manygate.files import write_manifest
@@ -130,6 +130,58 @@ def test_inputs_of_the_graph(exported: Exported, rows: pa.RecordBatch) -> None:
     assert feed["age'"].dtype == np.float64
 
 
+@pytest.mark.parametrize("contexts", [1, 3])
+def test_candidates_and_their_contexts(with_requests: Exported, rows: pa.RecordBatch, contexts: int) -> None:
+    """What the rows have to say about a context is not read. One context needs no ``context_row``."""
+    context_row = np.arange(24) % contexts
+    given = rows.slice(20, contexts)
+    taken = given.take(pa.array(context_row))
+    joined = pa.record_batch({n: (taken if n in CONTEXT else rows).column(n) for n in rows.schema.names})
+    expected = with_requests.predictor.predict(joined)
+    row = None if contexts == 1 else context_row.tolist()
+    for candidates, shared in ((rows, given), (rows.drop_columns(list(CONTEXT)), given.select(list(CONTEXT)))):
+        found = with_requests.model.columns(candidates, context=shared, context_row=row)
+        for name, value_B in found.items():
+            np.testing.assert_allclose(value_B, expected[name].to_numpy(), rtol=1e-5, atol=1e-7, err_msg=name)
+        feed = with_requests.model.feed(candidates, context=shared, context_row=row)
+        assert (len(feed["word"]), len(feed["tags"]), len(feed["item"]), len(feed["context_row"])) == (contexts, contexts, 24, 24)
+        assert feed["context.missing"].shape == (contexts, 3)
+        assert feed["missing"].shape == (24, 3)
+
+
+@pytest.mark.parametrize("size", [0, 1, 24])
+def test_a_table_has_a_context_for_each_row(with_requests: Exported, rows: pa.RecordBatch, size: int) -> None:
+    batch = rows.slice(0, size)
+    feed = with_requests.model.feed(batch)
+    assert feed["context_row"].tolist() == list(range(size))
+    assert len(feed["word"]) == size
+    found, expected = with_requests.model.columns(batch), with_requests.predictor.predict(batch)
+    for name, value_B in found.items():
+        np.testing.assert_allclose(value_B, expected[name].to_numpy(), rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+def test_contexts_that_do_not_fit_the_rows(exported: Exported, with_requests: Exported, rows: pa.RecordBatch) -> None:
+    model, two = with_requests.model, rows.slice(0, 2)
+    for given, problem in (
+        ({"context": two}, r"request: 2 contexts are given\. Give context_row, too"),
+        ({"context": rows.slice(0, 0)}, "0 contexts are given"),
+        ({"context": two, "context_row": [0, 1]}, r"context_row must be 24 whole numbers.*found int64 of the shape \(2,\)"),
+        ({"context": two, "context_row": np.zeros(24)}, "context_row must be 24 whole numbers.*found float64"),
+        ({"context": two, "context_row": [2] * 24}, "context_row must lie between 0 and 1; found 2 to 2"),
+        ({"context": two, "context_row": [-1] * 24}, "context_row must lie between 0 and 1; found -1 to -1"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            model.feed(rows, "request", **given)
+    with pytest.raises(InputError) as caught:
+        model.feed(rows.drop_columns(["item"]), "request", context=two.drop_columns(["word"]), context_row=[0] * 24)
+    assert caught.value.problems == (
+        "request: column 'item' (needed to predict) is missing.",
+        "request, context: column 'word' (needed to predict) is missing.",
+    )
+    with pytest.raises(InputError, match=r"this model has no context features\. Export it again with: manygate export --context"):
+        exported.model.feed(rows, context=two)
+
+
 def test_bad_columns_are_named_all_at_once(exported: Exported, rows: pa.RecordBatch) -> None:
     batch = with_column(rows, "word", turns(1, 2)).rename_columns(
         ["itm", *rows.schema.names[1:-1], "age"]  # item is missing, age is there twice, and so is the fusion's column missing
@@ -192,7 +244,7 @@ def test_what_is_no_exported_model(copy: Path, tmp_path: Path) -> None:
         ExportedModel.load(tmp_path / "nothing")
     manifest = json.loads((copy / "manifest.json").read_text())
     write_manifest(copy, {**manifest, "export_version": 99})
-    with pytest.raises(InputError, match=r"export version 99, and this manygate reads export version 1\. Export the run again"):
+    with pytest.raises(InputError, match=r"export version 99, and this manygate reads export version 2\. Export the run again"):
         ExportedModel.load(copy)
     write_manifest(copy, {name: value for name, value in manifest.items() if name != "export_version"})
     with pytest.raises(InputError, match="not an exported model, and this manygate"):

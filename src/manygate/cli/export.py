@@ -26,6 +26,10 @@ def export(
     *,
     out: Annotated[Path, Parameter(help="Folder to write.")],
     raw: Annotated[bool, Parameter(help="The model's own predictions: no calibration and no fused score.")] = False,
+    context: Annotated[
+        tuple[str, ...],
+        Parameter(help="Features of the user or the request, beside those of the schema. They are given once for all candidates."),
+    ] = (),
     overwrite: Annotated[bool, Parameter(help="Replace an exported model at --out.")] = False,
     json: Json = False,
     import_: Imports = (),
@@ -38,7 +42,7 @@ def export(
     Example: manygate export runs/mmoe --out model
     """
     ranker = load_ranker(run, "cpu", import_, csv_settings(csv))
-    done = ranker.export(out, log, raw=raw, overwrite=overwrite)
+    done = ranker.export(out, log, raw=raw, overwrite=overwrite, context=context)
     if json:
         print_json(done.to_tree())
     else:
@@ -48,6 +52,8 @@ def export(
 def _show(run: Path, done: Export) -> None:
     mean = "" if done.replicas == 1 else f", the mean of {count_of(done.replicas, 'replica')}"
     say(f"exported {run} to {done.folder}: {count_of(len(done.inputs), 'feature')} in, {', '.join(done.outputs)} out{mean}")
+    if done.context:
+        say(f"once for all candidates of a request: {', '.join(done.context)}")
     rows = f"{done.hostile.rows:,} difficult rows" + (f" and {done.log.rows:,} rows of the log" if done.log else "")
     say(f"compared with the run on {rows}: the largest difference is {done.largest:.1e}")
     if done.log is None:

@@ -1,95 +1,59 @@
 """Raw features in the graph: ids become rows of embedding tables, and numbers their places on the scales.
 
-It does what :meth:`manygate.data.encode.Encoder.encode` does for bias-free rows. The inputs are
+It does what :meth:`manygate.data.encode.Encoder.encode` does for bias-free rows. :mod:`manygate.export.inputs` says what the inputs
+are. Context features are encoded once for each context, and what they become is gathered to the rows. The lists of a context stay
+lists of the context: the network pools them first.
 
-- an id, one for each row: text (string), a whole number (int64), true or false (bool), or a number (double, NaN for null). A
-  uint64 id is text, since int64 does not hold it;
-- a list of ids: (rows, places), filled up to the longest one, and ``NAME.mask`` (uint8) beside it: 0 for a place that is filled
-  up, 1 for an id, 2 for a null id. A null list is an empty one;
-- a number: double, NaN for null;
-- ``missing`` (bool), (rows or 1, features): true where the id of a feature is null. The manifest names its columns. Ids that are
-  numbers have no column.
-
-An input has the name of its feature. If another tensor has that name, apostrophes are added to it. The manifest has all names.
-
-Shape suffixes: B rows, L places of a list, S ids, M numbers.
+Shape suffixes: B rows, C contexts, X rows or contexts, L places of a list, S ids, M numbers, N numbers whose values are ids.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from onnx import numpy_helper
 
 from manygate.data import number_ids
-from manygate.data.column import id_type, type_family
 from manygate.data.encode import Encoder
 from manygate.data.rows import FIRST_ROW, NULL_ROW, UNKNOWN_ROW, Vocabulary
 from manygate.data.scale import LARGEST, SMALLEST, Scale
 from manygate.errors import InputError
 from manygate.export.graph import Graph, Value, concat, interpolate, log1p, where
-from manygate.schema import Feature
+from manygate.export.inputs import Inputs, Side, declare
 
 TEXT, TRUTH = np.dtype(object), np.dtype(bool)
-KINDS: dict[str, Any] = {"string": object, "int64": np.int64, "bool": bool, "double": np.float64}
-"""The types of inputs."""
+Lists = dict[str, tuple[Value, Value]]
+"""The rows of the ids, (X, L), and where there is an id, (X, L), of each list feature."""
 
 
 @dataclass(frozen=True)
-class RawInput:
-    """An input of the graph, as the manifest has it."""
+class Order:
+    """The features of the columns that the network reads."""
 
-    name: str
-    feature: str
-    type: str
-    kind: str
-    """``sparse``, ``bag``, ``dense``, or ``fused`` for a column that the fusion alone reads."""
-    mask: str | None = None
-    """The input with the mask of a list."""
-    missing: int | None = None
-    """The column of ``missing``."""
-
-    def tree(self) -> dict[str, Any]:
-        """Return the entry of the manifest."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+    ids: tuple[str, ...]
+    """Single ids, and numbers whose values are ids."""
+    numbers: tuple[str, ...]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Encoded:
     """What the network reads, and the inputs behind it."""
 
     id_BS: Value
+    sparse_BS: Value
+    """The first columns of id_BS: those of single ids."""
+    single: int
+    """The number of these columns."""
     number_BM: Value
-    lists: list[tuple[Value, Value]]
-    """The rows (B, L) and where there is an id (B, L) of each list feature."""
-    raw: dict[str, Value]
-    """The inputs by feature. A number that is missing is NaN."""
-    inputs: list[RawInput] = field(default_factory=list)
-    missing: str | None = None
-    """The name of the input ``missing``."""
-
-
-def input_type(encoder: Encoder, feature: Feature) -> str:
-    """Return the type of a feature's input.
-
-    Raises :class:`InputError` if no type holds the ids.
-    """
-    if feature.kind == "dense":
-        return "double"
-    fitted = encoder.types[feature.name]
-    if feature.kind == "bag":
-        fitted = fitted.value_type
-    family = {"int": "int64", "float": "double"}.get(type_family(fitted), type_family(fitted))
-    if family == "int64" and str(id_type(fitted)) == "uint64":
-        if encoder.vocabularies[feature.name].buckets:
-            raise InputError(
-                f"feature {feature.name!r}: hashed uint64 ids cannot be exported. Train with these ids as int64 or as text."
-            )
-        return "string"
-    return family if family in KINDS else "string"
+    order: Order
+    lists: Lists
+    """In the order of the schema. Those of context features are lists of the contexts."""
+    fused: dict[str, Value]
+    """The columns of the fusion, (B,). A number that is missing is NaN."""
+    inputs: Inputs
 
 
 def encode(graph: Graph, encoder: Encoder, fused: Sequence[str] = ()) -> Encoded:
@@ -97,59 +61,110 @@ def encode(graph: Graph, encoder: Encoder, fused: Sequence[str] = ()) -> Encoded
 
     Raises :class:`InputError` if one of them has no form in ONNX.
     """
-    features = encoder.schema.served_features
-    with_column = [f.name for f in features if f.kind == "sparse" and input_type(encoder, f) != "double"]
-    kinds = {f.name: input_type(encoder, f) for f in features}
-    raw = {f.name: graph.input(f.name, KINDS[kinds[f.name]], _shape(f)) for f in features}
-    raw |= {name: graph.input(name, np.float64, ["rows"]) for name in fused if name not in raw}
-    masks = {f.name: graph.input(f"{f.name}.mask", np.uint8, _shape(f)) for f in features if f.kind == "bag"}
-    missing_BS = graph.input("missing", bool, ["missing rows", len(with_column)]) if with_column else None
-    inputs = [
-        RawInput(
-            name=raw[f.name].name,
-            feature=f.name,
-            type=kinds[f.name],
-            kind=f.kind,
-            mask=masks[f.name].name if f.kind == "bag" else None,
-            missing=with_column.index(f.name) if f.name in with_column else None,
-        )
-        for f in features
-    ]
-    inputs += [RawInput(raw[name].name, name, "double", "fused") for name in fused if name not in kinds]
-    count = graph.op("Shape", raw[features[0].name], kind=np.int64, start=0, end=1)
-    id_BS = _ids(encoder, raw, count, missing_BS, with_column)
-    number_BM = _places(encoder, raw, count)
-    lists = [
-        _list(graph, encoder, feature, raw[feature.name], masks[feature.name]) for feature in features if feature.kind == "bag"
-    ]
-    numbers = {name: _number(raw[name], missing_BS, with_column, name, masks) for name in fused}
-    return Encoded(id_BS, number_BM, lists, numbers, inputs, missing_BS.name if missing_BS else None)
+    inputs = declare(graph, encoder, fused)
+    columns, count = [_Columns(encoder, inputs, side) for side in inputs.sides], inputs.candidates.count
+    sparse_BS = _at_rows([part.ids() for part in columns], inputs)
+    valued_BN = _at_rows([part.rows_of_numbers() for part in columns], inputs)
+    number_BM = _at_rows([part.places() for part in columns], inputs)
+    ids = [value for value in (sparse_BS, valued_BN) if value is not None]
+    order = Order(
+        ids=tuple(name for names in ("id_names", "with_ids") for part in columns for name in getattr(part, names)),
+        numbers=tuple(name for part in columns for name in part.number_names),
+    )
+    return Encoded(
+        id_BS=concat(ids, 1) if ids else _empty(count, np.int64),
+        sparse_BS=_empty(count, np.int64) if sparse_BS is None else sparse_BS,
+        single=sum(len(part.id_names) for part in columns),
+        number_BM=_empty(count, np.float32) if number_BM is None else number_BM,
+        order=order,
+        lists={name: _list(encoder, name, inputs.raw[name], mask_XL) for name, mask_XL in inputs.masks.items()},
+        fused={name: _number(inputs, name) for name in fused},
+        inputs=inputs,
+    )
 
 
-def _shape(feature: Feature) -> list[str | int]:
-    """Return the axes of a feature's input."""
-    return ["rows", f"places of {feature.name}"] if feature.kind == "bag" else ["rows"]
+def _at_rows(parts: Sequence[Value | None], inputs: Inputs) -> Value | None:
+    """Return the columns of the candidates, and beside them those of the contexts, gathered to the rows."""
+    own, *shared = parts
+    gathered = [to_rows(value, inputs) for value in shared if value is not None]
+    together = [*([own] if own is not None else []), *gathered]
+    return concat(together, 1) if together else None
 
 
-def _ids(encoder: Encoder, raw: dict[str, Value], count: Value, missing_BS: Value | None, with_column: Sequence[str]) -> Value:
-    """Return the rows of single ids (B, S), those of numbers whose values are ids last."""
+def to_rows(value: Value, inputs: Inputs) -> Value:
+    """Return what each row's context has, (B, ...), for a value of the contexts, (C, ...)."""
+    assert inputs.context_row is not None, "a graph without contexts has nothing to gather"
+    return value.graph.op("Gather", value, inputs.context_row, axis=0)
+
+
+class _Columns:
+    """The single ids and the numbers of one axis."""
+
+    def __init__(self, encoder: Encoder, inputs: Inputs, side: Side):
+        self.encoder, self.inputs, self.side, self.graph = encoder, inputs, side, side.count.graph
+        self.number_names = side.names("dense")
+        self.with_ids = [name for name in self.number_names if name in encoder.number_ids]
+        self.fractions = [name for name in side.names("sparse") if name not in side.with_column]
+        self.id_names = [*side.with_column, *self.fractions]
+        if self.number_names:
+            self.x_MX = under([inputs.raw[name] for name in self.number_names], side.count)
+
+    def ids(self) -> Value | None:
+        """Return the rows of single ids, (X, S). A null has the row of nulls."""
+        null = self.graph.constant(np.array(NULL_ROW, np.int64))
+        parts = []
+        if self.side.missing is not None:
+            parts.append(where(self.side.missing, null, turned(self._looked_up(self.side.with_column))))
+        if self.fractions:
+            parts.append(turned(self._looked_up(self.fractions)))
+        return concat(parts, 1) if parts else None
+
+    def _looked_up(self, names: Sequence[str]) -> Value:
+        vocabularies, raw = self.encoder.vocabularies, self.inputs.raw
+        return under([look_up(vocabularies[name], raw[name], name) for name in names], self.side.count)
+
+    def rows_of_numbers(self) -> Value | None:
+        """Return the rows of numbers whose values are ids, (X, N). They are compared as float32."""
+        if not self.with_ids:
+            return None
+        graph, largest, places = self.graph, number_ids.LARGEST, [self.number_names.index(name) for name in self.with_ids]
+        x_NX, null = self.x_MX, graph.constant(np.array(NULL_ROW, np.int64))
+        if len(places) < len(self.number_names):
+            x_NX = graph.op("Gather", x_NX, graph.constant(np.array(places)), axis=0)
+        bounds = (graph.constant(np.array(bound)) for bound in (-largest, largest))
+        single_NX = graph.op("Clip", x_NX, *bounds).to(np.float32)
+        keys = [np.array(self.encoder.number_ids[name].values, np.float32) for name in self.with_ids]
+        row_NX = concat([_encoded(x_1X, key) for x_1X, key in zip(graph.split(single_NX, len(keys), 0), keys, strict=True)], 0)
+        return turned(where(graph.op("IsNaN", x_NX, kind=bool), null, row_NX))
+
+    def places(self) -> Value | None:
+        """Return the places of numbers on their scales, (X, M) float32, NaN for null."""
+        if not self.number_names:
+            return None
+        graph, scales = self.graph, [self.encoder.scales[name] for name in self.number_names]
+        x_XM = turned(self.x_MX)
+        null_XM = graph.op("IsNaN", x_XM, kind=bool)
+        x_XM = _tame(where(null_XM, graph.constant(np.array(0.0)), x_XM))
+        logged = np.array([scale.encoding == "log1p" and bool(scale.units) for scale in scales])
+        if logged.any():
+            x_XM = where(graph.constant(logged), _log(x_XM), x_XM)
+        place_XM = interpolate(x_XM, [_knots(scale) for scale in scales])
+        null_M = np.array([_null_place(scale) for scale in scales])
+        return where(null_XM, graph.constant(null_M), place_XM).to(np.float32)
+
+
+def under(column_SX: Sequence[Value], count: Value) -> Value:
+    """Return columns (X,) one under the other, (S, X). ``count`` is X."""
     graph = count.graph
-    sparse = [f.name for f in encoder.schema.served_features if f.kind == "sparse"]
-    column_B = {name: look_up(encoder.vocabularies[name], raw[name], name) for name in sparse}
-    if missing_BS is not None:
-        row_BS = where(missing_BS, graph.constant(np.array(NULL_ROW, np.int64)), beside([column_B[n] for n in with_column], count))
-        if with_column == sparse:
-            return concat([row_BS, *_number_rows(encoder, raw, count)], 1)
-        column_B |= {name: row_BS.at(column, 1) for column, name in enumerate(with_column)}
-    parts = [*([beside([column_B[name] for name in sparse], count)] if sparse else []), *_number_rows(encoder, raw, count)]
-    return concat(parts, 1) if parts else _empty(count, np.int64)
+    if len(column_SX) == 1:
+        return column_SX[0].unsqueeze(0)
+    shape = concat([graph.constant(np.array([len(column_SX)])), count], 0)
+    return graph.op("Reshape", concat(column_SX, 0), shape, allowzero=1)
 
 
-def beside(column_CB: Sequence[Value], count: Value) -> Value:
-    """Return columns (B,) side by side, (B, C). Few nodes do it: one after the other, cut into rows, turned."""
-    graph = count.graph
-    shape = concat([graph.constant(np.array([len(column_CB)])), count], 0)
-    return graph.op("Transpose", graph.op("Reshape", concat(column_CB, 0), shape, allowzero=1), perm=[1, 0])
+def turned(value_SX: Value) -> Value:
+    """Return (X, S) of (S, X)."""
+    return value_SX.graph.op("Transpose", value_SX, perm=[1, 0])
 
 
 def look_up(vocabulary: Vocabulary, ids: Value, feature: str) -> Value:
@@ -195,37 +210,6 @@ def _hashed(vocabulary: Vocabulary, ids: Value, feature: str) -> Value:
     return ids.graph.op("Mod", hashed, ids.graph.constant(np.array(vocabulary.buckets))) + FIRST_ROW
 
 
-def _number_rows(encoder: Encoder, raw: dict[str, Value], count: Value) -> list[Value]:
-    """Return the rows of numbers whose values are ids, as no or one tensor (B, N). They are compared as float32."""
-    if not encoder.number_ids:
-        return []
-    graph, largest = count.graph, number_ids.LARGEST
-    x_BN = beside([raw[name] for name in encoder.number_ids], count)
-    bounds = (graph.constant(np.array(bound)) for bound in (-largest, largest))
-    single_BN = graph.op("Clip", x_BN, *bounds).to(np.float32)
-    row_N = [_encoded(single_BN.at(n, 1), np.array(v.values, np.float32)) for n, v in enumerate(encoder.number_ids.values())]
-    null_BN = graph.op("IsNaN", x_BN, kind=bool)
-    return [where(null_BN, graph.constant(np.array(NULL_ROW, np.int64)), beside(row_N, count))]
-
-
-def _places(encoder: Encoder, raw: dict[str, Value], count: Value) -> Value:
-    """Return the places of numbers on their scales (B, M) float32, NaN for null."""
-    graph = count.graph
-    names = [f.name for f in encoder.schema.served_features if f.kind == "dense"]
-    if not names:
-        return _empty(count, np.float32)
-    scales = [encoder.scales[name] for name in names]
-    x_BM = beside([raw[name] for name in names], count)
-    null_BM = graph.op("IsNaN", x_BM, kind=bool)
-    x_BM = _tame(where(null_BM, graph.constant(np.array(0.0)), x_BM))
-    logged = np.array([scale.encoding == "log1p" and bool(scale.units) for scale in scales])
-    if logged.any():
-        x_BM = where(graph.constant(logged), _log(x_BM), x_BM)
-    place_BM = interpolate(x_BM, [_knots(scale) for scale in scales])
-    null_M = np.array([_null_place(scale) for scale in scales])
-    return where(null_BM, graph.constant(null_M), place_BM).to(np.float32)
-
-
 def _knots(scale: Scale) -> tuple[Sequence[float], Sequence[float]]:
     """Return the knots of a scale. A number that was constant in training has the place 0 everywhere."""
     return (scale.x, scale.u) if scale.units else ((0.0,), (0.0,))
@@ -249,22 +233,27 @@ def _log(x: Value) -> Value:
     return x.graph.op("Sign", x) * log1p(x.graph.op("Abs", x))
 
 
-def _list(graph: Graph, encoder: Encoder, feature: Feature, ids_BL: Value, mask_BL: Value) -> tuple[Value, Value]:
+def _list(encoder: Encoder, name: str, ids_XL: Value, mask_XL: Value) -> tuple[Value, Value]:
     """Return the rows of a list's ids, and where it holds one."""
-    row_BL = look_up(encoder.vocabularies[feature.name], ids_BL, feature.name)
+    graph = ids_XL.graph
+    row_XL = look_up(encoder.vocabularies[name], ids_XL, name)
     null = graph.constant(np.array(NULL_ROW, np.int64))
-    holds_BL = mask_BL.to(np.int64) >= 1
-    return where((mask_BL.to(np.int64) >= 2) | graph.op("Not", holds_BL), null, row_BL), holds_BL
+    holds_XL = mask_XL.to(np.int64) >= 1
+    return where((mask_XL.to(np.int64) >= 2) | graph.op("Not", holds_XL), null, row_XL), holds_XL
 
 
-def _number(value: Value, missing_BS: Value | None, with_column: Sequence[str], name: str, lists: Container[str]) -> Value:
-    """Return a column of the fusion as float64, NaN where it is missing."""
-    if value.kind == TEXT or name in lists:
+def _number(inputs: Inputs, name: str) -> Value:
+    """Return a column of the fusion as float64, (B,), NaN where it is missing."""
+    value = inputs.raw[name]
+    if value.kind == TEXT or name in inputs.masks:
         raise InputError(f"fusion: feature {name!r} is text or a list, and its transform needs a number. Change the fusion.")
     number = value.to(np.float64)
-    if missing_BS is None or name not in with_column:
-        return number
-    return where(missing_BS.at(with_column.index(name), 1), value.graph.constant(np.array(np.nan)), number)
+    for side in inputs.sides:
+        if side.missing is not None and name in side.with_column:
+            missing_X = side.missing.at(side.with_column.index(name), 1)
+            number = where(missing_X, value.graph.constant(np.array(np.nan)), number)
+    shared = inputs.contexts is not None and name in [feature.name for feature in inputs.contexts.features]
+    return to_rows(number, inputs) if shared else number
 
 
 def _empty(count: Value, kind: Any) -> Value:

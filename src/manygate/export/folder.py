@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,17 @@ import onnx
 import pyarrow as pa
 
 from manygate.config import CsvConfig
+from manygate.data.rows import NULL_ROW, UNKNOWN_ROW
 from manygate.data.table import Table
 from manygate.data.type_names import type_name
 from manygate.errors import InputError, setting
 from manygate.export.encoding import Encoded, encode
-from manygate.export.graph import OPSETS, Graph
+from manygate.export.graph import OPSETS, Graph, Value
 from manygate.export.hostile_rows import hostile_rows
+from manygate.export.log_reference import log_reference
 from manygate.export.network import ServedNetwork, trace
 from manygate.export.parity import Parity, compare
-from manygate.export.predictions import predictions
+from manygate.export.predictions import Predicted, predictions
 from manygate.files import write_folder, write_manifest
 from manygate.model import MultiTaskModel
 from manygate.scoring.bundle import ENCODER_VERSION
@@ -46,6 +48,8 @@ class Export:
     hostile: Parity
     log: Parity | None
     """None if no rows of a log were given."""
+    context: list[str] = field(default_factory=list)
+    """The inputs that the candidates of a request share."""
 
     @property
     def largest(self) -> float:
@@ -62,7 +66,7 @@ class Export:
         return {**asdict(self), "folder": str(self.folder)}
 
 
-def export_model(predictor: Predictor, out: Path, rows: Table | None = None) -> Export:
+def export_model(predictor: Predictor, out: Path, rows: Table | None = None, context: Sequence[str] = ()) -> Export:
     """Write a folder with ``model.onnx``, ``weights.bin`` and ``manifest.json``, completely or not at all.
 
     The graph has everything from raw features to calibrated predictions and the fused score, for the mean of all replicas. It is
@@ -72,29 +76,41 @@ def export_model(predictor: Predictor, out: Path, rows: Table | None = None) -> 
         predictor: The trained model.
         out: The folder. An exported model there is replaced; anything else is an error.
         rows: Rows of a log for the comparison, beside rows that are made to be difficult.
+        context: Features that the candidates of a request share, beside those of the schema.
 
     Raises:
-        InputError: ``out`` holds something else, the model has no graph, or the graph predicts something else.
+        InputError: ``out`` holds something else, ``context`` names no served feature, the model has no graph, or the graph predicts
+            something else.
     """
     refuse_other(out)
-    predictor = on_cpu(predictor)
+    predictor = on_cpu(with_context(predictor, context))
     result: list[Export] = []
 
     def fill(folder: Path) -> None:
-        encoded = write_graph(predictor, folder)
-        about = describe(predictor, encoded)
+        encoded, further = write_graph(predictor, folder)
+        about = {**describe(predictor, encoded), **further}
         write_manifest(folder, about)
         model = ExportedModel.load(folder)
         fused = predictor.fusion.features if predictor.fusion and predictor.fusion.active else ()
-        hostile = compare(model, predictor, [hostile_rows(predictor.encoder, HOSTILE_ROWS, fused=fused)])
-        log = None if rows is None else compare(model, predictor, first_rows(rows, predictor, fused))
+        shared = [feature.name for feature in predictor.schema.served_features if feature.context]
+        hostile = compare(model, predictor, [hostile_rows(predictor.encoder, HOSTILE_ROWS, fused=fused)], shared)
+        few = None if rows is None else first_rows(rows, predictor, fused)
+        log = None if few is None else compare(model, predictor, [few], shared)
         parity = {"hostile": asdict(hostile), "log": None if log is None else asdict(log)}
-        write_manifest(folder, {**about, "parity": parity})
-        inputs = [entry.name for entry in encoded.inputs]
-        result.append(Export(out, inputs, predictor.output_names, predictor.model.replicas, hostile, log))
+        reference = None if few is None else log_reference(model, predictor.encoder, few)
+        write_manifest(folder, {**about, "parity": parity, "reference": reference})
+        inputs = [entry.name for entry in encoded.inputs.entries]
+        context = [entry.name for entry in encoded.inputs.entries if entry.context]
+        result.append(Export(out, inputs, predictor.output_names, predictor.model.replicas, hostile, log, context))
 
     write_folder(out, fill)
     return result[0]
+
+
+def with_context(predictor: Predictor, names: Sequence[str]) -> Predictor:
+    """Return the predictor with these features as context in its schema, beside those that are."""
+    encoder = predictor.encoder
+    return replace(predictor, encoder=replace(encoder, schema=encoder.schema.with_context(names, setting("context"))))
 
 
 def on_cpu(predictor: Predictor) -> Predictor:
@@ -121,17 +137,17 @@ def refuse_other(out: Path, overwrite: bool = True) -> None:
     raise InputError(f"{setting('out', out)}: exists and is not an exported model, so it is not replaced. Choose another path.")
 
 
-def write_graph(predictor: Predictor, folder: Path) -> Encoded:
-    """Write ``model.onnx`` and ``weights.bin``."""
+def write_graph(predictor: Predictor, folder: Path) -> tuple[Encoded, dict[str, Any]]:
+    """Write ``model.onnx`` and ``weights.bin``. Return the manifest's entries of the outputs beside the predictions, too."""
     fused = predictor.fusion.features if predictor.fusion and predictor.fusion.active else ()
     graph = Graph(predictor.output_names)
     encoded = encode(graph, predictor.encoder, fused)
-    given = {"id_BS": encoded.id_BS, "number_BM": encoded.number_BM}
-    for n, (rows, holds) in enumerate(encoded.lists):
-        given |= {f"rows_{n}": rows, f"holds_{n}": holds}
-    logit_RBT = graph.inline(trace(ServedNetwork(predictor)), given, np.float32)
-    for name, value in predictions(predictor, logit_RBT, encoded.raw).items():
+    network = ServedNetwork(predictor, encoded.order)
+    logit_RBT = graph.inline(trace(network), network_inputs(encoded, network), np.float32)
+    predicted = predictions(predictor, logit_RBT, encoded.fused)
+    for name, value in predicted.columns.items():
         graph.output(name, value, ["rows"])
+    further = further_outputs(graph, encoded, predicted)
     onnx.save_model(
         graph.model(),
         str(folder / MODEL_FILE),
@@ -140,15 +156,36 @@ def write_graph(predictor: Predictor, folder: Path) -> Encoded:
         location=WEIGHTS_FILE,
         size_threshold=LARGE_TENSOR,
     )
-    return encoded
+    return encoded, further
+
+
+def further_outputs(graph: Graph, encoded: Encoded, predicted: Predicted) -> dict[str, Any]:
+    """Add the outputs for a server, and return their entries of the manifest."""
+    ids = list(encoded.order.ids[: encoded.single])
+    rows = graph.further_output("id_rows", encoded.sparse_BS, ["rows", len(ids)])
+    means = predicted.uncalibrated.items()
+    return {
+        "uncalibrated": {name: graph.further_output(f"uncalibrated.{name}", mean_B, ["rows"]) for name, mean_B in means},
+        "id_rows": {"name": rows, "features": ids, "unseen": UNKNOWN_ROW, "null": NULL_ROW},
+    }
+
+
+def network_inputs(encoded: Encoded, network: ServedNetwork) -> dict[str, Value]:
+    """Return what the traced network reads, by the names of its inputs."""
+    given = {"id_BS": encoded.id_BS, "number_BM": encoded.number_BM}
+    for n, (rows, holds) in enumerate(encoded.lists.values()):
+        given |= {f"rows_{n}": rows, f"holds_{n}": holds}
+    if network.shares_lists and encoded.inputs.context_row is not None:
+        given["context_row_B"] = encoded.inputs.context_row
+    return given
 
 
 def describe(predictor: Predictor, encoded: Encoded) -> dict[str, Any]:
     """Return the entries of the manifest but those of files and of the comparison."""
-    with_column = [entry.feature for entry in encoded.inputs if entry.missing is not None]
     kinds = {task.name: task.kind for task in predictor.problem.tasks}
     calibration, fusion = predictor.calibration, predictor.fusion
-    read = [entry.feature for entry in encoded.inputs]
+    inputs = encoded.inputs
+    read = [entry.feature for entry in inputs.entries]
     return {
         "export_version": EXPORT_VERSION,
         "manygate_version": version("manygate"),
@@ -156,10 +193,11 @@ def describe(predictor: Predictor, encoded: Encoded) -> dict[str, Any]:
         "opsets": {name or "ai.onnx": number for name, number in OPSETS.items()},
         "architecture": predictor.model.config.architecture,
         "replicas": predictor.model.replicas,
-        "inputs": [{**entry.tree(), **_of_training(predictor, entry.feature, entry.type)} for entry in encoded.inputs],
+        "inputs": [{**entry.tree(), **_of_training(predictor, entry.feature, entry.type)} for entry in inputs.entries],
         "types": {name: type_name(kind) for name, kind in predictor.encoder.types.items() if name in read},
         "csv": CsvConfig().over(predictor.csv_settings).model_dump(mode="json"),
-        "missing": {"name": encoded.missing, "features": with_column},
+        "missing": inputs.candidates.missing_tree(),
+        "context": inputs.context_tree(),
         "outputs": [
             {"name": name, "kind": kinds.get(name, "joint" if name in predictor.names else "score")}
             for name in predictor.output_names
@@ -187,12 +225,14 @@ def _of_training(predictor: Predictor, feature: str, kind: str) -> dict[str, Any
     return entry
 
 
-def first_rows(table: Table, predictor: Predictor, fused: Iterable[str]) -> Iterable[pa.RecordBatch]:
-    """Yield the first rows of a table, :data:`LOG_ROWS` at most."""
+def first_rows(table: Table, predictor: Predictor, fused: Iterable[str]) -> pa.RecordBatch | None:
+    """Return the first rows of a table, :data:`LOG_ROWS` at most. It is None if the table is empty."""
     needed = [*(feature.name for feature in predictor.schema.served_features), *fused]
-    left = LOG_ROWS
+    batches, left = [], LOG_ROWS
     for _, batch in table.batches(list(dict.fromkeys(needed))):
-        yield batch.slice(0, left)
+        batches.append(batch.slice(0, left))
         left -= batch.num_rows
         if left <= 0:
-            return
+            break
+    together = pa.Table.from_batches(batches).combine_chunks().to_batches() if batches else []
+    return together[0] if together else None

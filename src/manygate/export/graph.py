@@ -101,17 +101,30 @@ class Graph:
 
     def input(self, name: str, kind: Any, shape: Sequence[str | int]) -> Value:
         """Add an input. Axes of a free length have names. If another tensor has the input's name, apostrophes are added to it."""
-        name = name or "unnamed"
+        name = self.unlike(name or "unnamed")
+        self.inputs.append(helper.make_tensor_value_info(name, tensor_type(kind), shape))
+        return Value(self, name, np.dtype(kind))
+
+    def unlike(self, name: str) -> str:
+        """Return a name that no other tensor has: the one given, with apostrophes if it is taken."""
         while name in self.names:
             name += "'"
         self.names.add(name)
-        self.inputs.append(helper.make_tensor_value_info(name, tensor_type(kind), shape))
-        return Value(self, name, np.dtype(kind))
+        return name
+
+    def further_output(self, name: str, value: Value, shape: Sequence[str | int]) -> str:
+        """Add an output whose name may get apostrophes, and return its name."""
+        name = self.unlike(name)
+        self._output(name, value, shape)
+        return name
 
     def output(self, name: str, value: Value, shape: Sequence[str | int]) -> None:
         """Add an output."""
         assert name in self.reserved or name not in self.names, f"two tensors are named {name}"
         self.names.add(name)
+        self._output(name, value, shape)
+
+    def _output(self, name: str, value: Value, shape: Sequence[str | int]) -> None:
         self.nodes.append(helper.make_node("Identity", [value.name], [name]))
         self.outputs.append(helper.make_tensor_value_info(name, tensor_type(value.kind), shape))
 
@@ -127,6 +140,14 @@ class Graph:
         name = self.fresh(operator)
         self.nodes.append(helper.make_node(operator, [value.name for value in inputs], [name], domain=domain, **attributes))
         return Value(self, name, inputs[0].kind if kind is None else np.dtype(kind))
+
+    def split(self, value: Value, parts: int, axis: int) -> list[Value]:
+        """Return a tensor in parts of equal size."""
+        if parts == 1:
+            return [value]
+        names = [self.fresh("Split") for _ in range(parts)]
+        self.nodes.append(helper.make_node("Split", [value.name], names, axis=axis, num_outputs=parts))
+        return [Value(self, name, value.kind) for name in names]
 
     def inline(self, model: onnx.ModelProto, given: Mapping[str, Value], kind: Any) -> Value:
         """Add the nodes of a model with one output, fed with the ``given`` values by the names of its inputs."""
@@ -210,7 +231,8 @@ def interpolate(x_BM: Value, knots: Sequence[tuple[Sequence[float], Sequence[flo
             slope_K = np.diff(u_K) / np.diff(x_K)
         table_3MP[2, m, 1 : len(x_K)] = np.where(np.isfinite(slope_K), slope_K, 0.0)
         table_3MP[:2, m, len(x_K) + 1 :] = u_K[-1]
-    piece_BM = (x_BM.unsqueeze(-1) >= graph.constant(x_MK)).to(np.int64).sum(-1)
+    count_BM = (x_BM.unsqueeze(-1) >= graph.constant(x_MK)).to(np.float32).sum(-1)  # the sum of int64 is slower, and both are exact
+    piece_BM = count_BM.to(np.int64)
     place_BM = piece_BM + graph.constant(np.arange(columns) * (most + 1))
     start_BM, height_BM, slope_BM = (graph.op("Gather", graph.constant(table.ravel()), place_BM) for table in table_3MP)
     return slope_BM * (x_BM - start_BM) + height_BM

@@ -4,8 +4,8 @@ It is the network of :class:`manygate.model.MultiTaskModel` with all its members
 :meth:`MultiTaskModel.logits`: lists come padded, because ONNX has no efficient form for lists of several lengths, and bias features
 are absent, as they are at serving.
 
-Shape suffixes: B rows, S features of one id, M numbers, L places of a padded list, C columns of one part of the input, F features
-with a target statistic, T tasks, R replicas, K copies, d width of an embedding.
+Shape suffixes: B rows, X rows or contexts, S features of one id, M numbers, L places of a padded list, C columns of one part of the
+input, F features with a target statistic, T tasks, R replicas, K copies, V rows of a table, d width of an embedding.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,60 +23,84 @@ import torch
 from onnxscript import opset20 as op
 from torch import Tensor, nn
 
+from manygate.data.batches import Batch
+from manygate.data.encode import Encoder
 from manygate.errors import InputError
+from manygate.export.encoding import Order
 from manygate.export.graph import OPSETS
 from manygate.export.traceable import AnyRows
-from manygate.layers.embedding import Embedding, look_up
+from manygate.layers.embedding import look_up
 from manygate.scoring.predictor import Predictor
 
-Bag = tuple[Tensor, Tensor]
-"""A padded list feature: the rows of its ids, (B, L) int64, and true where a place holds an id, (B, L)."""
-Column = TypeVar("Column")
 LOGGERS = ("torch.onnx", "torch.export", "torch.fx", "torch._dynamo", "onnxscript", "onnx_ir")
-EXAMPLE_ROWS, EXAMPLE_PLACES = 11, 5
-"""The rows of the example that is traced, and the places of its first list. The graph takes any number of both."""
+EXAMPLE_ROWS, EXAMPLE_CONTEXTS, EXAMPLE_PLACES = 11, 3, 5
+"""The rows and contexts of the example that is traced, and the places of its first list. The graph takes any number of them."""
 
 
 class ServedNetwork(nn.Module):
     """Computes the logits of encoded rows.
 
-    The inputs are the columns of the features that are there at serving: id_BS int64 (those of numbers whose values are ids come
-    last), number_BM float32 (NaN for null), and for each list feature its rows (B, L) and where it holds an id (B, L).
+    The inputs are the columns of the features that are there at serving: id_BS int64 and number_BM float32 (NaN for null), both in
+    the ``order`` given, and for each list feature its rows (B, L) and where it holds an id (B, L). The lists of context features
+    have C rows, and context_row_B comes last. They are pooled once for each context.
 
-    **Shape**: id_BS, number_BM, rows_BL, holds_BL, ... -> logit_RBT.
+    **Shape**: id_BS, number_BM, rows_BL, holds_BL, ..., [context_row_B] -> logit_RBT.
     """
 
-    def __init__(self, predictor: Predictor):
+    def __init__(self, predictor: Predictor, order: Order | None = None):
         super().__init__()
-        self.model, self.encoder = predictor.model, predictor.encoder
-        served = [(feature.kind, not feature.bias) for feature in self.encoder.schema.features]
-        self.has_ids = [there for kind, there in served if kind == "sparse"] + [True] * len(self.encoder.number_ids)
-        self.has_number = [there for kind, there in served if kind == "dense"]
-        self.has_bag = [there for kind, there in served if kind == "bag"]
+        self.model, self.encoder, schema = predictor.model, predictor.encoder, predictor.schema
+        self.order = order or usual_order(self.encoder)
+        self.lists = [feature for feature in schema.features if feature.kind == "bag"]
+        self.shares_lists = any(feature.context for feature in self.lists)
+        self._set_ids()
+        self._set_numbers()
         self._set_statistics()
 
     def forward(self, id_BS: Tensor, number_BM: Tensor, *lists: Tensor) -> Tensor:
-        none_B1 = id_BS.new_zeros(id_BS.shape[0], 1)
-        bags = filled(list(zip(lists[::2], lists[1::2], strict=True)), self.has_bag, (none_B1, none_B1 > 0))
-        id_BS, number_BM = with_absent(id_BS, self.has_ids, 0), with_absent(number_BM, self.has_number, torch.nan)
-        inputs = (id_BS, torch.cat([number_BM, *self._statistics(id_BS, bags)], dim=-1), bags)
-        x_MBD = self._embedded(self.model.embedding, "embedding", *inputs)
-        bias_MBC = self._embedded(self.model.bias_embedding, "bias_embedding", *inputs)
+        context_row_B = lists[-1] if self.shares_lists else None
+        rows_of = {f.name: context_row_B if f.context else None for f in self.lists}
+        bags = [
+            Bag(row_XL, holds_XL, rows_of[f.name]) for f, row_XL, holds_XL in zip(self.lists, lists[::2], lists[1::2], strict=False)
+        ]
+        x_MBD = self._embedded(id_BS, number_BM, bags)
+        bias_MBC = self._bias_inputs().expand(-1, id_BS.shape[0], -1)
         with AnyRows():
             output_MBO = self.model.run(self.model.trunk_values(), x_MBD, bias_MBC, training=False)[0]
         return self.model.by_replica(self.model.read(output_MBO))
 
+    def _set_ids(self) -> None:
+        """Set where the ids of each width stand in id_BS, and where their tables begin."""
+        embedding, encoder = self.model.embedding, self.encoder
+        names = [*(f.name for f in encoder.schema.features if f.kind == "sparse"), *encoder.number_ids]
+        self.picks: dict[int, Tensor] = {}
+        for dim in embedding.dims:
+            columns = getattr(embedding, f"columns_{dim}").tolist()
+            self.picks[dim] = torch.tensor([self.order.ids.index(names[column]) for column in columns], dtype=torch.long)
+
+    def _set_numbers(self) -> None:
+        """Set how the numbers of the features unfold. Target statistics follow them, and are read as they are."""
+        embedding, features = self.model.embedding, self.encoder.schema.features
+        names = [f.name for f in features if f.kind == "dense"]
+        columns = [column for column, source in enumerate(embedding.source.tolist()) if source < len(names)]
+        assert columns == list(range(len(columns))), "target statistics come after all numbers"
+        source = [self.order.numbers.index(names[embedding.source[column]]) for column in columns]
+        self.flags = torch.tensor([self.order.numbers.index(names[flag]) for flag in embedding.flags], dtype=torch.long)
+        self.shift, self.low, self.high = (value[: len(columns)] for value in (embedding.shift, embedding.low, embedding.high))
+        self.unfold_MC = torch.zeros(len(self.order.numbers), len(columns))
+        self.unfold_MC[source, range(len(columns))] = 1.0
+        self.unfolds = bool(self.low.isfinite().any()) or source != list(range(len(self.order.numbers)))
+
     def _set_statistics(self) -> None:
         """Put the target statistics of all single ids into one table, and keep those of lists by their place among the lists."""
-        statistics, features = self.encoder.statistics, self.encoder.schema.features
+        statistics = self.encoder.statistics
         tables_VT = dict(statistics.table_VT) if statistics else {}
-        singles = [*(f.name for f in features if f.kind == "sparse"), *self.encoder.number_ids]
-        lists = [f.name for f in features if f.kind == "bag"]
-        known = [name for name in tables_VT if name in singles]
+        lists = [feature.name for feature in self.lists]
+        known = [name for name in tables_VT if name in self.order.ids]
         assert known == list(tables_VT)[: len(known)], "the statistics of lists come after those of single ids"
         offsets = np.cumsum([0, *(len(tables_VT[name]) for name in known)])[:-1]
         self.single_VT = torch.from_numpy(np.concatenate([tables_VT[name] for name in known])) if known else None
-        self.single_columns = torch.tensor([singles.index(name) for name in known], dtype=torch.long)
+        self.single_columns = torch.tensor([self.order.ids.index(name) for name in known], dtype=torch.long)
         self.single_offsets = torch.tensor(offsets, dtype=torch.long)
         self.list_tables_VT = {lists.index(n): torch.from_numpy(table).double() for n, table in tables_VT.items() if n in lists}
 
@@ -83,54 +108,86 @@ class ServedNetwork(nn.Module):
         """Return the target statistics, feature after feature and in each the tasks, as tensors (B, ...) float32."""
         parts = []
         if self.single_VT is not None:
-            row_BF = id_BS.index_select(-1, self.single_columns) + self.single_offsets
-            parts.append(self.single_VT[row_BF].flatten(1))
+            row_BF = chosen(id_BS, self.single_columns) + self.single_offsets
+            width = len(self.single_columns) * self.single_VT.shape[1]
+            parts.append(self.single_VT.index_select(0, row_BF.flatten()).view(id_BS.shape[0], width))
         for column, table_VT in self.list_tables_VT.items():
-            row_BL, holds_BL = bags[column]
-            parts.append(pooled(table_VT[row_BL], holds_BL, "mean").float())
+            parts.append(bags[column].pooled(table_VT, 0, "mean").float())
         return parts
 
-    def _embedded(self, embedding: Embedding, owner: str, id_BS: Tensor, number_BM: Tensor, bags: Sequence[Bag]) -> Tensor:
+    def _numbers(self, number_BM: Tensor, statistics: Sequence[Tensor]) -> list[Tensor]:
+        """Return the columns of numbers, of target statistics and of null flags. A product with zeros and ones copies columns."""
+        place_BM = number_BM.nan_to_num(nan=0.0) if len(self.flags) else number_BM  # a feature without a flag is never null
+        if self.unfolds:
+            place_BM = torch.clamp(place_BM @ self.unfold_MC - self.shift, self.low, self.high)
+        parts = [place_BM] if self.unfold_MC.shape[1] else []
+        flags = [chosen(number_BM, self.flags).isnan().to(number_BM.dtype)] if len(self.flags) else []
+        return [*parts, *statistics, *flags]
+
+    def _embedded(self, id_BS: Tensor, number_BM: Tensor, bags: Sequence[Bag]) -> Tensor:
         """Do the same as :meth:`Embedding.forward` with padded lists, x_MBD. M are members here."""
-        members, copies, count = len(self.model.members), embedding.copies, id_BS.shape[0]
-        tables, parts = self.model._tables(owner), []
+        embedding, members, count = self.model.embedding, len(self.model.members), id_BS.shape[0]
+        tables, copies, parts = self.model._tables("embedding"), embedding.copies, []
         for dim in embedding.dims:
-            columns, offsets = getattr(embedding, f"columns_{dim}"), getattr(embedding, f"offsets_{dim}")
-            if len(columns):
-                row_BC = id_BS.index_select(-1, columns) + offsets
-                vector_BCMKd = look_up(tables[dim], row_BC.flatten(), False).view(count, len(columns), members, copies, dim)
-                parts.append(vector_BCMKd.permute(2, 0, 3, 1, 4).reshape(members, count, copies, len(columns) * dim))
+            columns = len(self.picks[dim])
+            if columns:
+                row_BC = chosen(id_BS, self.picks[dim]) + getattr(embedding, f"offsets_{dim}")
+                vector_BCMKd = look_up(tables[dim], row_BC.flatten(), False).view(count, columns, members, copies, dim)
+                parts.append(vector_BCMKd.permute(2, 0, 3, 1, 4).reshape(members, count, copies, columns * dim))
             for column, offset, pooling in embedding.bags[dim]:
-                row_BL, holds_BL = bags[column]
-                pooled_BMKd = pooled(tables[dim][row_BL + offset], holds_BL, pooling).view(count, members, copies, dim)
+                pooled_BMKd = bags[column].pooled(tables[dim], offset, pooling).view(count, members, copies, dim)
                 parts.append(pooled_BMKd.transpose(0, 1))
-        if len(embedding.source) or len(embedding.flags):
-            parts.append(embedding._numbers(number_BM).unsqueeze(-2).expand(members, -1, copies, -1))
+        numbers = self._numbers(number_BM, self._statistics(id_BS, bags))
+        parts += [number_BC.view(1, count, 1, -1).expand(members, -1, copies, -1) for number_BC in numbers]
         return torch.cat(parts, dim=-1).flatten(2) if parts else number_BM.new_zeros(members, count, 0)
 
+    def _bias_inputs(self) -> Tensor:
+        """Return what the bias features are on any row at serving, where they are absent, x_M1C."""
+        embedding, encoder = self.model.bias_embedding, self.encoder
+        kinds = [feature.kind for feature in encoder.schema.features]
+        null = Batch(
+            id_BS=torch.zeros(1, kinds.count("sparse") + len(encoder.number_ids), dtype=torch.long),
+            number_BM=torch.full((1, kinds.count("dense")), torch.nan),
+            bags=[],
+            label_BT=torch.zeros(1, 0),
+            weight_BT=torch.zeros(1, 0),
+        )
+        return embedding(self.model._tables("bias_embedding"), null, len(self.model.members))
 
-def with_absent(value_BC: Tensor, is_there: Sequence[bool], absent: float) -> Tensor:
-    """Put a column of ``absent`` where a feature is absent at serving.
 
-    >>> with_absent(torch.tensor([[1, 2]]), [True, False, True], 0)
-    tensor([[1, 0, 2]])
+@dataclass(frozen=True)
+class Bag:
+    """A padded list feature: the rows of its ids, (X, L) int64, and true where a place holds an id, (X, L).
+
+    X are contexts if ``context_row_B`` is given, and rows otherwise.
     """
-    if all(is_there):
+
+    row_XL: Tensor
+    holds_XL: Tensor
+    context_row_B: Tensor | None = None
+
+    def pooled(self, table_Vx: Tensor, offset: int, pooling: str) -> Tensor:
+        """Return the pooled rows of a table, (B, ...)."""
+        value_Xx = pooled(table_Vx[self.row_XL + offset], self.holds_XL, pooling)
+        return value_Xx if self.context_row_B is None else value_Xx.index_select(0, self.context_row_B)
+
+
+def usual_order(encoder: Encoder) -> Order:
+    """Return the order of the columns in the schema, those of numbers whose values are ids last."""
+    served = encoder.schema.served_features
+    ids, numbers = ([f.name for f in served if f.kind == kind] for kind in ("sparse", "dense"))
+    return Order((*ids, *encoder.number_ids), tuple(numbers))
+
+
+def chosen(value_BC: Tensor, columns: Tensor) -> Tensor:
+    """Return some columns. All of them in their order cost nothing.
+
+    >>> chosen(torch.tensor([[1, 2]]), torch.tensor([1, 0]))
+    tensor([[2, 1]])
+    """
+    if columns.tolist() == list(range(value_BC.shape[1])):
         return value_BC
-    absent_B1 = value_BC.new_full((value_BC.shape[0], 1), absent)
-    last = sum(is_there)
-    places = [sum(is_there[:column]) if there else last for column, there in enumerate(is_there)]
-    return torch.cat([value_BC, absent_B1], dim=-1).index_select(-1, torch.tensor(places))
-
-
-def filled(columns: list[Column], is_there: Sequence[bool], absent: Column) -> list[Column]:
-    """Put ``absent`` where a feature is absent at serving.
-
-    >>> filled(["a", "b"], [True, False, True], "-")
-    ['a', '-', 'b']
-    """
-    remaining = iter(columns)
-    return [next(remaining) if there else absent for there in is_there]
+    return value_BC.index_select(-1, columns)
 
 
 def pooled(value_BLx: Tensor, holds_BL: Tensor, pooling: str) -> Tensor:
@@ -150,18 +207,11 @@ def pooled(value_BLx: Tensor, holds_BL: Tensor, pooling: str) -> Tensor:
 def trace(network: ServedNetwork) -> onnx.ModelProto:
     """Return the graph of a network, with the inputs ``id_BS``, ``number_BM``, ``rows_0``, ``holds_0``, ... and one output.
 
+    If a list belongs to the context, ``context_row_B`` is the last input.
+
     Raises :class:`InputError` if the scheme does something that has no graph for all numbers of rows.
     """
-    rows, lists = torch.export.Dim("rows"), range(sum(network.has_bag))
-    places = [torch.export.Dim(f"places_{n}") for n in lists]
-    example = (
-        torch.zeros(EXAMPLE_ROWS, sum(network.has_ids), dtype=torch.long),
-        torch.zeros(EXAMPLE_ROWS, sum(network.has_number)),
-        *(torch.zeros(EXAMPLE_ROWS, EXAMPLE_PLACES + n, dtype=kind) for n in lists for kind in (torch.long, torch.bool)),
-    )
-    names = ["id_BS", "number_BM", *(f"{name}_{n}" for n in lists for name in ("rows", "holds"))]
-    of_lists = tuple({0: rows, 1: places[n]} for n in lists for _ in range(2))
-    shapes = ({0: rows}, {0: rows}, *([of_lists] if of_lists else []))
+    example, names, shapes = _example(network)
     try:
         with torch.no_grad(), _quiet():
             network(*example)  # what layers keep between passes must not be what tracing made
@@ -183,6 +233,27 @@ def trace(network: ServedNetwork) -> onnx.ModelProto:
         ) from error
     assert program is not None, "an exporter that was not told to write a file returns its program"
     return program.model_proto
+
+
+def _example(network: ServedNetwork) -> tuple[tuple[Tensor, ...], list[str], tuple[Any, ...]]:
+    """Return example inputs of a network, their names, and their free axes."""
+    rows, contexts = torch.export.Dim("rows"), torch.export.Dim("contexts")
+    count = {rows: EXAMPLE_ROWS, contexts: EXAMPLE_CONTEXTS}
+    example = [
+        torch.zeros(EXAMPLE_ROWS, len(network.order.ids), dtype=torch.long),
+        torch.zeros(EXAMPLE_ROWS, len(network.order.numbers)),
+    ]
+    names, further = ["id_BS", "number_BM"], []
+    for n, feature in enumerate(network.lists):
+        axis, places = contexts if feature.context else rows, torch.export.Dim(f"places_{n}")
+        example += [torch.zeros(count[axis], EXAMPLE_PLACES + n, dtype=kind) for kind in (torch.long, torch.bool)]
+        names += [f"rows_{n}", f"holds_{n}"]
+        further += [{0: axis, 1: places}] * 2
+    if network.shares_lists:
+        example.append(torch.zeros(EXAMPLE_ROWS, dtype=torch.long))
+        names.append("context_row_B")
+        further.append({0: rows})
+    return tuple(example), names, ({0: rows}, {0: rows}, *([tuple(further)] if further else []))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ Shape suffixes: B rows, G gates, C experts that a gate sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -27,6 +27,8 @@ TIE = 1e-5
 """Two logits of a gate that are this close are a tie: either expert is right."""
 SIZES = (512, 0, 1, 7)
 """The batches are of these sizes in turn."""
+SHARED = 4
+"""In a request, so many rows share a context."""
 
 
 @dataclass(frozen=True)
@@ -52,37 +54,64 @@ class Expected:
     """The rows where a gate has a tie."""
 
 
-def compare(model: ExportedModel, predictor: Predictor, batches: Iterable[pa.RecordBatch]) -> Parity:
-    """Predict rows with both.
+def compare(model: ExportedModel, predictor: Predictor, batches: Iterable[pa.RecordBatch], context: Sequence[str] = ()) -> Parity:
+    """Predict rows with both. With ``context`` features, predict them as requests, too: few contexts for all rows.
 
     Raises :class:`InputError` with each column that differs by more than the limit.
     """
-    rows, at_jumps = 0, 0
-    largest = dict.fromkeys(predictor.output_names, 0.0)
-    examples: dict[str, str] = {}
+    found = _Comparison(predictor)
     for batch in _cut(batches):
-        expected = expect(predictor, batch)
-        found = model.columns(batch)
+        found.add(batch, model.columns(batch))
+        found.rows += batch.num_rows
+        if context:
+            rows, shared, context_row = as_request(batch, context)
+            found.add(rows, model.columns(batch.drop_columns(list(context)), context=shared, context_row=context_row))
+    if found.examples:
+        raise InputError(
+            f"export: the graph predicts {name} as {example}. This is a fault of manygate. Please report it with the schema."
+            for name, example in found.examples.items()
+        )
+    return Parity(found.rows, found.largest, found.at_jumps)
+
+
+class _Comparison:
+    """Collects how far predictions are from those of the predictor."""
+
+    def __init__(self, predictor: Predictor):
+        self.predictor, self.rows, self.at_jumps = predictor, 0, 0
+        self.largest = dict.fromkeys(predictor.output_names, 0.0)
+        self.examples: dict[str, str] = {}
+
+    def add(self, batch: pa.RecordBatch, found: dict[str, np.ndarray]) -> None:
+        """Add the next predictions."""
+        expected = expect(self.predictor, batch)
         differs_B = np.zeros(batch.num_rows, dtype=bool)
         for name, value_B in expected.columns.items():
-            size, limit = _scale(predictor, name, value_B)
+            size, limit = _scale(self.predictor, name, value_B)
             difference_B = np.abs(found[name] - value_B) / size
             difference_B = np.where(np.isnan(difference_B), np.inf, difference_B)
             agrees_B = difference_B <= limit
-            largest[name] = max(largest[name], float(difference_B[agrees_B].max(initial=0.0)))
+            self.largest[name] = max(self.largest[name], float(difference_B[agrees_B].max(initial=0.0)))
             wrong_B = ~expected.tie_B & (difference_B > limit + expected.slack[name] / size)
-            if wrong_B.any() and name not in examples:
+            if wrong_B.any() and name not in self.examples:
                 row = int(np.argmax(np.where(wrong_B, difference_B, -1.0)))
-                examples[name] = f"{found[name][row]!r} in place of {value_B[row]!r}"
+                self.examples[name] = f"{found[name][row]!r} in place of {value_B[row]!r}"
             differs_B |= ~agrees_B & ~wrong_B
-        rows += batch.num_rows
-        at_jumps += int(differs_B.sum())
-    if examples:
-        raise InputError(
-            f"export: the graph predicts {name} as {example}. This is a fault of manygate. Please report it with the schema."
-            for name, example in examples.items()
-        )
-    return Parity(rows, largest, at_jumps)
+        self.at_jumps += int(differs_B.sum())
+
+
+def as_request(batch: pa.RecordBatch, context: Sequence[str]) -> tuple[pa.RecordBatch, pa.RecordBatch, np.ndarray]:
+    """Return rows that share the contexts of the first ones, these contexts, and the context of each row.
+
+    >>> rows, shared, context_row = as_request(pa.record_batch({"user": [1, 2, 3], "item": [7, 8, 9]}), ["user"])
+    >>> rows.to_pydict(), shared.to_pydict(), context_row.tolist()
+    ({'user': [1, 1, 1], 'item': [7, 8, 9]}, {'user': [1]}, [0, 0, 0])
+    """
+    shared = batch.select(list(context)).slice(0, max(1, batch.num_rows // SHARED))
+    context_row_B = np.arange(batch.num_rows) * 5 % max(1, shared.num_rows)
+    taken = shared.take(pa.array(context_row_B))
+    columns = [taken.column(name) if name in context else batch.column(name) for name in batch.schema.names]
+    return pa.record_batch(columns, schema=batch.schema), shared, context_row_B
 
 
 def _cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -8,6 +8,7 @@ Shape suffixes: R replicas, B rows, T tasks.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,28 +21,35 @@ from manygate.scoring.fusion import Fusion, Term
 from manygate.scoring.predictor import Predictor
 
 
-def predictions(predictor: Predictor, logit_RBT: Value, numbers: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the columns of :attr:`Predictor.output_names`, (B,) float64. ``numbers`` are the features of the fusion."""
-    problem, schema = predictor.problem, predictor.schema
+class Predicted(NamedTuple):
+    """What a graph predicts, (B,) float64 each."""
+
+    columns: dict[str, Value]
+    """The columns of :attr:`Predictor.output_names`."""
+    uncalibrated: dict[str, Value]
+    """For each task the mean of the replicas before calibration."""
+
+
+def predictions(predictor: Predictor, logit_RBT: Value, numbers: Mapping[str, Value]) -> Predicted:
+    """Return the predictions of logits. ``numbers`` are the features of the fusion."""
+    problem, schema, calibration = predictor.problem, predictor.schema, predictor.calibration
     logit_RBT = logit_RBT.to(np.float64)
-    outputs = {}
+    outputs, means = {}, {}
     for t, task in enumerate(problem.tasks):
         logit_RB = logit_RBT.at(t, 2)
         outputs[task.name] = sigmoid(logit_RB) if task.kind == "binary" else decoded(logit_RB, problem.labels[task.name])
-    if predictor.calibration:
-        outputs = {name: value_RB.mean(0).unsqueeze(0) for name, value_RB in outputs.items()}
-        for name, calibrator in predictor.calibration.tasks.items():
-            outputs[name] = calibrated(outputs[name], calibrator)
-    joint = dict(outputs)
+        means[task.name] = outputs[task.name].mean(0)
+    calibrators = calibration.tasks if calibration else {}
+    columns = {name: calibrated(m_B, calibrators[name]) if name in calibrators else m_B for name, m_B in means.items()}
+    joint = dict(columns if calibration else outputs)
     for t, after in problem.targets.steps:
         joint[problem.task_names[t]] = joint[problem.task_names[t]] * joint[problem.task_names[after]]
-    columns = {name: value_RB.mean(0) for name, value_RB in outputs.items()}
     for task_name, joint_name in zip(problem.task_names, schema.joint_names, strict=True):
         if joint_name:
-            columns[joint_name] = joint[task_name].mean(0)
+            columns[joint_name] = joint[task_name] if calibration else joint[task_name].mean(0)
     if predictor.fusion and predictor.fusion.active:
         columns[predictor.fusion.name] = score(predictor.fusion, columns, numbers)
-    return columns
+    return Predicted(columns, means)
 
 
 def sigmoid(x: Value) -> Value:

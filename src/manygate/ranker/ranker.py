@@ -310,7 +310,14 @@ class Ranker(RankerKeywords):
         """Write a bundle: safetensors, JSON and Arrow with checksums; no pickle."""
         save_bundle(Path(path), self.predictor)
 
-    def export(self, path: str | Path, log: Any = None, raw: bool = False, overwrite: bool = False) -> Export:
+    def export(
+        self,
+        path: str | Path,
+        log: Any = None,
+        raw: bool = False,
+        overwrite: bool = False,
+        context: str | Sequence[str] = (),
+    ) -> Export:
         """Write a folder for ONNX Runtime that takes raw features: ``model.onnx``, ``weights.bin`` and ``manifest.json``.
 
         The graph looks up ids, scales numbers, averages the replicas, calibrates, and computes the fused score. It is compared with
@@ -323,19 +330,22 @@ class Ranker(RankerKeywords):
                 hand.
             raw: True leaves out calibration and fusion.
             overwrite: True replaces an exported model at ``path``.
+            context: Features that belong to the user or the request, beside those of the schema. They are given and encoded once
+                for all candidates of a request.
 
         Returns:
             What was written, with the largest difference of each column.
 
         Raises:
-            InputError: A library is missing, ``path`` is taken, the model has no graph, or the graph predicts something else.
+            InputError: A library is missing, ``path`` is taken, ``context`` names no served feature, the model has no graph, or the
+                graph predicts something else.
         """
         require()
         from manygate.export.folder import export_model, refuse_other
 
         predictor, out = self.predictor.uncorrected() if raw else self.predictor, Path(path)
         refuse_other(out, overwrite)
-        return export_model(predictor, out, self._comparable(log))
+        return export_model(predictor, out, self._comparable(log), listed(context))
 
     def _comparable(self, log: Any) -> Table | None:
         """Return the given rows, or the validation rows of the run's own log; None if that log is not at hand."""

@@ -3,7 +3,7 @@
 The folder holds ``model.onnx``, ``weights.bin`` (the large tensors, which ONNX Runtime maps into memory) and ``manifest.json`` with
 the sha256 of both, the inputs, the outputs and the schema. :mod:`manygate.export` writes it, and says what the inputs are.
 
-Shape suffixes: B rows, L places of a list.
+Shape suffixes: B rows, X rows or contexts, S ids, L places of a list.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -26,11 +26,13 @@ from manygate.data.types import cast, normal_field
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.files import check_manifest, read_json
 
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 MODEL_FILE, WEIGHTS_FILE = "model.onnx", "weights.bin"
 INSTALL = "an exported model needs ONNX Runtime. Install it with: pip install 'manygate[export]'"
 PLACE, ID, NULL_ID = 0, 1, 2
 """The values of a list's mask: a place that is filled up, an id, and a null id."""
+Part: TypeAlias = "tuple[Mapping[str, Any], pa.RecordBatch, str]"
+"""The entry of an input, the rows that hold it, and what errors call them."""
 _FILL: dict[str, Any] = {"string": "", "int64": 0, "bool": False, "double": np.nan}
 _ARROW: dict[str, pa.DataType] = {"string": pa.string(), "int64": pa.int64(), "bool": pa.bool_(), "double": pa.float64()}
 
@@ -102,45 +104,60 @@ class ExportedModel:
             kept = {name: batch.column(name) for name in keep}
             yield location, pa.record_batch(kept | {name: pa.array(v) for name, v in self.columns(batch, location).items()})
 
-    def columns(self, batch: pa.RecordBatch, location: str = "rows") -> dict[str, np.ndarray]:
-        """Predict a batch: one column (B,) float64 for each output.
+    def columns(
+        self,
+        batch: pa.RecordBatch,
+        location: str = "rows",
+        context: pa.RecordBatch | None = None,
+        context_row: Sequence[int] | np.ndarray | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Predict a batch: one column (B,) float64 for each output. ``context`` and ``context_row`` as in :meth:`feed`.
 
         Raises :class:`InputError` that names ``location`` and the column if a column or a value cannot be read.
         """
-        feed = self.feed(batch, location)
+        feed = self.feed(batch, location, context, context_row)
         try:
             values = self.session.run(self.output_names, feed)
         except Exception as error:  # the library has errors of many kinds, without a common class of its own
             raise InputError(f"{location}: ONNX Runtime cannot predict them ({_in_one_line(error)}).") from error
         return dict(zip(self.output_names, values, strict=True))
 
-    def feed(self, batch: pa.RecordBatch, location: str = "rows") -> dict[str, np.ndarray]:
+    def feed(
+        self,
+        batch: pa.RecordBatch,
+        location: str = "rows",
+        context: pa.RecordBatch | None = None,
+        context_row: Sequence[int] | np.ndarray | None = None,
+    ) -> dict[str, np.ndarray]:
         """Turn a batch into the inputs of the graph.
 
-        Raises one :class:`InputError` that lists every column that is missing, or whose values cannot be those of training.
-        """
-        columns = {entry["feature"]: _column(batch, entry["feature"], location) for entry in self._checked(batch, location)}
-        feed: dict[str, np.ndarray] = {}
-        missing_BS = np.zeros((batch.num_rows, len(self.manifest["missing"]["features"])), dtype=bool)
-        for entry in self.manifest["inputs"]:
-            name, column = entry["name"], columns[entry["feature"]]
-            if entry["kind"] in ("dense", "fused"):
-                feed[name] = as_numbers(column, entry["feature"], location)
-            elif entry["kind"] == "bag":
-                feed[name], feed[entry["mask"]] = _padded(column, entry, location)
-            else:
-                feed[name], null_B = _ids(column, entry, location)
-                if "missing" in entry:
-                    missing_BS[:, entry["missing"]] = null_B
-        if self.manifest["missing"]["features"]:
-            feed[self.manifest["missing"]["name"]] = missing_BS
-        return feed
+        Args:
+            batch: The candidates. Without ``context``, it has the context features, too, and each row has a context of its own.
+            location: What errors call the batch.
+            context: The context features, one row for each context.
+            context_row: The row of ``context`` that each candidate belongs to. It may be left out if there is one context.
 
-    def _checked(self, batch: pa.RecordBatch, location: str) -> Sequence[Mapping[str, Any]]:
-        """Return the entries of the inputs. The batch has a column of a fitting type for each."""
-        entries: list[dict[str, Any]] = self.manifest["inputs"]
-        raise_all(problem for entry in entries if (problem := _column_problem(batch.schema, entry, location)))
-        return entries
+        Raises:
+            InputError: Columns are missing, or their values cannot be those of training (one error lists them all). Or the rows of
+                the context are none.
+        """
+        shared = self.manifest["context"]
+        entries = [(entry, batch, location) for entry in self.manifest["inputs"] if not entry.get("context")]
+        if shared is not None:
+            row_B = np.arange(batch.num_rows) if context is None else _context_row(batch, context, context_row, location)
+            source = (batch, location) if context is None else (context, f"{location}, context")
+            entries += [(entry, *source) for entry in self.manifest["inputs"] if entry.get("context")]
+        elif context is not None:
+            raise InputError(
+                f"{location}: this model has no context features. Export it again with: manygate export --context NAME"
+            )
+        raise_all(problem for entry, rows, where in entries if (problem := _column_problem(rows.schema, entry, where)))
+        feed = _filled(self.manifest["missing"], [part for part in entries if not part[0].get("context")], batch.num_rows)
+        if shared is not None:
+            rows = (batch if context is None else context).num_rows
+            missing = {"name": shared["missing"], "features": shared["features"]}
+            feed |= _filled(missing, [part for part in entries if part[0].get("context")], rows) | {shared["row"]: row_B}
+        return feed
 
 
 def is_exported(path: Path) -> bool:
@@ -197,6 +214,39 @@ def _column(batch: pa.RecordBatch, name: str, location: str) -> pa.Array:
         return cast(column, normal_field(field), field)
     except pa.ArrowException as error:
         raise InputError(f"{location}: column {name!r} ({column.type}) cannot be read: {error}. Write it again.") from None
+
+
+def _filled(missing: Mapping[str, Any], parts: Sequence[Part], rows: int) -> dict[str, np.ndarray]:
+    """Return the inputs of some features, and their input for nulls."""
+    feed: dict[str, np.ndarray] = {}
+    missing_XS = np.zeros((rows, len(missing["features"])), dtype=bool)
+    for entry, batch, location in parts:
+        name, column = entry["name"], _column(batch, entry["feature"], location)
+        if entry["kind"] in ("dense", "fused"):
+            feed[name] = as_numbers(column, entry["feature"], location)
+        elif entry["kind"] == "bag":
+            feed[name], feed[entry["mask"]] = _padded(column, entry, location)
+        else:
+            feed[name], null_X = _ids(column, entry, location)
+            if "missing" in entry:
+                missing_XS[:, entry["missing"]] = null_X
+    return feed | ({missing["name"]: missing_XS} if missing["features"] else {})
+
+
+def _context_row(batch: pa.RecordBatch, context: pa.RecordBatch, row: Any, location: str) -> np.ndarray:
+    """Return the context of each candidate, (B,) int64."""
+    contexts = context.num_rows
+    if row is None and contexts != 1:
+        raise InputError(f"{location}: {contexts} contexts are given. Give context_row, too: the context of each candidate.")
+    row_B = np.zeros(batch.num_rows, dtype=np.int64) if row is None else np.asarray(row)
+    if row_B.shape != (batch.num_rows,) or row_B.dtype.kind not in "iu":
+        raise InputError(
+            f"{location}: context_row must be {batch.num_rows} whole numbers, one for each candidate; found {row_B.dtype} of the "
+            f"shape {row_B.shape}."
+        )
+    if len(row_B) and not 0 <= row_B.min() <= row_B.max() < contexts:
+        raise InputError(f"{location}: context_row must lie between 0 and {contexts - 1}; found {row_B.min()} to {row_B.max()}.")
+    return row_B.astype(np.int64)
 
 
 def _ids(values: pa.Array, entry: Mapping[str, Any], location: str) -> tuple[np.ndarray, np.ndarray]:
