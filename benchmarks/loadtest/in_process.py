@@ -23,11 +23,13 @@ def calls(material: Material, requests: int) -> dict[str, list[Callable[[], Any]
     model = ExportedModel.load(material.models[0], threads=1)
     tables = [material.table(n) for n in range(requests)]
     batches = [table.combine_chunks().to_batches()[0] for table in tables]
-    feeds = [model.feed(batch) for batch in batches]
+    shared, own = material.features[: material.context], material.features[material.context :]
+    parts = [(batch.select(own), batch.slice(0, 1).select(shared)) for batch in batches]
+    feeds = [model.feed(candidates, context=context) for candidates, context in parts]
     frames = [table.to_pandas() for table in tables]
     return {
         BARE: [lambda feed=feed: model.session.run(model.output_names, feed) for feed in feeds],
-        EXPORTED: [lambda batch=batch: model.columns(batch) for batch in batches],
+        EXPORTED: [lambda c=candidates, x=context: model.columns(c, context=x) for candidates, context in parts],
         EAGER: [lambda frame=frame: ranker.predict(frame) for frame in frames],
         EAGER_ARROW: [lambda table=table: ranker.predict(table) for table in tables],
     }

@@ -70,7 +70,8 @@ class Material:
                 settings = ["--architecture", "mmoe", "--epochs", str(self.epochs), "--seed", str(seed), "--progress", "none"]
                 subprocess.run(command("train", log, *settings, "--out", run), check=True, stdout=sys.stderr)
             if not model.exists():
-                subprocess.run(command("export", run, "--out", model), check=True, stdout=sys.stderr)
+                context = [word for name in self.features[: self.context] for word in ("--context", name)]
+                subprocess.run(command("export", run, "--out", model, *context), check=True, stdout=sys.stderr)
 
     @cached_property
     def features(self) -> list[str]:

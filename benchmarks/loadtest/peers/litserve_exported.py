@@ -22,9 +22,8 @@ class Rank(litserve.LitAPI):
         self.model = ExportedModel.load(MODEL, threads=1)
 
     def predict(self, request: dict[str, Any]) -> dict[str, Any]:
-        rows = len(next(iter(request["candidates"].values())))
-        columns = {name: [value] * rows for name, value in request["context"].items()} | request["candidates"]
-        scores = self.model.columns(pa.RecordBatch.from_pydict(columns))
+        context = pa.RecordBatch.from_pylist([request["context"]])
+        scores = self.model.columns(pa.RecordBatch.from_pydict(request["candidates"]), context=context)
         best = np.argsort(-scores[request["by"]], kind="stable")[: request["top"]]
         return {"by": request["by"], "ids": best.tolist(), "scores": {name: score[best].tolist() for name, score in scores.items()}}
 
