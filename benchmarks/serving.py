@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.material.resolve(), options.source, options.epochs, options.context, options.candidates, options.top
     )
     material.folder.mkdir(parents=True, exist_ok=True)
-    material.prepare()
+    material.prepare(2 if options.what == "swap" else 1)
     rounds = getattr(options, "rounds", 1)
     bench = Bench(material, options.core, options.load_core, options.seconds, rounds, material.folder)
     about = machine(1, "wall")

