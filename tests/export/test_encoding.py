@@ -40,13 +40,11 @@ def shared(request: pytest.FixtureRequest, predictor: Predictor) -> Encoding:
 def assert_encoded(predictor: Predictor, encoding: Encoding, found: Outputs, rows: pa.RecordBatch, contexts: Any = None) -> None:
     """The graph's encoding is the encoder's. Lists of a context are those of the ``contexts``."""
     expected = predictor.encoder.encode(rows, labels=False, bias=False)
-    features, order = predictor.schema.features, encoding.encoded.order
-    ids = [*(f.name for f in features if f.kind == "sparse"), *predictor.encoder.number_ids]
-    numbers = [f.name for f in features if f.kind == "dense"]
-    assert (set(order.ids), set(order.numbers)) == (set(ids) - {"bias id"}, set(numbers) - {"bias number"})
-    np.testing.assert_array_equal(found["ids"], expected.id_BS[:, [ids.index(name) for name in order.ids]])
-    places = expected.number_BM[:, [numbers.index(name) for name in order.numbers]]
-    np.testing.assert_allclose(found["numbers"], places, rtol=2e-7, atol=1e-12)
+    served = [n for n, f in enumerate(f for f in predictor.schema.features if f.kind == "sparse") if not f.bias]
+    assert encoding.encoded.ids == [f.name for f in predictor.schema.served_features if f.kind == "sparse"]
+    served += range(len(served) + 1, expected.id_BS.shape[1])
+    np.testing.assert_array_equal(found["ids"], expected.id_BS[:, served])
+    np.testing.assert_allclose(found["numbers"], expected.number_BM[:, 1:], rtol=2e-7, atol=1e-12)
     of_contexts = None if contexts is None else predictor.encoder.encode(contexts, labels=False, bias=False)
     shared = [entry.feature for entry in encoding.encoded.inputs.entries if entry.context]
     for n, (name, bag) in enumerate(zip(encoding.encoded.lists, expected.bags, strict=True)):

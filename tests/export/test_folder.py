@@ -173,7 +173,7 @@ def test_context_that_no_request_carries_is_refused(small: Predictor, tmp_path: 
 @pytest.mark.usefixtures("traced_once")
 def test_requests_are_compared(small: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A graph that gives all rows the first context is refused."""
-    first = lambda value, inputs: value.graph.op("Gather", value, inputs.context_row * 0, axis=0)  # noqa: E731
+    first = lambda value, inputs, axis=0: value.graph.op("Gather", value, inputs.context_row * 0, axis=axis)  # noqa: E731
     monkeypatch.setattr(encoding_module, "to_rows", first)
     with pytest.raises(InputError, match="the graph predicts click"):
         export_model(small, tmp_path / "out", context=["item"])

@@ -45,17 +45,17 @@ def test_axes() -> None:
     st.lists(FINITE, min_size=1, max_size=30),
 )
 def test_interpolate_is_that_of_numpy(x: list[float], u: list[float], given_B: list[float]) -> None:
-    """Beside another column with more knots, at the knots, between them and beyond them."""
+    """Beside another row with more knots, at the knots, between them and beyond them."""
     x_B = np.array([*given_B, *x, *(np.nextafter(x, -np.inf)), *(np.nextafter(x, np.inf)), -1e300, 1e300])
     u = u[: len(x)]
     other = np.linspace(-1e6, 1e6, 12), np.arange(12.0)
     graph = Graph()
     number = graph.input("x", np.float64, ["rows"])
-    both = interpolate(concat([number.unsqueeze(-1)] * 2, 1), [(x, u), other])
-    graph.output("y", both, ["rows", 2])
+    both = interpolate(concat([number.unsqueeze(0)] * 2, 0), [(x, u), other])
+    graph.output("y", both, [2, "rows"])
     found = run(graph, x=x_B)["y"]
     with np.errstate(all="ignore"):
-        expected = np.stack([np.interp(x_B, x, u), np.interp(x_B, *other)], axis=1)
+        expected = np.stack([np.interp(x_B, x, u), np.interp(x_B, *other)])
         finite = np.isfinite(np.diff(u) / np.diff(x)).all() if len(x) > 1 else True
     if finite:
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-9)
@@ -66,7 +66,7 @@ def test_interpolate_between_knots_that_are_neighbours() -> None:
     tiny = float(np.nextafter(0.0, 1.0))
     x, u = (-1.0, -tiny, 0.0, tiny, 5.0), (0.0, 1.0, 2.0, 3.0, 4.0)
     x_B = np.array([-9.0, -1.0, -0.5, -tiny, -0.0, 0.0, tiny, 2.5, 5.0, 9.0])
-    found = of(lambda value: interpolate(value.unsqueeze(-1), [(x, u)]).at(0, 1), x_B)
+    found = of(lambda value: interpolate(value.unsqueeze(0), [(x, u)]).at(0, 0), x_B)
     np.testing.assert_allclose(found, np.interp(x_B, x, u))
 
 

@@ -17,7 +17,6 @@ from manygate.config.names import ARCHITECTURES
 from manygate.data.batches import Split
 from manygate.data.rows import Rows
 from manygate.errors import InputError
-from manygate.export.encoding import Order
 from manygate.export.graph import Graph
 from manygate.export.hostile_rows import hostile_rows
 from manygate.export.network import ServedNetwork, chosen, pooled, trace
@@ -48,8 +47,8 @@ FUNNELS: dict[str, dict[str, Any]] = {
 def assert_same_logits(predictor: Predictor, sizes: tuple[int, ...] = (0, 1, 7, 512), contexts: int = 0) -> None:
     """The traced network and the model, on hostile rows in batches of some sizes. ``contexts`` are the lists' contexts, if any."""
     graph, network = Graph(["logits"]), ServedNetwork(predictor)
-    given = {"id_BS": graph.input("id_BS", np.int64, ["rows", len(network.order.ids)])}
-    given["number_BM"] = graph.input("number_BM", np.float32, ["rows", len(network.order.numbers)])
+    given = {"id_BS": graph.input("id_BS", np.int64, ["rows", len(network.ids)])}
+    given["number_BM"] = graph.input("number_BM", np.float32, ["rows", len(network.numbers)])
     for n, _ in enumerate(network.lists):
         given[f"rows_{n}"] = graph.input(f"rows_{n}", np.int64, [f"rows {n}", f"places {n}"])
         given[f"holds_{n}"] = graph.input(f"holds_{n}", bool, [f"rows {n}", f"places {n}"])
@@ -135,26 +134,6 @@ def test_lists_of_a_context_are_pooled_once(architecture: str) -> None:
     assert predictor.encoder.statistics
     assert_same_logits(predictor, (1, 60), contexts=1)
     assert_same_logits(predictor, (7, 60), contexts=3)
-
-
-def test_columns_in_another_order() -> None:
-    """The encoding puts the columns of contexts last."""
-    columns = plain_log() | {
-        "user": draw([4, 5], pa.int64(), 9),
-        "hour": draw_numbers(10),
-        "age": draw([2.0, 3.0], pa.float64(), 9),
-    }
-    features = (*PLAIN.features, Feature(name="user", kind="sparse"), Feature(name="hour", kind="dense", encoding="minmax"))
-    settings = {"architecture": "shared_bottom", "number_ids": 2, "replicas": 1, "target_statistics": True}
-    predictor = untrained(columns, Schema(features=features, tasks=PLAIN.tasks), **settings)
-    usual = ServedNetwork(predictor)
-    assert usual.order == Order(("item", "user", "age"), ("age", "hour"))
-    other = ServedNetwork(predictor, Order(("age", "user", "item"), ("hour", "age")))
-    rows = predictor.encoder.encode(hostile_rows(predictor.encoder, 30), labels=False, bias=False)
-    id_BS, number_BM, *lists = map(torch.from_numpy, inputs_of(predictor, rows).values())
-    expected_RBT = usual(id_BS, number_BM, *lists)
-    torch.testing.assert_close(other(id_BS[:, [2, 1, 0]], number_BM[:, [1, 0]], *lists), expected_RBT)
-    assert not torch.allclose(other(id_BS[:, [2, 1, 0]], number_BM, *lists), expected_RBT)
 
 
 def test_target_statistics_and_numbers_that_are_ids() -> None:

@@ -100,9 +100,9 @@ def test_calibrators_on_many_probabilities(name: str) -> None:
         [*edges, *random.random(2000), *10.0 ** random.uniform(-15, 0, 2000), *(1 - 10.0 ** random.uniform(-12, 0, 2000))]
     )
     graph = Graph()
-    given = graph.input("p", np.float64, [1, "rows"])
-    graph.output("y", calibrated(given, CALIBRATORS[name]), [1, "rows"])
-    np.testing.assert_allclose(run(graph, p=p_N[None])["y"][0], CALIBRATORS[name].apply(p_N), rtol=1e-9, atol=1e-15)
+    given = graph.input("p", np.float64, ["rows"])
+    graph.output("y", calibrated(given, CALIBRATORS[name]), ["rows"])
+    np.testing.assert_allclose(run(graph, p=p_N)["y"], CALIBRATORS[name].apply(p_N), rtol=1e-9, atol=1e-15)
 
 
 def test_expm1_is_exact_near_zero() -> None:

@@ -25,17 +25,10 @@ from manygate.export.graph import Graph, Value, concat, interpolate, log1p, wher
 from manygate.export.inputs import Inputs, Side, declare
 
 TEXT, TRUTH = np.dtype(object), np.dtype(bool)
+Parts = dict[tuple[str, ...], Value]
+"""Columns (S, B), by the names of their features."""
 Lists = dict[str, tuple[Value, Value]]
 """The rows of the ids, (X, L), and where there is an id, (X, L), of each list feature."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """The features of the columns that the network reads."""
-
-    ids: tuple[str, ...]
-    """Single ids, and numbers whose values are ids."""
-    numbers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -43,12 +36,10 @@ class Encoded:
     """What the network reads, and the inputs behind it."""
 
     id_BS: Value
-    sparse_BS: Value
-    """The first columns of id_BS: those of single ids."""
-    single: int
-    """The number of these columns."""
+    """The rows of single ids in the order of the schema, then those of numbers whose values are ids."""
+    ids: list[str]
+    """The features of the single ids."""
     number_BM: Value
-    order: Order
     lists: Lists
     """In the order of the schema. Those of context features are lists of the contexts."""
     fused: dict[str, Value]
@@ -62,95 +53,98 @@ def encode(graph: Graph, encoder: Encoder, fused: Sequence[str] = ()) -> Encoded
     Raises :class:`InputError` if one of them has no form in ONNX.
     """
     inputs = declare(graph, encoder, fused)
-    columns, count = [_Columns(encoder, inputs, side) for side in inputs.sides], inputs.candidates.count
-    sparse_BS = _at_rows([part.ids() for part in columns], inputs)
-    valued_BN = _at_rows([part.rows_of_numbers() for part in columns], inputs)
-    number_BM = _at_rows([part.places() for part in columns], inputs)
-    ids = [value for value in (sparse_BS, valued_BN) if value is not None]
-    order = Order(
-        ids=tuple(name for names in ("id_names", "with_ids") for part in columns for name in getattr(part, names)),
-        numbers=tuple(name for part in columns for name in part.number_names),
-    )
+    columns, features = [_Columns(encoder, inputs, side) for side in inputs.sides], encoder.schema.served_features
+    ids, numbers = ([feature.name for feature in features if feature.kind == kind] for kind in ("sparse", "dense"))
+    id_rows: Parts = {}
+    places: Parts = {}
+    for part in columns:
+        id_rows |= part.ids() | part.rows_of_numbers()
+        places |= part.places()
     return Encoded(
-        id_BS=concat(ids, 1) if ids else _empty(count, np.int64),
-        sparse_BS=_empty(count, np.int64) if sparse_BS is None else sparse_BS,
-        single=sum(len(part.id_names) for part in columns),
-        number_BM=_empty(count, np.float32) if number_BM is None else number_BM,
-        order=order,
+        id_BS=_together(id_rows, [*ids, *encoder.number_ids], np.int64, inputs),
+        ids=ids,
+        number_BM=_together(places, numbers, np.float32, inputs),
         lists={name: _list(encoder, name, inputs.raw[name], mask_XL) for name, mask_XL in inputs.masks.items()},
         fused={name: _number(inputs, name) for name in fused},
         inputs=inputs,
     )
 
 
-def _at_rows(parts: Sequence[Value | None], inputs: Inputs) -> Value | None:
-    """Return the columns of the candidates, and beside them those of the contexts, gathered to the rows."""
-    own, *shared = parts
-    gathered = [to_rows(value, inputs) for value in shared if value is not None]
-    together = [*([own] if own is not None else []), *gathered]
-    return concat(together, 1) if together else None
+def _together(parts: Parts, names: Sequence[str], kind: Any, inputs: Inputs) -> Value:
+    """Return the columns of the ``names``, (B, S), of parts (S, B) with names of their own.
+
+    Features lie one under the other until the end, because ONNX Runtime then moves whole rows of numbers.
+    """
+    if not names:
+        return _empty(inputs.candidates.count, kind)
+    together, found = concat(list(parts.values()), 0), [name for part in parts for name in part]
+    if found != list(names):
+        order = np.array([found.index(name) for name in names])
+        together = together.graph.op("Gather", together, together.graph.constant(order), axis=0)
+    return turned(together)
 
 
-def to_rows(value: Value, inputs: Inputs) -> Value:
-    """Return what each row's context has, (B, ...), for a value of the contexts, (C, ...)."""
+def to_rows(value: Value, inputs: Inputs, axis: int = 0) -> Value:
+    """Return what each row's context has: contexts become rows along an axis."""
     assert inputs.context_row is not None, "a graph without contexts has nothing to gather"
-    return value.graph.op("Gather", value, inputs.context_row, axis=0)
+    return value.graph.op("Gather", value, inputs.context_row, axis=axis)
 
 
 class _Columns:
-    """The single ids and the numbers of one axis."""
+    """The single ids and the numbers of one axis. Each method returns parts (S, B) by the names of their features."""
 
     def __init__(self, encoder: Encoder, inputs: Inputs, side: Side):
         self.encoder, self.inputs, self.side, self.graph = encoder, inputs, side, side.count.graph
-        self.number_names = side.names("dense")
-        self.with_ids = [name for name in self.number_names if name in encoder.number_ids]
-        self.fractions = [name for name in side.names("sparse") if name not in side.with_column]
-        self.id_names = [*side.with_column, *self.fractions]
-        if self.number_names:
-            self.x_MX = under([inputs.raw[name] for name in self.number_names], side.count)
+        self.null = self.graph.constant(np.array(NULL_ROW, np.int64))
+        self.numbers = side.names("dense")
+        self.with_ids = [name for name in encoder.number_ids if name in self.numbers]
+        if self.numbers:
+            self.x_MX = under([inputs.raw[name] for name in self.numbers], side.count)
+            self.null_MX = self.graph.op("IsNaN", self.x_MX, kind=bool)
 
-    def ids(self) -> Value | None:
-        """Return the rows of single ids, (X, S). A null has the row of nulls."""
-        null = self.graph.constant(np.array(NULL_ROW, np.int64))
-        parts = []
-        if self.side.missing is not None:
-            parts.append(where(self.side.missing, null, turned(self._looked_up(self.side.with_column))))
-        if self.fractions:
-            parts.append(turned(self._looked_up(self.fractions)))
-        return concat(parts, 1) if parts else None
+    def ids(self) -> Parts:
+        """Return the rows of single ids. A null has the row of nulls."""
+        missing_XS, with_column = self.side.missing, self.side.with_column
+        found: Parts = {}
+        if missing_XS is not None:
+            found[tuple(with_column)] = self._at_rows(where(turned(missing_XS), self.null, self._looked_up(with_column)))
+        if fractions := [name for name in self.side.names("sparse") if name not in with_column]:
+            found[tuple(fractions)] = self._at_rows(self._looked_up(fractions))
+        return found
 
     def _looked_up(self, names: Sequence[str]) -> Value:
         vocabularies, raw = self.encoder.vocabularies, self.inputs.raw
         return under([look_up(vocabularies[name], raw[name], name) for name in names], self.side.count)
 
-    def rows_of_numbers(self) -> Value | None:
-        """Return the rows of numbers whose values are ids, (X, N). They are compared as float32."""
+    def rows_of_numbers(self) -> Parts:
+        """Return the rows of numbers whose values are ids. They are compared as float32."""
         if not self.with_ids:
-            return None
-        graph, largest, places = self.graph, number_ids.LARGEST, [self.number_names.index(name) for name in self.with_ids]
-        x_NX, null = self.x_MX, graph.constant(np.array(NULL_ROW, np.int64))
-        if len(places) < len(self.number_names):
-            x_NX = graph.op("Gather", x_NX, graph.constant(np.array(places)), axis=0)
+            return {}
+        graph, largest, x_NX, null_NX = self.graph, number_ids.LARGEST, self.x_MX, self.null_MX
+        if self.with_ids != self.numbers:
+            places = graph.constant(np.array([self.numbers.index(name) for name in self.with_ids]))
+            x_NX, null_NX = (graph.op("Gather", value, places, axis=0) for value in (x_NX, null_NX))
         bounds = (graph.constant(np.array(bound)) for bound in (-largest, largest))
         single_NX = graph.op("Clip", x_NX, *bounds).to(np.float32)
         keys = [np.array(self.encoder.number_ids[name].values, np.float32) for name in self.with_ids]
         row_NX = concat([_encoded(x_1X, key) for x_1X, key in zip(graph.split(single_NX, len(keys), 0), keys, strict=True)], 0)
-        return turned(where(graph.op("IsNaN", x_NX, kind=bool), null, row_NX))
+        return {tuple(self.with_ids): self._at_rows(where(null_NX, self.null, row_NX))}
 
-    def places(self) -> Value | None:
-        """Return the places of numbers on their scales, (X, M) float32, NaN for null."""
-        if not self.number_names:
-            return None
-        graph, scales = self.graph, [self.encoder.scales[name] for name in self.number_names]
-        x_XM = turned(self.x_MX)
-        null_XM = graph.op("IsNaN", x_XM, kind=bool)
-        x_XM = _tame(where(null_XM, graph.constant(np.array(0.0)), x_XM))
-        logged = np.array([scale.encoding == "log1p" and bool(scale.units) for scale in scales])
-        if logged.any():
-            x_XM = where(graph.constant(logged), _log(x_XM), x_XM)
-        place_XM = interpolate(x_XM, [_knots(scale) for scale in scales])
-        null_M = np.array([_null_place(scale) for scale in scales])
-        return where(null_XM, graph.constant(null_M), place_XM).to(np.float32)
+    def places(self) -> Parts:
+        """Return the places of numbers on their scales, float32, NaN for null."""
+        if not self.numbers:
+            return {}
+        graph, scales = self.graph, [self.encoder.scales[name] for name in self.numbers]
+        x_MX = _tame(where(self.null_MX, graph.constant(np.array(0.0)), self.x_MX))
+        logged_M1 = np.array([[scale.encoding == "log1p" and bool(scale.units)] for scale in scales])
+        if logged_M1.any():
+            x_MX = where(graph.constant(logged_M1), _log(x_MX), x_MX)
+        place_MX = interpolate(x_MX, [_knots(scale) for scale in scales]).to(np.float32)
+        null_M1 = np.array([[_null_place(scale)] for scale in scales], np.float32)
+        return {tuple(self.numbers): self._at_rows(where(self.null_MX, graph.constant(null_M1), place_MX))}
+
+    def _at_rows(self, value_SX: Value) -> Value:
+        return to_rows(value_SX, self.inputs, 1) if self.side is self.inputs.contexts else value_SX
 
 
 def under(column_SX: Sequence[Value], count: Value) -> Value:

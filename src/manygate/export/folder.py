@@ -50,6 +50,8 @@ class Export:
     """None if no rows of a log were given."""
     context: list[str] = field(default_factory=list)
     """The inputs that the candidates of a request share."""
+    triton: Path | None = None
+    """The model's folder in a Triton repository, if one was asked for."""
 
     @property
     def largest(self) -> float:
@@ -63,7 +65,7 @@ class Export:
 
     def to_tree(self) -> dict[str, Any]:
         """Return it as a tree of JSON values."""
-        return {**asdict(self), "folder": str(self.folder)}
+        return {**asdict(self), "folder": str(self.folder), "triton": None if self.triton is None else str(self.triton)}
 
 
 def export_model(predictor: Predictor, out: Path, rows: Table | None = None, context: Sequence[str] = ()) -> Export:
@@ -142,7 +144,7 @@ def write_graph(predictor: Predictor, folder: Path) -> tuple[Encoded, dict[str, 
     fused = predictor.fusion.features if predictor.fusion and predictor.fusion.active else ()
     graph = Graph(predictor.output_names)
     encoded = encode(graph, predictor.encoder, fused)
-    network = ServedNetwork(predictor, encoded.order)
+    network = ServedNetwork(predictor)
     logit_RBT = graph.inline(trace(network), network_inputs(encoded, network), np.float32)
     predicted = predictions(predictor, logit_RBT, encoded.fused)
     for name, value in predicted.columns.items():
@@ -161,12 +163,11 @@ def write_graph(predictor: Predictor, folder: Path) -> tuple[Encoded, dict[str, 
 
 def further_outputs(graph: Graph, encoded: Encoded, predicted: Predicted) -> dict[str, Any]:
     """Add the outputs for a server, and return their entries of the manifest."""
-    ids = list(encoded.order.ids[: encoded.single])
-    rows = graph.further_output("id_rows", encoded.sparse_BS, ["rows", len(ids)])
+    rows = graph.further_output("id_rows", graph.first(encoded.id_BS, len(encoded.ids), 1), ["rows", len(encoded.ids)])
     means = predicted.uncalibrated.items()
     return {
         "uncalibrated": {name: graph.further_output(f"uncalibrated.{name}", mean_B, ["rows"]) for name, mean_B in means},
-        "id_rows": {"name": rows, "features": ids, "unseen": UNKNOWN_ROW, "null": NULL_ROW},
+        "id_rows": {"name": rows, "features": encoded.ids, "unseen": UNKNOWN_ROW, "null": NULL_ROW},
     }
 
 

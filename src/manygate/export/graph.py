@@ -149,6 +149,10 @@ class Graph:
         self.nodes.append(helper.make_node("Split", [value.name], names, axis=axis, num_outputs=parts))
         return [Value(self, name, value.kind) for name in names]
 
+    def first(self, value: Value, size: int, axis: int) -> Value:
+        """Return the first places of an axis."""
+        return self.op("Slice", value, *(self.constant(np.array([number])) for number in (0, size, axis)))
+
     def inline(self, model: onnx.ModelProto, given: Mapping[str, Value], kind: Any) -> Value:
         """Add the nodes of a model with one output, fed with the ``given`` values by the names of its inputs."""
         taken = {name: value.name for name, value in given.items()}
@@ -214,12 +218,13 @@ def log1p(x: Value) -> Value:
     return where(small, x, exact)
 
 
-def interpolate(x_BM: Value, knots: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Value:
-    """Interpolate each column of numbers linearly between knots (x, u) of its own, as ``np.interp`` does, (B, M) float64.
+def interpolate(x_MX: Value, knots: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Value:
+    """Interpolate each row of numbers linearly between knots (x, u) of its own, as ``np.interp`` does, (M, X) float64.
 
-    The knots of all columns stand in one matrix, filled up with infinity. A number's piece is the count of knots at or below it.
+    The knots of all rows stand in one matrix, filled up with infinity. A number's piece is the count of knots at or below it. Knots
+    come first in the comparison, and numbers last, so that ONNX Runtime compares and sums many at once.
     """
-    graph, columns = x_BM.graph, len(knots)
+    graph, columns = x_MX.graph, len(knots)
     most = max(len(x) for x, _ in knots)
     x_MK, table_3MP = np.full((columns, most), np.inf), np.zeros((3, columns, most + 1))
     for m, (x, u) in enumerate(knots):
@@ -231,8 +236,8 @@ def interpolate(x_BM: Value, knots: Sequence[tuple[Sequence[float], Sequence[flo
             slope_K = np.diff(u_K) / np.diff(x_K)
         table_3MP[2, m, 1 : len(x_K)] = np.where(np.isfinite(slope_K), slope_K, 0.0)
         table_3MP[:2, m, len(x_K) + 1 :] = u_K[-1]
-    count_BM = (x_BM.unsqueeze(-1) >= graph.constant(x_MK)).to(np.float32).sum(-1)  # the sum of int64 is slower, and both are exact
-    piece_BM = count_BM.to(np.int64)
-    place_BM = piece_BM + graph.constant(np.arange(columns) * (most + 1))
-    start_BM, height_BM, slope_BM = (graph.op("Gather", graph.constant(table.ravel()), place_BM) for table in table_3MP)
-    return slope_BM * (x_BM - start_BM) + height_BM
+    above_KMX = x_MX >= graph.constant(x_MK.T[:, :, None])
+    count_MX = above_KMX.to(np.float32).sum(0)  # the sum of int64 is slower, and both are exact
+    place_MX = count_MX.to(np.int64) + graph.constant((np.arange(columns) * (most + 1))[:, None])
+    start_MX, height_MX, slope_MX = (graph.op("Gather", graph.constant(table.ravel()), place_MX) for table in table_3MP)
+    return slope_MX * (x_MX - start_MX) + height_MX

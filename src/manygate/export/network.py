@@ -24,9 +24,7 @@ from onnxscript import opset20 as op
 from torch import Tensor, nn
 
 from manygate.data.batches import Batch
-from manygate.data.encode import Encoder
 from manygate.errors import InputError
-from manygate.export.encoding import Order
 from manygate.export.graph import OPSETS
 from manygate.export.traceable import AnyRows
 from manygate.layers.embedding import look_up
@@ -40,17 +38,18 @@ EXAMPLE_ROWS, EXAMPLE_CONTEXTS, EXAMPLE_PLACES = 11, 3, 5
 class ServedNetwork(nn.Module):
     """Computes the logits of encoded rows.
 
-    The inputs are the columns of the features that are there at serving: id_BS int64 and number_BM float32 (NaN for null), both in
-    the ``order`` given, and for each list feature its rows (B, L) and where it holds an id (B, L). The lists of context features
-    have C rows, and context_row_B comes last. They are pooled once for each context.
+    The inputs are the columns of the features that are there at serving: id_BS int64 (those of numbers whose values are ids come
+    last), number_BM float32 (NaN for null), and for each list feature its rows (B, L) and where it holds an id (B, L). The lists of
+    context features have C rows, and context_row_B comes last. They are pooled once for each context.
 
     **Shape**: id_BS, number_BM, rows_BL, holds_BL, ..., [context_row_B] -> logit_RBT.
     """
 
-    def __init__(self, predictor: Predictor, order: Order | None = None):
+    def __init__(self, predictor: Predictor):
         super().__init__()
         self.model, self.encoder, schema = predictor.model, predictor.encoder, predictor.schema
-        self.order = order or usual_order(self.encoder)
+        ids, self.numbers = ([f.name for f in schema.served_features if f.kind == kind] for kind in ("sparse", "dense"))
+        self.ids = [*ids, *self.encoder.number_ids]
         self.lists = [feature for feature in schema.features if feature.kind == "bag"]
         self.shares_lists = any(feature.context for feature in self.lists)
         self._set_ids()
@@ -76,7 +75,7 @@ class ServedNetwork(nn.Module):
         self.picks: dict[int, Tensor] = {}
         for dim in embedding.dims:
             columns = getattr(embedding, f"columns_{dim}").tolist()
-            self.picks[dim] = torch.tensor([self.order.ids.index(names[column]) for column in columns], dtype=torch.long)
+            self.picks[dim] = torch.tensor([self.ids.index(names[column]) for column in columns], dtype=torch.long)
 
     def _set_numbers(self) -> None:
         """Set how the numbers of the features unfold. Target statistics follow them, and are read as they are."""
@@ -84,23 +83,23 @@ class ServedNetwork(nn.Module):
         names = [f.name for f in features if f.kind == "dense"]
         columns = [column for column, source in enumerate(embedding.source.tolist()) if source < len(names)]
         assert columns == list(range(len(columns))), "target statistics come after all numbers"
-        source = [self.order.numbers.index(names[embedding.source[column]]) for column in columns]
-        self.flags = torch.tensor([self.order.numbers.index(names[flag]) for flag in embedding.flags], dtype=torch.long)
+        source = [self.numbers.index(names[embedding.source[column]]) for column in columns]
+        self.flags = torch.tensor([self.numbers.index(names[flag]) for flag in embedding.flags], dtype=torch.long)
         self.shift, self.low, self.high = (value[: len(columns)] for value in (embedding.shift, embedding.low, embedding.high))
-        self.unfold_MC = torch.zeros(len(self.order.numbers), len(columns))
+        self.unfold_MC = torch.zeros(len(self.numbers), len(columns))
         self.unfold_MC[source, range(len(columns))] = 1.0
-        self.unfolds = bool(self.low.isfinite().any()) or source != list(range(len(self.order.numbers)))
+        self.unfolds = bool(self.low.isfinite().any()) or source != list(range(len(self.numbers)))
 
     def _set_statistics(self) -> None:
         """Put the target statistics of all single ids into one table, and keep those of lists by their place among the lists."""
         statistics = self.encoder.statistics
         tables_VT = dict(statistics.table_VT) if statistics else {}
         lists = [feature.name for feature in self.lists]
-        known = [name for name in tables_VT if name in self.order.ids]
+        known = [name for name in tables_VT if name in self.ids]
         assert known == list(tables_VT)[: len(known)], "the statistics of lists come after those of single ids"
         offsets = np.cumsum([0, *(len(tables_VT[name]) for name in known)])[:-1]
         self.single_VT = torch.from_numpy(np.concatenate([tables_VT[name] for name in known])) if known else None
-        self.single_columns = torch.tensor([self.order.ids.index(name) for name in known], dtype=torch.long)
+        self.single_columns = torch.tensor([self.ids.index(name) for name in known], dtype=torch.long)
         self.single_offsets = torch.tensor(offsets, dtype=torch.long)
         self.list_tables_VT = {lists.index(n): torch.from_numpy(table).double() for n, table in tables_VT.items() if n in lists}
 
@@ -172,13 +171,6 @@ class Bag:
         return value_Xx if self.context_row_B is None else value_Xx.index_select(0, self.context_row_B)
 
 
-def usual_order(encoder: Encoder) -> Order:
-    """Return the order of the columns in the schema, those of numbers whose values are ids last."""
-    served = encoder.schema.served_features
-    ids, numbers = ([f.name for f in served if f.kind == kind] for kind in ("sparse", "dense"))
-    return Order((*ids, *encoder.number_ids), tuple(numbers))
-
-
 def chosen(value_BC: Tensor, columns: Tensor) -> Tensor:
     """Return some columns. All of them in their order cost nothing.
 
@@ -240,8 +232,8 @@ def _example(network: ServedNetwork) -> tuple[tuple[Tensor, ...], list[str], tup
     rows, contexts = torch.export.Dim("rows"), torch.export.Dim("contexts")
     count = {rows: EXAMPLE_ROWS, contexts: EXAMPLE_CONTEXTS}
     example = [
-        torch.zeros(EXAMPLE_ROWS, len(network.order.ids), dtype=torch.long),
-        torch.zeros(EXAMPLE_ROWS, len(network.order.numbers)),
+        torch.zeros(EXAMPLE_ROWS, len(network.ids), dtype=torch.long),
+        torch.zeros(EXAMPLE_ROWS, len(network.numbers)),
     ]
     names, further = ["id_BS", "number_BM"], []
     for n, feature in enumerate(network.lists):

@@ -78,10 +78,10 @@ def expm1(x: Value) -> Value:
 
 
 def calibrated(probability: Value, calibrator: Calibrator) -> Value:
-    """Return calibrated probabilities, as :meth:`Calibrator.apply`."""
+    """Return calibrated probabilities (B,), as :meth:`Calibrator.apply`."""
     numbers = calibrator.numbers
     if calibrator.method == "isotonic":
-        return _inside(interpolate(probability.unsqueeze(-1), [(numbers["x"], numbers["y"])]).at(0, -1))
+        return _inside(interpolate(probability.unsqueeze(0), [(numbers["x"], numbers["y"])]).at(0, 0))
     inside = _inside(probability)
     graph = probability.graph
     logit = graph.op("Log", inside) - graph.op("Log", graph.constant(np.array(1.0)) - inside)
