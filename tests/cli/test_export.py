@@ -19,7 +19,9 @@ from manygate.scoring.exported_model import ExportedModel
 
 
 def test_a_run_is_exported_and_predicts_the_same(run: Run, log: Path, trained: Path, tmp_path: Path) -> None:
-    done = run("export", trained, log / "test.parquet", "--out model --context user_id --context tags --json").json
+    done = run("export", trained, log / "test.parquet", "--out model --context user_id --context tags --triton served --json").json
+    assert done["triton"] == "served/model"
+    assert (tmp_path / "served" / "model" / "config.pbtxt").is_file()
     assert done["context"] == ["user_id", "tags"]
     assert done["folder"] == "model"
     assert done["outputs"] == ["click", "like", "watch_time", "buy"]
@@ -71,8 +73,11 @@ def test_what_was_compared_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no rows of a log were compared" in text
     assert "at a tie" not in text
     assert "once for all" not in text
-    with_context = Export(Path("model"), ["item", "user"], ["click"], 2, hostile, rows, ["user"])
-    assert "once for all candidates of a request: user\n" in shown(with_context, capsys)
+    assert "Triton" not in text
+    more = Export(Path("model"), ["item", "user"], ["click"], 2, hostile, rows, ["user"], Path("served/model"))
+    text = shown(more, capsys)
+    assert "once for all candidates of a request: user\n" in text
+    assert "a model of a Triton repository: served/model\n" in text
 
 
 def test_scoring_with_an_exported_model_loads_no_torch(run: Run, log: Path, trained: Path, tmp_path: Path) -> None:

@@ -176,6 +176,8 @@ def test_exported_it_predicts_the_same_without_its_calibration_too(ranker, table
         np.testing.assert_allclose(found["click"], ranker.predict(table, raw=raw)["click"], atol=1e-6)
     with pytest.raises(mg.InputError, match="overwrite"):
         ranker.export(tmp_path / "model")
+    with pytest.raises(mg.InputError, match="is no model of a repository"):
+        ranker.export(tmp_path / "raw", overwrite=True, triton=tmp_path)
     assert ranker.export(tmp_path / "model", overwrite=True, context="age").context == ["age"]
 
 

@@ -30,6 +30,7 @@ def export(
         tuple[str, ...],
         Parameter(help="Features of the user or the request, beside those of the schema. They are given once for all candidates."),
     ] = (),
+    triton: Annotated[Path | None, Parameter(help="Model repository of a Triton server, to write the model to as well.")] = None,
     overwrite: Annotated[bool, Parameter(help="Replace an exported model at --out.")] = False,
     json: Json = False,
     import_: Imports = (),
@@ -42,7 +43,7 @@ def export(
     Example: manygate export runs/mmoe --out model
     """
     ranker = load_ranker(run, "cpu", import_, csv_settings(csv))
-    done = ranker.export(out, log, raw=raw, overwrite=overwrite, context=context)
+    done = ranker.export(out, log, raw=raw, overwrite=overwrite, context=context, triton=triton)
     if json:
         print_json(done.to_tree())
     else:
@@ -54,6 +55,8 @@ def _show(run: Path, done: Export) -> None:
     say(f"exported {run} to {done.folder}: {count_of(len(done.inputs), 'feature')} in, {', '.join(done.outputs)} out{mean}")
     if done.context:
         say(f"once for all candidates of a request: {', '.join(done.context)}")
+    if done.triton:
+        say(f"a model of a Triton repository: {done.triton}")
     rows = f"{done.hostile.rows:,} difficult rows" + (f" and {done.log.rows:,} rows of the log" if done.log else "")
     say(f"compared with the run on {rows}: the largest difference is {done.largest:.1e}")
     if done.log is None:

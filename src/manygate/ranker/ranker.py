@@ -317,6 +317,7 @@ class Ranker(RankerKeywords):
         raw: bool = False,
         overwrite: bool = False,
         context: str | Sequence[str] = (),
+        triton: str | Path | None = None,
     ) -> Export:
         """Write a folder for ONNX Runtime that takes raw features: ``model.onnx``, ``weights.bin`` and ``manifest.json``.
 
@@ -332,6 +333,8 @@ class Ranker(RankerKeywords):
             overwrite: True replaces an exported model at ``path``.
             context: Features that belong to the user or the request, beside those of the schema. They are given and encoded once
                 for all candidates of a request.
+            triton: A model repository of NVIDIA's Triton Inference Server. The model is written there, too, under the name of
+                ``path``.
 
         Returns:
             What was written, with the largest difference of each column.
@@ -342,10 +345,14 @@ class Ranker(RankerKeywords):
         """
         require()
         from manygate.export.folder import export_model, refuse_other
+        from manygate.export.triton import model_folder, write_repository
 
         predictor, out = self.predictor.uncorrected() if raw else self.predictor, Path(path)
         refuse_other(out, overwrite)
-        return export_model(predictor, out, self._comparable(log), listed(context))
+        if triton is not None:
+            model_folder(Path(triton), out, overwrite)
+        done = export_model(predictor, out, self._comparable(log), listed(context))
+        return done if triton is None else replace(done, triton=write_repository(Path(triton), out, overwrite))
 
     def _comparable(self, log: Any) -> Table | None:
         """Return the given rows, or the validation rows of the run's own log; None if that log is not at hand."""
