@@ -103,6 +103,8 @@ class Batcher:
         """The rows that wait or run."""
         self.pace = Pace()
         self._started = 0
+        self._ended = 0.0
+        """When the last prediction ended."""
         self._thread = ThreadPoolExecutor(1, "model")
         self._running: asyncio.Task[None] | None = None
 
@@ -187,12 +189,18 @@ class Batcher:
         feed = join(version.inputs, [job.feed for job in batch])
         columns, extra = version.predict(feed, self.more(version))
         took = time.perf_counter() - start
-        self.pace.learn(feed.rows, len(batch), took)
+        self._learn(batch, start + took)
         self.observe(Ran(version, feed, columns, extra, [start - job.arrived for job in batch], took))
         place = 0
         for job in batch:
             yield {name: column[place : place + job.feed.rows] for name, column in columns.items()}
             place += job.feed.rows
+
+    def _learn(self, batch: list[Job], ended: float) -> None:
+        """Let the pace learn from a batch. Its time runs from when it could have begun, so it holds what the server does besides."""
+        could_begin = max(self._ended, min(job.arrived for job in batch))
+        self.pace.learn(sum(job.feed.rows for job in batch), len(batch), ended - could_begin)
+        self._ended = ended
 
     async def close(self) -> None:
         """Wait for the jobs that are inside, and end the thread."""
