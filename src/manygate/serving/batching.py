@@ -197,7 +197,7 @@ class Batcher:
             place += job.feed.rows
 
     def _learn(self, batch: list[Job], ended: float) -> None:
-        """Let the pace learn from a batch. Its time runs from when it could have begun, so it holds what the server does besides."""
+        """Let the pace learn from a batch. Its time runs from when it could have begun, so all that the server did counts."""
         could_begin = max(self._ended, min(job.arrived for job in batch))
         self.pace.learn(sum(job.feed.rows for job in batch), len(batch), ended - could_begin)
         self._ended = ended
