@@ -39,7 +39,9 @@ def test_the_file_comes_before_the_variable(tmp_path: Path, monkeypatch: pytest.
     assert read_token(ServeConfig(token_file=path)) == TOKEN
 
 
-@pytest.mark.parametrize(("content", "problem"), [("", "empty"), ("short", "16 or more"), ("a b" * 8, "no space"), ("ü" * 20, "ASCII")])
+@pytest.mark.parametrize(
+    ("content", "problem"), [("", "empty"), ("short", "16 or more"), ("a b" * 8, "no space"), ("ü" * 20, "ASCII")]
+)
 def test_a_token_that_is_easy_to_guess_is_refused(tmp_path: Path, content: str, problem: str) -> None:
     path = tmp_path / "token"
     path.write_text(content)

@@ -15,7 +15,9 @@ from manygate.serving.batching import Batcher, Pace, Ran, failure
 from manygate.serving.feeds import Feed, Inputs
 from manygate.serving.refusals import Full, Late, Refusal
 
-INPUTS = Inputs({"inputs": [{"name": "x", "feature": "x", "kind": "dense", "type": "double"}], "missing": {"name": None, "features": []}})
+INPUTS = Inputs(
+    {"inputs": [{"name": "x", "feature": "x", "kind": "dense", "type": "double"}], "missing": {"name": None, "features": []}}
+)
 
 
 class Model:
@@ -33,7 +35,7 @@ class Model:
         self.sizes.append(feed.rows)
         if (feed.arrays["x"] < 0).any():
             raise RuntimeError("negative")
-        return {"y": 2 * feed.arrays["x"]}, {name: feed.arrays["x"] for name in more}
+        return {"y": 2 * feed.arrays["x"]}, dict.fromkeys(more, feed.arrays["x"])
 
 
 def feed(*numbers: float) -> Feed:
@@ -149,9 +151,7 @@ def test_a_request_alone_is_never_refused() -> None:
 
 def test_a_request_that_waited_beyond_its_deadline_is_not_predicted() -> None:
     async def work(batcher: Batcher, model: Model) -> list[Any]:
-        return await while_busy(
-            batcher, model, lambda: ask(batcher, model, 1.0, seconds=0.01), lambda: ask(batcher, model, 2.0)
-        )
+        return await while_busy(batcher, model, lambda: ask(batcher, model, 1.0, seconds=0.01), lambda: ask(batcher, model, 2.0))
 
     (_, late, answer), model = together(work)
     assert isinstance(late, Late)

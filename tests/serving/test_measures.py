@@ -10,16 +10,18 @@ from manygate.serving.measures import STAGES, Measures
 def test_all_metrics_are_there_in_the_format_of_prometheus() -> None:
     measures = Measures()
     measures.requests.labels("rank", "200").inc()
-    measures.drift.labels("age").set(0.25)
+    measures.drift.labels("feature", "age").set(0.25)
     measures.stages["model"].observe(0.003)
     text, kind = measures.text()
     lines = text.decode().splitlines()
     assert kind.startswith("text/plain")
     assert 'manygate_requests_total{route="rank",status="200"} 1.0' in lines
-    assert 'manygate_drift{column="age"} 0.25' in lines
+    assert 'manygate_drift{kind="feature",name="age"} 0.25' in lines
     assert 'manygate_stage_seconds_bucket{le="0.005",stage="model"} 1.0' in lines
     assert 'manygate_stage_seconds_bucket{le="0.002",stage="model"} 0.0' in lines
-    assert {re.search(r'stage="(\w+)"', line)[1] for line in lines if line.startswith("manygate_stage_seconds_count")} == set(STAGES)  # type: ignore[index]
+    assert {re.search(r'stage="(\w+)"', line)[1] for line in lines if line.startswith("manygate_stage_seconds_count")} == set(
+        STAGES
+    )  # type: ignore[index]
     assert all(re.match(r"(# (HELP|TYPE) )?manygate_\w+", line) for line in lines)
 
 

@@ -40,11 +40,13 @@ class Measures:
             multiprocess_mode="livemax",
             registry=registry,
         )
-        self.ids = Counter("manygate_ids", "Ids of sampled requests, by what they are.", ["feature", "kind"], registry=registry)
+        self.values = Counter(
+            "manygate_values", "Values of sampled requests: known, unseen or null.", ["feature", "kind"], registry=registry
+        )
         self.drift = Gauge(
             "manygate_drift",
             "Population stability index of sampled requests against the rows of the export.",
-            ["column"],
+            ["kind", "name"],
             multiprocess_mode="livemostrecent",
             registry=registry,
         )

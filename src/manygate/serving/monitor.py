@@ -1,4 +1,4 @@
-"""Watches sampled predictions: which ids are unseen or null.
+"""Watches sampled predictions: which values are unseen or null, and how far they are from the rows of the export.
 
 A prediction is sampled at most every :data:`PAUSE` seconds, so that watching costs little under load.
 
@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from manygate.serving.batching import Ran
+from manygate.serving.corrections import number_of
+from manygate.serving.drift import Drift
 from manygate.serving.measures import Measures
 from manygate.serving.versions import Version
 
@@ -17,16 +21,18 @@ PAUSE = 0.1
 
 
 class Monitor:
-    """Counts what sampled predictions read."""
+    """Counts what predictions read, and what sampled ones hold."""
 
     def __init__(self, measures: Measures):
         self.measures = measures
         self._next = 0.0
+        self._drift: tuple[str, Drift] | None = None
+        """The drift of a version. A new version begins anew."""
 
     def wants(self, version: Version) -> tuple[str, ...]:
-        """Return the outputs of the graph that the next prediction is to have beside its columns."""
+        """Return the outputs of the graph that the next prediction is to have beside its columns: some if it is sampled."""
         now = time.perf_counter()
-        if now < self._next or "id_rows" not in version.model.manifest:
+        if now < self._next:
             return ()
         self._next = now + PAUSE
         return (version.model.manifest["id_rows"]["name"],)
@@ -39,15 +45,29 @@ class Monitor:
         for seconds in ran.waited:
             measures.stages["wait"].observe(seconds)
         if ran.extra:
-            self._count_ids(ran)
+            self._count(ran, ran.extra[ran.version.model.manifest["id_rows"]["name"]])
 
-    def _count_ids(self, ran: Ran) -> None:
-        entry = ran.version.model.manifest["id_rows"]
-        row_BS = ran.extra[entry["name"]]
+    def _count(self, ran: Ran, row_BS: np.ndarray) -> None:
+        """Count the values of a sampled prediction."""
+        entry, inputs = ran.version.model.manifest["id_rows"], ran.version.inputs
         for column, feature in enumerate(entry["features"]):
-            unseen = int((row_BS[:, column] == entry["unseen"]).sum())
-            null = int((row_BS[:, column] == entry["null"]).sum())
-            counts = {"unseen": unseen, "null": null, "known": len(row_BS) - unseen - null}
-            for kind, count in counts.items():
-                if count:
-                    self.measures.ids.labels(feature, kind).inc(count)
+            unseen, null = (int((row_BS[:, column] == entry[kind]).sum()) for kind in ("unseen", "null"))
+            self._add(feature, unseen=unseen, null=null, known=len(row_BS) - unseen - null)
+        for name in (name for name, each in inputs.entries.items() if each["kind"] == "dense"):
+            null = int(np.isnan(number_of(name, ran.feed, inputs)).sum())
+            self._add(name, null=null, known=len(row_BS) - null)
+        drift = self._drift_of(ran.version)
+        drift.add(ran.feed, inputs, row_BS, ran.columns)
+        for (kind, name), index in drift.indices().items():
+            self.measures.drift.labels(kind, name).set(index)
+
+    def _add(self, feature: str, **counts: int) -> None:
+        for kind, count in counts.items():
+            if count:
+                self.measures.values.labels(feature, kind).inc(count)
+
+    def _drift_of(self, version: Version) -> Drift:
+        if self._drift is None or self._drift[0] != version.model_version:
+            self._drift = version.model_version, Drift(version.model.manifest)
+            self.measures.drift.clear()
+        return self._drift[1]

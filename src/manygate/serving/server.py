@@ -46,8 +46,12 @@ class Server(uvicorn.Server):
             self.should_exit = True
         self.service.draining = True
         if not self.should_exit:
-            loop = asyncio.get_running_loop()
-            loop.call_soon_threadsafe(loop.call_later, self.service.settings.drain, self._end)
+            asyncio.get_running_loop().call_soon_threadsafe(self._drain)  # a handler of signals must not write the log itself
+
+    def _drain(self) -> None:
+        seconds = self.service.settings.drain
+        self.service.log.write("info", "draining", seconds=seconds)
+        asyncio.get_running_loop().call_later(seconds, self._end)
 
     def _end(self) -> None:
         self.should_exit = True
