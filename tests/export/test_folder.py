@@ -55,6 +55,7 @@ def test_the_folder_predicts_as_the_predictor(exported: Exported) -> None:
     manifest = exported.model.manifest
     assert manifest["parity"]["hostile"]["rows"] == folder_module.HOSTILE_ROWS
     assert max(manifest["parity"]["hostile"]["largest"].values()) < 1e-5
+    assert manifest["parity"]["hostile"]["rounded"] == 0
 
 
 def test_the_manifest_describes_inputs_and_outputs(exported: Exported) -> None:

@@ -104,6 +104,15 @@ def test_one_different_value_is_refused(predictor: Predictor, batch: pa.RecordBa
     assert len(caught.value.problems) == 1
 
 
+def test_what_rounding_explains_is_counted_and_more_is_refused(predictor: Predictor, batch: pa.RecordBatch) -> None:
+    changed = Changed(predictor, planted("click", lambda p: p + 2e-6))
+    found = compare(changed, predictor, [batch.slice(0, 512)], rounding=10.0)  # type: ignore[arg-type]
+    assert (found.rounded, found.at_jumps) == (1, 0)
+    assert found.largest["click"] == pytest.approx(2e-6, rel=1e-3)
+    with pytest.raises(InputError, match="the graph predicts click"):
+        compare(Changed(predictor, planted("click", lambda p: p + 2e-5)), predictor, [batch], rounding=10.0)  # type: ignore[arg-type]
+
+
 def test_differences_within_the_limit_are_reported(predictor: Predictor, batch: pa.RecordBatch) -> None:
     def little(columns: dict[str, np.ndarray]) -> None:
         columns["click"] += 5e-7

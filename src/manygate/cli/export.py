@@ -61,6 +61,8 @@ def _show(run: Path, done: Export) -> None:
     say(f"compared with the run on {rows}: the largest difference is {done.largest:.1e}")
     if done.log is None:
         say("no rows of a log were compared, because the run's own log is not at hand. Name one to compare with it.")
+    if done.rounded:
+        say(f"{count_of(done.rounded, 'row')} differ by more than 1e-6 (values: 1e-5 of their size), as float32 rounds")
     if done.at_jumps:
         rows = count_of(done.at_jumps, "row")
         say(f"{rows} at a tie of a gate or a jump of a calibration had another answer, as right as the run's")

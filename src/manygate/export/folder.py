@@ -23,7 +23,7 @@ from manygate.export.graph import OPSETS, Graph, Value
 from manygate.export.hostile_rows import hostile_rows
 from manygate.export.log_reference import log_reference
 from manygate.export.network import ServedNetwork, trace
-from manygate.export.parity import Parity, compare
+from manygate.export.parity import ROUNDING, Parity, compare
 from manygate.export.predictions import Predicted, predictions
 from manygate.files import write_folder, write_manifest
 from manygate.model import MultiTaskModel
@@ -63,6 +63,11 @@ class Export:
         """The rows that differ at a tie of a gate, or at a jump of a calibration."""
         return self.hostile.at_jumps + (self.log.at_jumps if self.log else 0)
 
+    @property
+    def rounded(self) -> int:
+        """The other rows that differ by more than the limit, as float32 rounds."""
+        return self.hostile.rounded + (self.log.rounded if self.log else 0)
+
     def to_tree(self) -> dict[str, Any]:
         """Return it as a tree of JSON values."""
         return {**asdict(self), "folder": str(self.folder), "triton": None if self.triton is None else str(self.triton)}
@@ -95,9 +100,9 @@ def export_model(predictor: Predictor, out: Path, rows: Table | None = None, con
         model = ExportedModel.load(folder)
         fused = predictor.fusion.features if predictor.fusion and predictor.fusion.active else ()
         shared = [feature.name for feature in predictor.schema.served_features if feature.context]
-        hostile = compare(model, predictor, [hostile_rows(predictor.encoder, HOSTILE_ROWS, fused=fused)], shared)
+        hostile = compare(model, predictor, [hostile_rows(predictor.encoder, HOSTILE_ROWS, fused=fused)], shared, ROUNDING)
         few = None if rows is None else first_rows(rows, predictor, fused)
-        log = None if few is None else compare(model, predictor, [few], shared)
+        log = None if few is None else compare(model, predictor, [few], shared, ROUNDING)
         parity = {"hostile": asdict(hostile), "log": None if log is None else asdict(log)}
         reference = None if few is None else log_reference(model, predictor.encoder, few)
         write_manifest(folder, {**about, "parity": parity, "reference": reference})
