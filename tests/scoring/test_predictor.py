@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import duckdb
@@ -141,6 +142,15 @@ def test_csv_is_read_with_the_types_of_training(tmp_path, settings):
 def test_one_row_at_a_time_equals_all_at_once(ranker, rows, expected):
     found = np.concatenate([matrix(ranker.predict(rows.slice(i, 1))) for i in range(40)])
     np.testing.assert_allclose(found, expected[:40], rtol=1e-5, atol=1e-6)
+
+
+def test_threads_do_not_read_each_others_predictions(ranker, rows, expected):
+    """Servers predict in a pool of threads. Without a lock, they got wrong scores and errors."""
+    starts = list(range(0, rows.num_rows, 7)) * 8
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda start: ranker.predict(rows.slice(start, 7)), starts))
+    for start, scores in zip(starts, found, strict=True):
+        np.testing.assert_allclose(matrix(scores), expected[start : start + 7], rtol=1e-5, atol=1e-6)
 
 
 def test_the_order_of_columns_and_of_rows_does_not_matter(ranker, rows, expected):

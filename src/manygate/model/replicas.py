@@ -11,6 +11,7 @@ for all members.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -35,6 +36,10 @@ from manygate.model.ordinal import Ordinals, Thresholds
 from manygate.model.problem import Problem
 from manygate.model.trunk import Trunk
 from manygate.randomness import DRAWN, HIDDEN_BIAS, INITIAL, keep_mask, stream_seed
+
+_ONE_AT_A_TIME = threading.RLock()
+"""Held by a prediction. ``functional_call`` puts a member's parameters into the trunk for the time of a call, so that predictions of
+several threads would read each other's."""
 
 
 @dataclass(frozen=True)
@@ -304,7 +309,8 @@ class MultiTaskModel:
 
         An ordinal task has its expected label instead. ``skipped`` is true for each member to leave out. Its logits mean nothing.
         """
-        return self.by_replica(self.read(self.forward(batch, stopped=skipped)[0]))
+        with _ONE_AT_A_TIME:
+            return self.by_replica(self.read(self.forward(batch, stopped=skipped)[0]))
 
     def read(self, output_MBO: Tensor, tasks_M: Sequence[Sequence[int]] = ()) -> Tensor:
         """Turn the trunk's outputs into the tasks' logits (M, B, T), conditional on the task before.
@@ -326,7 +332,8 @@ class MultiTaskModel:
     @torch.no_grad()
     def gates(self, batch: Batch) -> tuple[Tensor, ...]:
         """Return the gate weights (R, B, T, E) of each level. The result is empty for a scheme without gates."""
-        levels = self.forward(batch, gates=True)
+        with _ONE_AT_A_TIME:
+            levels = self.forward(batch, gates=True)
         if not self.by_task:
             return levels
         return tuple(read_diagonal(gate_MBTE, len(self.members) // self.replicas) for gate_MBTE in levels)
