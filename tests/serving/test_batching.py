@@ -202,3 +202,19 @@ def test_a_refusal_stays_what_it_is() -> None:
     late = Late("too late")
     assert failure(late) is late
     assert issubclass(Late, Refusal)
+
+
+def test_a_long_list_does_not_fill_the_lists_of_others_up() -> None:
+    """Together, a few bytes could take much memory: a shape of no rows and millions of places, or one list of that many ids."""
+
+    async def long(batcher: Batcher, model: Any) -> Any:
+        wide = Feed({"x": np.zeros(0), "tags": np.zeros((0, 3_000_000), np.uint8)}, 0)
+        with batcher.admitted():
+            return (await batcher.predict(model, wide, time.perf_counter() + 10))["y"].tolist()
+
+    async def work(batcher: Batcher, model: Model) -> list[Any]:
+        return await while_busy(batcher, model, lambda: ask(batcher, model, 1.0), lambda: long(batcher, model))
+
+    answers, model = together(work)
+    assert answers == [[1.0], [2.0], []]
+    assert model.sizes == [1, 1, 0]

@@ -22,6 +22,7 @@ import numpy as np
 
 from manygate.serving.feeds import Feed, join
 from manygate.serving.refusals import Full, Late, Refusal
+from manygate.serving.values import MOST_PLACES
 from manygate.serving.versions import Version
 
 MEMORY = 0.9
@@ -159,7 +160,7 @@ class Batcher:
     def _next(self) -> list[Job]:
         """Take the jobs of the next prediction: those at the head of the queue that have one version and fit."""
         batch: list[Job] = []
-        rows = 0
+        rows = lines = width = 0
         while self.waiting:
             job = self.waiting[0]
             if job.done.cancelled():
@@ -169,10 +170,12 @@ class Batcher:
                 self.waiting.popleft()
                 job.done.set_exception(Late("the deadline passed while the request waited. Try again later."))
                 continue
-            if batch and (job.version is not batch[0].version or rows + job.feed.rows > self.batch_rows):
+            rows, width = rows + job.feed.rows, max(width, job.feed.width)
+            lines += max(job.feed.rows, job.feed.contexts)
+            fits = rows <= self.batch_rows and lines * width <= MOST_PLACES  # all lists are filled up to the longest
+            if batch and (job.version is not batch[0].version or not fits):
                 break
             batch.append(self.waiting.popleft())
-            rows += job.feed.rows
         return batch
 
     def _predict(self, batch: list[Job]) -> list[Columns | BaseException]:

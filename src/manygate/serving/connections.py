@@ -42,6 +42,11 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._head_bytes = True, 0
         self._set_timer()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. Those after a body are dropped: the request is routed and its access checked by then."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._unset_timer()

@@ -59,6 +59,11 @@ class Feed:
     rows: int
     contexts: int = 1
 
+    @property
+    def width(self) -> int:
+        """The places of the longest list."""
+        return max((array.shape[1] for array in self.arrays.values() if array.ndim == 2), default=0)
+
 
 def join(inputs: Inputs, feeds: Sequence[Feed]) -> Feed:
     """Return the feed of several requests together: their rows one after the other.

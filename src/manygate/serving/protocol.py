@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 import orjson
 
-from manygate.errors import did_you_mean
 from manygate.scoring.exported_model import ID, NULL_ID
 from manygate.serving.feeds import Feed, Inputs
-from manygate.serving.refusals import BadRequest, TooLarge
+from manygate.serving.refusals import MOST_PROBLEMS, BadRequest, TooLarge, hint
 from manygate.serving.tensors import DATATYPES, checked_shape, from_bytes, from_json, to_bytes
 from manygate.serving.values import MOST_PLACES, Unreadable
 from manygate.text import cut
 
 EXTENSIONS = ["binary_tensor_data"]
 HEADER = "inference-header-content-length"
+HEADER_DIGITS = 18
+"""The most digits of this header. Python refuses to read whole numbers of thousands of digits."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _split(body: bytes, header: str | None) -> tuple[dict[str, Any], memoryview]
     view = memoryview(body)
     length = len(body)
     if header is not None:
-        if not header.isascii() or not header.isdigit() or int(header) > len(body):
+        if not (header.isascii() and header.isdigit()) or len(header) > HEADER_DIGITS or int(header) > len(body):
             raise BadRequest("Inference-Header-Content-Length must be the number of bytes of the JSON, at most those of the body.")
         length = int(header)
     tree = parse(view[:length])
@@ -142,8 +143,10 @@ def _outputs(tree: Mapping[str, Any], known: Sequence[str], problems: list[str])
     wanted: dict[str, bool] = {}
     for entry in entries:
         name = entry.get("name")
+        if len(problems) >= MOST_PROBLEMS:
+            break
         if name not in known:
-            problems.append(f"no output {cut(name)}.{did_you_mean(str(name), known)} There are {', '.join(known)}.")
+            problems.append(f"no output {cut(name)}.{hint(name, known)} There are {', '.join(known)}.")
         elif name in wanted:
             problems.append(f"output {name!r} is named twice.")
         else:
@@ -175,8 +178,10 @@ def _tensors(
     place = 0
     for entry in entries:
         name = entry.get("name")
+        if len(problems) >= MOST_PROBLEMS:
+            break
         if not isinstance(name, str) or name not in known:
-            problems.append(f"no input {cut(name)}.{did_you_mean(str(name), known)} The metadata of the model lists them.")
+            problems.append(f"no input {cut(name)}.{hint(name, known)} The metadata of the model lists them.")
             continue
         size = _parameters(entry, f"input {name!r}", problems).get("binary_data_size")
         part = None

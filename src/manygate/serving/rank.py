@@ -13,15 +13,14 @@ Any feature may stand in ``context``. Its value then holds for all candidates.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from manygate.errors import did_you_mean
 from manygate.serving.feeds import Feed, Inputs, shared_arrays
-from manygate.serving.refusals import BadRequest, TooLarge
+from manygate.serving.refusals import BadRequest, TooLarge, first, hint
 from manygate.serving.values import Unreadable, lists, single
 from manygate.text import cut
 
@@ -55,11 +54,16 @@ def read_rank(tree: Any, inputs: Inputs, outputs: Sequence[str], score: str | No
     """
     if not isinstance(tree, dict):
         raise BadRequest("the body must be an object with context and candidates.")
-    problems = [f"unknown key {cut(key)}.{did_you_mean(key, KEYS)} Known are {', '.join(KEYS)}." for key in tree if key not in KEYS]
+    unknown = (key for key in tree if key not in KEYS)
+    problems = first(f"unknown key {cut(key)}.{hint(key, KEYS)} Known are {', '.join(KEYS)}." for key in unknown)
     context = tree.get("context", {})
     if not isinstance(context, dict):
         problems.append("context must be an object with a value for each feature.")
         context = {}
+    unread = (name for name in context if name not in inputs.entries)
+    problems += first(
+        f"context: the model has no feature {cut(name)}.{hint(name, inputs.entries)} Leave it out." for name in unread
+    )
     columns, rows = _columns(tree.get("candidates"), inputs, context, tree.get("id"), max_rows, problems)
     by = _order(tree.get("by"), outputs, score, problems)
     top = tree.get("top", rows)
@@ -94,9 +98,9 @@ def _columns(
         return {}, 0
     missing = [name for name in read if name not in candidates]
     problems += _missing(missing, candidates)
-    problems += _twice(candidates, inputs, context)
-    no_list = [name for name, column in candidates.items() if not isinstance(column, list)]
-    problems += [f"candidates: {cut(name)} must be a list with a value for each candidate." for name in no_list]
+    problems += _twice(name for name in context if name in candidates)
+    no_list = (name for name, column in candidates.items() if not isinstance(column, list))
+    problems += first(f"candidates: {cut(name)} must be a list with a value for each candidate." for name in no_list)
     lengths = {len(column) for column in candidates.values() if isinstance(column, list)}
     if len(lengths) > 1:
         problems.append(f"candidates: the lists have {min(lengths):,} to {max(lengths):,} values. All must have as many.")
@@ -115,6 +119,7 @@ def _from_rows(
     if set(map(type, candidates)) - {dict}:
         problems.append("candidates: each must be an object with a value for each feature.")
         return {}
+    held = set().union(*candidates)
     wanted = [*read, id_] if isinstance(id_, str) and id_ not in read else list(read)
     columns: dict[str, Sequence[Any]] = {}
     for name in wanted:
@@ -123,21 +128,17 @@ def _from_rows(
         except KeyError:
             row, candidate = next((row, each) for row, each in enumerate(candidates) if name not in each)
             if name != id_ or name in read:
-                problems.append(f"candidates: {name!r} is missing in candidate {row}.{did_you_mean(name, candidate)} {NULL}")
-    held = [name for name in context if any(name in candidate for candidate in candidates)]
-    problems += [f"{cut(name)} is both in context and in candidates. Leave one out." for name in held]
+                problems.append(f"candidates: {name!r} is missing in candidate {row}.{hint(name, candidate)} {NULL}")
+    problems += _twice(name for name in context if name in held)
     return columns
 
 
 def _missing(names: Sequence[str], given: Mapping[str, Any]) -> list[str]:
-    return [f"feature {name!r} is missing.{did_you_mean(name, given)} {NULL}" for name in names]
+    return [f"feature {name!r} is missing.{hint(name, given)} {NULL}" for name in names]
 
 
-def _twice(candidates: Mapping[str, Any], inputs: Inputs, context: Mapping[str, Any]) -> list[str]:
-    unknown = [name for name in context if name not in inputs.entries]
-    return [f"{cut(name)} is both in context and in candidates. Leave one out." for name in context if name in candidates] + [
-        f"context: the model has no feature {cut(name)}.{did_you_mean(name, inputs.entries)} Leave it out." for name in unknown
-    ]
+def _twice(names: Iterable[str]) -> list[str]:
+    return first(f"{cut(name)} is both in context and in candidates. Leave one out." for name in names)
 
 
 def _order(by: Any, outputs: Sequence[str], score: str | None, problems: list[str]) -> str:
@@ -145,7 +146,7 @@ def _order(by: Any, outputs: Sequence[str], score: str | None, problems: list[st
     if by is None and score is None and len(outputs) > 1:
         problems.append(f"by is missing, and the model has no fused score. Name one of {', '.join(outputs)}.")
     elif by is not None and by not in outputs:
-        problems.append(f"by: no output {cut(by)}.{did_you_mean(by, outputs)} There are {', '.join(outputs)}.")
+        problems.append(f"by: no output {cut(by)}.{hint(by, outputs)} There are {', '.join(outputs)}.")
     return by if isinstance(by, str) else score or outputs[0]
 
 

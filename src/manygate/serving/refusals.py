@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
-from manygate.errors import InputError
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from manygate.errors import InputError, did_you_mean
+
+MOST_NAMES = 100
+"""The most names and the most characters of a name that are looked at for one hint."""
+MOST_PROBLEMS = 100
+"""The most problems of one kind that are listed."""
+
+
+def hint(name: Any, options: Iterable[str]) -> str:
+    """Return a hint for a name that nobody knows. It takes little time whatever the client sent.
+
+    >>> hint("clik", ["click", "buy"]), hint(["click"], ["click"])
+    (" Did you mean 'click'?", '')
+    """
+    if not isinstance(name, str) or len(name) > MOST_NAMES:
+        return ""
+    return did_you_mean(name, [option for option in islice(options, MOST_NAMES) if len(option) <= MOST_NAMES])
+
+
+def first(problems: Iterable[str]) -> list[str]:
+    """Return the first problems of a kind. A client could cause millions."""
+    return list(islice(problems, MOST_PROBLEMS))
 
 
 class Refusal(Exception):  # noqa: N818

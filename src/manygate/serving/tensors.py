@@ -70,6 +70,8 @@ def from_bytes(data: bytes, datatype: str, shape: Sequence[int]) -> np.ndarray:
 
 def _texts(data: bytes, size: int) -> np.ndarray:
     """Return texts that stand one after the other, each behind its length."""
+    if size > len(data) // 4:  # checked before there is an array: a shape costs nothing
+        raise Unreadable(f"it ends after {len(data):,} bytes, and the shape asks for {size:,} texts of at least 4 bytes")
     text_N = np.empty(size, dtype=object)
     place = 0
     for n in range(size):

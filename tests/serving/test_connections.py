@@ -1,0 +1,131 @@
+"""Connections: slow and large heads, bodies that are no heads, trailers, and requests for another protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from uvicorn.server import ServerState
+
+from manygate.serving import connections
+from manygate.serving.connections import HEAD_BYTES, Connection
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with the number of bytes of the body, and with the names of all headers."""
+    request = Request(scope, receive)
+    body = await request.body()
+    await JSONResponse([len(body), [name.decode() for name, _ in scope["headers"]]])(scope, receive, send)
+
+
+def talk(work: Callable[[Streams], Awaitable[Any]], seconds: float = 10.0) -> Any:
+    """The result of talking to a server on one connection. It must end within ``seconds``."""
+
+    async def all_of_it() -> Any:
+        config, state = uvicorn.Config(echo, http=Connection, ws="none", lifespan="off", log_config=None), ServerState()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Connection(config=config, server_state=state, app_state={}), "127.0.0.1", 0)
+        streams = await asyncio.open_connection(*server.sockets[0].getsockname())
+        try:
+            return await asyncio.wait_for(work(streams), seconds)
+        finally:
+            streams[1].close()
+            server.close()
+            await asyncio.sleep(0)
+
+    return asyncio.run(all_of_it())
+
+
+async def ask(streams: Streams, sent: bytes) -> tuple[bytes, bytes]:
+    """The status line and the body of an answer."""
+    reader, writer = streams
+    writer.write(sent)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(int(line.split(b":")[1]) for line in head.lower().splitlines() if line.startswith(b"content-length"))
+    return head.split(b"\r\n")[0], await reader.readexactly(length)
+
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok"
+
+
+def test_requests_follow_one_another_on_a_connection() -> None:
+    async def work(streams: Streams) -> list[Any]:
+        return [(await ask(streams, sent))[0] for sent in (GET, POST, GET)]
+
+    assert talk(work) == [b"HTTP/1.1 200 OK"] * 3
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n", GET + b"GET / HTTP/1.1\r\n"])
+def test_a_slow_head_ends_the_connection(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
+
+    async def work(streams: Streams) -> bytes:
+        streams[1].write(sent)
+        return await streams[0].read()
+
+    assert talk(work).count(b"200 OK") == sent.count(GET)
+
+
+def test_a_client_that_thinks_between_requests_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is one of heads. A connection without a request has a longer one."""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
+
+    async def work(streams: Streams) -> bytes:
+        await ask(streams, GET)
+        await asyncio.sleep(0.3)
+        return (await ask(streams, GET))[0]
+
+    assert talk(work) == b"HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize("header", [b"x: " + b"y" * 1000 + b"\r\n", b"x" * 1000, b"a:\r\n" * 250])
+def test_a_large_head_is_refused(header: bytes) -> None:
+    async def work(streams: Streams) -> bytes:
+        reader, writer = streams
+        writer.write(b"GET / HTTP/1.1\r\n")
+        answer = asyncio.create_task(reader.read())
+        while not answer.done():
+            writer.write(header)
+            await asyncio.sleep(0.001)
+        return answer.result()
+
+    assert talk(work).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_body_is_no_head() -> None:
+    size = 10 * HEAD_BYTES
+
+    async def work(streams: Streams) -> bytes:
+        streams[1].write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(10):
+            streams[1].write(b"x" * HEAD_BYTES)
+            await asyncio.sleep(0)
+        return (await ask(streams, b""))[1]
+
+    assert talk(work).startswith(b"[%d," % size)
+
+
+def test_trailers_are_no_headers() -> None:
+    """They come after the request was routed and its access checked, and they have no limit."""
+
+    async def work(streams: Streams) -> bytes:
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
+        return (await ask(streams, head + b"Authorization: x\r\n\r\n"))[1]
+
+    assert talk(work) == b'[2,["host","transfer-encoding"]]'
+
+
+def test_nonsense_is_refused() -> None:
+    async def work(streams: Streams) -> bytes:
+        streams[1].write(b"\x16\x03\x01\x02\x00\r\n\r\n")
+        return await streams[0].read()
+
+    assert talk(work).startswith(b"HTTP/1.1 400 ")

@@ -1,0 +1,84 @@
+"""The OpenAPI document: its example is answered, and it says what the server reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from exported import CONTEXT, Exported
+from manygate.config.serve_settings import ServeConfig
+from manygate.serving.openapi import openapi
+from manygate.serving.versions import Versions
+from served import client_of, service_of
+
+
+@pytest.fixture(scope="module", params=["candidates", "context"])
+def model(request: pytest.FixtureRequest, exported: Exported, with_requests: Exported) -> Exported:
+    return exported if request.param == "candidates" else with_requests
+
+
+@pytest.fixture(scope="module")
+def document(model: Exported) -> dict[str, Any]:
+    settings = ServeConfig(max_rows=50)
+    tree: dict[str, Any] = json.loads(json.dumps(openapi("ads", Versions(model.folder, settings, 1).current, settings)))
+    return tree
+
+
+def rank_schema(document: dict[str, Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = document["paths"]["/v1/rank"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    return schema
+
+
+def test_each_path_answers(document: dict[str, Any], model: Exported) -> None:
+    with client_of(service_of(model.folder, name="ads")) as client:
+        for path, methods in document["paths"].items():
+            for method in methods:
+                status = client.request(method.upper(), path).status_code
+                assert status == (400 if method == "post" else 200), path
+
+
+def test_the_example_is_answered_as_the_schema_says(document: dict[str, Any], model: Exported) -> None:
+    with client_of(service_of(model.folder)) as client:
+        answer = client.post("/v1/rank", json=rank_schema(document)["example"])
+    assert answer.status_code == 200
+    schema = document["components"]["schemas"]["RankAnswer"]
+    assert set(schema["required"]) <= set(answer.json()) <= set(schema["properties"])
+    assert list(answer.json()["scores"]) == schema["properties"]["scores"]["required"]
+    assert len(answer.json()["ids"]) == 2
+
+
+def test_features_stand_where_they_belong(document: dict[str, Any], model: Exported) -> None:
+    properties = rank_schema(document)["properties"]
+    in_context = set(CONTEXT) if model.model.manifest["context"] else set()
+    assert set(properties["context"]["required"]) == in_context
+    assert set(properties["candidates"]["required"]) == set(model.model.features) - in_context
+    assert properties["candidates"]["properties"]["item"]["maxItems"] == 50
+
+
+def test_the_types_of_features(document: dict[str, Any]) -> None:
+    properties = rank_schema(document)["properties"]
+    features = {name: column["items"] for name, column in properties["candidates"]["properties"].items()}
+    features |= properties["context"]["properties"]
+    assert features["item"]["type"] == ["integer", "null"]
+    assert features["word"]["type"] == ["string", "null"]
+    assert features["flag"]["type"] == ["boolean", "null"]
+    assert features["tags"] == {"type": ["array", "null"], "items": {"type": ["string", "null"]}}
+    assert {"enum": ["NaN", "Infinity", "-Infinity"]} in features["price"]["anyOf"]
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    schemas = set(document["components"]["schemas"])
+    assert set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document))) == schemas
+
+
+def test_the_tensors_are_those_of_the_metadata(document: dict[str, Any], model: Exported) -> None:
+    schema = document["paths"]["/v2/models/ads/infer"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    with client_of(service_of(model.folder, name="ads")) as client:
+        metadata = client.get("/v2/models/ads").json()
+    named = schema["properties"]["inputs"]["items"]["properties"]["name"]["enum"]
+    assert named == [entry["name"] for entry in metadata["inputs"]]
+    outputs = schema["properties"]["outputs"]["items"]["properties"]["name"]["enum"]
+    assert outputs == [entry["name"] for entry in metadata["outputs"]]
