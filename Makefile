@@ -44,7 +44,7 @@ clean:  ## remove the environment and the caches
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --upgrade "pip>=25.1"  # the first that knows dependency groups
-	$(PIP) install --quiet -c constraints.txt -e '.[baselines]'
+	$(PIP) install --quiet -c constraints.txt -e '.[baselines,export,serve]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

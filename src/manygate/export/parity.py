@@ -24,8 +24,8 @@ from manygate.scoring.predictor import Predictor
 PROBABILITY, RELATIVE = 1e-6, 1e-5
 """The largest difference of a probability, and of a value in terms of its size."""
 ROUNDING = 10.0
-"""An export is refused if a difference is more than so many times the limit. Between the two lies the rounding of float32, which the
-order of a sum decides: on census, one model in several differs by 1.2e-6 on a few rows."""
+"""An export is refused if a difference is more than so many times the limit. Between the two lies the rounding of float32,
+which the order of a sum decides: on census, one model in several differs by 1.2e-6 on a few rows."""
 TIE = 1e-5
 """Two logits of a gate that are this close are a tie: either expert is right."""
 SIZES = (512, 0, 1, 7)

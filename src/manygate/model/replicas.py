@@ -38,8 +38,8 @@ from manygate.model.trunk import Trunk
 from manygate.randomness import DRAWN, HIDDEN_BIAS, INITIAL, keep_mask, stream_seed
 
 _ONE_AT_A_TIME = threading.RLock()
-"""Held by a prediction. ``functional_call`` puts a member's parameters into the trunk for the time of a call, so that predictions of
-several threads would read each other's."""
+"""Held by a prediction. ``functional_call`` puts a member's parameters into the trunk for the time of a call, so that predictions
+of several threads would read each other's."""
 
 
 @dataclass(frozen=True)
