@@ -63,3 +63,10 @@ def test_the_page_may_load_nothing_from_elsewhere(client: TestClient) -> None:
 def test_server_metadata(client: TestClient) -> None:
     tree = client.get("/v2").json()
     assert (tree["name"], tree["extensions"]) == ("manygate", ["binary_tensor_data"])
+
+
+def test_a_slash_too_many_is_no_redirect(exported: Exported) -> None:
+    """A redirect would repeat the Host that the client made up."""
+    with client_of(service_of(exported.folder)) as client:
+        answer = client.get("/v2/", headers={"Host": "evil.example"}, follow_redirects=False)
+    assert (answer.status_code, "evil" in answer.text) == (404, False)

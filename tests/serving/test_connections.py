@@ -21,7 +21,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def echo(scope: Any, receive: Any, send: Any) -> None:
     """Answer with the number of bytes of the body, and with the names of all headers."""
     request = Request(scope, receive)
-    body = await request.body()
+    body = b"" if scope["path"] == "/early" else await request.body()
     await JSONResponse([len(body), [name.decode() for name, _ in scope["headers"]]])(scope, receive, send)
 
 
@@ -54,6 +54,32 @@ async def ask(streams: Streams, sent: bytes) -> tuple[bytes, bytes]:
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok"
+
+
+def test_the_rest_of_a_body_that_was_answered_has_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused client cannot hold its connection by sending a byte now and then."""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+
+    async def work(streams: Streams) -> bytes:
+        status, _ = await ask(streams, b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nok")
+        assert status.endswith(b"200 OK")
+        for _ in range(100):
+            streams[1].write(b"x")
+            await asyncio.sleep(0.02)
+            if streams[0].at_eof():
+                return b"closed"
+        return b"open"
+
+    assert talk(work) == b"closed"
+
+
+def test_a_body_that_was_answered_may_end_and_another_request_follow() -> None:
+    async def work(streams: Streams) -> list[bytes]:
+        first, _ = await ask(streams, b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nok")
+        streams[1].write(b"ok")
+        return [first, (await ask(streams, POST))[0]]
+
+    assert all(status.endswith(b"200 OK") for status in talk(work))
 
 
 def test_requests_follow_one_another_on_a_connection() -> None:

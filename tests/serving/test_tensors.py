@@ -95,7 +95,8 @@ def test_json_is_flat_or_nested(data: Any, datatype: str, shape: list[int], expe
     ("data", "datatype", "words"),
     [
         (None, "INT64", "must be a list"),
-        ([[1], 2], "INT64", "mixes"),
+        ([[1], 2], "INT64", "must be flat"),
+        ([[1, 2], []], "INT64", "must be flat"),
         ([1], "INT64", "1 values, and the shape asks for 2"),
         ([1, None], "INT64", "null"),
         ([1, 256], "UINT8", "between 0 and 255"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from manygate.serving.values import MOST_PLACES, Unreadable, lists, single
+from manygate.serving.values import MOST_CHARACTERS, MOST_PLACES, Unreadable, lists, repeated, single
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,12 @@ def test_one_long_list_does_not_fill_all_others_up() -> None:
     """Few bytes could take much memory: each list is filled up to the longest."""
     with pytest.raises(Unreadable, match="4,000,000 places"):
         lists([[1] * 4000, *([[]] * (MOST_PLACES // 4000))], {"type": "int64"})
+
+
+def test_a_context_that_would_fill_the_memory_is_refused() -> None:
+    assert repeated(np.array(["ab"], dtype=object), 3).tolist() == ["ab"] * 3
+    with pytest.raises(Unreadable, match="places"):
+        repeated(np.zeros((1, 1000)), MOST_PLACES // 1000 + 1)
+    with pytest.raises(Unreadable, match="characters"):
+        repeated(np.array(["x" * 1000], dtype=object), MOST_CHARACTERS // 1000 + 1)
+    assert len(repeated(np.array(["x" * 1000], dtype=object), 1)) == 1

@@ -58,7 +58,9 @@ def make_app(service: Service) -> Starlette:
         yield
         await service.stop()
 
-    return Starlette(routes=routes, exception_handlers={HTTPException: no_route}, lifespan=running)
+    app = Starlette(routes=routes, exception_handlers={HTTPException: no_route}, lifespan=running)
+    app.router.redirect_slashes = False  # a redirect would repeat the Host that the client made up
+    return app
 
 
 PAGE_HEADERS = {

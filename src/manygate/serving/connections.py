@@ -21,6 +21,7 @@ class Connection(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = True
+        self._in_message = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -39,7 +40,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._in_message = True, 0, True
         self._set_timer()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -51,6 +52,17 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._unset_timer()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        self._unset_timer()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Give the client some seconds for the rest of a body whose request is answered already, such as a refused one."""
+        super().on_response_complete()
+        if self._in_message and self.cycle.response_complete:
+            self._set_timer()
 
     def _set_timer(self) -> None:
         self._unset_timer()

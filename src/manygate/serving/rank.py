@@ -21,7 +21,7 @@ import numpy as np
 
 from manygate.serving.feeds import Feed, Inputs, shared_arrays
 from manygate.serving.refusals import BadRequest, TooLarge, first, hint
-from manygate.serving.values import Unreadable, lists, single
+from manygate.serving.values import Unreadable, lists, repeated, single
 from manygate.text import cut
 
 KEYS = ("context", "candidates", "id", "by", "top")
@@ -176,21 +176,16 @@ def _feed(inputs: Inputs, context: Mapping[str, Any], columns: Mapping[str, Sequ
         try:
             if entry["kind"] == "bag":
                 id_BL, mask_BL = lists(values, entry)
-                arrays[entry["name"]] = _times(id_BL, count) if given else id_BL
-                arrays[entry["mask"]] = _times(mask_BL, count) if given else mask_BL
+                arrays[entry["name"]] = repeated(id_BL, count) if given else id_BL
+                arrays[entry["mask"]] = repeated(mask_BL, count) if given else mask_BL
                 continue
             value_N, null_N = single(values, entry)
+            arrays[entry["name"]] = repeated(value_N, count) if given else value_N
         except Unreadable as problem:
             problems.append(f"feature {name!r}: {problem}.")
             continue
-        arrays[entry["name"]] = _times(value_N, count) if given else value_N
         if null_N is not None and "missing" in entry:
-            nulls[name] = _times(null_N, count) if given else null_N
+            nulls[name] = repeated(null_N, count) if given else null_N
     if problems:
         raise BadRequest(problems)
     return Feed(arrays | shared_arrays(inputs, rows, nulls, contexts), rows, contexts)
-
-
-def _times(value: np.ndarray, count: int) -> np.ndarray:
-    """Return one value ``count`` times."""
-    return value if count == 1 else np.repeat(value, count, axis=0)

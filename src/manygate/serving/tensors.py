@@ -31,11 +31,11 @@ def from_json(data: Any, datatype: str, shape: Sequence[int]) -> np.ndarray:
     """
     if not isinstance(data, list):
         raise Unreadable("data must be a list")
-    for _ in shape[1:]:
+    for width in shape[1:]:
         if not data or not isinstance(data[0], list):
             break
-        if any(not isinstance(part, list) for part in data):
-            raise Unreadable("data mixes lists and values")
+        if any(not isinstance(part, list) or len(part) != width for part in data):
+            raise Unreadable(f"data must be flat, or each of its lists must have {width:,} values, as the shape says")
         data = [value for part in data for value in part]
     size = math.prod(shape)
     if len(data) != size:

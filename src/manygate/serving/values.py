@@ -25,6 +25,8 @@ LARGEST_EXACT = 2.0**53
 LEAST, MOST = -(2**63), 2**63 - 1
 MOST_PLACES = 4_000_000
 """The most places of all lists of a feature together, filled up to the longest one."""
+MOST_CHARACTERS = 64_000_000
+"""The most characters that the texts of a context feature take, repeated for each row that needs its own."""
 
 
 class Unreadable(ValueError):  # noqa: N818
@@ -86,6 +88,23 @@ def _name(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return "a whole number beyond what a floating-point number holds exactly"
     return FOUND.get(type(value), "a value of another type")
+
+
+def repeated(value: np.ndarray, count: int) -> np.ndarray:
+    """Return what one row holds ``count`` times.
+
+    Raises :class:`Unreadable` if it is so large that the copies would take much more memory than the request.
+
+    >>> repeated(np.array([3]), 2)
+    array([3, 3])
+    """
+    if count == 1:
+        return value
+    if value.size * count > MOST_PLACES:
+        raise Unreadable(f"the list has more than {MOST_PLACES:,} places, all repeated for each row")
+    if value.dtype == object and sum(map(len, value.flat)) * count > MOST_CHARACTERS:
+        raise Unreadable(f"the text has more than {MOST_CHARACTERS:,} characters, all repeated for each row")
+    return np.repeat(value, count, axis=0)
 
 
 def lists(values: Sequence[Any], entry: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
