@@ -28,6 +28,7 @@ CROSS_CUTTING = {
     "runs/test_best_per_task.py": "one checkpoint per task, from the training to the bundle and the inspection",
     "runs/test_unconnected_networks.py": "networks that share nothing: a comparison finds nothing",
     "serving/test_agreement.py": "all ways to a prediction agree with the predictor",
+    "serving/test_hostile.py": "hostile clients of a real server",
     "serving/test_pace.py": "the estimate of how long requests wait",
     "report/test_browser.py": "pages in a real browser: they load nothing, fit the screen and report no error",
 }
