@@ -21,7 +21,7 @@ from manygate.cli.flags import (
     settings_of,
 )
 from manygate.cli.loading import import_own
-from manygate.cli.screen import print_json
+from manygate.cli.streams import print_json
 from manygate.errors import InputError
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from manygate.cli.flags import Json
-from manygate.cli.screen import print_json, say
+from manygate.cli.streams import print_json, say
 from manygate.errors import InputError
 
 if TYPE_CHECKING:

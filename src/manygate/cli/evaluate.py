@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings
 from manygate.cli.loading import load_ranker
-from manygate.cli.screen import print_json, show_warnings
+from manygate.cli.streams import print_json, show_warnings
 from manygate.text import count_of
 
 

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from manygate.cli.flags import CSV, CsvFlags, Imports, Json, csv_settings
 from manygate.cli.loading import import_own
-from manygate.cli.screen import print_json, say
+from manygate.cli.streams import print_json, say
 from manygate.errors import InputError
 
 PARTS = "gates, dead, experts, noise, conflict, affinity, importance, embeddings"

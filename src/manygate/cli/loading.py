@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from manygate.cli.screen import say
+from manygate.cli.streams import say
 
 if TYPE_CHECKING:
     from manygate.config import CsvConfig

@@ -29,8 +29,8 @@ from manygate.cli.report import report
 from manygate.cli.reproduce import reproduce_app
 from manygate.cli.reproduce_census import mmoe_census
 from manygate.cli.schema import schema
-from manygate.cli.screen import discard_output, flush_streams, prepare_streams, say
 from manygate.cli.serve import serve
+from manygate.cli.streams import discard_output, flush_streams, prepare_streams, say
 from manygate.cli.train import train
 from manygate.cli.tune import tune
 from manygate.errors import InputError, outside_problem

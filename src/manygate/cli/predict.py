@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from manygate.cli.flags import CSV, CsvFlags, Device, Imports, Json, csv_settings
 from manygate.cli.loading import load_ranker
-from manygate.cli.screen import print_json, say, show_warnings
+from manygate.cli.scored_log import Chosen, Target, exported, score_log
 from manygate.errors import raise_all, setting
-from manygate.text import count_of
 
 if TYPE_CHECKING:
     from manygate.config import CsvConfig
-    from manygate.scoring.input_check import InputCheck
-    from manygate.scoring.score_file import Scorer
 
 
 def predict(
@@ -41,43 +38,10 @@ def predict(
     Example: manygate predict runs/mmoe today.parquet --keep user_id --keep item_id --out scores.parquet
     """
     from manygate.scoring.exported_model import is_exported
-    from manygate.scoring.score_file import write_scores
 
     given = csv_settings(csv)
-    exported = is_exported(run)
-    chosen = _exported(run, raw, device, import_, given) if exported else _trained(run, raw, device, import_, given)
-    table = chosen.scorer.open(log)
-    table.require(given.kinds if given else (), "named by --types")
-    show_warnings(table.warnings_of([*chosen.features, *keep]))
-    written = write_scores(
-        chosen.scorer, table, out, keep, overwrite, neutralise_formulas, chosen.check.add if chosen.check else None
-    )
-    if written.formulas:
-        fields = count_of(written.formulas, "field")
-        done = "now begins with an apostrophe" if written.formulas == 1 else "now begin with an apostrophe"
-        advice = "--neutralise-formulas puts an apostrophe before them"
-        show_warnings(
-            [f"{out}: {fields} that a spreadsheet takes for a formula (=, +, -, @): {done if neutralise_formulas else advice}."]
-        )
-    if chosen.check:
-        show_warnings(chosen.check.warnings())
-    names = chosen.scorer.output_names
-    if json:
-        told = {"tasks": chosen.tasks, "columns": names, "calibrated": chosen.calibrated}
-        print_json({"out": str(out), "rows": written.rows, **told})
-    else:
-        say(f"wrote {count_of(written.rows, 'row')} to {out}: {', '.join([*keep, *names])}")
-
-
-class Chosen(NamedTuple):
-    """What scores the rows."""
-
-    scorer: Scorer
-    features: list[str]
-    tasks: list[str]
-    calibrated: bool
-    check: InputCheck | None = None
-    """A check of the values of the features, if the model's encoder is at hand."""
+    chosen = _exported(run, raw, device, import_, given) if is_exported(run) else _trained(run, raw, device, import_, given)
+    score_log(chosen, log, Target(out, keep, overwrite, neutralise_formulas, json), tuple(given.kinds) if given else ())
 
 
 def _trained(run: Path, raw: bool, device: str, modules: tuple[str, ...], csv: CsvConfig | None) -> Chosen:
@@ -93,8 +57,6 @@ def _trained(run: Path, raw: bool, device: str, modules: tuple[str, ...], csv: C
 
 def _exported(run: Path, raw: bool, device: str, modules: tuple[str, ...], csv: CsvConfig | None) -> Chosen:
     """Return an exported model. It needs no torch, and the settings of a trained model would change nothing."""
-    from manygate.scoring.exported_model import ExportedModel
-
     raise_all(
         problem
         for given, problem in (
@@ -104,6 +66,4 @@ def _exported(run: Path, raw: bool, device: str, modules: tuple[str, ...], csv: 
         )
         if given
     )
-    model = ExportedModel.load(run)
-    model.csv = csv
-    return Chosen(model, model.features, model.tasks, model.manifest["calibration"] is not None)
+    return exported(run, csv)

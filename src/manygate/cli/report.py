@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from manygate.cli.flags import Json
-from manygate.cli.screen import print_json, say
+from manygate.cli.streams import print_json, say
 from manygate.errors import InputError
 from manygate.files import check_regular, reading_file
 

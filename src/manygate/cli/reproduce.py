@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar
 from cyclopts import App, Parameter
 
 from manygate.cli.flags import Json, ShowProgress
-from manygate.cli.screen import print_json
+from manygate.cli.streams import print_json
 from manygate.errors import raise_all
 from manygate.training.interrupt import Interrupted
 from manygate.training.progress import open_progress

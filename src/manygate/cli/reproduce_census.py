@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from manygate.cli.flags import Json, ShowProgress
-from manygate.cli.screen import print_json, say, show_points
+from manygate.cli.screen import show_points
+from manygate.cli.streams import print_json, say
 from manygate.errors import raise_all
 from manygate.training.interrupt import Interrupted
 from manygate.training.progress import open_progress

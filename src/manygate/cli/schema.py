@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from manygate.cli.flags import CSV, CsvFlags, Json, csv_settings
-from manygate.cli.screen import print_json, say, show_warnings
+from manygate.cli.streams import print_json, say, show_warnings
 from manygate.errors import InputError, raise_all
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from manygate.cli.flags import SERVING, ServeFlags, settings_of
-from manygate.cli.screen import say
+from manygate.cli.streams import say
 from manygate.config.serve_settings import ServeConfig
 from manygate.schema.reading import validated
 from manygate.serving.start import serve as start

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from manygate.cli.screen import Grid, Text, grid, number_cell, open_console, say, show_note
+from manygate.cli.screen import Grid, Text, grid, number_cell, open_console, show_note
+from manygate.cli.streams import say
 from manygate.report.cold_start import cold_start_rows
 from manygate.results.evaluation import DataWarning
 from manygate.results.fusion import FusionRanking, FusionSearch

@@ -26,7 +26,7 @@ from manygate.cli.flags import (
 )
 from manygate.cli.loading import import_own
 from manygate.cli.run_folder import command_line, free_folder, resumable, run_settings
-from manygate.cli.screen import print_json, say
+from manygate.cli.streams import print_json, say
 from manygate.text import count_of
 from manygate.training.progress import open_progress
 

@@ -27,7 +27,7 @@ from manygate.cli.flags import (
 )
 from manygate.cli.loading import import_own
 from manygate.cli.run_folder import check_resumed, command_line, free_folder, resumable
-from manygate.cli.screen import print_json, say
+from manygate.cli.streams import print_json, say
 from manygate.config import RunConfig, TuneConfig
 from manygate.config.tune_settings import TRIAL_REPLICAS, split_tree
 from manygate.errors import InputError, raise_all

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from manygate.cli.screen import Text, grid, open_console, say, show_note, show_points
+from manygate.cli.screen import Text, grid, open_console, show_note, show_points
+from manygate.cli.streams import say
 from manygate.metrics.table import metric_label
 from manygate.report.tuning import words
 from manygate.results.tuning import TunedTrial, TuningDocument
