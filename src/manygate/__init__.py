@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that ``import manygate`` loads neither torch nor pyarrow."""
     if name == "__version__":
-        return version("manygate")
+        return import_module("manygate.serving.distribution").distribution_version()
     if name in _HOMES:
         value = getattr(import_module(_HOMES[name]), name)
         if name == "Schema":

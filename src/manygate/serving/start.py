@@ -35,6 +35,7 @@ def serve(folder: Path, settings: ServeConfig, tell: Callable[[str], None] = lam
     """
     require()
     from manygate.serving.access import read_token
+    from manygate.serving.distribution import BOTH, DISTRIBUTIONS, installed
     from manygate.serving.log import Log
     from manygate.serving.server import address_of, check_tls, listen, run
     from manygate.serving.versions import Versions
@@ -45,6 +46,8 @@ def serve(folder: Path, settings: ServeConfig, tell: Callable[[str], None] = lam
     if settings.workers > 1:
         Versions(folder, settings, 1)  # so that a model that cannot be served is an error here, and not in each worker
     listener = listen(settings)
+    if len(installed()) == len(DISTRIBUTIONS):
+        Log(settings.log_level).write("warning", "two_distributions", message=BOTH)
     try:
         tell(f"{folder}: {address_of(listener, settings)} (the page there tries requests; Ctrl-C ends the server)")
         if settings.workers > 1:
