@@ -7,7 +7,7 @@ from typing import Any
 
 from manygate.config.serve_settings import ServeConfig
 from manygate.serving.distribution import distribution_version
-from manygate.serving.protocol import HEADER, tensors_of
+from manygate.serving.protocol import tensors_of
 from manygate.serving.versions import Version
 
 TYPES: dict[str, dict[str, Any]] = {
@@ -22,7 +22,7 @@ EXAMPLES: dict[str, Any] = {"string": "a", "int64": 1, "bool": True, "double": 0
 def openapi(name: str, version: Version, settings: ServeConfig) -> dict[str, Any]:
     """Return the document. ``name`` is the model's name in URLs."""
     model = f"/v2/models/{name}"
-    infer = _operation("Predict rows (Open Inference Protocol V2).", _infer_schema(version), "InferAnswer", _INFER_HEADERS)
+    infer = _operation("Predict rows (Open Inference Protocol V2).", _infer_schema(version), "InferAnswer")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -50,14 +50,6 @@ def openapi(name: str, version: Version, settings: ServeConfig) -> dict[str, Any
 
 
 _ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
-_INFER_HEADERS = [
-    {
-        "name": HEADER,
-        "in": "header",
-        "description": "Bytes of the JSON, if binary tensors follow it.",
-        "schema": {"type": "string", "pattern": "^[0-9]{1,9}$"},
-    }
-]
 
 
 def _answer(description: str, schema: str = "Error", kind: str = "application/json") -> dict[str, Any]:
@@ -77,11 +69,10 @@ _REFUSALS = {
 }
 
 
-def _operation(summary: str, schema: Mapping[str, Any], answer: str, parameters: Any = ()) -> dict[str, Any]:
+def _operation(summary: str, schema: Mapping[str, Any], answer: str) -> dict[str, Any]:
     refusals = {status: _answer(description) for status, description in _REFUSALS.items()}
     return {
         "summary": summary,
-        "parameters": list(parameters),
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
         "responses": {"200": _answer("The predictions.", answer), **refusals},
     }
@@ -111,11 +102,9 @@ def _rank_schema(version: Version, settings: ServeConfig) -> dict[str, Any]:
     in_rows = {name: entry for name, entry in entries.items() if name not in in_context}
     rows = {
         "type": "object",
-        "description": "A list of values for each feature. Other columns are allowed.",
+        "description": f"A list for each feature, of at most {settings.max_rows:,} candidates. Other columns are allowed.",
         "required": list(in_rows),
-        "properties": {
-            name: {"type": "array", "items": _feature(entry), "maxItems": settings.max_rows} for name, entry in in_rows.items()
-        },
+        "properties": {name: {"type": "array", "items": _feature(entry)} for name, entry in in_rows.items()},
         "additionalProperties": {"type": "array"},
     }
     example: dict[str, Any] = {
@@ -178,7 +167,7 @@ def _infer_schema(version: Version) -> dict[str, Any]:
         "type": "object",
         "required": ["inputs"],
         "properties": {
-            "id": {"type": "string"},
+            "id": {"type": ["string", "null"]},
             "inputs": {"type": "array", "items": tensor},
             "outputs": {
                 "type": "array",

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -143,9 +144,9 @@ def _no_password() -> str:
     raise ValueError("the key has a password")
 
 
-def run(folder: Path, settings: ServeConfig, listener: socket.socket, log: Log | None = None) -> None:
-    """Answer requests until a signal ends the server."""
-    log = log or Log(settings.log_level)
+def run(folder: Path, settings: ServeConfig, listener: socket.socket, begun: Callable[[], None] = lambda: None) -> None:
+    """Answer requests until a signal ends the server. ``begun`` is called when the model is loaded."""
+    log = Log(settings.log_level)
     token = read_token(settings)
     threads = settings.threads or max(1, cores() // settings.workers)
     service = Service(Versions(folder, settings, threads), settings, token, log)
@@ -169,6 +170,7 @@ def run(folder: Path, settings: ServeConfig, listener: socket.socket, log: Log |
     )
     version = service.versions.current
     log.write("info", "serving", address=address_of(listener, settings), threads=threads, model=service.name, **version.names)
+    begun()
     Server(config, service).run(sockets=[listener])
     log.write("info", "ended")
 

@@ -48,11 +48,12 @@ def serve(folder: Path, settings: ServeConfig, tell: Callable[[str], None] = lam
     listener = listen(settings)
     if len(installed()) == len(DISTRIBUTIONS):
         Log(settings.log_level).write("warning", "two_distributions", message=BOTH)
+    line = f"{folder}: {address_of(listener, settings)} (the page there tries requests; Ctrl-C ends the server)"
     try:
-        tell(f"{folder}: {address_of(listener, settings)} (the page there tries requests; Ctrl-C ends the server)")
         if settings.workers > 1:
+            tell(line)
             Workers(folder, settings, listener, Log(settings.log_level)).run()
         else:
-            run(folder, settings, listener)
+            run(folder, settings, listener, lambda: tell(line))
     finally:
         listener.close()
