@@ -185,7 +185,7 @@ def test_a_fingerprint_knows_every_field_of_the_schema(encoded, log_table):
     log = encoded(log_table(200))
     own = log.fingerprint("a")
     assert set(TASK_CHANGES) == set(Task.model_fields) - {"note"}
-    assert set(FEATURE_CHANGES) == set(Feature.model_fields) - {"note"}
+    assert set(FEATURE_CHANGES) == set(Feature.model_fields) - {"note", "context"}
     for part, changes in (("tasks", TASK_CHANGES), ("features", FEATURE_CHANGES)):
         last = len(getattr(log.schema, part)) - 1
         for name, value in changes.items():
@@ -193,6 +193,7 @@ def test_a_fingerprint_knows_every_field_of_the_schema(encoded, log_table):
                 if getattr(getattr(log.schema, part)[place], name) != value:
                     assert changed_schema(log, part, place, **{name: value}).fingerprint("a") != own, (part, name, place)
         assert changed_schema(log, part, last, note="for people").fingerprint("a") == own
+    assert changed_schema(log, "features", 0, context=True).fingerprint("a") == own, "training ignores this role"
     for name in ("group", "time", "weight"):
         schema = log.schema.model_copy(update={name: "another"})
         assert replace(log, encoder=replace(log.encoder, schema=schema)).fingerprint("a") != own, name

@@ -32,6 +32,6 @@ def test_two_distributions_are_warned_of(
 ) -> None:
     found = {"manygate": "1", "manygate-serving": "1"} if both else {"manygate": "1"}
     monkeypatch.setattr(distribution, "installed", lambda: found)
-    monkeypatch.setattr(server, "run", lambda folder, settings, listener: None)
+    monkeypatch.setattr(server, "run", lambda folder, settings, listener, begun: None)
     start.serve(Path(exported.folder), ServeConfig(port=0))
     assert (b"both installed" in capfdbinary.readouterr().err) is both
