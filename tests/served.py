@@ -23,11 +23,24 @@ import manygate
 from exported import draw, funnel_log
 from manygate.config.serve_settings import ServeConfig
 from manygate.serving.app import make_app
+from manygate.serving.feeds import Inputs
 from manygate.serving.log import Log
 from manygate.serving.service import Service
 from manygate.serving.versions import Versions
 
 PATIENCE = 60.0
+INPUTS = Inputs(
+    {
+        "inputs": [
+            {"name": "x", "feature": "x", "kind": "sparse", "type": "int64", "missing": 0},
+            {"name": "tags", "feature": "tags", "kind": "bag", "type": "string", "mask": "tags.mask"},
+            {"name": "user", "feature": "user", "kind": "sparse", "type": "string", "missing": 0, "context": True},
+        ],
+        "missing": {"name": "missing", "features": ["x"]},
+        "context": {"row": "row", "missing": "context.missing", "features": ["user"]},
+    }
+)
+"""An id and a list of rows, and an id of contexts."""
 
 
 def service_of(folder: Path, token: str | None = None, **settings: Any) -> Service:

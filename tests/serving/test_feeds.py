@@ -12,18 +12,7 @@ from hypothesis import strategies as st
 from exported import CONTEXT, Exported
 from manygate.serving.feeds import Feed, Inputs, blank, join, shared_arrays
 from manygate.serving.rank import read_rank
-
-INPUTS = Inputs(
-    {
-        "inputs": [
-            {"name": "x", "feature": "x", "kind": "sparse", "type": "int64", "missing": 0},
-            {"name": "tags", "feature": "tags", "kind": "bag", "type": "string", "mask": "tags.mask"},
-            {"name": "user", "feature": "user", "kind": "sparse", "type": "string", "missing": 0, "context": True},
-        ],
-        "missing": {"name": "missing", "features": ["x"]},
-        "context": {"row": "row", "missing": "context.missing", "features": ["user"]},
-    }
-)
+from served import INPUTS
 
 
 def feed(x: list[int], tags: list[list[str]], users: list[str], nulls: bool = False) -> Feed:
@@ -59,7 +48,7 @@ def test_one_feed_stays_itself() -> None:
 
 def test_what_the_manifest_says() -> None:
     assert INPUTS.lists == {"tags": "", "tags.mask": 0}
-    assert INPUTS.context_inputs == {"user"}
+    assert INPUTS.of_context == {"user"}
     assert INPUTS.of_context == {"user"}
     assert INPUTS.context_row == "row"
 
@@ -81,7 +70,7 @@ def test_a_blank_feed_is_one_of_missing_values(
     rows: int, context: tuple[str, ...], exported: Exported, with_requests: Exported
 ) -> None:
     model = (with_requests if context else exported).model
-    inputs = Inputs.of(model)
+    inputs = Inputs(model.manifest)
     found = model.session.run(None, dict(blank(inputs, rows).arrays))
     assert {len(values) for values in found} == {rows}
 
@@ -111,7 +100,7 @@ def test_each_row_gets_the_answer_that_it_gets_alone(
 ) -> None:
     """Lists of other lengths, nulls in some requests alone, and shared contexts."""
     for model, names in ((exported.model, ()), (with_requests.model, CONTEXT)):
-        inputs = Inputs.of(model)
+        inputs = Inputs(model.manifest)
         feeds = [read_rank(_tree(rows, context, names), inputs, ["click"], None, 100).feed for rows, context in requests]
         joined = join(inputs, feeds)
         together = dict(zip(model.output_names, model.session.run(model.output_names, dict(joined.arrays)), strict=True))

@@ -10,22 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manygate.serving.feeds import Inputs
 from manygate.serving.protocol import InferRequest, metadata, parse, read_infer, tensors_of, write_infer
 from manygate.serving.refusals import BadRequest, Refusal, TooLarge
 from manygate.serving.tensors import text_bytes, to_bytes
+from served import INPUTS
 
-INPUTS = Inputs(
-    {
-        "inputs": [
-            {"name": "x", "feature": "x", "kind": "sparse", "type": "int64", "missing": 0},
-            {"name": "tags", "feature": "tags", "kind": "bag", "type": "string", "mask": "tags.mask"},
-            {"name": "user", "feature": "user", "kind": "sparse", "type": "string", "missing": 0, "context": True},
-        ],
-        "missing": {"name": "missing", "features": ["x"]},
-        "context": {"row": "row", "missing": "context.missing", "features": ["user"]},
-    }
-)
 OUTPUTS = ["click", "score"]
 
 

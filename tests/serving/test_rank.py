@@ -13,19 +13,8 @@ from exported import Exported
 from manygate.serving.feeds import Inputs
 from manygate.serving.rank import RankRequest, answer, read_rank
 from manygate.serving.refusals import BadRequest, Refusal, TooLarge
-from served import as_json, funnel_rows
+from served import INPUTS, as_json, funnel_rows
 
-INPUTS = Inputs(
-    {
-        "inputs": [
-            {"name": "x", "feature": "x", "kind": "sparse", "type": "int64", "missing": 0},
-            {"name": "tags", "feature": "tags", "kind": "bag", "type": "string", "mask": "tags.mask"},
-            {"name": "user", "feature": "user", "kind": "sparse", "type": "string", "missing": 0, "context": True},
-        ],
-        "missing": {"name": "missing", "features": ["x"]},
-        "context": {"row": "row", "missing": "context.missing", "features": ["user"]},
-    }
-)
 OUTPUTS = ["click", "score"]
 
 
@@ -185,7 +174,7 @@ def test_one_strange_value_is_read_or_refused(exported: Exported, data: st.DataO
     columns = as_json(funnel_rows(3), exported.model.features)
     name = data.draw(st.sampled_from(sorted(columns)))
     columns[name][data.draw(st.integers(0, 2))] = data.draw(TREES)
-    inputs = Inputs.of(exported.model)
+    inputs = Inputs(exported.model.manifest)
     try:
         request = read_rank({"candidates": columns}, inputs, exported.model.output_names, None, 5)
     except Refusal:

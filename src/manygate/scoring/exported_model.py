@@ -33,8 +33,9 @@ PLACE, ID, NULL_ID = 0, 1, 2
 """The values of a list's mask: a place that is filled up, an id, and a null id."""
 Part: TypeAlias = "tuple[Mapping[str, Any], pa.RecordBatch, str]"
 """The entry of an input, the rows that hold it, and what errors call them."""
-_FILL: dict[str, Any] = {"string": "", "int64": 0, "bool": False, "double": np.nan}
-_ARROW: dict[str, pa.DataType] = {"string": pa.string(), "int64": pa.int64(), "bool": pa.bool_(), "double": pa.float64()}
+FILL: dict[str, Any] = {"string": "", "int64": 0, "bool": False, "double": np.nan}
+"""The value of each type of input that stands where there is none."""
+ARROW: dict[str, pa.DataType] = {"string": pa.string(), "int64": pa.int64(), "bool": pa.bool_(), "double": pa.float64()}
 
 
 class ExportedModel:
@@ -256,8 +257,8 @@ def _ids(values: pa.Array, entry: Mapping[str, Any], location: str) -> tuple[np.
     if unseen_N is not None:
         null_N &= ~unseen_N
     kind = entry["type"]
-    fill = pa.scalar(_FILL[kind], _ARROW[kind])
-    array_N = pc.fill_null(ids.cast(_ARROW[kind]), fill).to_numpy(zero_copy_only=False)
+    fill = pa.scalar(FILL[kind], ARROW[kind])
+    array_N = pc.fill_null(ids.cast(ARROW[kind]), fill).to_numpy(zero_copy_only=False)
     if unseen_N is not None:
         if "unseen" not in entry:
             raise InputError(
@@ -271,11 +272,11 @@ def _ids(values: pa.Array, entry: Mapping[str, Any], location: str) -> tuple[np.
 def _padded(lists: pa.Array, entry: Mapping[str, Any], location: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the ids of lists, filled up to the longest one, and the mask; both (B, L)."""
     if pa.types.is_null(lists.type):
-        lists = lists.cast(pa.list_(_ARROW[entry["type"]]))
+        lists = lists.cast(pa.list_(ARROW[entry["type"]]))
     id_n, null_n = _ids(pc.list_flatten(lists), entry, location)
     length_B = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     place_BL = np.arange(int(length_B.max(initial=0))) < length_B[:, None]
-    id_BL = np.full(place_BL.shape, _FILL[entry["type"]], id_n.dtype)
+    id_BL = np.full(place_BL.shape, FILL[entry["type"]], id_n.dtype)
     mask_BL = np.full(place_BL.shape, PLACE, np.uint8)
     id_BL[place_BL], mask_BL[place_BL] = id_n, np.where(null_n, NULL_ID, ID)
     return id_BL, mask_BL

@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from manygate.scoring.exported_model import PLACE, ExportedModel
+from manygate.scoring.exported_model import FILL, PLACE
 
-FILL: dict[str, Any] = {"string": "", "int64": 0, "bool": False, "double": np.nan}
-"""The value of each type that stands where there is none."""
 DTYPES: dict[str, Any] = {"string": object, "int64": np.int64, "bool": np.bool_, "double": np.float64}
 
 
 class Inputs:
     """What the manifest of a model says of its inputs.
 
-    ``row_inputs`` have one value a row, and ``context_inputs`` one a context. A model without context features has none of these.
+    ``entries`` has the entry of each feature, and ``of_context`` the names of those that have one value for each context.
     """
 
     def __init__(self, manifest: Mapping[str, Any]):
@@ -37,18 +35,6 @@ class Inputs:
         lists = [entry for entry in self.entries.values() if entry["kind"] == "bag"]
         self.lists = {entry["name"]: FILL[entry["type"]] for entry in lists} | {entry["mask"]: PLACE for entry in lists}
         """The inputs of lists, with what fills them up."""
-        self.context_inputs = {
-            name
-            for entry in self.entries.values()
-            if entry.get("context")
-            for name in (entry["name"], entry.get("mask"))
-            if name is not None
-        }
-
-    @classmethod
-    def of(cls, model: ExportedModel) -> Inputs:
-        """Return what the manifest of a model says."""
-        return cls(model.manifest)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from manygate.errors import InputError
 from manygate.files import sync, writing
-from manygate.scoring.exported_model import NULL_ID, PLACE
+from manygate.scoring.exported_model import ARROW, NULL_ID, PLACE
 from manygate.serving.batching import Columns
 from manygate.serving.feeds import Feed, Inputs
 from manygate.serving.log import Log
@@ -36,7 +36,6 @@ FILE_ROWS, FILE_SECONDS = 50_000, 60.0
 """A file is written when it has so many rows, or when its first row is so old."""
 WAITING = 64
 """The most requests that wait to be written. More are dropped, and the log says how many."""
-ARROW: dict[str, pa.DataType] = {"string": pa.string(), "int64": pa.int64(), "bool": pa.bool_(), "double": pa.float64()}
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from manygate.scoring.exported_model import ID, NULL_ID, PLACE
-from manygate.serving.feeds import DTYPES, FILL
+from manygate.scoring.exported_model import FILL, ID, NULL_ID, PLACE
+from manygate.serving.feeds import DTYPES
 
 EXPECTED = {"string": "text", "int64": "a whole number", "bool": "true or false", "double": "a number"}
 FOUND = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list", dict: "an object"}
 SPECIAL = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
 LARGEST_EXACT = 2.0**53
 """Up to here, a floating-point number stands for one whole number."""
-LEAST, MOST = -(2**63), 2**63 - 1
 MOST_PLACES = 4_000_000
 """The most places of all lists of a feature together, filled up to the longest one."""
 MOST_CHARACTERS = 64_000_000

@@ -11,7 +11,6 @@ does a symbolic link that points to another folder.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -45,7 +44,7 @@ class Version:
     @cached_property
     def inputs(self) -> Inputs:
         """What the model reads."""
-        return Inputs.of(self.model)
+        return Inputs(self.model.manifest)
 
     @cached_property
     def outputs(self) -> list[str]:
@@ -105,7 +104,7 @@ class Versions:
         """Return what tells that a file changed. A file that is missing has no mark."""
         return tuple(_mark(path) for path in self.paths)
 
-    def refresh(self, tell: Callable[[Version], None] = lambda version: None) -> bool:
+    def refresh(self) -> bool:
         """Load what changed on disk, and let it answer. Return whether another version answers now.
 
         Raises :class:`InputError` if what is there cannot be loaded. The present version then goes on, and the next call does
@@ -119,7 +118,6 @@ class Versions:
         if version.names == self.current.names:
             return False
         self.current = version
-        tell(version)
         return True
 
     def read(self) -> Version:
@@ -168,9 +166,3 @@ def _mark(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return state.st_mtime_ns, state.st_size, state.st_ino
-
-
-def described(version: Version) -> Mapping[str, Any]:
-    """Return what a log says of a version."""
-    manifest = version.model.manifest
-    return {**version.names, "architecture": manifest["architecture"], "replicas": manifest["replicas"]}
