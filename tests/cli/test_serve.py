@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 import manygate.cli.serve as command
 from command_line import Run, refused
 from exported import Exported
 from manygate.config.serve_settings import ServeConfig
-from served import Process, as_json, funnel_rows
+from manygate.scoring.exported_model import ExportedModel
+from served import Process, as_json, client_of, funnel_rows, service_of
 
 
 def test_every_setting_is_a_flag(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,3 +52,23 @@ def test_a_server_ranks(exported: Exported) -> None:
         assert (answer["by"], len(answer["ids"]), len(answer["scores"]["score"])) == ("score", 2, 2)
         code, err = server.end()
     assert (code, err.count('"event"')) == (0, 0), "at this level nothing of this is logged"
+
+
+def test_kept_requests_are_evaluated_once_labels_arrive(run: Run, log: Path, trained: Path, tmp_path: Path) -> None:
+    """The metrics are those of the rows that were sent."""
+    made = run("export", trained, log / "test.parquet", "--out model --json")
+    assert made.code == 0, made.err
+    sent = pq.read_table(log / "test.parquet")
+    model = ExportedModel.load(tmp_path / "model", threads=1)
+    candidates = as_json(sent.select(model.features).combine_chunks().to_batches()[0], model.features)
+    service = service_of(tmp_path / "model", log_requests=tmp_path / "kept", log_share=1.0)
+    with client_of(service) as client:
+        assert client.post("/v1/rank", json={"candidates": candidates, "by": "click"}).status_code == 200
+    (path,) = (tmp_path / "kept").glob("*.parquet")
+    kept = pq.read_table(path)
+    for name in sent.column_names:
+        if name not in kept.column_names:
+            kept = kept.append_column(name, sent[name])
+    pq.write_table(kept, tmp_path / "labelled.parquet")
+    expected = run("evaluate", trained, log / "test.parquet", "--json").json
+    assert run("evaluate", trained, tmp_path / "labelled.parquet", "--json").json["tasks"] == expected["tasks"]

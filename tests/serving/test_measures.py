@@ -25,6 +25,19 @@ def test_all_metrics_are_there_in_the_format_of_prometheus() -> None:
     assert all(re.match(r"(# (HELP|TYPE) )?manygate_\w+", line) for line in lines)
 
 
+def test_what_answered_before_is_shown_as_such() -> None:
+    measures = Measures()
+    measures.show_version({"model_version": "a", "fusion_version": "f"})
+    measures.show_version({"model_version": "b"})
+    measures.show_drift({("feature", "age"): 0.25, ("output", "click"): 0.5})
+    measures.show_drift({("output", "click"): 0.75})
+    lines = measures.text()[0].decode().splitlines()
+    assert 'manygate_version{calibration_version="",fusion_version="f",model_version="a"} 0.0' in lines
+    assert 'manygate_version{calibration_version="",fusion_version="",model_version="b"} 1.0' in lines
+    assert 'manygate_drift{kind="feature",name="age"} NaN' in lines
+    assert 'manygate_drift{kind="output",name="click"} 0.75' in lines
+
+
 def test_two_servers_count_apart() -> None:
     one, two = Measures(), Measures()
     one.refused.labels("Full").inc()

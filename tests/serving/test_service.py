@@ -35,9 +35,12 @@ def requests_of(service: Service) -> list[dict[str, Any]]:
     return [line for line in lines_of(service) if line["event"] == "request"]
 
 
-def test_the_name_of_a_model_fits_a_url(folder: Path) -> None:
+def test_the_name_of_a_model_fits_a_url(folder: Path, tmp_path: Path) -> None:
     assert service_of(folder).name == "my_model"
     assert service_of(folder, name="ads-1.2").name == "ads-1.2"
+    link = tmp_path / "current"
+    link.symlink_to(folder)
+    assert service_of(link).name == "current", "its URLs stay when the link points elsewhere"
 
 
 def test_a_request_is_logged_and_counted(folder: Path, request_tree: dict[str, Any]) -> None:
@@ -203,5 +206,6 @@ def test_a_new_version_answers_and_a_broken_one_does_not(folder: Path, request_t
     assert before["scores"] == after["scores"] == last["scores"]
     assert 'manygate_swaps_total{result="done"} 1.0' in metrics
     assert 'manygate_swaps_total{result="failed"} 1.0' in metrics
-    assert f'model_version="{after["model_version"]}"' in metrics
-    assert f'model_version="{before["model_version"]}"' not in metrics
+    shown = [line for line in metrics.splitlines() if line.startswith("manygate_version{")]
+    answering = {line.split('model_version="')[1][:12]: line[-3:] for line in shown}
+    assert answering == {after["model_version"]: "1.0", before["model_version"]: "0.0"}

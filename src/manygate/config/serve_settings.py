@@ -27,7 +27,9 @@ class ServeConfig(Settings):
     name: str | None = Field(None, description="Name of the model in the URLs of the V2 protocol. Default: the folder's name.")
     workers: int = Field(1, ge=1, le=256, description="Processes that answer. They share the memory of the weights.")
     threads: int | None = Field(None, ge=1, description="CPU threads of a prediction. Default: the cores, divided by the workers.")
-    deadline: float = Field(1.0, gt=0, le=600, description="Seconds in which a request is answered. Later it is refused.")
+    deadline: float = Field(
+        1.0, gt=0, le=600, description="Seconds after which a request that still waits for its prediction is refused."
+    )
     queue: int = Field(128, ge=1, description="Most requests of a worker that wait or run. Further ones are refused with 429.")
     batch_rows: int = Field(1024, ge=1, description="Most rows of requests that are predicted together.")
     max_rows: int = Field(10_000, ge=1, description="Most rows of a request.")

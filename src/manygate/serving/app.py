@@ -112,7 +112,6 @@ async def model_ready(exchange: Exchange) -> Response:
 
 async def metrics(exchange: Exchange) -> Response:
     """Answer with the metrics."""
-    exchange.service.measures.inside.set(exchange.service.batcher.inside)
     text, kind = exchange.service.measures.text()
     return Response(text, media_type=kind)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+VERSIONS = ("model_version", "calibration_version", "fusion_version")
 STAGES = ("read", "parse", "wait", "model", "answer")
 ROWS = (1, 8, 64, 256, 512, 1024, 4096)
 
@@ -24,6 +27,8 @@ class Measures:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self._shown: tuple[str, ...] | None = None
+        self._drifts: set[tuple[str, str]] = set()
         self.requests = Counter("manygate_requests", "Requests by route and status.", ["route", "status"], registry=registry)
         stage = Histogram(
             "manygate_stage_seconds", "Seconds of a request, by stage.", ["stage"], buckets=SECONDS, registry=registry
@@ -35,8 +40,8 @@ class Measures:
         self.swaps = Counter("manygate_swaps", "New versions, by result.", ["result"], registry=registry)
         self.version = Gauge(
             "manygate_version",
-            "1 for the versions that answer.",
-            ["model_version", "calibration_version", "fusion_version"],
+            "1 for the versions that answer, and 0 for earlier ones.",
+            VERSIONS,
             multiprocess_mode="livemax",
             registry=registry,
         )
@@ -50,6 +55,21 @@ class Measures:
             multiprocess_mode="livemostrecent",
             registry=registry,
         )
+
+    def show_version(self, names: Mapping[str, str]) -> None:
+        """Show the versions that answer. Earlier ones stay, with 0: metrics of several workers cannot be taken back."""
+        if self._shown is not None:
+            self.version.labels(*self._shown).set(0)
+        self._shown = tuple(names.get(name, "") for name in VERSIONS)
+        self.version.labels(*self._shown).set(1)
+
+    def show_drift(self, indices: Mapping[tuple[str, str], float]) -> None:
+        """Show the drift by (``feature`` or ``output``, name). What has no index any more is NaN."""
+        for key in self._drifts - set(indices):
+            self.drift.labels(*key).set(math.nan)
+        for key, index in indices.items():
+            self.drift.labels(*key).set(index)
+        self._drifts |= set(indices)
 
     def text(self) -> tuple[bytes, str]:
         """Return all metrics, and their content type. With several workers they are those of all workers together."""

@@ -58,8 +58,7 @@ class Monitor:
             self._add(name, null=null, known=len(row_BS) - null)
         drift = self._drift_of(ran.version)
         drift.add(ran.feed, inputs, row_BS, ran.columns)
-        for (kind, name), index in drift.indices().items():
-            self.measures.drift.labels(kind, name).set(index)
+        self.measures.show_drift(drift.indices())
 
     def _add(self, feature: str, **counts: int) -> None:
         for kind, count in counts.items():
@@ -69,5 +68,4 @@ class Monitor:
     def _drift_of(self, version: Version) -> Drift:
         if self._drift is None or self._drift[0] != version.model_version:
             self._drift = version.model_version, Drift(version.model.manifest)
-            self.measures.drift.clear()
         return self._drift[1]

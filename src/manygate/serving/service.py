@@ -103,12 +103,12 @@ class Service:
         self.batcher = Batcher(settings.deadline, settings.queue, settings.batch_rows, self.monitor.observe, self.monitor.wants)
         self.draining = False
         self._watching: asyncio.Task[None] | None = None
-        self._show_version(versions.current)
+        self.measures.show_version(versions.current.names)
 
     @property
     def name(self) -> str:
-        """The name of the model in URLs."""
-        return self.settings.name or re.sub(r"[^\w.-]", "_", self.versions.folder.resolve().name) or "model"
+        """The name of the model in URLs. A symbolic link gives its own name, which stays when it points elsewhere."""
+        return self.settings.name or re.sub(r"[^\w.-]", "_", self.versions.folder.absolute().name) or "model"
 
     def answering(self, route: str, work: Work, admit: bool = True) -> Callable[[Request], Awaitable[Response]]:
         """Return an endpoint that answers with ``work``. Its errors become answers, too.
@@ -122,7 +122,7 @@ class Service:
                 if not brings(request.headers.get("authorization"), self.token):
                     raise NoAccess("a token is missing, or it is wrong.", {"WWW-Authenticate": "Bearer"})
                 if admit:
-                    with self.batcher.admitted():
+                    with self.batcher.admitted(), self.measures.inside.track_inprogress():
                         response = await work(exchange)
                 else:
                     response = await work(exchange)
@@ -186,13 +186,8 @@ class Service:
                 continue
             if changed:
                 self.measures.swaps.labels("done").inc()
-                self._show_version(self.versions.current)
+                self.measures.show_version(self.versions.current.names)
                 self.log.write("warning", "new version", **self.versions.current.names)
-
-    def _show_version(self, version: Version) -> None:
-        self.measures.version.clear()
-        names = (version.model_version, version.calibration_version or "", version.fusion_version or "")
-        self.measures.version.labels(*names).set(1)
 
 
 def json_response(tree: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
