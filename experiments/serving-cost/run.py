@@ -3,7 +3,8 @@
     python experiments/serving-cost/run.py --data FOLDER
 
 trains, measures times and writes the page. A training leaves a file in ``--out``, and what is there, or in results.json, is not run
-again. ``--logs`` and ``--schemes`` name a part; two commands may share the work by their logs.
+again. ``--logs`` and ``--schemes`` name a part (``single_task`` must be among the schemes or done before, since others are compared
+with it). Two commands may share the work by their logs.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from study import DIVISORS, LOGS, RESULTS, ROOT, SCHEMES, encoded, settings, width_name
+from choice import EQUAL, verdicts
+from study import DIVISORS, LOGS, MARGINS, RESULTS, ROOT, SCHEMES, encoded, settings, width_name
 
 from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
@@ -76,21 +79,38 @@ def written(results: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
+def next_training(log: dict[str, Any], schemes: Sequence[str], margin: float) -> tuple[str, int] | None:
+    """Return the scheme and the divisor that come next in the order of plan.md. None if all are there."""
+    have = {(entry["scheme"], entry["width"]) for entry in log["trainings"]}
+    for scheme in schemes:
+        for divisor in reversed(DIVISORS):
+            if (scheme, width_name(divisor)) not in have:
+                return scheme, divisor
+            if scheme != "single_task" and verdicts(log, scheme, margin)[width_name(divisor)] == EQUAL:
+                break
+    rest = [(scheme, divisor) for divisor in DIVISORS for scheme in schemes]
+    return next(((scheme, divisor) for scheme, divisor in rest if (scheme, width_name(divisor)) not in have), None)
+
+
+def trainings(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """What is there of a log."""
+    return dict(collect(options.out, options.results).get(name, {"trainings": []}))
+
+
 def train_missing(options: argparse.Namespace) -> None:
     """Train what neither the results nor the folder have."""
     for name in options.logs.split(","):
-        log = None
-        for scheme in options.schemes.split(","):
-            for divisor in DIVISORS:
-                have = collect(options.out, options.results).get(name, {}).get("trainings", [])
-                if (scheme, width_name(divisor)) in {(entry["scheme"], entry["width"]) for entry in have}:
-                    continue
-                log = log or encoded(LOGS[name](options.data))
-                about = {"tasks": log.schema.task_names, "rows": {part: len(rows) for part, rows in log.parts.items()}}
-                outcome = {**about, **training(log, scheme, divisor)}
-                (options.out / name).mkdir(parents=True, exist_ok=True)
-                write_text(options.out / name / f"{scheme}-{divisor}.json", to_json(outcome))
-                print(f"{name} {scheme} {outcome['width']}: {outcome['epochs']} epochs, {outcome['seconds']} s", flush=True)
+        log, empty = None, {"trainings": []}
+        while found := next_training(
+            collect(options.out, options.results).get(name, empty), options.schemes.split(","), MARGINS[name]
+        ):
+            scheme, divisor = found
+            log = log or encoded(LOGS[name](options.data))
+            about = {"tasks": log.schema.task_names, "rows": {part: len(rows) for part, rows in log.parts.items()}}
+            outcome = {**about, **training(log, scheme, divisor)}
+            (options.out / name).mkdir(parents=True, exist_ok=True)
+            write_text(options.out / name / f"{scheme}-{divisor}.json", to_json(outcome))
+            print(f"{name} {scheme} {outcome['width']}: {outcome['epochs']} epochs, {outcome['seconds']} s", flush=True)
     write_text(options.results, written(collect(options.out, options.results)))
 
 
@@ -108,7 +128,7 @@ def main() -> None:
         import table
         import timing
 
-        timing.measure_missing(options.data)
+        timing.measure_missing(options.data, options.out / "graphs", options.results)
         table.write()
 
 
