@@ -7,11 +7,15 @@ not matter. All cases take turns, some calls at a time, round after round, and e
 call of ONNX Runtime from Python, unless it says otherwise:
 
 - raw: the exported model, with its inputs ready;
-- encoded: the same network and predictions, from rows of embedding tables and places on scales;
+- encoded: the same network and predictions, from rows of embedding tables and places on scales, in two matrices;
+- encoded by name: the same, with an input for each feature, as a caller has them who encodes each feature;
 - inputs alone: a graph with the inputs of the exported model that only asks for their sizes. Python hands over one array a feature,
   and copies text, so this part no graph can spare;
 - request: 500 candidates with one context, half of the features, beside rows that repeat it (row-wise);
 - feed: arrow columns into inputs; eager: the predictor in PyTorch, from arrow columns.
+
+The rows of a log are scored by ``ExportedModel.columns``, which predicts some rows at a time, and by one call for all, each in a
+process of its own that says how much memory it took.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +37,7 @@ import pyarrow.parquet as pq
 import torch
 from measure import add_machine_options, machine, machine_lines, seconds_of, shown, spread, wait_until_quiet, write_results
 
+from manygate.export.encoding import turned, under
 from manygate.export.folder import export_model
 from manygate.export.graph import Graph, concat
 from manygate.export.network import ServedNetwork, trace
@@ -42,6 +49,7 @@ from manygate.scoring.predictor import Predictor
 RAW_BARS, CONTEXT_BAR = {1: 1.35, 512: 1.5}, 1.5
 """The most that raw features may cost, times encoded rows, by batch; and the least that a context once must gain."""
 CANDIDATES = 500
+LOG_ROUNDS = 3
 CALLS = {1: 100, 512: 8, CANDIDATES: 8}
 """The calls of a case in a round, by batch."""
 Case = Callable[[], Any]
@@ -64,6 +72,26 @@ def encoded_session(predictor: Predictor, path: Path, threads: int) -> Any:
     for name, value in predictions(predictor, logit_RBT, {}).columns.items():
         graph.output(name, value, ["rows"])
     return saved(graph, path, threads)
+
+
+def by_name_session(predictor: Predictor, path: Path, threads: int) -> Any:
+    """Return a session that predicts encoded rows, with an input for each of their columns."""
+    network, graph = ServedNetwork(predictor), Graph(predictor.output_names)
+    rows = [graph.input(f"row.{name}", np.int64, ["rows"]) for name in network.ids]
+    places = [graph.input(f"place.{name}", np.float32, ["rows"]) for name in network.numbers]
+    count = graph.op("Shape", rows[0], kind=np.int64, start=0, end=1)
+    given = {"id_BS": turned(under(rows, count)), "number_BM": turned(under(places, count))}
+    logit_RBT = graph.inline(trace(network), given, np.float32)
+    for name, value in predictions(predictor, logit_RBT, {}).columns.items():
+        graph.output(name, value, ["rows"])
+    return saved(graph, path, threads)
+
+
+def by_name(predictor: Predictor, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the inputs of :func:`by_name_session`."""
+    network, id_SB, number_MB = ServedNetwork(predictor), rows["id_BS"].T, rows["number_BM"].T
+    feed = {f"row.{name}": np.ascontiguousarray(row_B) for name, row_B in zip(network.ids, id_SB, strict=True)}
+    return feed | {f"place.{name}": np.ascontiguousarray(at_B) for name, at_B in zip(network.numbers, number_MB, strict=True)}
 
 
 def inputs_session(model: ExportedModel, path: Path, threads: int) -> Any:
@@ -94,14 +122,17 @@ def cases(folder: Path, predictor: Predictor, table: pa.Table, threads: int) -> 
     export_model(predictor, folder / "context", context=context)
     plain, shared = (ExportedModel.load(folder / name, threads) for name in ("plain", "context"))
     encoded = encoded_session(predictor, folder / "encoded.onnx", threads)
+    named = by_name_session(predictor, folder / "named.onnx", threads)
     inputs = inputs_session(plain, folder / "inputs.onnx", threads)
     names, found = plain.output_names, {}
     for size in RAW_BARS:
         batch = batch_of(table, size)
         feed, rows = plain.feed(batch), encoded_rows(predictor, batch)
+        columns = by_name(predictor, rows)
         found[size] = {
             "raw": lambda feed=feed: plain.session.run(names, feed),
             "encoded": lambda rows=rows: encoded.run(names, rows),
+            "encoded by name": lambda columns=columns: named.run(names, columns),
             "inputs alone": lambda feed=feed: inputs.run(None, feed),
             "feed": lambda batch=batch: plain.feed(batch),
             "eager": lambda batch=batch: eager(predictor, batch),
@@ -121,6 +152,43 @@ def cases(folder: Path, predictor: Predictor, table: pa.Table, threads: int) -> 
         "eager": lambda: eager(predictor, joined),
     }
     return found
+
+
+SCORE = """
+import resource, sys, time
+import pyarrow.parquet as pq
+from manygate.scoring.exported_model import ExportedModel
+
+folder, log, threads, rows, way = sys.argv[1:]
+model = ExportedModel.load(folder, int(threads))
+batch = next(pq.ParquetFile(log).iter_batches(int(rows), columns=model.features))
+start = time.process_time()
+model.columns(batch) if way == "columns" else model.session.run(model.output_names, model.feed(batch))
+seconds = time.process_time() - start
+print(1e6 * seconds / batch.num_rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+LOG_ROWS = 131_072
+"""The rows that a table gives at once."""
+
+
+def log_cost(folder: Path, log: Path, threads: int, rounds: int) -> tuple[dict[str, Any], list[str]]:
+    """Return what it costs to score the rows of a log: microseconds of processor time for a row, and megabytes, by way."""
+    ways: dict[str, list[tuple[float, float]]] = {"columns": [], "one call": []}
+    for _ in range(rounds):
+        for way, found in ways.items():
+            words = [sys.executable, "-c", SCORE, str(folder), str(log), str(threads), str(LOG_ROWS), way]
+            microseconds, megabytes = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+            found.append((float(microseconds), float(megabytes)))
+    figures = {
+        way: {"µs a row": spread([us for us, _ in found]), "megabytes": spread([mb for _, mb in found])}
+        for way, found in ways.items()
+    }
+    lines = [
+        f"## {LOG_ROWS:,} rows of a log, the first time in a process\n",
+        "| way | µs a row | most MB of the process |\n|---|---|---|",
+    ]
+    lines += [f"| {way} | {shown(each['µs a row'], '.1f')} | {shown(each['megabytes'], '.0f')} |" for way, each in figures.items()]
+    return figures, [*lines, ""]
 
 
 def batch_of(table: pa.Table, rows: int) -> pa.RecordBatch:
@@ -159,11 +227,13 @@ def tables(found: dict[int, list[dict[str, float]]]) -> tuple[dict[str, Any], li
     for size, bar in RAW_BARS.items():
         cost = figures[f"raw at {size}"] = ratio(found[size], "raw", "encoded")
         alone = figures[f"inputs alone at {size}"] = ratio(found[size], "inputs alone", "encoded")
+        of_names = figures[f"raw over encoded by name at {size}"] = ratio(found[size], "raw", "encoded by name")
         rest = [(times["raw"] - times["inputs alone"]) / times["encoded"] for times in found[size]]
         figures[f"raw without inputs at {size}"] = spread(rest)
         lines.append(
             f"* Raw features at batch {size}: {shown(cost)} times encoded rows, the inputs alone {shown(alone)} times, and all but "
-            f"the inputs {shown(spread(rest))} times. Bar: at most {bar:.2f}, {'met' if cost['median'] <= bar else 'missed'}."
+            f"the inputs {shown(spread(rest))} times. Bar: at most {bar:.2f}, {'met' if cost['median'] <= bar else 'missed'}. "
+            f"They cost {shown(of_names)} times encoded rows that come by name."
         )
     gain = figures["context"] = ratio(found[CANDIDATES], "row-wise", "request")
     whole = figures["context with feed"] = ratio(found[CANDIDATES], "row-wise with feed", "request with feed")
@@ -195,11 +265,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         runs = cases(Path(folder), ranker.predictor, pq.read_table(options.data / "test.parquet"), options.threads)
         found = measure(runs, options.rounds, options.clock, options.patience)
+        scored, of_log = log_cost(Path(folder) / "plain", options.data / "train.parquet", options.threads, LOG_ROUNDS)
     document["figures"], lines = tables(found)
+    document["figures"]["log"] = scored
     document["machine"]["load_average_after"] = os.getloadavg()
     head = ["# What an exported model costs\n", *machine_lines(document["machine"])]
     head.append(f"* {options.rounds} rounds, the median of the calls of each; median (minimum to maximum) of the rounds.\n")
-    write_results(options.results, options.name, document, [*head, *lines])
+    write_results(options.results, options.name, document, [*head, *lines, *of_log])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from exported import CONTEXT, Exported, draw, funnel_log
 from manygate.errors import InputError
 from manygate.export.hostile_rows import hostile_rows
 from manygate.files import write_manifest
+from manygate.scoring import exported_model
 from manygate.scoring.exported_model import INSTALL, ExportedModel, ids_unlike, is_exported, open_session
 
 
@@ -158,6 +161,39 @@ def test_a_table_has_a_context_for_each_row(with_requests: Exported, rows: pa.Re
     found, expected = with_requests.model.columns(batch), with_requests.predictor.predict(batch)
     for name, value_B in found.items():
         np.testing.assert_allclose(value_B, expected[name].to_numpy(), rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+def _noting(session: Any, feeds: list[dict[str, np.ndarray]], names: list[str], feed: dict[str, np.ndarray]) -> Any:
+    feeds.append(feed)
+    return session.run(names, feed)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_many_rows_are_predicted_in_parts(
+    exported: Exported, with_requests: Exported, rows: pa.RecordBatch, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part has the contexts of its own rows alone, and the results stand in the order of the rows."""
+    given: dict[str, Any] = {"context": rows.slice(5, 9), "context_row": [n * 5 % 9 for n in range(24)]} if shared else {}
+    whole = {model: model.columns(rows, **given) for model in (with_requests.model, *([] if shared else [exported.model]))}
+    monkeypatch.setattr(exported_model, "MOST_ROWS", 7)
+    for model, expected in whole.items():
+        feeds: list[dict[str, np.ndarray]] = []
+        session = SimpleNamespace(run=partial(_noting, model.session, feeds))
+        found = ExportedModel(model.folder, model.manifest, session).columns(rows, **given)
+        assert [len(feed["item"]) for feed in feeds] == [7, 7, 7, 3]
+        if model is with_requests.model:
+            assert [len(feed["word"]) for feed in feeds] == [7, 7, 7, 3]
+        for name, value_B in expected.items():
+            np.testing.assert_allclose(found[name], value_B, rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+def test_a_changed_schema_is_checked_anew(exported: Exported, rows: pa.RecordBatch) -> None:
+    exported.model.columns(rows)
+    with pytest.raises(InputError, match="column 'word' is int64, but was string in training"):
+        exported.model.columns(with_column(rows, "word", turns(1, 2)))
+    exported.model.columns(rows)
+    marked = rows.replace_schema_metadata({"from": "elsewhere"})
+    np.testing.assert_array_equal(exported.model.columns(marked)["click"], exported.model.columns(rows)["click"])
 
 
 def test_contexts_that_do_not_fit_the_rows(exported: Exported, with_requests: Exported, rows: pa.RecordBatch) -> None:

@@ -9,9 +9,10 @@ Shape suffixes: B rows, X rows or contexts, S ids, L places of a list.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,10 +32,10 @@ MODEL_FILE, WEIGHTS_FILE = "model.onnx", "weights.bin"
 INSTALL = "an exported model needs ONNX Runtime. Install it with: pip install 'manygate[export]'"
 PLACE, ID, NULL_ID = 0, 1, 2
 """The values of a list's mask: a place that is filled up, an id, and a null id."""
-Part: TypeAlias = "tuple[Mapping[str, Any], pa.RecordBatch, str]"
-"""The entry of an input, the rows that hold it, and what errors call them."""
 FILL: dict[str, Any] = {"string": "", "int64": 0, "bool": False, "double": np.nan}
 """The value of each type of input that stands where there is none."""
+MOST_ROWS = 1024
+"""The rows that are predicted at once. More do not fit into the caches of a core, and each row then takes longer."""
 ARROW: dict[str, pa.DataType] = {"string": pa.string(), "int64": pa.int64(), "bool": pa.bool_(), "double": pa.float64()}
 
 
@@ -47,6 +48,7 @@ class ExportedModel:
     def __init__(self, folder: Path, manifest: Mapping[str, Any], session: Any):
         self.folder, self.manifest, self.session = folder, manifest, session
         self.csv: CsvConfig | None = None
+        self._checked: tuple[pa.Schema, ...] = ()
         self.output_names: list[str] = [output["name"] for output in manifest["outputs"]]
 
     @classmethod
@@ -116,7 +118,12 @@ class ExportedModel:
 
         Raises :class:`InputError` that names ``location`` and the column if a column or a value cannot be read.
         """
-        feed = self.feed(batch, location, context, context_row)
+        parts = [
+            self._predicted(self._inputs(part), location) for part in self._read(batch, location, context, context_row).parts()
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.output_names}
+
+    def _predicted(self, feed: Mapping[str, np.ndarray], location: str) -> dict[str, np.ndarray]:
         try:
             values = self.session.run(self.output_names, feed)
         except Exception as error:  # the library has errors of many kinds, without a common class of its own
@@ -142,23 +149,79 @@ class ExportedModel:
             InputError: Columns are missing, or their values cannot be those of training (one error lists them all). Or the rows of
                 the context are none.
         """
-        shared = self.manifest["context"]
-        entries = [(entry, batch, location) for entry in self.manifest["inputs"] if not entry.get("context")]
-        if shared is not None:
-            row_B = np.arange(batch.num_rows) if context is None else _context_row(batch, context, context_row, location)
-            source = (batch, location) if context is None else (context, f"{location}, context")
-            entries += [(entry, *source) for entry in self.manifest["inputs"] if entry.get("context")]
-        elif context is not None:
+        return self._inputs(self._read(batch, location, context, context_row))
+
+    def _read(self, batch: pa.RecordBatch, location: str, context: pa.RecordBatch | None, context_row: Any) -> _Request:
+        """Check the columns of a request, and return them in the types that stand for all encodings of their values."""
+        own, shared = self._entries
+        if context is not None and self.manifest["context"] is None:
             raise InputError(
                 f"{location}: this model has no context features. Export it again with: manygate export --context NAME"
             )
-        raise_all(problem for entry, rows, where in entries if (problem := _column_problem(rows.schema, entry, where)))
-        feed = _filled(self.manifest["missing"], [part for part in entries if not part[0].get("context")], batch.num_rows)
-        if shared is not None:
-            rows = (batch if context is None else context).num_rows
-            missing = {"name": shared["missing"], "features": shared["features"]}
-            feed |= _filled(missing, [part for part in entries if part[0].get("context")], rows) | {shared["row"]: row_B}
+        if self.manifest["context"] is None:
+            row_B = None
+        else:
+            row_B = np.arange(batch.num_rows) if context is None else _context_row(batch, context, context_row, location)
+        source, where = (batch, location) if context is None else (context, f"{location}, context")
+        self._check(((own, batch, location), (shared, source, where)))
+        return _Request(_plain(batch, own, location), _plain(source, shared, where), row_B, location, where)
+
+    @cached_property
+    def _entries(self) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+        """The inputs that rows hold, and those that contexts hold."""
+        entries = self.manifest["inputs"]
+        return [entry for entry in entries if not entry.get("context")], [entry for entry in entries if entry.get("context")]
+
+    def _check(self, sides: Sequence[tuple[Sequence[Mapping[str, Any]], pa.RecordBatch, str]]) -> None:
+        """Raise an :class:`InputError` with the problems of all columns. The columns of the last request are not checked again."""
+        schemas = tuple(batch.schema for _, batch, _ in sides)
+        if len(self._checked) == len(schemas) and all(
+            schema.equals(checked, check_metadata=True) for schema, checked in zip(schemas, self._checked, strict=True)
+        ):
+            return
+        raise_all(
+            problem
+            for entries, batch, location in sides
+            for entry in entries
+            if (problem := _column_problem(batch.schema, entry, location))
+        )
+        self._checked = schemas
+
+    def _inputs(self, request: _Request) -> dict[str, np.ndarray]:
+        """Return the inputs of the graph."""
+        (own, shared), context = self._entries, self.manifest["context"]
+        feed = _filled(self.manifest["missing"], own, request.rows, request.location)
+        if context is not None and request.context_row is not None:
+            missing = {"name": context["missing"], "features": context["features"]}
+            feed |= _filled(missing, shared, request.contexts, request.where)
+            feed[context["row"]] = request.context_row
         return feed
+
+
+@dataclass(frozen=True)
+class _Request:
+    """Columns that were checked: those of the candidates, and those of their contexts."""
+
+    rows: pa.RecordBatch
+    contexts: pa.RecordBatch
+    context_row: np.ndarray | None
+    """The context of each row, or None if the model has no context features."""
+    location: str
+    where: str
+    """What errors call the contexts."""
+
+    def parts(self) -> Iterator[_Request]:
+        """Yield the request in parts of :data:`MOST_ROWS` rows, each with the contexts of its rows."""
+        if self.rows.num_rows <= MOST_ROWS:
+            yield self
+            return
+        for start in range(0, self.rows.num_rows, MOST_ROWS):
+            rows = self.rows.slice(start, MOST_ROWS)
+            if self.context_row is None:
+                yield replace(self, rows=rows)
+                continue
+            read_C, row_B = np.unique(self.context_row[start : start + MOST_ROWS], return_inverse=True)
+            yield replace(self, rows=rows, contexts=self.contexts.take(pa.array(read_C)), context_row=row_B)
 
 
 def is_exported(path: Path) -> bool:
@@ -217,12 +280,21 @@ def _column(batch: pa.RecordBatch, name: str, location: str) -> pa.Array:
         raise InputError(f"{location}: column {name!r} ({column.type}) cannot be read: {error}. Write it again.") from None
 
 
-def _filled(missing: Mapping[str, Any], parts: Sequence[Part], rows: int) -> dict[str, np.ndarray]:
+def _plain(batch: pa.RecordBatch, entries: Sequence[Mapping[str, Any]], location: str) -> pa.RecordBatch:
+    """Return the columns of some inputs in the types that stand for all encodings of their values. Each row stays."""
+    names = [entry["feature"] for entry in entries]
+    columns = [_column(batch, name, location) for name in names]
+    return pa.RecordBatch.from_arrays(columns, names) if names else batch.select([])
+
+
+def _filled(
+    missing: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], batch: pa.RecordBatch, location: str
+) -> dict[str, np.ndarray]:
     """Return the inputs of some features, and their input for nulls."""
     feed: dict[str, np.ndarray] = {}
-    missing_XS = np.zeros((rows, len(missing["features"])), dtype=bool)
-    for entry, batch, location in parts:
-        name, column = entry["name"], _column(batch, entry["feature"], location)
+    missing_XS = np.zeros((batch.num_rows, len(missing["features"])), dtype=bool)
+    for entry in entries:
+        name, column = entry["name"], batch.column(entry["feature"])
         if entry["kind"] in ("dense", "fused"):
             feed[name] = as_numbers(column, entry["feature"], location)
         elif entry["kind"] == "bag":
