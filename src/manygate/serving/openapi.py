@@ -7,7 +7,8 @@ from typing import Any
 
 from manygate.config.serve_settings import ServeConfig
 from manygate.serving.distribution import distribution_version
-from manygate.serving.protocol import tensors_of
+from manygate.serving.protocol import Tensor, tensors_of
+from manygate.serving.tensors import DATATYPES
 from manygate.serving.versions import Version
 
 TYPES: dict[str, dict[str, Any]] = {
@@ -84,9 +85,14 @@ def _reading(summary: str, more: Mapping[str, Any] | None = None, kind: str = "a
 
 
 def _feature(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a feature's value."""
-    one = TYPES[entry["type"]]
-    if entry["type"] == "double":
+    """Return the schema of a feature's value, with the values of other types that mean the same."""
+    kind, fitted = entry["type"], entry.get("fitted")
+    one = TYPES[kind]
+    if kind == "string" and fitted == "uint64":
+        one = {"type": ["string", "integer", "null"], "minimum": 0, "maximum": 2**64 - 1}
+    elif (kind == "int64" and entry.get("true_and_false")) or (kind == "double" and fitted == "bool"):
+        one = {**one, "type": ["boolean", *one["type"]]}
+    if kind == "double":
         one = {"anyOf": [one, {"enum": ["NaN", "Infinity", "-Infinity"]}]}
     return {"type": ["array", "null"], "items": one} if entry["kind"] == "bag" else one
 
@@ -100,13 +106,23 @@ def _rank_schema(version: Version, settings: ServeConfig) -> dict[str, Any]:
     entries = version.inputs.entries
     in_context = {name: entry for name, entry in entries.items() if entry.get("context")}
     in_rows = {name: entry for name, entry in entries.items() if name not in in_context}
-    rows = {
+    by_column = {
         "type": "object",
         "description": f"A list for each feature, of at most {settings.max_rows:,} candidates. Other columns are allowed.",
         "required": list(in_rows),
         "properties": {name: {"type": "array", "items": _feature(entry)} for name, entry in in_rows.items()},
         "additionalProperties": {"type": "array"},
     }
+    by_row = {
+        "type": "array",
+        "description": f"An object for each of at most {settings.max_rows:,} candidates. Other columns are allowed.",
+        "items": {
+            "type": "object",
+            "required": list(in_rows),
+            "properties": {name: _feature(entry) for name, entry in in_rows.items()},
+        },
+    }
+    needs_by = version.score is None and len(version.outputs) > 1
     example: dict[str, Any] = {
         "context": {name: _example(entry) for name, entry in in_context.items()},
         "candidates": {name: [_example(entry)] * 2 for name, entry in in_rows.items()},
@@ -115,7 +131,7 @@ def _rank_schema(version: Version, settings: ServeConfig) -> dict[str, Any]:
     }
     return {
         "type": "object",
-        "required": ["candidates", "by"] if version.score is None and len(version.outputs) > 1 else ["candidates"],
+        "required": ["candidates", "by"] if needs_by else ["candidates"],
         "additionalProperties": False,
         "properties": {
             "context": {
@@ -125,9 +141,12 @@ def _rank_schema(version: Version, settings: ServeConfig) -> dict[str, Any]:
                 "properties": {name: _feature(entry) for name, entry in in_context.items()},
                 "additionalProperties": False,
             },
-            "candidates": rows,
-            "id": {"type": "string", "description": "The column of candidates that names them in the answer."},
-            "by": {"enum": version.outputs, "description": "The output by which candidates are ranked, highest first."},
+            "candidates": {"anyOf": [by_column, by_row]},
+            "id": {"type": ["string", "null"], "description": "The column of candidates that names them in the answer."},
+            "by": {
+                "enum": version.outputs if needs_by else [*version.outputs, None],
+                "description": "The output by which candidates are ranked, highest first.",
+            },
             "top": {"type": "integer", "minimum": 0, "description": "How many are returned."},
         },
         "example": example,
@@ -150,29 +169,40 @@ def _rank_answer(version: Version) -> dict[str, Any]:
     }
 
 
-def _infer_schema(version: Version) -> dict[str, Any]:
-    tensors = tensors_of(version.inputs)
-    tensor = {
+def _tensor_schema(name: str, tensor: Tensor) -> dict[str, Any]:
+    """Return the schema of an input of the graph."""
+    shape = {"type": "array", "minItems": tensor.axes, "maxItems": tensor.axes, "items": {"type": "integer", "minimum": 0}}
+    return {
         "type": "object",
         "required": ["name", "datatype", "shape"],
         "properties": {
-            "name": {"enum": list(tensors)},
-            "datatype": {"enum": sorted({tensor.datatype for tensor in tensors.values()})},
-            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+            "name": {"const": name},
+            "datatype": {"const": tensor.datatype},
+            "shape": shape,
             "data": {"type": "array"},
             "parameters": {"type": "object"},
         },
     }
+
+
+def _infer_schema(version: Version) -> dict[str, Any]:
+    tensors = [_tensor_schema(name, tensor) for name, tensor in tensors_of(version.inputs).items()]
     return {
         "type": "object",
         "required": ["inputs"],
         "properties": {
             "id": {"type": ["string", "null"]},
-            "inputs": {"type": "array", "items": tensor},
+            "inputs": {"type": "array", "items": {"anyOf": tensors}},
             "outputs": {
-                "type": "array",
+                "type": ["array", "null"],
                 "items": {"type": "object", "required": ["name"], "properties": {"name": {"enum": version.outputs}}},
             },
             "parameters": {"type": "object"},
         },
+        "example": {"inputs": [_example_tensor(entry) for entry in version.inputs.entries.values()]},
     }
+
+
+def _example_tensor(entry: Mapping[str, Any]) -> dict[str, Any]:
+    shape = [1, 1] if entry["kind"] == "bag" else [1]
+    return {"name": entry["name"], "datatype": DATATYPES[entry["type"]], "shape": shape, "data": [EXAMPLES[entry["type"]]]}
