@@ -169,3 +169,10 @@ def test_warm_up_sizes_are_predicted(folder: Path) -> None:
     for rows in versions_module.WARM_UP:
         columns, _ = version.predict(blank(version.inputs, rows))
         assert len(set(np.round(columns["click"], 12))) == 1, "blank rows are all the same"
+
+
+def test_what_loading_freed_is_given_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[bool] = []
+    monkeypatch.setattr(versions_module, "give_back", lambda: given.append(True))
+    Versions(folder, ServeConfig(), 1)
+    assert given == [True]

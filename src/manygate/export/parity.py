@@ -99,7 +99,7 @@ class _Comparison:
         expected = expect(self.predictor, batch)
         differs_B, rounded_B = np.zeros(batch.num_rows, dtype=bool), np.zeros(batch.num_rows, dtype=bool)
         for name, value_B in expected.columns.items():
-            size, limit = _scale(self.predictor, name, value_B)
+            size, limit = scale_and_limit(self.predictor, name, value_B)
             difference_B = np.abs(found[name] - value_B) / size
             difference_B = np.where(np.isnan(difference_B), np.inf, difference_B)
             beyond_B = ~expected.tie_B & (difference_B > limit + expected.slack[name] / size)
@@ -200,7 +200,7 @@ def _gate_margins(predictor: Predictor) -> Iterator[list[np.ndarray]]:
             hook.remove()
 
 
-def _scale(predictor: Predictor, name: str, value_B: np.ndarray) -> tuple[np.ndarray | float, float]:
+def scale_and_limit(predictor: Predictor, name: str, value_B: np.ndarray) -> tuple[np.ndarray | float, float]:
     """Return what a difference of a column is divided by, and the limit of the result.
 
     A probability is divided by 1, a score by itself, and a value by its size or a deviation of the label, whichever is larger.

@@ -24,6 +24,7 @@ from manygate.files import reading_file
 from manygate.scoring.exported_model import ExportedModel
 from manygate.serving.corrections import Corrections, read_corrections
 from manygate.serving.feeds import Feed, Inputs, blank
+from manygate.serving.memory import give_back
 
 WARM_UP = (1, 64, 500)
 """The numbers of rows of the predictions that warm a model up."""
@@ -137,6 +138,7 @@ class Versions:
         before = getattr(self, "current", None)
         keep = {model_version} | ({before.model_version} if before else set())
         self._loaded = {name: loaded for name, loaded in {**self._loaded, model_version: model}.items() if name in keep}
+        give_back()
         return version
 
     def _model(self) -> tuple[ExportedModel, str]:
