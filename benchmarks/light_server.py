@@ -56,14 +56,14 @@ def answered(url: str, body: dict[str, Any] | None = None) -> Any:
         return None
 
 
-def resident(pid: int) -> float:
-    """Return the resident memory of a process in MB."""
+def resident(pid: int, name: str = "VmRSS") -> float:
+    """Return the resident memory of a process in MB. ``VmHWM`` is its most so far."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmRSS:"))
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(f"{name}:"))
 
 
 def started(python: Path, model: Path, requests: int) -> dict[str, float]:
-    """Start a server once, and return its seconds to ready and its memory."""
+    """Start a server once, and return its seconds to ready, its memory, and the most that it had."""
     command = [
         str(python.with_name("manygate-serving")),
         "serve",
@@ -88,7 +88,8 @@ def started(python: Path, model: Path, requests: int) -> dict[str, float]:
             page = answered(f"{url}/openapi.json")
             body = page["paths"]["/v1/rank"]["post"]["requestBody"]["content"]["application/json"]["schema"]["example"]
             failed = sum(answered(f"{url}/v1/rank", body) is None for _ in range(requests))
-            return {"seconds": seconds, "at_start": at_start, "memory": resident(process.pid), "failed": failed}
+            memory, peak = resident(process.pid), resident(process.pid, "VmHWM")
+            return {"seconds": seconds, "at_start": at_start, "memory": memory, "peak": peak, "failed": failed}
         finally:
             process.terminate()
 
