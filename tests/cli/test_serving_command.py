@@ -13,7 +13,8 @@ import pytest
 
 import manygate.cli.serving_command as command
 from exported import Exported
-from manygate.cli.flags import ServeFlags
+from manygate.cli.flags import CsvFlags, ServeFlags
+from manygate.config.csv_settings import CsvConfig
 from manygate.config.serve_settings import ServeConfig
 from served import funnel_rows
 
@@ -49,6 +50,35 @@ def test_each_setting_is_a_flag_of_both_commands(settings: list[tuple[Path, Serv
     assert settings[0][1].max_rows == 7
 
 
+def test_settings_of_csv_files_are_flags_of_both_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are given over those of the training, and a kind for a column that is not there is an error."""
+    calls: list[tuple[CsvConfig | None, tuple[str, ...]]] = []
+    monkeypatch.setattr(command, "exported", lambda folder, csv: csv)
+    monkeypatch.setattr(command, "score_log", lambda csv, log, target, kinds: calls.append((csv, kinds)))
+    words: dict[str, list[str]] = {
+        "types": ["--types", "sku=text", "age=number", "--types", "zip=text"],
+        "separator": ["--separator", "tab"],
+        "quote": ["--quote", "'"],
+        "escape": ["--escape", "none"],
+        "file_encoding": ["--file-encoding", "cp1252"],
+        "header": ["--no-header"],
+        "null_values": ["--null-values", "NA", "-"],
+    }
+    assert set(words) == set(CsvFlags.model_fields)
+    command.main(["predict", "model", "log.csv", "--out", "scores.csv", *(word for each in words.values() for word in each)])
+    command.main(["predict", "model", "log.csv", "--out", "scores.csv"])
+    expected = CsvConfig(
+        types=("sku=text", "age=number", "zip=text"),
+        separator="tab",
+        quote="'",
+        escape="none",
+        file_encoding="cp1252",
+        header=False,
+        null_values=("NA", "-"),
+    )
+    assert calls == [(expected, ("sku", "age", "zip")), (None, ())]
+
+
 def test_wrong_flags_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--port: " in refused(capsys, "serve", "model", "--port", "x")
     assert "--por" in refused(capsys, "serve", "model", "--por", "1")
@@ -56,6 +86,8 @@ def test_wrong_flags_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--key needs --certificate, too" in refused(capsys, "serve", "nowhere", "--key", "a.pem")
     assert "--out" in refused(capsys, "predict", "model", "log.csv")
     assert "COMMAND" in refused(capsys)
+    assert "unknown kind 'txt'" in refused(capsys, "predict", "nowhere", "log.csv", "--out", "scores.csv", "--types", "sku=txt")
+    assert "--separator" in refused(capsys, "predict", "nowhere", "log.csv", "--out", "scores.csv", "--separator", ";;")
 
 
 def test_a_fault_is_one_line_and_debug_shows_where(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

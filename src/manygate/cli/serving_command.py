@@ -1,6 +1,6 @@
 """The ``manygate-serving`` command: it serves exported models and scores files with them, and needs neither torch nor cyclopts.
 
-The flags of ``serve`` are the settings of the server, as those of ``manygate serve`` are.
+The flags are those of ``manygate serve`` and ``manygate predict``: the settings of the server, and those of CSV files.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ import argparse
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel
 
 from manygate.cli.scored_log import Target, exported, score_log
 from manygate.cli.streams import discard_output, flush_streams, prepare_streams, say
+from manygate.config.csv_settings import CsvConfig
 from manygate.config.serve_settings import ServeConfig
 from manygate.errors import InputError, outside_problem
 from manygate.schema.reading import validated
@@ -23,6 +26,7 @@ from manygate.serving.distribution import distribution_version
 from manygate.serving.start import serve
 
 NAME = "manygate-serving"
+Config = TypeVar("Config", bound=BaseModel)
 METAVARS: dict[type, str] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 
@@ -52,15 +56,28 @@ def parser() -> argparse.ArgumentParser:
 def _add_serve(command: argparse.ArgumentParser) -> None:
     command.description = "Answer requests over HTTP. SIGTERM ends the server after the requests that are inside."
     command.add_argument("model", type=Path, metavar="MODEL", help="Folder that manygate export wrote, or a symbolic link to one.")
-    for name, field in ServeConfig.model_fields.items():
-        default = "" if field.default is None else f" [default: {field.default}]"
-        command.add_argument(
-            f"--{name.replace('_', '-')}",
-            dest=name,
-            default=argparse.SUPPRESS,
-            metavar=_metavar(field.annotation),
-            help=f"{field.description}{default}".replace("%", "%%"),
-        )
+    _add_settings(command, ServeConfig)
+
+
+def _add_settings(command: argparse._ActionsContainer, settings: type[BaseModel]) -> None:
+    """Add a flag for each setting. A flag that is not given has no place in the arguments."""
+    for name, field in settings.model_fields.items():
+        flag, kinds = f"--{name.replace('_', '-')}", get_args(field.annotation) or (field.annotation,)
+        default = "" if field.default in (None, ()) else f" [default: {field.default}]"
+        told: dict[str, Any] = {"help": f"{field.description}{default}".replace("%", "%%")}
+        if bool in kinds:
+            told["action"] = argparse.BooleanOptionalAction
+        else:
+            told["metavar"] = _metavar(field.annotation)
+        if field.default == ():
+            told |= {"nargs": "+", "action": "extend"}
+        command.add_argument(flag, dest=name, default=argparse.SUPPRESS, **told)
+
+
+def _settings(config: type[Config], given: Mapping[str, Any]) -> Config | None:
+    """Return the settings of which flags were given, or None if there are none."""
+    told = {name: given[name] for name in config.model_fields if name in given}
+    return validated(config, told, "") if told else None
 
 
 def _metavar(annotation: Any) -> str:
@@ -72,7 +89,7 @@ def _metavar(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return "|".join(get_args(annotation))
     kinds = get_args(annotation) or (annotation,)
-    return METAVARS[kinds[0]]
+    return METAVARS.get(kinds[0], "TEXT")
 
 
 def _add_predict(command: argparse.ArgumentParser) -> None:
@@ -90,16 +107,16 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
         help="Put an apostrophe before text of --keep that a spreadsheet would run as a formula, in CSV.",
     )
     command.add_argument("--json", action="store_true", help="Print one JSON object on stdout.")
+    _add_settings(command.add_argument_group("CSV files"), CsvConfig)
 
 
 def _run(arguments: argparse.Namespace) -> None:
     given = vars(arguments)
     if arguments.command == "serve":
-        settings = {name: given[name] for name in ServeConfig.model_fields if name in given}
-        serve(arguments.model, validated(ServeConfig, settings, ""), _say_now)
+        serve(arguments.model, _settings(ServeConfig, given) or ServeConfig(), _say_now)
     else:
-        target = Target(*(given[name] for name in Target._fields))
-        score_log(exported(arguments.model), arguments.log, target)
+        target, csv = Target(*(given[name] for name in Target._fields)), _settings(CsvConfig, given)
+        score_log(exported(arguments.model, csv), arguments.log, target, tuple(csv.kinds) if csv else ())
 
 
 def _say_now(line: str) -> None:
