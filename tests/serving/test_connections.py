@@ -139,8 +139,98 @@ def test_a_body_is_no_head() -> None:
     assert talk(work).startswith(b"[%d," % size)
 
 
+@pytest.mark.parametrize("headers", [b"x: " + b"y" * HEAD_BYTES + b"\r\n", b"x: y\r\n" * (HEAD_BYTES // 2)])
+def test_a_large_head_that_comes_at_once_is_refused(headers: bytes) -> None:
+    async def work(streams: Streams) -> bytes:
+        streams[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n")
+        return await streams[0].read()
+
+    assert talk(work).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_long_path_that_comes_at_once_is_refused() -> None:
+    async def work(streams: Streams) -> bytes:
+        streams[1].write(b"GET /" + b"x" * HEAD_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        return await streams[0].read()
+
+    assert talk(work).startswith(b"HTTP/1.1 400 ")
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("part", [b"x: " + b"y" * 1000 + b"\r\n", b"x" * 1000, b"a:\r\n" * 250])
+def test_large_trailers_end_the_connection(part: bytes) -> None:
+    async def work(streams: Streams) -> bytes:
+        reader, writer = streams
+        writer.write(CHUNKED + b"2\r\nok\r\n0\r\n")
+        answer = asyncio.create_task(reader.read())
+        while not answer.done():
+            writer.write(part)
+            await asyncio.sleep(0.001)
+        return answer.result()
+
+    assert talk(work).startswith(b"HTTP/1.1 400 ")
+
+
+def test_the_sizes_of_many_parts_are_no_trailers() -> None:
+    parts = HEAD_BYTES // 4
+
+    async def work(streams: Streams) -> bytes:
+        streams[1].write(CHUNKED)
+        for _ in range(parts // 1024):
+            streams[1].write(b"1\r\nx\r\n" * 1024)
+            await asyncio.sleep(0)
+        return (await ask(streams, b"0\r\n\r\n"))[1]
+
+    assert talk(work).startswith(b"[%d," % parts)
+
+
+@pytest.mark.parametrize("garbage", [b"\0\0\0\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nx" + b"y" * HEAD_BYTES])
+@pytest.mark.parametrize("requests", [1, 3])
+def test_requests_before_one_that_cannot_be_read_are_answered(requests: int, garbage: bytes) -> None:
+    """A 400 at once would be taken for the answer to the first request."""
+
+    async def work(streams: Streams) -> bytes:
+        streams[1].write(POST * requests + garbage)
+        return await streams[0].read()
+
+    answer = talk(work)
+    assert answer.count(b"HTTP/1.1 200 OK") == requests
+    assert b"HTTP/1.1 400" not in answer
+
+
+def test_a_body_that_cannot_be_read_waits_for_its_turn() -> None:
+    """The server answers it with 408 when its time is over. The application here waits for ever."""
+
+    async def work(streams: Streams) -> bytes:
+        status, _ = await ask(streams, POST + CHUNKED + b"no size\r\n")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(streams[0].read(1), 0.2)
+        return status
+
+    assert talk(work) == b"HTTP/1.1 200 OK"
+
+
+def test_a_request_that_cannot_be_read_after_an_answer_is_refused() -> None:
+    async def work(streams: Streams) -> bytes:
+        await ask(streams, POST)
+        streams[1].write(b"\0\0\0\r\n\r\n")
+        return await streams[0].read()
+
+    assert talk(work).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_body_that_cannot_be_read_is_refused() -> None:
+    async def work(streams: Streams) -> bytes:
+        streams[1].write(CHUNKED + b"no size\r\n")
+        return await streams[0].read()
+
+    assert talk(work).startswith(b"HTTP/1.1 400 ")
+
+
 def test_trailers_are_no_headers() -> None:
-    """They come after the request was routed and its access checked, and they have no limit."""
+    """They come after the request was routed and its access checked."""
 
     async def work(streams: Streams) -> bytes:
         head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
