@@ -38,8 +38,11 @@ class Workers:
 
     def __init__(self, folder: Path, settings: ServeConfig, listener: socket.socket, log: Log):
         self.folder, self.settings, self.listener, self.log = folder, settings, listener, log
-        self.ending = False
+        self.ending: int | None = None
+        """The signal that ends the server, once it has come."""
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._died: dict[int, float] = {}
+        """When workers died that are not started again yet, by their place."""
 
     def run(self) -> None:
         """Keep the workers alive until a signal ends the server."""
@@ -47,9 +50,11 @@ class Workers:
         try:
             with tempfile.TemporaryDirectory(prefix="manygate-") as measures:
                 self.processes = [self._start(measures) for _ in range(self.settings.workers)]
-                while not self.ending:
+                while self.ending is None:
                     time.sleep(PAUSE)
                     self._revive(measures)
+                self.listener.close()  # the port closes with the last worker, which answers those who wait there
+                self._signal(self.ending)
                 self._wait()
         finally:
             for number, handler in handlers.items():
@@ -66,15 +71,21 @@ class Workers:
         """Start workers in place of those that died."""
         for place, process in enumerate(self.processes):
             code = process.poll()
-            if code is None or self.ending:
+            if code is None:
                 continue
-            self.log.write("error", "worker died", process=process.pid, code=code)
-            time.sleep(REVIVE)
-            if not self.ending:
+            if place not in self._died:
+                self.log.write("error", "worker died", process=process.pid, code=code)
+                self._died[place] = time.monotonic()
+            elif time.monotonic() - self._died[place] >= REVIVE:
                 self.processes[place] = self._start(measures)
+                del self._died[place]
 
     def _end(self, number: int, frame: FrameType | None) -> None:
-        self.ending = True
+        if self.ending is not None:
+            self._signal(number)  # a second signal ends them at once
+        self.ending = number
+
+    def _signal(self, number: int) -> None:
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(number)
