@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 import uvicorn
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from uvicorn.server import ServerState
 
 from manygate.serving import connections
@@ -22,6 +23,9 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     """Answer with the number of bytes of the body, and with the names of all headers."""
     request = Request(scope, receive)
     body = b"" if scope["path"] == "/early" else await request.body()
+    if scope["path"] == "/body":
+        await Response(body)(scope, receive, send)
+        return
     await JSONResponse([len(body), [name.decode() for name, _ in scope["headers"]]])(scope, receive, send)
 
 
@@ -227,6 +231,47 @@ def test_a_body_that_cannot_be_read_is_refused() -> None:
         return await streams[0].read()
 
     assert talk(work).startswith(b"HTTP/1.1 400 ")
+
+
+H2C = (
+    b"POST / HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nHost: x\r\nHTTP2-Settings: AAE\r\n"
+    b"%s: h2c\r\nContent-Length: %d\r\n\r\n%s"
+)
+
+
+@pytest.mark.parametrize("name", [b"Upgrade", b"upgrade", b"UPGRADE"])
+@pytest.mark.parametrize("body", [b"ok", b"\r\nUpgrade: x\r\n\r\n", b"upgrade:"])
+def test_another_protocol_is_ignored(name: bytes, body: bytes) -> None:
+    """Wherever what was sent is cut in two, the body arrives, and the connection goes on."""
+    sent = H2C % (name, len(body), body)
+    begins = sent.index(b"\r\n%s:" % name)
+
+    async def work(streams: Streams) -> None:
+        for place in (0, *range(begins, begins + 2 + len(name)), sent.index(b"\r\n\r\n") + 2, len(sent) - len(body)):
+            streams[1].write(sent[:place])
+            await streams[1].drain()
+            await asyncio.sleep(0.01)
+            status, answer = await ask(streams, sent[place:])
+            assert (status, json.loads(answer)[0]) == (b"HTTP/1.1 200 OK", len(body)), place
+        status, answer = await ask(streams, POST)
+        assert (status, json.loads(answer)[0]) == (b"HTTP/1.1 200 OK", 2)
+
+    talk(work)
+
+
+def test_a_body_keeps_its_bytes() -> None:
+    """A body may hold the words of a head."""
+    words = b"a\r\nUpgrade: h2c\r\n\r\nb" * 3
+    head = b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(words)
+
+    async def work(streams: Streams) -> None:
+        for place in range(len(head) - 3, len(head) + 12):
+            streams[1].write((head + words)[:place])
+            await streams[1].drain()
+            await asyncio.sleep(0.01)
+            assert (await ask(streams, (head + words)[place:]))[1] == words, place
+
+    talk(work)
 
 
 def test_trailers_are_no_headers() -> None:

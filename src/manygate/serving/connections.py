@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -11,6 +12,8 @@ HEAD_SECONDS = 10.0
 """The seconds in which the head of a request must arrive, and those before a new connection sends anything."""
 HEAD_BYTES = 64 * 1024
 """The most bytes of a head (the path and the headers), and of the headers after a body."""
+UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
+END_OF_HEAD = b"\r\n\r\n"
 TOO_LARGE = f"The head of the request has more than {HEAD_BYTES} bytes."
 
 
@@ -19,6 +22,9 @@ class Connection(HttpToolsProtocol):
 
     A head is counted twice: what the parser has read of it, which is exact, and the bytes that came since its beginning, because
     the parser keeps the first part of a header to itself.
+
+    A request to go on in another protocol is ignored, as RFC 9110 (section 7.8) allows: Java's client asks for HTTP/2 in this way. The
+    parser would take the body for the other protocol, so it does not see the header ``Upgrade``.
     """
 
     def __init__(self, *arguments: Any, **named: Any):
@@ -30,6 +36,8 @@ class Connection(HttpToolsProtocol):
         """True from the size of a part of a body on, until its first byte comes: the last part has none."""
         self._in_message = False
         self._broken = False
+        self._last = b""
+        """The last bytes that came of a message."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -44,9 +52,17 @@ class Connection(HttpToolsProtocol):
             return
         if self._in_head or self._in_trailers:
             self._came += len(data)
-        super().data_received(data)
+        super().data_received(self._without_upgrade(data))
         if (self._in_head or self._in_trailers) and self._came > HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response(TOO_LARGE)
+
+    def _without_upgrade(self, data: bytes) -> bytes:
+        """Return what came, with another name for the header ``Upgrade`` of a head. The name may have begun earlier."""
+        before, self._last = self._last, (self._last + data)[-len(b"\r\nupgrad") :]
+        if self._in_message and not self._in_head:
+            return data
+        head, end, body = (before + data).partition(END_OF_HEAD)
+        return (UPGRADE.sub(b"ignored", head) + end + body)[len(before) :]
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be read, and close the connection.
@@ -97,7 +113,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._in_message = self._in_trailers = False
+        self._in_message, self._in_trailers, self._last = False, False, b""
         self._unset_timer()
         super().on_message_complete()
 
