@@ -219,27 +219,41 @@ def lines_of(found: list[dict[str, Any]], checks: dict[str, bool], refused: dict
     ]
 
 
+def kept(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the models of an earlier result that agreed, by their settings."""
+    found = json.loads(path.read_text())["models"]
+    whole = [model for model in found if "error" not in model]
+    agreed = [model for model in whole if not any(way["mismatches"] for way in model["ways"].values())]
+    return {json.dumps(model["settings"]): model for model in agreed}
+
+
 def main() -> int:
     """Measure, write the results, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=1, help="models at a time; each has a process and a server")
     parser.add_argument("--only", help="models whose settings have this text")
+    parser.add_argument("--keep", type=Path, help="an earlier result; models that agreed there are not measured again")
     parser.add_argument("--first", type=int, help="only so many models")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     about = machine(1, "wall")
     chosen = [each for each in models() if not options.only or options.only in json.dumps(each)][: options.first]
-    found: list[dict[str, Any]] = []
+    agreed = kept(options.keep) if options.keep else {}
+    again = [each for each in chosen if json.dumps(each) not in agreed]
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
-        cores = [n % (os.cpu_count() or 1) for n in range(len(chosen))]
-        for model in pool.map(measured, chosen, cores):
-            found.append(model)
-            print(json.dumps({"n": len(found), **model}), file=sys.stderr, flush=True)
+        cores = [n % (os.cpu_count() or 1) for n in range(len(again))]
+        for settings, model in zip(again, pool.map(measured, again, cores), strict=True):
+            agreed[json.dumps(settings)] = model
+            print(json.dumps(model), file=sys.stderr, flush=True)
+    found = [agreed[json.dumps(each)] for each in chosen]
     refused = refusals()
     about["load_average_after"] = os.getloadavg()
     about["libraries"] = {"onnxruntime": onnxruntime.__version__, "pyarrow": pa.__version__}
     checks = checked(found, refused)
-    lines = ["# All ways to a prediction agree", "", *machine_lines(about), *lines_of(found, checks, refused)]
+    intro = machine_lines(about)
+    if options.keep:
+        intro.append(f"* Measured again after a change: {len(again)} models. The others agreed in the run before")
+    lines = ["# All ways to a prediction agree", "", *intro, *lines_of(found, checks, refused)]
     write_results(options.results, "parity", {"machine": about, "checks": checks, "refused": refused, "models": found}, lines)
     return 0 if all(checks.values()) else 1
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pyarrow as pa
 import pytest
 import torch
@@ -17,11 +20,13 @@ from manygate.config.names import ARCHITECTURES
 from manygate.data.batches import Split
 from manygate.data.rows import Rows
 from manygate.errors import InputError
+from manygate.export.folder import export_model
 from manygate.export.graph import Graph
 from manygate.export.hostile_rows import hostile_rows
-from manygate.export.network import ServedNetwork, chosen, pooled, trace
+from manygate.export.network import TRANSLATED, ServedNetwork, chosen, pooled, trace
 from manygate.model.logits import predict
 from manygate.schema import Feature, Schema, Task
+from manygate.scoring.exported_model import ExportedModel
 from manygate.scoring.predictor import Predictor
 
 PATHS: dict[str, dict[str, Any]] = {
@@ -99,6 +104,36 @@ def test_every_scheme(name: str) -> None:
 @pytest.mark.parametrize("name", PATHS)
 def test_every_path_through_a_network(name: str) -> None:
     assert_same_logits(untrained(**PATHS[name]))
+
+
+class Logarithms(torch.nn.Module):
+    """Logarithms of probabilities, large and small."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.nn.functional.logsigmoid(x), torch.log1p(y)
+
+
+def test_logarithms_of_small_probabilities_are_exact() -> None:
+    x, y = torch.tensor([-90.0, -20.0, -1.0, 0.0, 1.0, 20.0, 90.0]), torch.tensor([0.0, 1e-9, -1e-9, -1e-30, 1e-3, -0.999999, 5.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of PyTorch's exporter about itself
+        program = torch.onnx.export(Logarithms().eval(), (x, y), dynamo=True, custom_translation_table=TRANSLATED, verbose=False)
+    assert program is not None
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    found = session.run(None, dict(zip([i.name for i in session.get_inputs()], [x.numpy(), y.numpy()], strict=True)))
+    for found_N, expected_N, close in zip(found, Logarithms()(x, y), (2e-7, 0.0), strict=True):
+        np.testing.assert_allclose(found_N, expected_N, rtol=1e-6, atol=close)
+
+
+def test_small_probabilities_of_aitm(tmp_path: Path) -> None:
+    """The export refuses a graph that differs."""
+    tasks = (Task(name="click"), Task(name="like", after="click"))
+    predictor = untrained(schema=Schema(features=PLAIN.features, tasks=tasks), **FUNNELS["aitm"])
+    with torch.no_grad():
+        predictor.model.parameters["trunk.towers.weight"].mul_(80)
+    export_model(predictor, tmp_path / "model")
+    rows = hostile_rows(predictor.encoder, 512)
+    assert ExportedModel.load(tmp_path / "model").columns(rows)["click_like"].min() < 1e-9
 
 
 @pytest.mark.parametrize("name", FUNNELS)

@@ -213,7 +213,7 @@ def trace(network: ServedNetwork) -> onnx.ModelProto:
                 opset_version=OPSETS[""],
                 input_names=names,
                 output_names=["logit_RBT"],
-                custom_translation_table={torch.ops.manygate.concatenate.default: _concat},
+                custom_translation_table=TRANSLATED,
                 external_data=False,
                 verbose=False,
             )
@@ -265,3 +265,25 @@ def _quiet() -> Iterator[None]:
 
 def _concat(tensors: Sequence[Any], dim: int) -> Any:
     return op.Concat(*tensors, axis=dim)
+
+
+def _log_sigmoid(x: Any) -> Any:
+    return op.Neg(op.Softplus(op.Neg(x)))
+
+
+def _log1p(x: Any) -> Any:
+    """Return log(1 + x), exact near zero (Higham, "Accuracy and Stability of Numerical Algorithms", problem 1.5)."""
+    one = op.CastLike(op.Constant(value_float=1.0), x)
+    larger = op.Add(one, x)
+    step = op.Sub(larger, one)
+    same = op.Equal(larger, one)
+    return op.Where(same, x, op.Div(op.Mul(op.Log(larger), x), op.Where(same, one, step)))
+
+
+TRANSLATED: dict[Any, Any] = {
+    torch.ops.manygate.concatenate.default: _concat,
+    torch.ops.aten.log_sigmoid.default: _log_sigmoid,
+    torch.ops.aten.log1p.default: _log1p,
+}
+"""Operations with a form in ONNX of their own. PyTorch writes the logarithms as Log(Sigmoid(x)) and Log(1 + x), which are wrong for
+small probabilities, and infinite for the smallest."""
