@@ -14,8 +14,8 @@ of 512, 7, 1 and 0. With context features, every other batch is a request whose 
 The reference is ``Predictor.predict`` on the same batch. A probability may differ by 1e-6. A value may differ by 1e-5 of its size
 or of the deviation of the label, whichever is larger. A score may differ by 1e-5 of its size, times the weights of the formula.
 Rows are counted apart within 1e-5 of a tie of a top-k gate, and within 1e-5 of a knot of an isotonic calibration. So are values
-that differ by more than the limit because such a calibration is steep there: it makes as much of 1e-6. The exit code is 1 if any
-other value differs by more, or if a model failed.
+that differ by more than the limit because a calibration of any kind is steep there: it makes as much of 1e-6. The exit code is 1
+if any other value differs by more, or if a model failed.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from agreement.ways import Batch, Columns
-from manygate.export.parity import TIE, expect, scale_and_limit
+from manygate.export.parity import PROBABILITY, expect, scale_and_limit
 from manygate.scoring.predictor import Predictor
 
 KNOT = 1e-5
@@ -31,7 +31,7 @@ class Difference:
     """The largest difference of the values that are counted apart."""
     mismatches: int = 0
     steep: int = 0
-    """The values beyond the limit that an isotonic calibration makes of a difference of 1e-6 before it."""
+    """The values beyond the limit that a calibration makes of a difference of 1e-6 before it."""
     apart_beyond: int = 0
     examples: list[str] = field(default_factory=list)
 
@@ -68,7 +68,8 @@ class Reference:
         self.rows, self.ties, self.knots = together.num_rows, int(tie_B.sum()), int(knot_B.sum())
         ends = np.cumsum([part.rows.num_rows for part in parts])[:-1]
         self.apart_by_batch = np.split(apart_B, ends)
-        self.slack_by_batch = {name: np.split(slack_B, ends) for name, slack_B in expected.slack.items()}
+        slack = expected.slack | _slack(predictor, together)
+        self.slack_by_batch = {name: np.split(slack_B, ends) for name, slack_B in slack.items()}
 
     def compare(self, difference: Difference, n: int, found: Columns) -> None:
         """Add what a way says of the batch ``n``."""
@@ -107,6 +108,19 @@ def _predicted(predictor: Predictor, batch: pa.RecordBatch) -> Columns:
     return {name: table.column(name).to_numpy() for name in table.column_names}
 
 
+def _slack(predictor: Predictor, batch: pa.RecordBatch) -> Columns:
+    """Return how much the calibration of each column rises within the limit of the model's own probability.
+
+    A joint column is a product of probabilities, so it moves by no more than all of them together.
+    """
+    plain = _predicted(predictor.uncorrected(), batch)
+    slack = {name: np.zeros_like(value_B) for name, value_B in plain.items()}
+    for name, calibrator in (predictor.calibration.tasks if predictor.calibration else {}).items():
+        slack[name] = calibrator.apply(plain[name] + PROBABILITY) - calibrator.apply(plain[name] - PROBABILITY)
+    together_B = np.sum([slack[name] for name in predictor.schema.task_names], axis=0)
+    return slack | {name: together_B for name in predictor.schema.joint_names if name}
+
+
 def _near_knots(predictor: Predictor, batch: pa.RecordBatch) -> np.ndarray:
     """Return the rows with a probability close to a knot of its isotonic calibration."""
     near_B = np.zeros(batch.num_rows, bool)
@@ -115,6 +129,3 @@ def _near_knots(predictor: Predictor, batch: pa.RecordBatch) -> np.ndarray:
         if calibrator.method == "isotonic":
             near_B |= np.abs(plain[name][:, None] - np.asarray(calibrator.numbers["x"])).min(axis=1) < KNOT
     return near_B
-
-
-__all__ = ["KNOT", "PLAN", "TIE", "Difference", "Reference", "batches"]
