@@ -273,7 +273,8 @@ def _log_sigmoid(x: Any) -> Any:
 
 def _log1p(x: Any) -> Any:
     """Return log(1 + x), exact near zero (Higham, "Accuracy and Stability of Numerical Algorithms", problem 1.5)."""
-    one = op.CastLike(op.Constant(value_float=1.0), x)
+    constant: Any = op.Constant(value_float=1.0)
+    one = op.CastLike(constant, x)
     larger = op.Add(one, x)
     step = op.Sub(larger, one)
     same = op.Equal(larger, one)

@@ -23,8 +23,8 @@ class Connection(HttpToolsProtocol):
     A head is counted twice: what the parser has read of it, which is exact, and the bytes that came since its beginning, because
     the parser keeps the first part of a header to itself.
 
-    A request to go on in another protocol is ignored, as RFC 9110 (section 7.8) allows: Java's client asks for HTTP/2 in this way. The
-    parser would take the body for the other protocol, so it does not see the header ``Upgrade``.
+    A request to go on in another protocol is ignored, as RFC 9110 (section 7.8) allows: Java's client asks for HTTP/2 in this way.
+    The parser would take the body for the other protocol, so it does not see the header ``Upgrade``.
     """
 
     def __init__(self, *arguments: Any, **named: Any):
