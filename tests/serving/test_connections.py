@@ -95,7 +95,7 @@ def test_requests_follow_one_another_on_a_connection() -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n", GET + b"GET / HTTP/1.1\r\n"])
 def test_a_slow_head_ends_the_connection(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
 
     async def work(streams: Streams) -> bytes:
         streams[1].write(sent)
@@ -106,11 +106,11 @@ def test_a_slow_head_ends_the_connection(sent: bytes, monkeypatch: pytest.Monkey
 
 def test_a_client_that_thinks_between_requests_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is one of heads. A connection without a request has a longer one."""
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
 
     async def work(streams: Streams) -> bytes:
         await ask(streams, GET)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.8)
         return (await ask(streams, GET))[0]
 
     assert talk(work) == b"HTTP/1.1 200 OK"
