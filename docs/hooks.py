@@ -28,9 +28,9 @@ def outside_pages(root: Path = ROOT) -> dict[str, str]:
 def outside_files(root: Path = ROOT) -> dict[str, str]:
     """The pictures and reports that these pages show: path in the site -> path in the repository."""
     pictures = sorted((root / "benchmarks" / "results").glob("*.svg"))
-    reports = sorted((root / "experiments").glob("*/report.html"))
+    of_experiments = sorted(path for name in ("report.html", "*.svg") for path in (root / "experiments").glob(f"*/{name}"))
     names = {f"evidence/{path.name}": path for path in pictures} | {
-        f"evidence/{path.parent.name}-{path.name}": path for path in reports
+        f"evidence/{path.parent.name}-{path.name}": path for path in of_experiments
     }
     return {site: path.relative_to(root).as_posix() for site, path in names.items()}
 

@@ -52,15 +52,15 @@ def against(entry: Entry, other: Entry, part: str) -> Difference:
     return Difference(summary.mean, *summary.ci95)
 
 
-def verdicts(log: Entry, scheme: str, margin: float) -> dict[str, str]:
-    """The verdict on each width of a scheme on validation rows, the cheapest first."""
+def verdicts(log: Entry, scheme: str, margin: float, part: str = "valid") -> dict[str, str]:
+    """The verdict on each width of a scheme, the cheapest first."""
     best = reference(log)
-    return {entry["width"]: against(entry, best, "valid").verdict(margin) for entry in of_scheme(log, scheme)}
+    return {entry["width"]: against(entry, best, part).verdict(margin) for entry in of_scheme(log, scheme)}
 
 
-def cheapest(log: Entry, scheme: str, margin: float) -> Entry | None:
+def cheapest(log: Entry, scheme: str, margin: float, part: str = "valid") -> Entry | None:
     """The cheapest width that is equal to the reference. None if there is none."""
-    found = verdicts(log, scheme, margin)
+    found = verdicts(log, scheme, margin, part)
     return next((entry for entry in of_scheme(log, scheme) if found[entry["width"]] == EQUAL), None)
 
 
