@@ -14,8 +14,8 @@ from manygate.config.serve_settings import ServeConfig
 from manygate.errors import InputError
 from manygate.files import read_json, write_manifest, write_text
 from manygate.scoring.exported_model import ExportedModel
-from manygate.serving.feeds import blank
-from manygate.serving.versions import Versions, digest
+from manygate.serving.feeds import Feed, blank
+from manygate.serving.versions import Version, Versions, digest
 
 
 @pytest.fixture
@@ -169,6 +169,20 @@ def test_warm_up_sizes_are_predicted(folder: Path) -> None:
     for rows in versions_module.WARM_UP:
         columns, _ = version.predict(blank(version.inputs, rows))
         assert len(set(np.round(columns["click"], 12))) == 1, "blank rows are all the same"
+
+
+def test_the_largest_batch_is_predicted_before_the_first_request(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its memory is there from the beginning, and does not come when the load rises."""
+    sizes: list[int] = []
+    predict = Version.predict
+
+    def noting(version: Version, feed: Feed, more: tuple[str, ...] = ()) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        sizes.append(feed.rows)
+        return predict(version, feed, more)
+
+    monkeypatch.setattr(Version, "predict", noting)
+    Versions(folder, ServeConfig(batch_rows=700), 1)
+    assert max(sizes) == 700
 
 
 def test_what_loading_freed_is_given_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

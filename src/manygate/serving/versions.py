@@ -75,9 +75,12 @@ class Version:
         columns = self.corrections.apply(manifest, values, feed, self.inputs)
         return columns, {name: values[name] for name in more}
 
-    def warm_up(self) -> None:
-        """Predict rows without a known value. Raises :class:`InputError` if the model cannot."""
-        for rows in WARM_UP:
+    def warm_up(self, most: int = max(WARM_UP)) -> None:
+        """Predict rows without a known value, up to ``most`` of them, so that the memory of large batches is there at once.
+
+        Raises :class:`InputError` if the model cannot.
+        """
+        for rows in (*WARM_UP, most):
             feed = blank(self.inputs, rows)
             try:
                 self.predict(feed)
@@ -134,7 +137,7 @@ class Versions:
             None if settings.calibration is None else digest(settings.calibration),
             None if settings.fusion is None else digest(settings.fusion),
         )
-        version.warm_up()
+        version.warm_up(settings.batch_rows)
         before = getattr(self, "current", None)
         keep = {model_version} | ({before.model_version} if before else set())
         self._loaded = {name: loaded for name, loaded in {**self._loaded, model_version: model}.items() if name in keep}
