@@ -183,6 +183,8 @@ def test_the_largest_batch_is_predicted_before_the_first_request(folder: Path, m
     monkeypatch.setattr(Version, "predict", noting)
     Versions(folder, ServeConfig(batch_rows=700), 1)
     assert max(sizes) == 700
+    Versions(folder, ServeConfig(batch_rows=10**9), 1)
+    assert max(sizes) == versions_module.LARGEST_WARM_UP
 
 
 def test_what_loading_freed_is_given_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ PLACE, ID, NULL_ID = 0, 1, 2
 FILL: dict[str, Any] = {"string": "", "int64": 0, "bool": False, "double": np.nan}
 """The value of each type of input that stands where there is none."""
 MOST_ROWS = 1024
-"""The rows that are predicted at once. More do not fit into the caches of a core, and each row then takes longer."""
+"""The rows that are predicted at once. More need memory for all their intermediate results, and for longer lists."""
 ARROW: dict[str, pa.DataType] = {"string": pa.string(), "int64": pa.int64(), "bool": pa.bool_(), "double": pa.float64()}
 
 

@@ -28,6 +28,8 @@ from manygate.serving.memory import give_back
 
 WARM_UP = (1, 64, 500)
 """The numbers of rows of the predictions that warm a model up."""
+LARGEST_WARM_UP = 4096
+"""The most rows of a batch whose memory is taken beforehand. Larger batches may never come."""
 ATTEMPTS = 3
 """How often a folder is read that is replaced meanwhile."""
 
@@ -75,12 +77,12 @@ class Version:
         columns = self.corrections.apply(manifest, values, feed, self.inputs)
         return columns, {name: values[name] for name in more}
 
-    def warm_up(self, most: int = max(WARM_UP)) -> None:
-        """Predict rows without a known value, up to ``most`` of them, so that the memory of large batches is there at once.
+    def warm_up(self, batch_rows: int) -> None:
+        """Predict rows without a known value, and a batch of ``batch_rows``, whose memory is then there at once.
 
         Raises :class:`InputError` if the model cannot.
         """
-        for rows in (*WARM_UP, most):
+        for rows in (*WARM_UP, min(batch_rows, LARGEST_WARM_UP)):
             feed = blank(self.inputs, rows)
             try:
                 self.predict(feed)
