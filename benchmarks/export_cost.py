@@ -40,7 +40,7 @@ from measure import add_machine_options, machine, machine_lines, seconds_of, sho
 
 from manygate.export.encoding import turned, under
 from manygate.export.folder import export_model
-from manygate.export.graph import Graph, concat
+from manygate.export.graph import Graph, Value, concat
 from manygate.export.network import ServedNetwork, trace
 from manygate.export.predictions import predictions
 from manygate.ranker import Ranker
@@ -69,6 +69,12 @@ def encoded_session(predictor: Predictor, path: Path, threads: int) -> Any:
         "id_BS": graph.input("id_BS", np.int64, ["rows", len(network.ids)]),
         "number_BM": graph.input("number_BM", np.float32, ["rows", len(network.numbers)]),
     }
+    return predicting(predictor, network, given, path, threads)
+
+
+def predicting(predictor: Predictor, network: ServedNetwork, given: dict[str, Value], path: Path, threads: int) -> Any:
+    """Return a session of the network and its predictions, fed with the ``given`` values."""
+    graph = given["id_BS"].graph
     logit_RBT = graph.inline(trace(network), given, np.float32)
     for name, value in predictions(predictor, logit_RBT, {}).columns.items():
         graph.output(name, value, ["rows"])
@@ -82,10 +88,7 @@ def by_name_session(predictor: Predictor, path: Path, threads: int) -> Any:
     places = [graph.input(f"place.{name}", np.float32, ["rows"]) for name in network.numbers]
     count = graph.op("Shape", rows[0], kind=np.int64, start=0, end=1)
     given = {"id_BS": turned(under(rows, count)), "number_BM": turned(under(places, count))}
-    logit_RBT = graph.inline(trace(network), given, np.float32)
-    for name, value in predictions(predictor, logit_RBT, {}).columns.items():
-        graph.output(name, value, ["rows"])
-    return saved(graph, path, threads)
+    return predicting(predictor, network, given, path, threads)
 
 
 def by_name(predictor: Predictor, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
