@@ -19,6 +19,8 @@ VARIANTS = {
     "adam, clipped": {"optimizer": "adam", "clip_norm": 0.5},
     "sgd, sparse, clipped": {"optimizer": "sgd", "sparse_gradients": True, "clip_norm": 0.5, "learning_rate": 0.05},
     "adagrad, sparse": {"optimizer": "adagrad", "sparse_gradients": True},
+    "row-wise adagrad, dense": {"table_optimizer": "rowwise_adagrad", "table_learning_rate": 0.02},
+    "row-wise adagrad, sparse, clipped": {"table_optimizer": "rowwise_adagrad", "sparse_gradients": True, "clip_norm": 0.5},
     "adam, sparse, deep": {
         "optimizer": "adam",
         "sparse_gradients": True,
@@ -61,6 +63,14 @@ OWN = {
         "replica_data": "order",
         "replica_rates": (1.0, 0.2),
         "sparse_gradients": True,
+    },
+    "bootstrap, own rates, row-wise adagrad, averaged": {
+        "replica_data": "bootstrap",
+        "replica_rates": (1.0, 0.2),
+        "table_optimizer": "rowwise_adagrad",
+        "sparse_gradients": True,
+        "weight_average": 0.9,
+        "clip_norm": 0.5,
     },
     "own id dropout": {"replica_id_dropouts": (0.0, 5.0)},
     "own order, own id dropout, sparse": {"replica_data": "order", "replica_id_dropouts": (20.0, 2.0), "sparse_gradients": True},
@@ -138,9 +148,9 @@ def test_replicas_start_from_the_weights_of_their_own_seed(encoded, trainer, set
                 assert torch.equal(value.narrow(axis, r * share, share), alone.parameters[name])
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adagrad"])
-def test_sparse_and_dense_gradients_train_the_same_model(long_log, trainer, settings, optimizer):
-    config = settings(optimizer=optimizer, batch_size=8, epochs=1, learning_rate=0.02, replicas=2, clip_norm=1.0)
+@pytest.mark.parametrize(("key", "value"), [("optimizer", "sgd"), ("optimizer", "adagrad"), ("table_optimizer", "rowwise_adagrad")])
+def test_sparse_and_dense_gradients_train_the_same_model(long_log, trainer, settings, key, value):
+    config = settings(**{key: value}, batch_size=8, epochs=1, learning_rate=0.02, replicas=2, clip_norm=1.0)
     dense, sparse = (hundred_steps(trainer, long_log, config.replace(sparse_gradients=on)) for on in (False, True))
     assert (dense.sparse, sparse.sparse) == (False, True)
     for name in dense.parameters:

@@ -11,8 +11,9 @@ from torch import Tensor
 from manygate.config import TrainConfig
 from manygate.layers.embedding import look_up
 from manygate.training.optimizer import Optimizer, clip_gradients, learning_rate
+from manygate.training.table_rows import add_up_rows
 
-OPTIMIZERS = ("adam", "adamw", "sgd", "adagrad")
+OPTIMIZERS = ("adam", "adamw", "sgd", "adagrad", "rowwise_adagrad")
 ROWS, MEMBERS = 9, 2
 
 
@@ -36,9 +37,13 @@ def backward(parameters: dict[str, Tensor], step: int, sparse: bool) -> None:
     h = h + parameters["trunk.architecture.experts.bias"].unsqueeze(1) + parameters["trunk.towers.hidden.biases.0"].squeeze(1)
     target = torch.randn(h.shape, generator=generator)
     ((h - target) ** 2).sum().backward()
+    add_up_rows(parameters)
 
 
 def settings(**changes: object) -> TrainConfig:
+    """``optimizer`` may be that of the tables."""
+    if changes.get("optimizer") == "rowwise_adagrad":
+        changes |= {"optimizer": "adam", "table_optimizer": "rowwise_adagrad"}
     return TrainConfig.model_validate({"learning_rate": 0.05, **changes})
 
 
@@ -67,7 +72,7 @@ def test_a_restored_state_continues_with_the_same_bits(name, sparse):
         assert {key.rpartition("|")[0] for key in saved} == set(parameters)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", OPTIMIZERS[:-1])
 def test_dense_updates_are_torch_s_own(name):
     """Against torch's optimizer (not fused) with the same decay groups."""
     config = settings(optimizer=name, weight_decay=0.1)
@@ -106,7 +111,7 @@ def test_a_sparse_update_touches_only_the_rows_of_the_batch(name):
         assert set(changed) == used
 
 
-@pytest.mark.parametrize("name", ["sgd", "adagrad"])
+@pytest.mark.parametrize("name", ["sgd", "adagrad", "rowwise_adagrad"])
 def test_sparse_and_dense_gradients_train_alike(name):
     both = []
     for sparse in (False, True):
@@ -244,7 +249,7 @@ def test_each_member_goes_at_the_rate_times_its_own_factor(name: str, factors: t
     for value in values.values():
         value.grad = torch.ones_like(value)
     if sparse:
-        values["embedding.3"].grad = torch.ones(4, 3, 2).to_sparse(1)
+        values["embedding.3"].grad = torch.ones(4, 3, 2).to_sparse(1).coalesce()
     optimizer.step(1e-3)
     for key, value in values.items():
         for m, factor in enumerate(factors):
@@ -269,6 +274,7 @@ def test_clipping_by_hand_whatever_form_a_table_s_gradient_has(kind: str):
     else:
         place = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 1]])
         table.grad = torch.sparse_coo_tensor(place, half[[1, 0, 0, 1]], (4, 2, 2), check_invariants=True)
+    add_up_rows({"embedding.3": table})
     clip_gradients({"embedding.3": table, "trunk.a.weight": weight}, 1.0)
     expected = torch.zeros(4, 2, 2)
     expected[1] = torch.tensor([[0.6, 0.0], [0.3, 0.0]])
@@ -289,9 +295,48 @@ def test_a_member_that_is_forgotten_goes_on_as_a_new_one_and_the_others_as_they_
     optimizer.reset_members([1])
     for key, value in optimizer.tensors().items():
         parameter = key.rpartition("|")[0]
-        if value.shape != parameters[parameter].shape:
-            continue
         axis = 1 if parameter == "embedding.3" else 0
+        if value.shape[: axis + 1] != parameters[parameter].shape[: axis + 1]:
+            continue
         assert (value.select(axis, 1) == 0).all(), key
         assert before[key].select(axis, 1).any(), key
         assert torch.equal(value.select(axis, 0), before[key].select(axis, 0)), key
+
+
+def test_tables_can_have_a_rate_and_an_optimizer_of_their_own():
+    """The first step of each optimizer is one rate long."""
+    for own, sparse in ((own, sparse) for own in ("same", "rowwise_adagrad") for sparse in (False, True)):
+        values = {"embedding.3": torch.zeros(4, 1, 2).requires_grad_(), "trunk.a.weight": torch.zeros(1, 5).requires_grad_()}
+        config = settings(table_optimizer=own, table_learning_rate=0.2, optimizer="adam")
+        optimizer = Optimizer(values, config, sparse)
+        for value in values.values():
+            value.grad = torch.ones_like(value)
+        if sparse:
+            values["embedding.3"].grad = torch.ones(4, 1, 2).to_sparse(1).coalesce()
+        optimizer.step(0.025)  # half of the rate: a schedule holds for both
+        assert values["embedding.3"].detach().mean().item() == pytest.approx(-0.1, rel=1e-5)
+        assert values["trunk.a.weight"].detach().mean().item() == pytest.approx(-0.025, rel=1e-5)
+
+
+def test_row_wise_adagrad_remembers_a_number_for_each_row_member_and_vector():
+    values = {f"embedding.{dim}": torch.zeros(5, 2, 2 * dim).requires_grad_() for dim in (3, 4)}
+    values["trunk.a.weight"] = torch.zeros(2, 1).requires_grad_()
+    optimizer = Optimizer(values, settings(table_optimizer="rowwise_adagrad"), sparse=False, vectors={"embedding.3": 2})
+    for value in values.values():
+        value.grad = torch.ones_like(value)
+    optimizer.step(0.1)
+    shapes = {name: tuple(value.shape) for name, value in optimizer.tensors().items() if name.startswith("embedding")}
+    assert shapes == {"embedding.3|sum": (5, 2, 2), "embedding.4|sum": (5, 2, 1)}
+
+
+@pytest.mark.parametrize("kind", ["rows", "pairs"])
+def test_members_rates_reach_the_rows_of_a_batch_alone(kind: str):
+    table, weight = torch.zeros(4, 2, 1).requires_grad_(), torch.zeros(2, 1).requires_grad_()
+    optimizer = Optimizer(
+        {"embedding.1": table, "trunk.a.weight": weight}, settings(optimizer="sgd"), sparse=True, members=(1.0, 0.5)
+    )
+    index = torch.tensor([[1]]) if kind == "rows" else torch.tensor([[1, 1], [0, 1]])
+    value = torch.ones(1, 2, 1) if kind == "rows" else torch.ones(2, 1)
+    table.grad = torch.sparse_coo_tensor(index, value, (4, 2, 1), is_coalesced=True, check_invariants=True)
+    optimizer.step(1.0)
+    assert table.detach().squeeze(-1).tolist() == [[0.0, 0.0], [-1.0, -0.5], [0.0, 0.0], [0.0, 0.0]]

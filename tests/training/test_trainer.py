@@ -300,6 +300,14 @@ CASES = {
     "sparse adagrad": {"sparse_gradients": True, "optimizer": "adagrad", "schedule": "cosine", "warmup": 0.2},
     "averaged": {"weight_average": 0.9, "evaluate_every": 0.5},
     "averaged, sparse": {"weight_average": 0.99, "sparse_gradients": True, "replica_data": "bootstrap"},
+    "row-wise adagrad, sparse": {
+        "table_optimizer": "rowwise_adagrad",
+        "sparse_gradients": True,
+        "replica_data": "order",
+        "replica_rates": (1.0, 0.5),
+        "clip_norm": 0.5,
+        "weight_average": 0.9,
+    },
     "sgd, clipped": {"optimizer": "sgd", "clip_norm": 0.3, "architecture": "omoe"},
 }
 
@@ -644,10 +652,11 @@ def test_a_model_per_task_is_trained_alike_whatever_the_weight_of_its_task(log, 
     assert all(torch.equal(value, two_values[name]) for name, value in one_values.items())
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "adam", "adagrad"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "adagrad", "rowwise_adagrad"])
 def test_a_replica_that_diverged_leaves_nothing_of_itself_behind(log, trainer, settings, optimizer):
     """What its weighting learned and its optimizer remembers is 0 from then on, and no NaN is in what a checkpoint would hold."""
-    training = trainer(log, settings(weighting="uncertainty", replicas=3, epochs=2, patience=9, optimizer=optimizer))
+    kind = {"table_optimizer": optimizer} if optimizer == "rowwise_adagrad" else {"optimizer": optimizer}
+    training = trainer(log, settings(weighting="uncertainty", replicas=3, epochs=2, patience=9, **kind))
     step = training._step
 
     def break_it(batch: Any) -> None:
@@ -666,8 +675,9 @@ def test_a_replica_that_diverged_leaves_nothing_of_itself_behind(log, trainer, s
             name = key.rpartition("|")[0]
             parameter = {**training.model.parameters, **training.weighting.parameters}[name]
             assert torch.isfinite(value).all(), key
-            if value.shape == parameter.shape:
-                assert (value.select(member_axis(name), 1) == 0).all(), key
+            axis = member_axis(name)
+            if value.shape[: axis + 1] == parameter.shape[: axis + 1]:
+                assert (value.select(axis, 1) == 0).all(), key
         for name, value in training.model.parameters.items():
             axis = member_axis(name)
             assert torch.equal(value.select(axis, 1), training.selection.best[name].select(axis, 1)), name
@@ -677,6 +687,19 @@ def test_a_replica_that_diverged_leaves_nothing_of_itself_behind(log, trainer, s
     assert state.diverged == [None, 12, None]
     assert all(torch.isfinite(value).all() for value in training.weighting.tensors().values())
     assert all(torch.isfinite(value).all() for value in training.optimizer.tensors().values())
+
+
+def test_each_task_s_embedding_of_stem_has_a_sum_of_its_own(log, trainer, settings):
+    """A row of stem holds a vector for each task and a shared one, which learn one by one."""
+    training = trainer(log, settings(architecture="stem", table_optimizer="rowwise_adagrad", replicas=2, epochs=1))
+    training.fit()
+    sums = {name: value for name, value in training.optimizer.tensors().items() if name.endswith("|sum")}
+    shapes = {name.partition("|")[0]: tuple(value.shape) for name, value in sums.items()}
+    assert shapes == {
+        name: (*value.shape[:2], 4 if name.startswith("embedding") else 1)
+        for name, value in training.model.parameters.items()
+        if member_axis(name) == 1
+    }
 
 
 def test_a_checkpoint_and_a_finished_run_of_other_settings_are_refused(log, settings, tmp_path):

@@ -96,6 +96,13 @@ class TrainConfig(Settings):
         0.4, ge=0, lt=1, description="Largest distance of cagrad's direction from the mean gradient, as a share of its length."
     )
     optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = Field("adamw", description="The optimizer.")
+    table_optimizer: Literal["same", "rowwise_adagrad"] = Field(
+        "same",
+        description="The optimizer of the embedding tables: that of the other weights, or row-wise Adagrad, with one number a row.",
+    )
+    table_learning_rate: float | None = Field(
+        None, gt=0, le=1e6, description="The learning rate of the embedding tables. Default: --learning-rate."
+    )
     learning_rate: float = Field(2e-3, gt=0, le=1e6, description="The learning rate.")
     weight_decay: float | None = Field(
         None, ge=0, le=1e6, description="Weight decay. Default: 0.01 for adamw, where it is decoupled, and 0 for the others."

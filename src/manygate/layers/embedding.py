@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from manygate.data.batches import Batch
 from manygate.data.rows import FIRST_ROW, Input
+from manygate.kernels.read_rows import read_rows
 
 INITIAL_SD = 0.1
 
@@ -204,7 +205,7 @@ class _SparsePairs(torch.autograd.Function):
     def forward(ctx: Any, table_VRd: Tensor, row_n: Tensor, replica_n: Tensor) -> Tensor:
         ctx.save_for_backward(row_n, replica_n)
         ctx.shape = table_VRd.shape
-        return table_VRd[row_n, replica_n]
+        return read_rows(table_VRd.flatten(0, 1), row_n * table_VRd.shape[1] + replica_n)
 
     @staticmethod
     def backward(ctx: Any, gradient_nd: Tensor) -> tuple[Tensor, None, None]:
@@ -219,7 +220,7 @@ class _SparseLookUp(torch.autograd.Function):
     def forward(ctx: Any, table_VRd: Tensor, row_n: Tensor) -> Tensor:
         ctx.save_for_backward(row_n)
         ctx.shape = table_VRd.shape
-        return table_VRd.index_select(0, row_n)
+        return read_rows(table_VRd, row_n)
 
     @staticmethod
     def backward(ctx: Any, gradient_nRd: Tensor) -> tuple[Tensor, None]:

@@ -24,6 +24,7 @@ from manygate.config import RunConfig
 from manygate.data.batches import Batch
 from manygate.errors import InputError, did_you_mean, setting
 from manygate.kernels.cut import cut
+from manygate.kernels.large_pages import in_large_pages
 from manygate.layers.cross import CrossLayers
 from manygate.layers.decay import undecayed_parameters
 from manygate.layers.embedding import Embedding
@@ -152,7 +153,7 @@ class MultiTaskModel:
                 if name not in stacked:
                     shape = list(value.shape)
                     shape.insert(axis, len(self.members))
-                    stacked[name] = torch.empty(shape)
+                    stacked[name] = in_large_pages(torch.empty(shape))
                 stacked[name].select(axis, m).copy_(value)
             if not initialise:
                 break

@@ -20,6 +20,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor
 
+from manygate.kernels.large_pages import in_large_pages
+from manygate.kernels.read_rows import read_rows
 from manygate.model import MultiTaskModel
 from manygate.model.replicas import member_axis
 from manygate.training.kept import copy_members
@@ -40,19 +42,20 @@ class WeightAverage:
 
     def __init__(self, model: MultiTaskModel, decay: float):
         self.model, self.decay, self.trained = model, decay, model.parameters
-        self.values = {name: value.detach().clone() for name, value in model.parameters.items()}
+        self.values = {name: _copied(value.detach()) for name, value in model.parameters.items()}
         self.lazy = [name for name in self.trained if model.sparse and member_axis(name) == 1]
         self.dense = [name for name in self.trained if name not in self.lazy]
         self.steps_V = {name: torch.zeros(len(self.trained[name]), dtype=torch.long, device=model.device) for name in self.lazy}
         """The number of steps that the stored average of each row includes."""
         self.read_n: dict[str, Tensor] = {}
+        self.settled: dict[str, Tensor] = {}
+        """The averages of the rows ``read_n`` before the update."""
 
     @torch.no_grad()
     def before(self, step: int) -> None:
         """Bring the rows up to date that the update will change. The gradients are there, and the update has not happened."""
         self.read_n = {name: rows_of(value) for name in self.lazy if (value := self.trained[name].grad) is not None}
-        for name, row_n in self.read_n.items():
-            self._settle(name, row_n, step)
+        self.settled = {name: self._settled(name, row_n, step) for name, row_n in self.read_n.items()}
 
     @torch.no_grad()
     def after(self, step: int) -> None:
@@ -60,8 +63,8 @@ class WeightAverage:
         share = 1 - self._decay(step)
         torch._foreach_lerp_([self.values[name] for name in self.dense], [self.trained[name] for name in self.dense], share)
         for name, row_n in self.read_n.items():
-            average_nMd = self.values[name][row_n].lerp_(self.trained[name][row_n], share)
-            self.values[name].index_copy_(0, row_n, average_nMd)
+            weight_nMd = read_rows(self.trained[name], row_n)
+            self.values[name].index_copy_(0, row_n, self.settled[name].lerp_(weight_nMd, share))
             self.steps_V[name].index_fill_(0, row_n, step + 1)
 
     @contextmanager
@@ -70,7 +73,7 @@ class WeightAverage:
         with torch.no_grad():
             for name in self.lazy:
                 for row_n in torch.arange(len(self.steps_V[name]), device=self.model.device).split(ROWS_AT_ONCE):
-                    self._settle(name, row_n, steps)
+                    self.values[name].index_copy_(0, row_n, self._settled(name, row_n, steps))
                 self.steps_V[name].fill_(steps)
         self.model.parameters = self.values
         try:
@@ -94,21 +97,31 @@ class WeightAverage:
         for name, value in self.tensors().items():
             value.copy_(tensors[name])
 
-    def _settle(self, name: str, row_n: Tensor, steps: int) -> None:
-        """Bring the averages of some rows to a number of steps. Their weights have not changed since they were averaged."""
-        factor_n = (self._log_product(torch.tensor(steps)) - self._log_product(self.steps_V[name][row_n])).exp().float()
-        average_nMd, weight_nMd = self.values[name][row_n], self.trained[name][row_n]
-        self.values[name].index_copy_(0, row_n, weight_nMd.lerp(average_nMd, factor_n.view(-1, 1, 1)))
+    def _settled(self, name: str, row_n: Tensor, steps: int) -> Tensor:
+        """Return the averages of some rows after a number of steps. Their weights have not changed since they were averaged."""
+        before_n = self._log_product(self.steps_V[name].index_select(0, row_n))
+        factor_n = (self._log_product(torch.tensor([steps], device=row_n.device)) - before_n).exp().float()
+        weight_nMd = read_rows(self.trained[name], row_n)
+        return weight_nMd.lerp_(read_rows(self.values[name], row_n), factor_n.view(-1, 1, 1))
 
     def _decay(self, step: int) -> float:
         return min(self.decay, (1 + step) / (10 + step))
 
-    def _log_product(self, steps: Tensor) -> Tensor:
-        """Return ln(d_0 ... d_{t-1}) for numbers of steps t, float64."""
+    def _log_product(self, steps_n: Tensor) -> Tensor:
+        """Return ln(d_0 ... d_{t-1}) for numbers of steps t, float64.
+
+        As long as d rises, d_0 ... d_{t-1} is 9! / ((t + 1) ... (t + 9)).
+        """
         rising = max(math.ceil((10 * self.decay - 1) / (1 - self.decay)), 0)
-        t = steps.clamp(max=rising).double()
-        product = math.lgamma(10) + torch.lgamma(t + 1) - torch.lgamma(t + 10)
-        return product + (steps - rising).clamp(min=0).double() * math.log(self.decay)
+        t_n = steps_n.clamp(max=rising).double()
+        product_n = torch.ones_like(t_n)
+        for j in range(1, 10):
+            product_n *= t_n + j
+        return math.lgamma(10) - product_n.log() + (steps_n - rising).clamp(min=0).double() * math.log(self.decay)
+
+
+def _copied(value: Tensor) -> Tensor:
+    return in_large_pages(torch.empty_like(value)).copy_(value)
 
 
 class NoAverage:
@@ -141,8 +154,11 @@ def weight_average(model: MultiTaskModel) -> WeightAverage | NoAverage:
 def rows_of(gradient: Tensor) -> Tensor:
     """Return the rows of a table that a sparse gradient changes, each once.
 
+    A gradient of :func:`manygate.training.table_rows.add_up_rows` that is sparse in the rows alone has each row once.
+
     >>> gradient = torch.sparse_coo_tensor([[3, 1, 3]], torch.ones(3, 1, 2), (5, 1, 2), check_invariants=True)
     >>> rows_of(gradient).tolist()
     [1, 3]
     """
-    return torch.unique(gradient._indices()[0])
+    once = gradient.is_coalesced() and gradient.sparse_dim() == 1
+    return gradient._indices()[0] if once else torch.unique(gradient._indices()[0])

@@ -104,7 +104,7 @@ class IdDropout:
         id_BS, number_BM, bags = batch.id_BS, batch.number_BM, []
         if features := len(self.offset_S):
             draw_BS = uniform_draws(size * features, (*key, 0)).to(id_BS.device).view(size, features)
-            count_BS = self.count_V[id_BS + self.offset_S]
+            count_BS = self.count_V.index_select(0, (id_BS + self.offset_S).flatten()).view(id_BS.shape)
             strength = self.strength_RS.unsqueeze(1) if batch.replicas else self.strength_RS
             dropped_BS = draw_BS < strength / (strength + count_BS)
             id_BS, number_BM = id_BS.masked_fill(dropped_BS, UNKNOWN_ROW), self.statistics.hide(number_BM, dropped_BS)

@@ -36,7 +36,8 @@ PARTS: tuple[Part, ...] = ("train_loss", "valid", "weights")
 """The parts of a history entry that have a value for each replica."""
 COPIES = 7
 """The number of copies of the parameters during training: the parameters, their gradients, two moments, the best weights, the
-merged model, and a checkpoint that is being written. An average of the weights is one more."""
+merged model, and a checkpoint that is being written. An average of the weights is one more. Tables with sparse gradients need none
+for these, and tables with row-wise Adagrad none for the moments."""
 
 
 def train_packs(
@@ -183,5 +184,7 @@ def replica_bytes(problem: Problem, config: RunConfig, own_rows: int = 0) -> int
     rows = sum(kept) + sum(value.numel() for value in values[:2]) + x_BD.numel() + shared
     copies = model.parameter_count() if keeps_copies(config, problem) else min(own_rows, model.parameter_count())
     own = 2 * len(problem.tasks) * copies if has_own_clocks(config, model) else 0
-    parameters = COPIES + bool(config.weight_average)
-    return 4 * (parameters * model.parameter_count() + 2 * len(model.members) * rows + own)
+    parameters = (COPIES + bool(config.weight_average)) * model.parameter_count()
+    tables = sum(value.numel() for name, value in model.parameters.items() if member_axis(name) == 1)
+    spared = (model.sparse + 2 * (config.table_optimizer == "rowwise_adagrad")) * tables
+    return 4 * (parameters - spared + 2 * len(model.members) * rows + own)

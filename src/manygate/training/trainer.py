@@ -43,6 +43,7 @@ from manygate.training.progress import Progress
 from manygate.training.schedule import Schedule
 from manygate.training.selection import Fitted, Selection
 from manygate.training.state import EpochEntry, State, check_fingerprint, plain, write_history
+from manygate.training.table_rows import add_up_rows
 
 GATE_ROWS = 512
 """The number of validation rows for the mean gate weights in each line of the history. They take under 1 % of an epoch."""
@@ -100,7 +101,8 @@ class Trainer:
         self._prepare_targets()
         trained = {**model.parameters, **self.weighting.parameters}
         undecayed = model.undecayed | self.weighting.parameters.keys()
-        self.optimizer = Optimizer(trained, config, model.sparse, model.learning_rates, members, undecayed)
+        vectors = {f"embedding.{dim}": model.embedding.copies for dim in model.embedding.dims}
+        self.optimizer = Optimizer(trained, config, model.sparse, model.learning_rates, members, undecayed, vectors)
         names = [task.name for task in self.tasks]
         self.errors = DivergenceErrors(self.title, config, model.members, names, self.batches, folder, first_replica)
 
@@ -192,6 +194,7 @@ class Trainer:
             diverged = self._stop_diverged(objective_M, loss_MT)
             objective = self._objective(objective_M)
         losses.backward(objective, self.weighting.weight_MT, self._active())
+        add_up_rows(model.parameters)
         if config.clip_norm is not None:
             clip_gradients(model.parameters, config.clip_norm)
         self.average.before(self.state.step)
