@@ -23,6 +23,17 @@ def test_rare_ids_share_the_unknown_row():
     assert rows_of(sparse_encoder(values, DataConfig(min_count=9)), values) == [UNKNOWN_ROW] * 6
 
 
+def test_of_too_many_ids_the_most_frequent_stay():
+    """Among ids that are as frequent, the first in the order of ids stays, whatever the order of the log."""
+    values = pa.array(["d"] * 2 + ["a"] * 2 + ["c"] * 5 + ["b"] * 2 + ["e"])
+    for limit, kept in ((1, ["c"]), (2, ["a", "c"]), (3, ["a", "b", "c"]), (4, ["a", "b", "c", "d"]), (9, ["a", "b", "c", "d"])):
+        for order in (values, values.take(pa.array(range(len(values) - 1, -1, -1)))):
+            encoder = sparse_encoder(order, DataConfig(min_count=2, max_ids=limit))
+            assert encoder.vocabularies["id"].values.to_pylist() == kept
+    assert sparse_encoder(values, DataConfig(max_ids=1), max_ids=3).vocabularies["id"].rows == 5
+    assert sparse_encoder(values, DataConfig(max_ids=1), vocabulary="hash", buckets=10).vocabularies["id"].rows == 12
+
+
 def test_hashed_ids_are_stable_and_within_the_table():
     encoder = sparse_encoder(pa.array(["a", "b"]), vocabulary="hash", buckets=10)
     rows = rows_of(encoder, pa.array([*"abcdefghijklmnopqrstuvwxyz", None]))

@@ -30,6 +30,8 @@ def test_settings_of_the_kind(kind: Any, settings: dict[str, Any]) -> None:
     [
         ("dense", {"dim": 4}, "feature 'a': dim is for sparse and bag features, and this feature is dense"),
         ("dense", {"min_count": 2}, "min_count is for sparse and bag features"),
+        ("dense", {"max_ids": 2}, "max_ids is for sparse and bag features"),
+        ("sparse", {"max_ids": 2, "vocabulary": "hash"}, "hashed ids have buckets rows"),
         ("dense", {"buckets": 2}, "buckets is for sparse and bag features"),
         ("sparse", {"pooling": "sum"}, "pooling is for bag features, and this feature is sparse"),
         ("bag", {"encoding": "minmax"}, "encoding is for dense features, and this feature is bag"),
@@ -53,7 +55,7 @@ def test_all_problems_are_listed_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("dim", 0), ("min_count", 0), ("id_dropout", -1), ("buckets", 1), ("buckets", 2**30 + 1)]
+    ("setting", "value"), [("dim", 0), ("min_count", 0), ("max_ids", 0), ("id_dropout", -1), ("buckets", 1), ("buckets", 2**30 + 1)]
 )
 def test_numbers_out_of_range(setting: str, value: int) -> None:
     with pytest.raises(ValidationError, match=setting):

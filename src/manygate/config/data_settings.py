@@ -51,6 +51,12 @@ class DataConfig(CsvConfig):
         "whose ids have 500 training rows or more on average.",
     )
     min_count: int = Field(2, ge=1, description="Ids that occur less often share the row of unseen ids.")
+    max_ids: int | None = Field(
+        None,
+        ge=1,
+        le=2**30,
+        description="Largest number of ids of a feature with a row of their own: the most frequent. Default: no limit.",
+    )
 
     @classmethod
     def of_csv(cls, csv: CsvConfig | None) -> Self:

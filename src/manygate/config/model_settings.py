@@ -20,6 +20,11 @@ class ModelConfig(Settings):
         "mmoe", description=f"How the tasks share: {', '.join(ARCHITECTURES)}; or a class of your own as module:Class."
     )
     dim: int = Field(8, ge=1, le=4096, description="Width of each embedding.")
+    dim_rule: Literal["equal", "fourth_root"] = Field(
+        "equal",
+        description="Width of embeddings where the schema gives none: --dim, or the fourth root of a feature's number of ids, as a "
+        "power of 2 from 4 to 64.",
+    )
     cross_layers: int | None = Field(
         None,
         ge=0,

@@ -39,12 +39,17 @@ class _Counter:
         self.parts = [pa.table({"id": merged["id"], "n": merged["n_sum"]})]
         self.pending = 0
 
-    def vocabulary(self, min_count: int) -> pa.Array:
-        """Ids seen at least ``min_count`` times, sorted, so that they do not depend on the order of the log."""
+    def vocabulary(self, min_count: int, most: int | None = None) -> pa.Array:
+        """Ids seen at least ``min_count`` times, sorted, so that they do not depend on the order of the log.
+
+        Of more than ``most`` ids the most frequent stay; among ids that are as frequent, the first in the order of ids.
+        """
         self._merge()
         table = self.parts[0]
-        kept = table.filter(pc.greater_equal(table["n"], min_count)).sort_by("id")["id"]
-        return kept.combine_chunks()
+        table = table.filter(pc.greater_equal(table["n"], min_count))
+        if most is not None:
+            table = table.sort_by([("n", "descending"), ("id", "ascending")]).slice(0, most)
+        return table.sort_by("id")["id"].combine_chunks()
 
 
 def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str, pa.RecordBatch]], seed: int = 0) -> Encoder:
@@ -122,7 +127,8 @@ def _fit_feature(
     if feature.vocabulary == "hash":
         encoder.vocabularies[feature.name] = Vocabulary(pa.array([], pa.string()), feature.buckets or 2**16)
         return
-    values = counters[feature.name].vocabulary(feature.min_count or config.min_count)
+    most = feature.max_ids or config.max_ids
+    values = counters[feature.name].vocabulary(feature.min_count or config.min_count, most)
     encoder.vocabularies[feature.name] = Vocabulary(values)
     if encoder.null_share[feature.name] == 1:
         encoder.warnings.append(f"column {feature.name!r} is null in every training row and teaches nothing.")

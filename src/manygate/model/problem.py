@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,9 +12,12 @@ import numpy as np
 from manygate.config import ModelConfig
 from manygate.data.encode import Encoder
 from manygate.data.labels import LabelScale
-from manygate.data.rows import Input, Rows
+from manygate.data.rows import FIRST_ROW, Input, Rows
 from manygate.model.targets import Targets
 from manygate.schema import Task
+
+NARROWEST, WIDEST = 4, 64
+"""The smallest and the largest width of an embedding that follows from the number of ids."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,16 @@ class Problem:
 
     @classmethod
     def of(cls, encoder: Encoder, config: ModelConfig) -> Problem:
-        """Build the problem of a fitted encoder. ``config.dim`` is the embedding width of features without a width of their own."""
-        return cls(encoder.inputs(config.dim), encoder.schema.tasks, encoder.labels)
+        """Build the problem of a fitted encoder.
+
+        ``config.dim`` or ``config.dim_rule`` gives the embedding width of features without a width of their own.
+        """
+        inputs = encoder.inputs(config.dim)
+        if config.dim_rule == "fourth_root":
+            given = {feature.name for feature in encoder.schema.features if feature.dim is not None}
+            free = (bool(i.dim) and (i.of_number or i.name not in given) for i in inputs)
+            inputs = tuple(replace(i, dim=fourth_root(i.rows - FIRST_ROW)) if f else i for i, f in zip(inputs, free, strict=True))
+        return cls(inputs, encoder.schema.tasks, encoder.labels)
 
     @classmethod
     def unscaled(cls, inputs: Sequence[Input], tasks: Sequence[Task]) -> Problem:
@@ -59,3 +71,15 @@ class Problem:
         """Return the labels of task ``t`` in the unit of the data, and their weights. Both are (N,) float64."""
         label_N = self.labels[self.tasks[t].name].decode(rows.label_BT[:, t].astype(np.float64))
         return label_N, rows.weight_BT[:, t].astype(np.float64)
+
+
+def fourth_root(ids: int) -> int:
+    """Return the embedding width for a number of ids: its fourth root, as the nearest power of 2 from 4 to 64.
+
+    The fourth root is the rule of thumb of Google's "Introducing TensorFlow Feature Columns" (2017). Departure: powers of 2, so
+    that features share tables. Few widths mean few look-ups.
+
+    >>> [fourth_root(ids) for ids in (2, 1_000, 100_000, 1_000_000, 20_000_000, 10**9)]
+    [4, 4, 16, 32, 64, 64]
+    """
+    return int(min(max(2 ** round(math.log2(max(ids, 1)) / 4), NARROWEST), WIDEST))

@@ -36,8 +36,9 @@ def tune(
     weight: str | None = None, bias: Names = (), context: Names = (), ignore: Names = (),
     split: Literal["random", "time", "group"] = "random", fractions: Sequence[float] = (0.8, 0.1, 0.1), shuffle_seed: int = 0,
     encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16,
-    target_statistics: bool | None = None, number_ids: int | None = None, min_count: int = 2, architecture: ClassName = "mmoe",
-    dim: int = 8, cross_layers: int | None = None, cross_rank: int = 32, lower_hidden: Widths = (), experts: int = 8,
+    target_statistics: bool | None = None, number_ids: int | None = None, min_count: int = 2, max_ids: int | None = None,
+    architecture: ClassName = "mmoe", dim: int = 8, dim_rule: Literal["equal", "fourth_root"] = "equal",
+    cross_layers: int | None = None, cross_rank: int = 32, lower_hidden: Widths = (), experts: int = 8,
     expert_hidden: Widths = (64,), levels: int = 2, level_hidden: Rows | None = None, shared_experts: Widths | None = None,
     task_experts: Rows | None = None, task_expert_hidden: Rows | None = None, bottom_hidden: Widths | None = None,
     tower_hidden: Widths = (32,), gate: Literal["softmax", "topk", "dselect_k"] = "softmax", gate_bias: bool = False,
@@ -54,6 +55,7 @@ def tune(
     replica_weights: NumberRows = (), replica_id_dropouts: Numbers = (), calibrator_weight: float = 0.6, escm2_weight: float = 1.0,
     escm2_joint_weight: float = 1.0, propensity_floor: float = 0.05, weighting: ClassName = "fixed", balance_every: int = 1,
     gradnorm_alpha: float = 1.5, cagrad_c: float = 0.4, optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw",
+    table_optimizer: Literal["same", "rowwise_adagrad"] = "same", table_learning_rate: float | None = None,
     learning_rate: float = 0.002, weight_decay: float | None = None, schedule: Literal["constant", "linear", "cosine"] = "constant",
     warmup: float = 0.0, weight_average: float | None = None, clip_norm: float | None = None, batch_size: int | None = None,
     epochs: int = 20, max_steps: int | None = None, keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3,
@@ -154,12 +156,17 @@ number_ids : int | None, default None
     500 training rows or more on average.
 min_count : int, default 2
     Ids that occur less often share the row of unseen ids.
+max_ids : int | None, default None
+    Largest number of ids of a feature with a row of their own: the most frequent. Default: no limit.
 architecture : ClassName, default 'mmoe'
     How the tasks share: single_task, shared_bottom, asymmetric_sharing, customized_sharing, l2_constrained, cross_stitch,
     sluice_network, tensor_factorization, omoe, mmoe, ml_mmoe, cgc, ple, adatt, stem, pepnet; or a class of your own as
     module:Class.
 dim : int, default 8
     Width of each embedding.
+dim_rule : Literal['equal', 'fourth_root'], default 'equal'
+    Width of embeddings where the schema gives none: dim, or the fourth root of a feature's number of ids, as a power of 2
+    from 4 to 64.
 cross_layers : int | None, default None
     Number of cross layers below the scheme, shared by all tasks: products of inputs (DCN-v2, WWW 2021). Default: 2 from
     100,000 training rows on, or 0 with gate_features.
@@ -278,6 +285,10 @@ cagrad_c : float, default 0.4
     Largest distance of cagrad's direction from the mean gradient, as a share of its length.
 optimizer : Literal['adam', 'adamw', 'sgd', 'adagrad'], default 'adamw'
     The optimizer.
+table_optimizer : Literal['same', 'rowwise_adagrad'], default 'same'
+    The optimizer of the embedding tables: that of the other weights, or row-wise Adagrad, with one number a row.
+table_learning_rate : float | None, default None
+    The learning rate of the embedding tables. Default: learning_rate.
 learning_rate : float, default 0.002
     The learning rate.
 weight_decay : float | None, default None

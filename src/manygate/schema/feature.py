@@ -28,6 +28,9 @@ class Feature(Frozen):
     dim: int | None = Field(None, ge=1, le=4096, description="Width of the embedding.")
     vocabulary: Literal["ids", "hash"] = Field("ids", description="Learn a row for each id, or hash ids into buckets.")
     min_count: int | None = Field(None, ge=1, description="Rarer ids share the out-of-vocabulary row.")
+    max_ids: int | None = Field(
+        None, ge=1, le=2**30, description="Largest number of ids with a row of their own: the most frequent."
+    )
     buckets: int | None = Field(None, ge=2, le=2**30, description="Rows of a hashed vocabulary.")
     pooling: Literal["mean", "sum"] = Field("mean", description="How the ids of a bag are combined.")
     id_dropout: float | None = Field(
@@ -41,6 +44,7 @@ class Feature(Frozen):
         needs = {
             "dim": ("sparse", "bag"),
             "min_count": ("sparse", "bag"),
+            "max_ids": ("sparse", "bag"),
             "buckets": ("sparse", "bag"),
             "pooling": ("bag",),
             "id_dropout": ("sparse", "bag"),
@@ -53,6 +57,10 @@ class Feature(Frozen):
         ]
         if self.vocabulary == "hash" and self.kind == "dense":
             problems.append(f"feature {self.name!r}: a dense feature has no vocabulary to hash.")
+        if self.max_ids is not None and self.vocabulary == "hash" and self.kind != "dense":
+            problems.append(
+                f"feature {self.name!r}: max_ids is for ids with a row each, and hashed ids have buckets rows. Leave one out."
+            )
         if self.id_dropout is not None and self.vocabulary == "hash" and self.kind != "dense":
             problems.append(
                 f"feature {self.name!r}: id_dropout is for ids that can be unseen, and every id has a hash. Leave one out."
