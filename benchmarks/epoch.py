@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -214,12 +215,11 @@ class Steps:
         self.model = MultiTaskModel(Problem.of(log.encoder, config), config)
         monitor = Monitor("mean", self.model.problem, log.parts["valid"], splits["valid"])
         self.trainer = Trainer(self.model, splits["train"], monitor)
-        self.order = self.trainer.train.order(0, 0)
         self(20)
 
     def __call__(self, steps: int = 100) -> None:
-        for step in range(steps):
-            self.trainer._step(self.trainer.train.take(self.order[step * BATCH : (step + 1) * BATCH]))
+        for batch in islice(self.trainer.train.batches(0, 0, BATCH), steps):
+            self.trainer._step(batch)
 
 
 def warm_up(options: argparse.Namespace) -> None:

@@ -238,12 +238,15 @@ class Census:
         self.model = MultiTaskModel(Problem.of(self.log.encoder, config), config)
         monitor = Monitor("mean", self.model.problem, self.log.parts["valid"], splits["valid"])
         self.trainer = Trainer(self.model, splits["train"], monitor)
-        self.order, self.batch, self.replicas, self.at = splits["train"].order(0, 0), batch, replicas, 0
+        self.batch, self.replicas, self.batches = batch, replicas, iter(())
 
     def __call__(self, steps: int) -> None:
         for _ in range(steps):
-            self.trainer._step(self.trainer.train.take(self.order[self.at * self.batch : (self.at + 1) * self.batch]))
-            self.at = (self.at + 1) % (len(self.order) // self.batch)
+            batch = next(self.batches, None)
+            if batch is None or len(batch) < self.batch:
+                self.batches = self.trainer.train.batches(0, 0, self.batch)
+                batch = next(self.batches)
+            self.trainer._step(batch)
 
     def auc(self) -> list[float]:
         """Mean test AUC of each task after one epoch."""

@@ -48,7 +48,7 @@ class Steps:
         model = MultiTaskModel(Problem.of(log.encoder, config), config)
         monitor = Monitor(config.monitor, model.problem, log.parts["valid"], splits["valid"])
         self.trainer = Trainer(model, splits["train"], monitor)
-        self.order, self.size, self.at = self.trainer.train.order(0, 0), config.batch_rows, 0
+        self.size, self.batches = config.batch_rows, iter(())
         self.megabytes = {
             "encoded rows": sum(rows.nbytes for rows in log.parts.values()) / 1e6,
             "training": replica_bytes(model.problem, config) * config.replicas / 1e6,
@@ -58,11 +58,12 @@ class Steps:
     def __call__(self, steps: int) -> None:
         trainer = self.trainer
         for _ in range(steps):
-            if (self.at + 1) * self.size > len(self.order):
-                self.at = 0
-            batch = trainer.train.take(self.order[self.at * self.size : (self.at + 1) * self.size])
+            batch = next(self.batches, None)
+            if batch is None or len(batch) < self.size:
+                self.batches = trainer.train.batches(0, 0, self.size)
+                batch = next(self.batches)
             trainer._step(trainer.id_dropout(batch, trainer.state.step))
-            trainer.state.step, self.at = trainer.state.step + 1, self.at + 1
+            trainer.state.step += 1
 
 
 def measure(source: str, base: RunConfig, options: argparse.Namespace) -> dict[str, Any]:

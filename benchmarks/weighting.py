@@ -44,15 +44,16 @@ class Steps:
         model = MultiTaskModel(Problem.of(log.encoder, config), config)
         monitor = Monitor(config.monitor, model.problem, log.parts["valid"], splits["valid"])
         self.trainer = Trainer(model, splits["train"], monitor)
-        self.order, self.size, self.at = self.trainer.train.order(0, 0), config.batch_size, 0
+        self.size, self.batches = config.batch_rows, iter(())
 
     def __call__(self, steps: int) -> None:
         for _ in range(steps):
-            if (self.at + 1) * self.size > len(self.order):
-                self.at = 0
-            self.trainer._step(self.trainer.train.take(self.order[self.at * self.size : (self.at + 1) * self.size]))
+            batch = next(self.batches, None)
+            if batch is None or len(batch) < self.size:
+                self.batches = self.trainer.train.batches(0, 0, self.size)
+                batch = next(self.batches)
+            self.trainer._step(batch)
             self.trainer.state.step += 1
-            self.at += 1
 
 
 def chosen(config: RunConfig, name: str) -> RunConfig:

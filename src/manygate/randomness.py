@@ -22,6 +22,8 @@ BASELINE_FOLDS = 20
 """The purpose of the folds of a baseline's target statistics."""
 TARGET_FOLDS = 21
 """The purpose of the folds of a network's target statistics."""
+WINDOW = 22
+"""The purpose of the order of the rows in each window of a long log."""
 
 _LEVELS = 2**16
 

@@ -1,8 +1,6 @@
-"""Batches gather the rows asked for; an epoch's order depends on the seed and the epoch alone."""
+"""Batches gather the rows asked for."""
 
 from __future__ import annotations
-
-import itertools
 
 import numpy as np
 import pytest
@@ -61,17 +59,19 @@ def test_slices_walk_through_all_rows_once(size):
     assert all(len(batch) == size for batch in batches[:-1])
 
 
-def test_an_order_is_a_permutation_named_by_seed_and_epoch():
+def test_an_epoch_gives_every_row_once_and_goes_on_from_any_batch():
     split = Split(rows(200))
-    orders = {(seed, epoch): tuple(split.order(seed, epoch).tolist()) for seed in (0, 1) for epoch in (0, 1, 2)}
-    assert all(sorted(order) == list(range(200)) for order in orders.values())
-    assert len(set(orders.values())) == 6
-    assert tuple(Split(rows(200)).order(1, 2).tolist()) == orders[1, 2]
+    batches = list(split.batches(1, 2, 30))
+    assert [len(batch) for batch in batches] == [30] * 6 + [20]
+    taken = torch.cat([batch.id_BS[:, 0] for batch in batches])
+    assert sorted(taken.tolist()) == rows(200).id_BS[:, 0].tolist()
+    later = list(split.batches(1, 2, 30, first=4))
+    assert [lists(batch) for batch in later] == [lists(batch) for batch in batches[4:]]
 
 
-def test_an_order_leaves_the_global_random_state_alone():
+def test_batches_leave_the_global_random_state_alone():
     before = torch.get_rng_state()
-    Split(rows()).order(0, 0)
+    next(Split(rows()).batches(0, 0, 5))
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -79,20 +79,13 @@ def test_a_split_without_rows_or_features():
     empty = rows().where(np.zeros(23, dtype=bool))
     assert len(Split(empty)) == 0
     assert list(Split(empty).slices(8)) == []
-    assert Split(empty).order(0, 0).tolist() == []
+    assert list(Split(empty).batches(0, 0, 8)) == []
 
 
-@pytest.mark.parametrize("bootstrap", [False, True], ids=["order", "bootstrap"])
-def test_each_replica_s_own_order_is_another_in_every_epoch_and_with_every_seed(bootstrap):
-    keys = list(itertools.product((0, 1), (0, 1, 2)))
-    orders = {key: Resampled(Split(rows(200)), [5, 6], bootstrap).order(*key) for key in keys}
-    columns = {(*key, r): tuple(order[:, r].tolist()) for key, order in orders.items() for r in (0, 1)}
-    assert len(set(columns.values())) == len(keys) * 2
-    samples = {key: tuple(sorted(column)) for key, column in columns.items()}
-    for (seed, _, r), sample in samples.items():
-        assert sample == samples[seed, 0, r], "a replica sees the same rows in each epoch"
-        assert bootstrap or sample == tuple(range(200))
-    if bootstrap:
-        assert len(set(samples.values())) == 4, "a sample for each seed and replica"
-    alone = Resampled(Split(rows(200)), [6], bootstrap).order(1, 2)[:, 0]
-    assert tuple(alone.tolist()) == columns[1, 2, 1], "whoever else is there"
+def test_a_replica_s_own_batch_has_the_rows_that_it_has_alone():
+    together = list(Resampled(Split(rows(50)), [5, 6], bootstrap=True).batches(0, 1, 20))
+    for r, seed in enumerate((5, 6)):
+        alone = Resampled(Split(rows(50)), [seed], bootstrap=True).batches(0, 1, 20)
+        for batch, single in zip(together, alone, strict=True):
+            assert torch.equal(batch.id_BS[r], single.id_BS[0])
+            assert torch.equal(batch.label_BT[r], single.label_BT[0])

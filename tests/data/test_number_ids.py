@@ -138,7 +138,7 @@ def test_id_dropout_trains_the_row_of_their_other_values(log, settings):
     inputs = Problem.of(log.encoder, config).inputs
     dropout = IdDropout.of(split, inputs, config)
     assert not isinstance(dropout, Unchanged)
-    before = split.take(split.order(0, 0))
+    before = next(split.batches(0, 0, len(split)))
     after = dropout(before, 0).id_BS[:, 3]
     assert (after[before.id_BS[:, 3] == 0] == 0).all()
     assert (after[before.id_BS[:, 3] > 0] == 1).float().mean() > 0.99

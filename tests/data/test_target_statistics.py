@@ -180,7 +180,7 @@ def test_serving_computes_the_inputs_of_test_rows_from_raw_rows(log, log_table, 
 def test_id_dropout_hides_the_statistics_of_the_ids_that_it_replaces(log, settings, own):
     config = settings(**({"replica_id_dropouts": (5.0, 0.0), "replicas": 2} if own else {"id_dropout": 5.0}))
     split, inputs = Split(log.parts["train"]), Problem.of(log.encoder, config).inputs
-    batch = split.take(split.order(0, 0))
+    batch = next(split.batches(0, 0, len(split)))
     after = IdDropout.of(split, inputs, config)(batch, 3)
     before = batch.for_replicas(2) if own else batch
     statistics = log.encoder.statistics

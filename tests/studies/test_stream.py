@@ -68,14 +68,14 @@ def test_label_correlations_are_those_of_the_closed_form():
 
 
 def test_rows_are_fresh_without_end_and_the_same_whoever_asks(stream):
-    batches = [stream.take(stream.order(0, epoch)[i * 8 : (i + 1) * 8]) for epoch in range(4) for i in range(10)]
+    batches = [batch for epoch in range(4) for batch in stream.batches(0, epoch, 8)]
     seen = torch.cat([batch.number_BM[0] for batch in batches])
     single = Stream(TASKS, [3], CORRELATIONS[:1], 1, 8, 10)
-    rows = [single.take(single.order(0, epoch)[i * 8 : (i + 1) * 8]).number_BM[0].clone() for epoch in range(4) for i in range(10)]
+    rows = [batch.number_BM[0].clone() for epoch in range(4) for batch in single.batches(0, epoch, 8)]
     assert torch.equal(torch.cat(rows), seen)
     assert len(torch.unique(seen, dim=0)) == len(seen) == 4 * 80
     alone = Stream(TASKS, [4], CORRELATIONS[2:], 1, 8, 10)
-    again = alone.take(alone.order(0, 3)[16:24])
+    again = next(alone.batches(0, 3, 8, first=2))
     wanted = batches[32]
     assert torch.equal(again.number_BM[0], wanted.number_BM[10])
     torch.testing.assert_close(again.label_BT[0], wanted.label_BT[10])

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from manygate.data.order import GroupOrder, Order
 from manygate.data.rows import Rows
-from manygate.randomness import ORDER, SAMPLE, stream_seed
 
 
 @dataclass
@@ -79,47 +79,37 @@ class Source(Protocol):
     def __len__(self) -> int:
         """Rows of an epoch."""
 
-    def order(self, seed: int, epoch: int) -> Tensor:
-        """The rows of an epoch in their order."""
+    def batches(self, seed: int, epoch: int, size: int, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from batch ``first`` on."""
 
-    def take(self, row_B: Tensor) -> Batch:
-        """The batch of some of these rows."""
+
+class Ordered(Protocol):
+    """Rows of a log that give batches in any order: in memory, or in files."""
+
+    def __len__(self) -> int:
+        """All rows."""
+
+    def ordered(self, order: Order, epoch: int, size: int, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch in an order, from batch ``first`` on."""
 
 
 class Resampled:
-    """A split of which each replica has an order of its own, or with ``bootstrap`` a sample of its own, drawn with replacement.
+    """Rows of which each replica has an order of its own, or with ``bootstrap`` a sample of its own: see :class:`Order`."""
 
-    Efron, "Bootstrap Methods: Another Look at the Jackknife", Annals of Statistics 1979. A replica's rows depend on its own seed
-    and not on the other replicas.
-    """
-
-    def __init__(self, split: Split, seeds: Sequence[int], bootstrap: bool = False):
+    def __init__(self, split: Ordered, seeds: Sequence[int], bootstrap: bool = False):
         self.split, self.seeds, self.bootstrap = split, tuple(seeds), bootstrap
 
     def __len__(self) -> int:
         return len(self.split)
 
-    def order(self, seed: int, epoch: int) -> Tensor:
-        """Each replica's rows, (N, R)."""
-        columns = [self._replica_order(seed, replica_seed, epoch) for replica_seed in self.seeds]
-        return torch.stack(columns, dim=1).to(self.split.device)
-
-    def take(self, row_BR: Tensor) -> Batch:
-        return self.split.take(row_BR.t())
-
-    def _replica_order(self, seed: int, replica_seed: int, epoch: int) -> Tensor:
-        generator = torch.Generator().manual_seed(stream_seed(ORDER, seed, epoch, replica_seed))
-        order_N = torch.randperm(len(self), generator=generator)
-        if not self.bootstrap:
-            return order_N
-        sample = torch.Generator().manual_seed(stream_seed(SAMPLE, seed, replica_seed))
-        return torch.randint(len(self), (len(self),), generator=sample)[order_N]
+    def batches(self, seed: int, epoch: int, size: int, first: int = 0) -> Iterator[Batch]:
+        return self.split.ordered(Order(len(self), seed, self.seeds, self.bootstrap), epoch, size, first)
 
 
 class Split:
     """Encoded rows held as tensors on a device.
 
-    ``take`` gathers any rows, ``slices`` walks through them in order, ``order`` gives an epoch's permutation. With ``groups`` it
+    ``take`` gathers any rows, ``slices`` walks through them in order, ``batches`` gives those of an epoch. With ``groups`` it
     knows each row's group, and a group's rows come one after another, so that a batch holds whole groups but for its ends.
     """
 
@@ -137,15 +127,17 @@ class Split:
     def __len__(self) -> int:
         return self.rows
 
-    def order(self, seed: int, epoch: int) -> Tensor:
-        """The rows in an epoch's order, int64; the global random state is neither read nor moved."""
-        generator = torch.Generator().manual_seed(stream_seed(ORDER, seed, epoch))
-        row_N = torch.randperm(self.rows, generator=generator)
+    def batches(self, seed: int, epoch: int, size: int, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from batch ``first`` on. The global random state is neither read nor moved."""
         if self.group_N is not None:
-            group_N = self.group_N.cpu()
-            place_G = torch.randperm(int(group_N.max()) + 1, generator=generator)
-            row_N = row_N[torch.argsort(place_G[group_N[row_N]], stable=True)]
-        return row_N.to(self.device)
+            return self.ordered(GroupOrder(self.rows, seed, group_N=self.group_N.cpu()), epoch, size, first)
+        return self.ordered(Order(self.rows, seed), epoch, size, first)
+
+    def ordered(self, order: Order, epoch: int, size: int, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch in an order, from batch ``first`` on."""
+        for pieces in order.batches(epoch, size, first):
+            row_B = torch.cat([window.row_numbers[place_B] for window, place_B in pieces])
+            yield self.take(row_B.t().to(self.device))
 
     def take(self, row_B: Tensor) -> Batch:
         """The batch of the rows given, in the order given; of rows (R, B), each replica's own."""

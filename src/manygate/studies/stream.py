@@ -37,7 +37,7 @@ class Stream:
     otherwise they are those of ``tasks``.
 
     >>> stream = Stream(Tasks(inputs=4), seeds=[0, 1], correlations=[0.5, 1.0], rates=3, batch=8, steps=10)
-    >>> batch = stream.take(stream.order(0, 0)[:8])
+    >>> batch = next(stream.batches(0, 0, size=8))
     >>> batch.number_BM.shape, batch.label_BT.shape
     (torch.Size([12, 8, 4]), torch.Size([12, 8, 2]))
     """
@@ -75,9 +75,10 @@ class Stream:
         inputs = [Input(f"x{d + 1}", "dense", bias=False, units=1) for d in range(self.tasks.inputs)]
         return Problem.unscaled(inputs, [Task(name=f"y{k + 1}", kind="regression") for k in range(self.tasks.tasks)])
 
-    def order(self, seed: int, epoch: int) -> Tensor:
-        """Return the numbers of an epoch's rows, in the order in which they are drawn."""
-        return torch.arange(epoch * len(self), (epoch + 1) * len(self))
+    def batches(self, seed: int, epoch: int, size: int, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch in the order in which their rows are drawn. The seed of the order has no influence."""
+        for start in range(first * size, len(self), size):
+            yield self.take(torch.arange(epoch * len(self) + start, epoch * len(self) + min(start + size, len(self))))
 
     def take(self, row_B: Tensor) -> Batch:
         """Return the batch of the given rows; its memory is overwritten when the next block of rows is drawn."""

@@ -159,12 +159,12 @@ class Trainer:
     def _train_part(self, interrupt: Interrupt) -> None:
         """Train to the next evaluation."""
         state, size = self.state, self.config.batch_rows
-        order = self.train.order(self.config.shuffle_seed, state.epoch)
+        batches = self.train.batches(self.config.shuffle_seed, state.epoch, size, state.batch)
         title = f"{self.title} epoch {state.epoch + 1}/{self.config.epochs}"
         self.progress.start(title, len(self.train) * self.model.replicas, state.batch * size * self.model.replicas)
         began = saved = time.monotonic()
         while state.batch < self.schedule.end(state.part) and state.step < self.total:
-            batch = self.train.take(order[state.batch * size : (state.batch + 1) * size])
+            batch = next(batches)
             self._step(self.id_dropout(batch, state.step))
             state.batch, state.step = state.batch + 1, state.step + 1
             self.progress.advance(len(batch) * self.model.replicas)
