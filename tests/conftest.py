@@ -19,8 +19,9 @@ from exported import exported, with_requests  # noqa: F401
 from inspected import inspected, odd  # noqa: F401
 from manygate.cli import main as cli
 from manygate.config import RunConfig
-from manygate.data.batches import Batch, Split
+from manygate.data.batches import Batch
 from manygate.data.encoded import EncodedLog, encode_log
+from manygate.data.file_split import split_of
 from manygate.data.rows import Input
 from manygate.data.sources import open_sources
 from manygate.evaluation.monitor import Monitor
@@ -126,7 +127,8 @@ def _trainer(log: EncodedLog, config: RunConfig, folder: Any = None, progress: A
     if folder is not None:
         folder.mkdir(exist_ok=True)
     tasks = log.schema.tasks
-    splits = {part: Split(rows, groups=any(task.loss == "pairwise" for task in tasks)) for part, rows in log.parts.items()}
+    in_groups = any(task.loss == "pairwise" for task in tasks)
+    splits = {part: split_of(rows, groups=in_groups and part == "train") for part, rows in log.parts.items()}
     problem = Problem.of(log.encoder, config)
     monitor = Monitor(config.monitor, problem, log.parts["valid"], splits["valid"])
     return Trainer(MultiTaskModel(problem, config), splits["train"], monitor, folder, progress, fingerprint)
@@ -191,6 +193,16 @@ def settings() -> Callable[..., RunConfig]:
 @pytest.fixture(scope="session")
 def encoded() -> Callable[..., EncodedLog]:
     return _encoded
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 50 rows and windows of 3 blocks, so that a small log has many."""
+    for module in ("rows", "order", "row_files", "target_statistics"):
+        monkeypatch.setattr(f"manygate.data.{module}.BLOCK_ROWS", 50)
+    monkeypatch.setattr("manygate.data.order.WINDOW_BLOCKS", 3)
+    for name in ("order.WHOLE", "file_split.WHOLE", "target_statistics.DRAWN_AT_ONCE"):
+        monkeypatch.setattr(f"manygate.data.{name}", 150)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ import torch
 
 from manygate.config import RunConfig
 from manygate.data.fit import fit_encoder
+from manygate.data.rows import Rows
+from manygate.data.statistics import Bag
 from manygate.data.target_statistics import fit_target_statistics
 from manygate.export.folder import export_model
 from manygate.export.graph import Graph
@@ -106,8 +108,13 @@ def untrained(
     encoder = fit_encoder(schema, config, [("log", log)])
     if config.target_statistics:
         rows = encoder.encode(log)
-        bags, sizes = encoder.bags_of(rows.id_BS, rows.bags), encoder.table_rows
-        encoder.statistics, _ = fit_target_statistics(bags, sizes, rows, schema.tasks, 0)
+
+        def bags_of(part: Rows) -> dict[str, Bag]:
+            return encoder.bags_of(part.id_BS, part.bags)
+
+        sizes = {name: encoder.table_rows[name] for name in bags_of(rows)}
+        fitted = fit_target_statistics(rows, bags_of, sizes, schema.tasks, 0)
+        encoder.statistics = fitted.statistics
     problem = Problem.of(encoder, config)
     model = MultiTaskModel(problem, config, by_task=keeps_copies(config, problem))
     generator = torch.Generator().manual_seed(3)

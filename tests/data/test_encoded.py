@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import torch
+from pyarrow.csv import write_csv
 
 from log_folders import PARTS, equal_rows, write_log_folder
-from manygate.data.encoded import EncodedLog, encode_log, encoded_bytes
+from manygate.data.encoded import EncodedLog, encode_log, encoded_bytes, open_store
 from manygate.data.sources import open_sources
 from manygate.errors import InputError
 from manygate.schema import Feature, Schema, Task
@@ -408,19 +410,70 @@ def test_of_one_table_bias_features_are_known_in_training_rows_alone(settings):
         assert np.isnan(log.parts[part].number_BM[:, 1]).all()
 
 
-def test_a_log_too_large_to_encode_is_refused_before_it_is_read(log_table, log_schema, settings, monkeypatch):
+def test_a_log_goes_to_files_if_it_is_known_not_to_fit(log_table, log_schema, settings, monkeypatch):
     """4 numbers and ids, 2 of them bias features, 2 bags, 3 tasks and a group: 400 rows need twice these bytes."""
     needed = encoded_bytes(log_schema(), 400)
     assert needed == 400 * (6 * 4 + 2 * 12 + 3 * 8 + 8)
     assert encoded_bytes(log_schema(), 400, number_ids=True) == needed + 400 * 2 * 4, "all numbers but the bias feature"
     with_statistics = encoded_bytes(log_schema(), 400, number_ids=True, statistics=True)
     assert with_statistics == needed + 400 * 2 * 4 + 400 * 6 * 3 * 4, "of 4 features of ids and 2 numbers, for 3 tasks"
-    monkeypatch.setattr("manygate.data.encoded.free_memory", lambda: 2.0 * needed)
-    encode_log(open_sources(log_table(400), settings()), log_schema(), settings())
-    monkeypatch.setattr("manygate.data.encoded.free_memory", lambda: 2.0 * needed - 1)
-    text = problems(log_table(400), log_schema(), settings)
-    assert "400 encoded rows need about 0.00 GB of memory, and 0.00 GB are free. Encoded rows stay in memory." in text
-    assert "ignore='COLUMN'" in text
+    sources = open_sources(log_table(400), settings())
+    for free, in_files in ((2.0 * needed, False), (2.0 * needed - 1, True)):
+        monkeypatch.setattr("manygate.data.encoded.free_memory", lambda free=free: free)
+        store = open_store(sources, log_schema(), settings())
+        assert (store.folder is not None) == in_files
+    assert open_store(sources, log_schema(), settings(memory="1MB")).folder is None
+
+
+def test_a_log_whose_length_is_not_known_goes_to_files_once_it_is_too_large(log_table, log_schema, settings, tmp_path):
+    write_csv(log_table(400).drop_columns(["tags", "codes"]), tmp_path / "log.csv")
+    features = tuple(feature for feature in log_schema().features if feature.kind != "bag")
+    schema = log_schema().model_copy(update={"features": features})
+    for memory, in_files in (("1MB", False), ("5kB", True)):
+        config = settings(memory=memory, rows_folder=str(tmp_path / "rows"))
+        log = encode_log(open_sources(tmp_path / "log.csv", config), schema, config)
+        assert {rows.files is not None for rows in log.parts.values()} == {in_files}
+        assert sum(map(len, log.parts.values())) == 400
+
+
+def everything(log: EncodedLog) -> list[object]:
+    arrays = [
+        getattr(rows, name) for rows in log.parts.values() for name in ("id_BS", "number_BM", "label_BT", "weight_BT", "groups")
+    ]
+    bags = [array for rows in log.parts.values() for bag in rows.bags for array in bag]
+    counts = [(len(rows), rows.groupless) for rows in log.parts.values()]
+    return [
+        *((a.dtype, a.shape, a.tobytes()) for a in [*arrays, *bags]),
+        counts,
+        log.summary(),
+        log.separations,
+        log.fingerprint(""),
+    ]
+
+
+@pytest.mark.parametrize("blocks", [False, True], ids=["one block", "many blocks"])
+@pytest.mark.parametrize("statistics", [False, True])
+def test_rows_in_files_are_those_in_memory(blocks, statistics, log_table, repeating_ages, log_schema, settings, tmp_path, request):
+    if blocks:
+        request.getfixturevalue("small_blocks")
+    table, found = repeating_ages(log_table(700)), []
+    for memory in ("1GB", "0"):
+        config = settings(memory=memory, rows_folder=str(tmp_path), number_ids=5, target_statistics=statistics)
+        log = encode_log(open_sources(table, config), log_schema(), config)
+        assert {rows.files is not None for rows in log.parts.values()} == {memory == "0"}
+        found.append(everything(log))
+    assert found[0] == found[1]
+
+
+def test_the_files_of_rows_are_removed_with_the_log(log_table, log_schema, settings, tmp_path):
+    config = settings(memory="0", rows_folder=str(tmp_path))
+    log = encode_log(open_sources(log_table(400), config), log_schema(), config)
+    files = log.parts["train"].files
+    assert files is not None
+    assert all(block.path.is_relative_to(tmp_path) and block.path.is_file() for block in files.blocks)
+    del log, files
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_statistics_too_large_for_memory_are_refused(log_table, log_schema, settings, monkeypatch):
@@ -430,7 +483,7 @@ def test_statistics_too_large_for_memory_are_refused(log_table, log_schema, sett
     with pytest.raises(InputError) as error:
         encode_log(open_sources(log_table(600), config), log_schema(), config)
     assert "target_statistics: the mean labels of ids need about 0.00 GB of memory for 600 rows" in str(error.value)
-    assert "Give target_statistics=False, or fewer rows." in str(error.value)
+    assert "Give target_statistics=False, fewer rows, or less memory for the rows (memory)" in str(error.value)
 
 
 def test_memory_that_runs_out_while_encoding_says_what_to_do(log_table, log_schema, settings, monkeypatch):
@@ -439,7 +492,7 @@ def test_memory_that_runs_out_while_encoding_says_what_to_do(log_table, log_sche
 
     monkeypatch.setattr("manygate.data.encode.Encoder.encode", full)
     assert "memory ran out" in (text := problems(log_table(400), log_schema(), settings))
-    assert "Use fewer rows (some of the files, or a sample), leave out columns with ignore='COLUMN'" in text
+    assert "Give the encoded rows less memory (memory='1GiB'), so that they go to files" in text
 
 
 def test_warnings_of_files_reach_the_summary(parts, tmp_path, log_schema, settings):

@@ -13,8 +13,9 @@ import torch
 
 from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
-from manygate.data.statistics import SMOOTHING, draw_folds
-from manygate.data.target_statistics import TargetStatistics, chosen_bags, fit_target_statistics
+from manygate.data.rows import Rows
+from manygate.data.statistics import SMOOTHING, Bag, draw_folds
+from manygate.data.target_statistics import TargetStatistics, chosen_features, fit_target_statistics
 from manygate.data.unseen import cold_rows
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
@@ -114,11 +115,15 @@ def test_rare_ids_have_none_by_default(encoded, settings):
 )
 def test_frequent_ids_of_large_logs_have_them_by_default(ids, rows, others, tasks, chosen):
     id_n = np.concatenate([np.arange(rows) % max(ids, 1) + 2, np.arange(others) % 2])
-    bags, sizes = {"state": (id_n, np.arange(len(id_n) + 1))}, {"state": ids + 2}
-    count = len(id_n)
-    assert list(chosen_bags(bags, sizes, count, tasks, None)) == ["state"] * chosen
-    assert list(chosen_bags(bags, sizes, 10, tasks, True)) == ["state"]
-    assert chosen_bags(bags, sizes, count, tasks, False) == {}
+    none_NT = np.zeros((len(id_n), tasks), np.float32)
+    train, sizes = Rows(id_n[:, None].astype(np.int32), none_NT[:, :0], [], none_NT, none_NT), {"state": ids + 2}
+
+    def bags_of(rows: Rows) -> dict[str, Bag]:
+        return {"state": (rows.id_BS[:, 0], np.arange(len(rows) + 1))}
+
+    assert chosen_features(train, bags_of, sizes, tasks, None) == ("state",) * chosen
+    assert chosen_features(train.part(0, 10), bags_of, sizes, tasks, True) == ("state",)
+    assert chosen_features(train, bags_of, sizes, tasks, False) == ()
 
 
 def test_a_log_with_frequent_ids_reads_their_statistics(encoded, log_table, settings, monkeypatch):
@@ -137,9 +142,9 @@ def test_masked_labels_have_no_influence(encoded, log_table, repeating_ages, log
 
     fit = module.fit_target_statistics
 
-    def turned(bags: Any, sizes: Any, train: Any, tasks: Any, seed: int) -> Any:
+    def turned(train: Any, *arguments: Any) -> Any:
         label_BT = np.where(train.weight_BT > 0, train.label_BT, 1e6)
-        return fit(bags, sizes, replace(train, label_BT=label_BT), tasks, seed)
+        return fit(replace(train, label_BT=label_BT), *arguments)
 
     monkeypatch.setattr(module, "fit_target_statistics", turned)
     other = encoded(repeating_ages(log_table(700)), config=settings(number_ids=5, target_statistics=True))
@@ -149,14 +154,20 @@ def test_masked_labels_have_no_influence(encoded, log_table, repeating_ages, log
 
 def test_a_row_s_own_label_does_not_reach_its_inputs(log):
     train = log.parts["train"]
+    assert isinstance(train, Rows)
     bags = log.encoder.bags_of(train.id_BS, train.bags)
-    sizes = {name: rows for name, rows in log.encoder.table_rows.items() if name in bags}
-    _, before_NC = fit_target_statistics(bags, sizes, train, log.schema.tasks, 0)
+    sizes = {name: log.encoder.table_rows[name] for name in bags}
+
+    def columns(rows: Rows) -> np.ndarray:
+        fitted = fit_target_statistics(rows, lambda part: log.encoder.bags_of(part.id_BS, part.bags), sizes, log.schema.tasks, 0)
+        return fitted.columns(0, bags, len(rows))
+
+    before_NC = columns(train)
     np.testing.assert_array_equal(before_NC, train.number_BM[:, 3:])
     for row in range(0, len(train), 97):
         label_BT = train.label_BT.copy()
         label_BT[row, 0] = 1 - label_BT[row, 0]
-        _, after_NC = fit_target_statistics(bags, sizes, replace(train, label_BT=label_BT), log.schema.tasks, 0)
+        after_NC = columns(replace(train, label_BT=label_BT))
         own = before_NC[row, 0::3] - after_NC[row, 0::3]
         assert np.abs(own).max() < 0.05, "only the prior, which is the same for all folds, knows a row's own label"
         assert np.abs(before_NC[:, 0] - after_NC[:, 0]).max() > np.abs(own).max()

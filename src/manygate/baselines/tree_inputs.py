@@ -18,7 +18,7 @@ import numpy as np
 
 from manygate.data import statistics
 from manygate.data.encoded import EncodedLog
-from manygate.data.rows import FIRST_ROW, Rows
+from manygate.data.rows import FIRST_ROW, LogRows
 from manygate.data.statistics import Bag, labels_of
 
 MANY_IDS, MOST_CATEGORIES = 50, 1_000
@@ -61,7 +61,7 @@ def plain_ids(log: EncodedLog) -> list[Ids]:
     ]
 
 
-def _bag_of(rows: Rows, s: int) -> Bag:
+def _bag_of(rows: LogRows, s: int) -> Bag:
     return rows.id_BS[:, s], np.arange(len(rows) + 1)
 
 

@@ -50,6 +50,14 @@ class DataConfig(CsvConfig):
         "numbers whose values repeat have such ids. 0 switches them off. Default: 10 from 100,000 training rows on, for numbers "
         "whose ids have 500 training rows or more on average.",
     )
+    memory: str | None = Field(
+        None,
+        description="Most memory for the encoded rows, such as 4GiB or 500MB. More rows go to files, and training reads them block "
+        "by block. Default: half of the free memory.",
+    )
+    rows_folder: str | None = Field(
+        None, description="Folder for the files of encoded rows. They are removed at the end. Default: that of temporary files."
+    )
     min_count: int = Field(2, ge=1, description="Ids that occur less often share the row of unseen ids.")
     max_ids: int | None = Field(
         None,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
+
 from manygate.data.inference.role_words import INDEXES
 from manygate.data.inference.sampled_column import percent
-from manygate.data.rows import UNKNOWN_ROW, Rows
+from manygate.data.rows import UNKNOWN_ROW, LogRows
 from manygate.errors import InputError
 from manygate.metrics.power import FEWEST_TO_JUDGE, auc_known_to
 from manygate.results.evaluation import DataSummary, DataWarning, FeatureSummary, LabelSummary
@@ -35,13 +37,16 @@ def _typed(text: str) -> DataWarning:
     return DataWarning(level="warning", text=InputError(text).for_command_line())
 
 
-def unseen_shares(schema: Schema, rows: Rows) -> dict[str, float]:
+def unseen_shares(schema: Schema, rows: LogRows) -> dict[str, float]:
     """The share of rows (of a bag: of ids) with an id that training had not seen, or not often enough."""
-    sparse = [feature.name for feature in schema.features if feature.kind == "sparse"]
-    bags = [feature.name for feature in schema.features if feature.kind == "bag"]
-    shares = {name: float((rows.id_BS[:, s] == UNKNOWN_ROW).mean()) for s, name in enumerate(sparse)}
-    shares |= {name: float((id_n == UNKNOWN_ROW).mean()) for name, (id_n, _) in zip(bags, rows.bags, strict=True) if len(id_n)}
-    return shares
+    names = [feature.name for kind in ("sparse", "bag") for feature in schema.features if feature.kind == kind]
+    single = sum(feature.kind == "sparse" for feature in schema.features)
+    unseen, counts = np.zeros(len(names), dtype=np.int64), np.zeros(len(names), dtype=np.int64)
+    for chunk in rows.chunks() if names else ():
+        for f, id_n in enumerate([*chunk.id_BS.T[:single], *(id_n for id_n, _ in chunk.bags)]):
+            unseen[f] += np.count_nonzero(id_n == UNKNOWN_ROW)
+            counts[f] += len(id_n)
+    return {name: float(unseen[f] / counts[f]) for f, name in enumerate(names) if counts[f]}
 
 
 def data_alarms(summary: DataSummary) -> list[DataWarning]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from manygate.data.order import GroupOrder, Order
-from manygate.data.rows import Rows
+from manygate.data.rows import Input, Rows
 
 
 @dataclass
@@ -79,8 +79,18 @@ class Source(Protocol):
     def __len__(self) -> int:
         """Rows of an epoch."""
 
+    @property
+    def device(self) -> torch.device:
+        """The device of the batches."""
+
     def batches(self, seed: int, epoch: int, size: int, first: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from batch ``first`` on."""
+
+    def resampled(self, seeds: Sequence[int], bootstrap: bool) -> Source:
+        """Return the rows with an order, or a sample, for each replica. Rows that are drawn for each replica stay as they are."""
+
+    def id_counts(self, sparse: Sequence[Input], bags: Sequence[Input]) -> list[Tensor]:
+        """Count how often the training rows hold each row of each feature's table: the sparse features first, then the bags."""
 
 
 class Ordered(Protocol):
@@ -88,6 +98,13 @@ class Ordered(Protocol):
 
     def __len__(self) -> int:
         """All rows."""
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the batches."""
+
+    def id_counts(self, sparse: Sequence[Input], bags: Sequence[Input]) -> list[Tensor]:
+        """Count how often the rows hold each row of each feature's table."""
 
     def ordered(self, order: Order, epoch: int, size: int, first: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch in an order, from batch ``first`` on."""
@@ -101,6 +118,17 @@ class Resampled:
 
     def __len__(self) -> int:
         return len(self.split)
+
+    @property
+    def device(self) -> torch.device:
+        return self.split.device
+
+    def resampled(self, seeds: Sequence[int], bootstrap: bool) -> Resampled:
+        return Resampled(self.split, seeds, bootstrap)
+
+    def id_counts(self, sparse: Sequence[Input], bags: Sequence[Input]) -> list[Tensor]:
+        """A row counts once, whatever the samples."""
+        return self.split.id_counts(sparse, bags)
 
     def batches(self, seed: int, epoch: int, size: int, first: int = 0) -> Iterator[Batch]:
         return self.split.ordered(Order(len(self), seed, self.seeds, self.bootstrap), epoch, size, first)
@@ -139,6 +167,16 @@ class Split:
             row_B = torch.cat([window.row_numbers[place_B] for window, place_B in pieces])
             yield self.take(row_B.t().to(self.device))
 
+    def resampled(self, seeds: Sequence[int], bootstrap: bool) -> Resampled:
+        """Return the rows with an order, or a sample, for each replica."""
+        return Resampled(self, seeds, bootstrap)
+
+    def id_counts(self, sparse: Sequence[Input], bags: Sequence[Input]) -> list[Tensor]:
+        """Count how often the rows hold each row of each feature's table, int64: the sparse features first, then the bags."""
+        found = [torch.bincount(self.id_NS[:, s], minlength=feature.rows) for s, feature in enumerate(sparse)]
+        each = zip(self.bags, bags, strict=True)
+        return found + [torch.bincount(value_n, minlength=feature.rows) for (value_n, _), feature in each]
+
     def take(self, row_B: Tensor) -> Batch:
         """The batch of the rows given, in the order given; of rows (R, B), each replica's own."""
         row_N, shape = row_B.flatten(), row_B.shape
@@ -166,3 +204,26 @@ def _take_bag(value_n: Tensor, offset: Tensor, row_B: Tensor) -> tuple[Tensor, T
     taken = torch.cat([length_B.new_zeros(1), length_B.cumsum(0)])
     source = torch.arange(int(taken[-1]), device=value_n.device) + torch.repeat_interleave(start_B - taken[:-1], length_B)
     return value_n[source], taken
+
+
+def joined(parts: Sequence[Batch]) -> Batch:
+    """Put batches one after another. Where replicas have rows of their own, each replica's rows are put so."""
+    if len(parts) == 1:
+        return parts[0]
+    groups = [part.group_B for part in parts if part.group_B is not None]
+    return Batch(
+        id_BS=torch.cat([part.id_BS for part in parts], dim=-2),
+        number_BM=torch.cat([part.number_BM for part in parts], dim=-2),
+        bags=[_join_bags([part.bags[b] for part in parts], [len(part) for part in parts]) for b in range(len(parts[0].bags))],
+        label_BT=torch.cat([part.label_BT for part in parts], dim=-2),
+        weight_BT=torch.cat([part.weight_BT for part in parts], dim=-2),
+        group_B=torch.cat(groups, dim=-1) if groups else None,
+    )
+
+
+def _join_bags(bags: Sequence[tuple[Tensor, Tensor]], sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Put bags one after another, replica by replica. ``sizes`` are the rows of a replica in each."""
+    length_RB = torch.cat([offset.diff().view(-1, size) for (_, offset), size in zip(bags, sizes, strict=True)], dim=1)
+    ends = [(value_n, offset[::size]) for (value_n, offset), size in zip(bags, sizes, strict=True)]
+    taken = [value_n[end[r] : end[r + 1]] for r in range(len(length_RB)) for value_n, end in ends]
+    return torch.cat(taken), torch.cat([length_RB.new_zeros(1), length_RB.flatten().cumsum(0)])

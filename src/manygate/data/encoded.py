@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,17 @@ from manygate.data.equal_labels import equal_label_warnings
 from manygate.data.fingerprint import TableFingerprint, type_word
 from manygate.data.fit import fit_encoder
 from manygate.data.inference.infer import asked_about
+from manygate.data.label_counts import LabelCounts, count_labels
+from manygate.data.labels import LabelScale
 from manygate.data.leaks import LeakScan, Separation, leak_warnings
-from manygate.data.memory import enough_memory, free_memory, gigabytes
+from manygate.data.memory import enough_memory, free_memory, gigabytes, memory_size
 from manygate.data.part_alarms import part_alarms
-from manygate.data.rows import Rows, RowsBuilder, groupless_warnings
+from manygate.data.row_store import RowStore
+from manygate.data.rows import LogRows, Rows, groupless_warnings
 from manygate.data.sources import Sources
 from manygate.data.split import PARTS, split_log
-from manygate.data.target_statistics import chosen_bags, fit_target_statistics
+from manygate.data.statistics import Bag
+from manygate.data.target_statistics import chosen_features, fit_target_statistics
 from manygate.errors import InputError, raise_all, setting
 from manygate.results.evaluation import DataSummary, DataWarning, FeatureSummary, LabelSummary
 from manygate.results.log_record import LogRecord
@@ -41,8 +46,8 @@ FINGERPRINT_VERSION = "rows-2"
 WHILE_ENCODING = 2.0
 """The peak of memory while rows are encoded, in sizes of the encoded rows (benchmarks/fingerprint.py)."""
 FEWER_ROWS = (
-    "Encoded rows stay in memory. Use fewer rows (some of the files, or a sample), leave out columns with "
-    f"{setting('ignore', 'COLUMN')}, or use a machine with more memory."
+    f"Give the encoded rows less memory ({setting('memory', '1GiB')}), so that they go to files, use fewer rows, or leave out "
+    f"columns with {setting('ignore', 'COLUMN')}."
 )
 NUMBERS = dict.fromkeys(("whole number", "fraction"), "number")
 """The words of types that may stand for each other: pandas makes fractions of whole numbers where one is null."""
@@ -56,7 +61,7 @@ class EncodedLog:
 
     source: str
     encoder: Encoder
-    parts: dict[str, Rows]
+    parts: dict[str, LogRows]
     warnings: list[str | DataWarning] = field(default_factory=list)
     record: LogRecord = field(default_factory=partial(LogRecord.of, ()))
     separations: list[Separation] = field(default_factory=list)
@@ -81,8 +86,9 @@ class EncodedLog:
     def summary(self) -> DataSummary:
         """Counts for people: rows, labels and features."""
         schema, encoder = self.schema, self.encoder
+        counts = {part: count_labels(rows, self.scales) for part, rows in self.parts.items()}
         tasks = {
-            task.name: {part: self._label_summary(rows, t, task) for part, rows in self.parts.items()}
+            task.name: {part: _label_summary(of_tasks[t], task) for part, of_tasks in counts.items()}
             for t, task in enumerate(schema.tasks)
         }
         unseen = {part: unseen_shares(schema, rows) for part, rows in self.parts.items()}
@@ -101,16 +107,17 @@ class EncodedLog:
             for feature in schema.features
         ]
         rows = {part: len(rows) for part, rows in self.parts.items()}
-        counts = DataSummary(log=self.source, rows=rows, tasks=tasks, features=features, warnings=[])
-        return counts.model_copy(update={"warnings": by_severity([*self.warnings, *data_alarms(counts)])})
+        summary = DataSummary(log=self.source, rows=rows, tasks=tasks, features=features, warnings=[])
+        return summary.model_copy(update={"warnings": by_severity([*self.warnings, *data_alarms(summary)])})
 
-    def _label_summary(self, rows: Rows, t: int, task: Task) -> LabelSummary:
-        weight_N = rows.weight_BT[:, t]
-        label_N = self.encoder.labels[task.name].decode(rows.label_BT[:, t].astype(np.float64))
-        known = weight_N > 0
-        mean = float(np.average(label_N, weights=weight_N)) if known.any() else None
-        positives = int((label_N[known] == 1).sum()) if task.kind == "binary" else None
-        return LabelSummary(rows=int(known.sum()), mean=mean, positives=positives)
+    @property
+    def scales(self) -> list[LabelScale]:
+        """The scales of the labels, in the order of the tasks."""
+        return [self.encoder.labels[name] for name in self.schema.task_names]
+
+
+def _label_summary(counts: LabelCounts, task: Task) -> LabelSummary:
+    return LabelSummary(rows=counts.rows, mean=counts.mean, positives=counts.positives if task.kind == "binary" else None)
 
 
 def _schema_and_encoder(encoder: Encoder) -> Iterator[str]:
@@ -133,12 +140,13 @@ def _schema_and_encoder(encoder: Encoder) -> Iterator[str]:
 def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
     """Fit the encoder on the training rows in one pass, and encode every part in a second.
 
-    Raises :class:`InputError` if the encoded rows are known not to fit in memory, or if memory runs out.
+    Rows that do not fit in memory go to files: see :mod:`manygate.data.row_store`. Raises :class:`InputError` if the disk has too
+    little space for them, or if memory runs out.
     """
     check_columns(sources, schema)
-    check_room(sources, schema, bool(config.number_ids), bool(config.target_statistics))
+    store = open_store(sources, schema, config)
     with enough_memory(sources.name, FEWER_ROWS):
-        return _encode(sources, schema, config)
+        return _encode(sources, schema, config, store)
 
 
 def encoded_bytes(schema: Schema, rows: int, number_ids: bool = False, statistics: bool = False) -> int:
@@ -158,32 +166,34 @@ def encoded_bytes(schema: Schema, rows: int, number_ids: bool = False, statistic
     return rows * (4 * features + 12 * bags + 8 * tasks + (8 if schema.group else 0) + 4 * ids * tasks * statistics)
 
 
-def check_room(sources: Sources, schema: Schema, number_ids: bool = False, statistics: bool = False) -> None:
-    """Raise an :class:`InputError` before any work if the encoded rows are known not to fit in memory. CSV does not tell."""
+def open_store(sources: Sources, schema: Schema, config: DataConfig) -> RowStore:
+    """Return the place for the encoded rows: files from the start if the rows are known not to fit in memory.
+
+    CSV files do not tell how many rows they hold. Then rows go to files once they take too much memory.
+    """
     rows = sum(table.count() or 0 for _, table in sources.named())
-    needed, free = encoded_bytes(schema, rows, number_ids, statistics) * WHILE_ENCODING, free_memory()
-    if needed > free:
-        raise InputError(
-            f"{sources.name}: {rows:,} encoded rows need about {gigabytes(needed)} of memory, and {gigabytes(free)} are free. "
-            f"{FEWER_ROWS}"
-        )
+    needed = encoded_bytes(schema, rows, bool(config.number_ids), bool(config.target_statistics))
+    limit = free_memory() / WHILE_ENCODING if config.memory is None else memory_size(config.memory)
+    store = RowStore(PARTS, limit, Path(config.rows_folder) if config.rows_folder else None)
+    if needed > limit:
+        store.spill(needed)
+    return store
 
 
-def _encode(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
+def _encode(sources: Sources, schema: Schema, config: DataConfig, store: RowStore) -> EncodedLog:
     encoder = fit_encoder(schema, config, _training_batches(sources, schema, config), seed=config.shuffle_seed)
     for part, table in sources.named()[1:]:
         encoder.check(table.arrow_schema, table.name, part_columns(schema, part), table.mismatches)
-    builders = {part: RowsBuilder() for part in PARTS}
     fingerprints = {part: TableFingerprint() for part, _ in sources.named()}
     scan = LeakScan(encoder)
     for part, location, batch in log_batches(sources, schema, config, lambda part, batch: fingerprints[part].add(batch)):
         rows = encoder.encode(batch, location, bias=part == "train")
-        builders[part].add(rows)
+        store.add(part, rows)
         if part == "train":
             scan.add(rows)
     locations = dict.fromkeys(PARTS, sources.train.name) | {part: table.name for part, table in sources.named()}
-    raise_all(f"{locations[part]}: there are no {part} rows. Check what wrote it." for part in PARTS if not builders[part].count)
-    log = EncodedLog(sources.name, encoder, {part: builder.rows() for part, builder in builders.items()})
+    raise_all(f"{locations[part]}: there are no {part} rows. Check what wrote it." for part in PARTS if not store.counts[part])
+    log = EncodedLog(sources.name, encoder, store.rows())
     log.record = LogRecord.of([fingerprints[part].record(part, table) for part, table in sources.named()])
     raise_all(_label_problems(log, locations))
     log.separations = scan.results()
@@ -201,22 +211,38 @@ def _encode(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
 def _add_target_statistics(log: EncodedLog, config: DataConfig) -> None:
     """Fit target statistics on the training rows, and append them to the numbers of all rows. Not every log has some."""
     encoder, train, tasks = log.encoder, log.parts["train"], log.schema.tasks
-    bags = {part: encoder.bags_of(rows.id_BS, rows.bags) for part, rows in log.parts.items()}
-    sizes = {name: rows for name, rows in encoder.table_rows.items() if name in bags["train"]}
-    chosen = chosen_bags(bags["train"], sizes, len(train), len(tasks), config.target_statistics)
+
+    def bags_of(rows: Rows) -> dict[str, Bag]:
+        return encoder.bags_of(rows.id_BS, rows.bags)
+
+    sizes = {name: encoder.table_rows[name] for name in bags_of(train.part(0, 1))}
+    chosen = chosen_features(train, bags_of, sizes, len(tasks), config.target_statistics)
     if not chosen:
         return
-    total = sum(map(len, log.parts.values()))
-    size, free = 4 * total * (train.number_BM.shape[1] + 2 * len(chosen) * len(tasks)), free_memory()
+    _check_room_for_statistics(log, len(chosen) * len(tasks))
+    fitted = fit_target_statistics(train, bags_of, {name: sizes[name] for name in chosen}, tasks, config.shuffle_seed)
+    encoder.statistics = fitted.statistics
+    for part, rows in log.parts.items():
+
+        def widened(start: int, chunk: Rows, training: bool = part == "train") -> Rows:
+            bags, count = bags_of(chunk), len(chunk)
+            added = fitted.columns(start, bags, count) if training else fitted.statistics.columns(bags, count)
+            return replace(chunk, number_BM=np.concatenate([chunk.number_BM, added], axis=1))
+
+        log.parts[part] = rows.changed(widened)
+
+
+def _check_room_for_statistics(log: EncodedLog, columns: int) -> None:
+    """Raise an :class:`InputError` if rows in memory leave no room for target statistics."""
+    held = [rows for rows in log.parts.values() if rows.files is None]
+    total = sum(map(len, held))
+    size, free = sum(4 * len(rows) * (rows.part(0, 1).number_BM.shape[1] + 2 * columns) for rows in held), free_memory()
     if size > free:
         raise InputError(
             f"{setting('target_statistics')}: the mean labels of ids need about {gigabytes(size)} of memory for {total:,} rows, "
-            f"and {gigabytes(free)} are free. Give {setting('target_statistics', False)}, or fewer rows."
+            f"and {gigabytes(free)} are free. Give {setting('target_statistics', False)}, fewer rows, or less memory for the rows "
+            f"({setting('memory')}), so that they go to files."
         )
-    encoder.statistics, column_NC = fit_target_statistics(chosen, sizes, train, tasks, config.shuffle_seed)
-    for part, rows in log.parts.items():
-        added_NC = column_NC if part == "train" else encoder.statistics.columns(bags[part], len(rows))
-        log.parts[part] = replace(rows, number_BM=np.concatenate([rows.number_BM, added_NC], axis=1))
 
 
 def part_columns(schema: Schema, part: str) -> list[str]:
@@ -283,27 +309,27 @@ def _training_batches(sources: Sources, schema: Schema, config: DataConfig) -> I
 def _label_problems(log: EncodedLog, locations: dict[str, str]) -> list[str]:
     """Tasks that cannot be learned or judged, with the part and the remedy."""
     problems = []
+    counts = {part: count_labels(rows, log.scales) for part, rows in log.parts.items()}
     for t, task in enumerate(log.schema.tasks):
         space = f" where {task.where}" if task.where else ""
         space = f" after {task.after}{space}" if task.after else space
         for part, rows in log.parts.items():
-            label_N = rows.label_BT[rows.weight_BT[:, t] > 0, t]
-            values = np.unique(label_N[:1000]) if task.kind == "regression" else np.unique(label_N)
-            if not len(label_N):
+            count = counts[part][t]
+            if not count.rows:
                 problems.append(
                     f"{locations[part]}: task {task.name!r} has no labelled row{space} in {part} ({count_of(len(rows), 'row')}): "
                     f"label {task.column!r} is null there, outside the sample space, or of weight 0. Check 'where' and 'weight', "
                     f"or give {part} more rows."
                 )
-            elif task.kind == "binary" and len(values) == 1:
+            elif task.kind == "binary" and count.constant:
                 problems.append(
-                    f"{locations[part]}: label {task.column!r} of task {task.name!r} is always {values[0]:g} in {part} "
-                    f"({len(label_N):,} labelled rows), so it can be neither learned nor judged. "
+                    f"{locations[part]}: label {task.column!r} of task {task.name!r} is always {count.smallest:g} in {part} "
+                    f"({count.rows:,} labelled rows), so it can be neither learned nor judged. "
                     f"Give {part} more rows, split otherwise ({setting('split')}, {setting('fractions')}), or drop the task."
                 )
-            elif task.kind == "regression" and len(values) == 1 and len(np.unique(label_N)) == 1:
+            elif task.kind == "regression" and count.constant:
                 problems.append(
                     f"{locations[part]}: label {task.column!r} of task {task.name!r} is constant in {part} "
-                    f"({len(label_N):,} labelled rows). Give {part} more rows, or drop the task."
+                    f"({count.rows:,} labelled rows). Give {part} more rows, or drop the task."
                 )
     return problems

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from manygate.errors import InputError
+from manygate.errors import InputError, setting
 
 _CGROUP_FILES = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -37,6 +38,22 @@ def gigabytes(amount: float) -> str:
     ('34 GB', '2.5 GB', '0.01 GB')
     """
     return f"{amount / 1e9:,.0f} GB" if amount >= 10e9 else f"{amount / 1e9:.1f} GB" if amount >= 1e8 else f"{amount / 1e9:.2f} GB"
+
+
+def memory_size(text: str) -> int:
+    """Return the bytes of an amount of memory such as 4GiB or 500MB.
+
+    Raises:
+        InputError: It is no such amount.
+
+    >>> memory_size("4GiB"), memory_size("500 MB")
+    (4294967296, 500000000)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise InputError(f"{setting('memory', text)}: expected an amount of memory such as 4GiB or 500MB.")
+    number, unit, binary = match.groups()
+    return round(float(number) * (1024 if binary else 1000) ** (" kmgt".index(unit.lower()) if unit else 0))
 
 
 @contextmanager

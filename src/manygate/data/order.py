@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from manygate.data.rows import BLOCK_ROWS
 from manygate.randomness import ORDER, SAMPLE, WINDOW, stream_seed
 
-BLOCK_ROWS = 65_536
 WINDOW_BLOCKS = 16
 WHOLE = BLOCK_ROWS * WINDOW_BLOCKS
 """The most rows that are permuted as a whole."""
@@ -75,15 +75,18 @@ class Order:
     replicas: tuple[int, ...] = ()
     bootstrap: bool = False
 
-    def windows(self, epoch: int) -> Iterator[Window]:
-        """Yield the windows of an epoch."""
+    def windows(self, epoch: int, skipped: int = 0) -> Iterator[Window]:
+        """Yield the windows of an epoch, without those that the first ``skipped`` rows fill."""
         blocks = range(-(-self.rows // BLOCK_ROWS))
         if self._whole:
             yield Window(0, tuple(blocks), self.rows)
             return
         shuffled = self._permutation(len(blocks), ORDER, self.seed, epoch).tolist()
         for number, first in enumerate(range(0, len(blocks), WINDOW_BLOCKS)):
-            yield Window(number, tuple(shuffled[first : first + WINDOW_BLOCKS]), self.rows)
+            window = Window(number, tuple(shuffled[first : first + WINDOW_BLOCKS]), self.rows)
+            if skipped < len(window):
+                yield window
+            skipped = max(skipped - len(window), 0)
 
     def within(self, window: Window, epoch: int) -> Tensor:
         """Return the order of a window's rows as places in the window, (W,), or (W, R) if each replica has its own."""

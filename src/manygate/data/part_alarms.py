@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from manygate.data.alarms import PART_WORDS
-from manygate.data.rows import Rows
+from manygate.data.rows import LogRows, Rows
 from manygate.data.split import PARTS
 from manygate.results.evaluation import DataWarning
 from manygate.schema import Schema
@@ -37,7 +37,7 @@ Column = Callable[[np.ndarray | None], np.ndarray]
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
-def part_alarms(schema: Schema, parts: Mapping[str, Rows], wanted: Mapping[str, float], column: str | None) -> list[DataWarning]:
+def part_alarms(schema: Schema, parts: Mapping[str, LogRows], wanted: Mapping[str, float], column: str | None) -> list[DataWarning]:
     """What the parts of an encoded log say about each other.
 
     ``wanted`` has the shares that a split was asked for, and is empty if no part was split. ``column`` is that of the split.
@@ -64,7 +64,7 @@ def _shares(rows: Mapping[str, int], wanted: Mapping[str, float], column: str | 
         )
 
 
-def _copies(schema: Schema, parts: Mapping[str, Rows]) -> Iterator[DataWarning]:
+def _copies(schema: Schema, parts: Mapping[str, LogRows]) -> Iterator[DataWarning]:
     """Rows of another part that are exact copies of training rows, and test rows that are copies of validation rows.
 
     The model has seen the first with their labels; by the second its epoch was chosen. Some logs repeat rows by nature, as few
@@ -126,15 +126,17 @@ class RowHasher:
     Of a large log a sample is hashed: rows whose two most varied columns have a small hash, the same ones in every part.
     """
 
-    def __init__(self, schema: Schema, train: Rows):
+    def __init__(self, schema: Schema, train: LogRows):
         self.schema = schema
         self.kept = 1.0 if len(train) <= SAMPLED else SAMPLED / len(train)
-        first = np.arange(len(train)) < SAMPLED_FOR_ORDER
-        varied = [len(np.unique(column(first))) for column in self._columns(train)]
+        varied = [len(np.unique(column(None))) for column in self._columns(train.part(0, SAMPLED_FOR_ORDER))]
         self.order = sorted(range(len(varied)), key=lambda c: -varied[c])
 
-    def __call__(self, rows: Rows) -> np.ndarray:
+    def __call__(self, rows: LogRows) -> np.ndarray:
         """The hashes of the sampled rows, (K,) uint64."""
+        return np.concatenate([self._hashes(chunk) for chunk in rows.chunks()])
+
+    def _hashes(self, rows: Rows) -> np.ndarray:
         columns, sampled = self._columns(rows), np.ones(len(rows), dtype=bool)
         chosen = [columns[c] for c in self.order]
         hash_N = _mixed(np.zeros(len(rows), dtype=np.uint64), [column(None) for column in chosen[:2]])
@@ -194,26 +196,29 @@ def _share_in(hash_K: np.ndarray, value_U: np.ndarray) -> float:
     return float((value_U[place_K] == hash_K).mean())
 
 
-def _many_combinations(schema: Schema, rows: Rows, different: float) -> bool:
+def _many_combinations(schema: Schema, train: LogRows, different: float) -> bool:
     """True if the values of the features could be combined to far more different rows than there are."""
     sparse, dense = (sum(feature.kind == kind for feature in schema.features) for kind in ("sparse", "dense"))
-    columns = [*rows.id_BS[:SAMPLED, :sparse].T, *rows.number_BM[:SAMPLED, :dense].T]  # without what is computed from them
+    rows = train.part(0, SAMPLED)
+    columns = [*rows.id_BS[:, :sparse].T, *rows.number_BM[:, :dense].T]  # without what is computed from them
     return sum(float(np.log(len(np.unique(column)))) for column in columns) > np.log(COMBINATIONS * different)
 
 
-def _weights(schema: Schema, part: str, rows: Rows) -> Iterator[DataWarning]:
+def _weights(schema: Schema, part: str, rows: LogRows) -> Iterator[DataWarning]:
     """A few rows with nearly all the weight are the whole result (Kish's effective sample size)."""
     if schema.weight is None:
         return
-    weight_N = rows.weight_BT.max(axis=1).astype(np.float64)
-    weight_N = weight_N[weight_N > 0]
-    if len(weight_N) < FEWEST_ROWS:
+    count, total, squares = 0, 0.0, 0.0
+    for chunk in rows.label_chunks():
+        weight_N = chunk.weight_BT.max(axis=1).astype(np.float64)
+        count, total, squares = count + int(np.count_nonzero(weight_N > 0)), total + weight_N.sum(), squares + (weight_N**2).sum()
+    if count < FEWEST_ROWS:
         return
-    effective = float(weight_N.sum() ** 2 / (weight_N**2).sum())
-    if effective < FEWEST_EFFECTIVE * len(weight_N):
+    effective = float(total**2 / squares)
+    if effective < FEWEST_EFFECTIVE * count:
         yield DataWarning(
             level="serious",
             column=schema.weight,
-            text=f"weight column {schema.weight!r}: a few rows have nearly all the weight, so {count_of(len(weight_N), 'row')} "
+            text=f"weight column {schema.weight!r}: a few rows have nearly all the weight, so {count_of(count, 'row')} "
             f"of {part} count as {effective:.1f}. Check what wrote the weights.",
         )

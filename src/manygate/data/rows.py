@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +13,71 @@ import pyarrow.compute as pc
 
 from manygate.data.hashing import BUCKET_HASHES, BucketHash
 
+if TYPE_CHECKING:
+    from manygate.data.row_files import RowFiles
+
+BLOCK_ROWS = 65_536
+"""The rows of a block: what is read from a file at once, and what is shuffled as a whole in a long log."""
 NULL_ROW, UNKNOWN_ROW, FIRST_ROW = 0, 1, 2
 NO_GROUP = np.uint64(2**64 - 1)
 """What stands in ``Rows.group_B`` for a row whose group is null or NaN."""
+
+
+class LogRows(Protocol):
+    """The encoded rows of a part of a log: :class:`Rows` in memory, or :class:`manygate.data.row_files.RowFiles`.
+
+    What reads whole arrays needs memory for them. What goes through ``chunks`` needs memory for one block alone, and computes
+    the same from rows in memory and rows in files.
+    """
+
+    def __len__(self) -> int: ...
+
+    @property
+    def id_BS(self) -> np.ndarray: ...  # noqa: N802
+
+    @property
+    def number_BM(self) -> np.ndarray: ...  # noqa: N802
+
+    @property
+    def bags(self) -> list[tuple[np.ndarray, np.ndarray]]: ...
+
+    @property
+    def label_BT(self) -> np.ndarray: ...  # noqa: N802
+
+    @property
+    def weight_BT(self) -> np.ndarray: ...  # noqa: N802
+
+    @property
+    def group_B(self) -> np.ndarray | None: ...  # noqa: N802
+
+    @property
+    def groups(self) -> np.ndarray | None: ...
+
+    @property
+    def groupless(self) -> int: ...
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the rows take."""
+
+    @property
+    def files(self) -> RowFiles | None:
+        """The rows as files, or None if they are in memory."""
+
+    def chunks(self) -> Iterator[Rows]:
+        """Yield all rows in order, at most a block at a time."""
+
+    def label_chunks(self) -> Iterator[Rows]:
+        """Yield the labels, weights and groups of all rows in order: rows of no feature."""
+
+    def part(self, start: int, stop: int) -> Rows:
+        """Return some rows that follow one another."""
+
+    def where(self, keep_B: np.ndarray) -> Rows:
+        """Return the rows for which ``keep_B`` is true."""
+
+    def changed(self, change: Callable[[int, Rows], Rows]) -> LogRows:
+        """Return other rows, made block by block. ``change`` gets the number of the block's first row, and its rows."""
 
 
 @dataclass
@@ -47,18 +110,17 @@ class Rows:
         >>> Rows(empty, empty, [], empty, empty, np.array([7, NO_GROUP, 7, NO_GROUP], np.uint64)).groups.tolist()
         [0, 1, 0, 2]
         """
-        if self.group_B is None:
-            return None
-        without_N = self.group_B == NO_GROUP
-        group_N = np.zeros(len(self), dtype=np.int64)
-        known, group_N[~without_N] = np.unique(self.group_B[~without_N], return_inverse=True)
-        group_N[without_N] = len(known) + np.arange(int(without_N.sum()))
-        return group_N
+        return None if self.group_B is None else group_numbers(self.group_B)
 
     @property
     def groupless(self) -> int:
         """The number of rows without a group, 0 where the log has no groups."""
         return 0 if self.group_B is None else int(np.count_nonzero(self.group_B == NO_GROUP))
+
+    @property
+    def files(self) -> None:
+        """These rows are in memory."""
+        return
 
     @property
     def nbytes(self) -> int:
@@ -78,6 +140,32 @@ class Rows:
         """The labels, weights and groups alone: rows of no feature."""
         none = np.zeros((len(self), 0))
         return Rows(none.astype(np.int32), none.astype(np.float32), [], self.label_BT, self.weight_BT, self.group_B)
+
+    def part(self, start: int, stop: int) -> Rows:
+        """Return some rows that follow one another. Their arrays are views.
+
+        >>> empty = np.zeros((3, 0))
+        >>> Rows(empty, empty, [], np.arange(3).reshape(3, 1), empty).part(1, 3).label_BT.tolist()
+        [[1], [2]]
+        """
+        stop = min(stop, len(self))
+        bags = [(value_n[offset[start] : offset[stop]], offset[start : stop + 1] - offset[start]) for value_n, offset in self.bags]
+        arrays = (self.id_BS, self.number_BM, self.label_BT, self.weight_BT)
+        id_BS, number_BM, label_BT, weight_BT = (array[start:stop] for array in arrays)
+        return Rows(id_BS, number_BM, bags, label_BT, weight_BT, None if self.group_B is None else self.group_B[start:stop])
+
+    def chunks(self) -> Iterator[Rows]:
+        """Yield all rows in order, at most a block at a time."""
+        yield from (self.part(start, start + BLOCK_ROWS) for start in range(0, len(self), BLOCK_ROWS))
+
+    def label_chunks(self) -> Iterator[Rows]:
+        """Yield the labels, weights and groups of all rows in order: rows of no feature."""
+        yield from self.without_inputs().chunks()
+
+    def changed(self, change: Callable[[int, Rows], Rows]) -> Rows:
+        """Return other rows, made block by block. ``change`` gets the number of the block's first row, and its rows."""
+        starts = range(0, len(self), BLOCK_ROWS)
+        return Rows.concat([change(start, chunk) for start, chunk in zip(starts, self.chunks(), strict=True)])
 
     def where(self, keep_B: np.ndarray) -> Rows:
         """The rows for which ``keep_B`` is true."""
@@ -119,7 +207,16 @@ class RowsBuilder:
         return Rows(bags=bags, **joined)
 
 
-def groupless_warnings(group: str | None, parts: Mapping[str, Rows]) -> list[str]:
+def group_numbers(group_N: np.ndarray) -> np.ndarray:
+    """Number groups 0, 1, 2, ..., (N,) int64: see :attr:`Rows.groups`."""
+    without_N = group_N == NO_GROUP
+    number_N = np.zeros(len(group_N), dtype=np.int64)
+    known, number_N[~without_N] = np.unique(group_N[~without_N], return_inverse=True)
+    number_N[without_N] = len(known) + np.arange(int(without_N.sum()))
+    return number_N
+
+
+def groupless_warnings(group: str | None, parts: Mapping[str, LogRows]) -> list[str]:
     """Say how many rows have no group, and what follows; nothing where all have one. ``parts`` are rows by what they are.
 
     >>> empty = np.zeros((2, 0))

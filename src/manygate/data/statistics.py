@@ -12,12 +12,11 @@ A feature of one id is treated as a bag of one. Shape suffixes: N rows, n ids of
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from manygate.data.rows import UNKNOWN_ROW, Rows
+from manygate.data.rows import UNKNOWN_ROW, LogRows
 from manygate.randomness import BASELINE_FOLDS, stream_seed
 
 FOLDS = 5
@@ -68,17 +67,13 @@ def out_of_fold(
     prior: float,
     fold_N: np.ndarray,
     smoothing: float = SMOOTHING,
-    scaled: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> np.ndarray:
-    """Return the mean statistic of each training row's ids (N,). A row reads statistics of the rows in other folds.
-
-    ``scaled`` puts the statistics of a vocabulary on another scale, before the mean over the ids of a bag is taken.
-    """
+    """Return the mean statistic of each training row's ids (N,). A row reads statistics of the rows in other folds."""
     mean_N = np.full(len(label_N), np.nan)
     for fold in np.unique(fold_N):
         inside_N = fold_N == fold
         others = fit_statistics(bag, label_N, np.where(inside_N, 0.0, weight_N), size, prior, smoothing)
-        mean_N[inside_N] = row_means(scaled(others.mean_V), bag)[inside_N]
+        mean_N[inside_N] = row_means(others.mean_V, bag)[inside_N]
     return mean_N
 
 
@@ -90,7 +85,7 @@ def other_rows(bag: Bag, weight_N: np.ndarray, statistics: IdStatistics) -> np.n
     return np.maximum(statistics.weights(bag) - weight_N, 0.0)
 
 
-def labels_of(rows: Rows, task: int) -> tuple[np.ndarray, np.ndarray]:
+def labels_of(rows: LogRows, task: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the labels of a task, as models see them, and the weights of all rows. Weight 0 masks a label.
 
     The weights of the labelled rows have the mean 1. So a column of weights may have any unit, as for the networks. Smoothing and
@@ -106,9 +101,9 @@ def prior_of(label_N: np.ndarray, weight_N: np.ndarray) -> float:
     return float(np.average(label_N, weights=weight_N))
 
 
-def draw_folds(rows: int, seed: int, task: int, purpose: int = BASELINE_FOLDS) -> np.ndarray:
-    """Divide rows at random into folds of equal size, (N,). Every seed, task and purpose has its own folds."""
-    generator = np.random.Generator(np.random.PCG64(stream_seed(purpose, seed, task)))
+def draw_folds(rows: int, seed: int, task: int, purpose: int = BASELINE_FOLDS, *block: int) -> np.ndarray:
+    """Divide rows at random into folds of equal size, (N,). Every seed, task, purpose and block has its own folds."""
+    generator = np.random.Generator(np.random.PCG64(stream_seed(purpose, seed, task, *(1 + number for number in block))))
     return generator.permutation(np.arange(rows) % FOLDS)
 
 

@@ -24,16 +24,17 @@ Shape suffixes: N rows, V rows of a vocabulary, T tasks, C columns (feature afte
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from scipy.special import logit
 
 from manygate.config.data_settings import LARGE_LOG
 from manygate.data.number_ids import FREQUENT
-from manygate.data.rows import FIRST_ROW, UNKNOWN_ROW, Rows
-from manygate.data.statistics import SMOOTHING, Bag, draw_folds, fit_statistics, labels_of, out_of_fold, prior_of, row_means
+from manygate.data.rows import BLOCK_ROWS, FIRST_ROW, UNKNOWN_ROW, LogRows, Rows
+from manygate.data.statistics import FOLDS, SMOOTHING, Bag, draw_folds, row_means, rows_of
 from manygate.randomness import TARGET_FOLDS
 from manygate.schema import Schema, Task
 
@@ -41,6 +42,10 @@ FEWEST_IDS = 16
 """A feature with fewer ids has no statistics by default: its embeddings learn as much from so few ids."""
 MOST_TASKS = 4
 """With more tasks there are no statistics by default: a feature would have more of them than half the width of an embedding."""
+
+DRAWN_AT_ONCE = 1_048_576
+"""The most rows whose folds are drawn at once. Those of a longer log are drawn block by block."""
+BagsOf: TypeAlias = Callable[[Rows], Mapping[str, Bag]]
 
 
 @dataclass(frozen=True)
@@ -73,69 +78,160 @@ class TargetStatistics:
                 yield name, feature, float(unseen)
 
 
-def chosen_bags(bags: Mapping[str, Bag], sizes: Mapping[str, int], rows: int, tasks: int, asked: bool | None) -> dict[str, Bag]:
+def chosen_features(train: LogRows, bags_of: BagsOf, sizes: Mapping[str, int], tasks: int, asked: bool | None) -> tuple[str, ...]:
     """Return the features that have statistics: all or none as ``asked``, or those that have them by default.
 
-    ``bags`` holds the ids of the ``rows`` training rows, ``sizes`` the rows of each vocabulary, those of null and unseen ids
-    included.
-
-    >>> rows = np.arange(100_000)
-    >>> bags = {"state": (rows % 16 + 2, np.arange(100_001)), "user": (rows % 50_000 + 2, np.arange(100_001))}
-    >>> list(chosen_bags(bags, {"state": 18, "user": 50_002}, len(rows), tasks=2, asked=None))
-    ['state']
+    Args:
+        train: The training rows.
+        bags_of: Returns the ids of each feature in some rows.
+        sizes: The rows of each feature's vocabulary, those of null and unseen ids included.
+        tasks: The number of tasks.
+        asked: The setting.
     """
     if asked is not None:
-        return dict(bags) if asked else {}
+        return tuple(sizes) if asked else ()
     ids = {name: size - FIRST_ROW for name, size in sizes.items()}
-    several = [name for name in bags if ids[name] >= FEWEST_IDS and tasks <= MOST_TASKS and rows >= LARGE_LOG]
-    return {name: bags[name] for name in several if np.count_nonzero(bags[name][0] >= FIRST_ROW) >= FREQUENT * ids[name]}
-
-
-def fit_target_statistics(
-    bags: Mapping[str, Bag], sizes: Mapping[str, int], train: Rows, tasks: Sequence[Task], seed: int
-) -> tuple[TargetStatistics, np.ndarray]:
-    """Fit the statistics of training rows, and compute the inputs of these rows out of fold, (N, C) float32.
-
-    ``bags`` holds the ids of each feature in the training rows, ``sizes`` the rows of its vocabulary. ``seed`` draws the folds.
-    """
-    labels = [_Labels.of(train, t, task, seed) for t, task in enumerate(tasks)]
-    tables, columns = {}, []
-    for name, bag in bags.items():
-        tables[name] = np.stack([task.table(bag, sizes[name]) for task in labels], axis=1).astype(np.float32)
-        columns += [task.out_of_fold(bag, sizes[name]) for task in labels]
-    return TargetStatistics(tuple(task.name for task in tasks), tables), _inputs(columns, len(train))
+    several = [name for name in ids if ids[name] >= FEWEST_IDS and tasks <= MOST_TASKS and len(train) >= LARGE_LOG]
+    known = dict.fromkeys(several, 0)
+    for chunk in train.chunks() if several else ():
+        bags = bags_of(chunk)
+        for name in several:
+            known[name] += int(np.count_nonzero(bags[name][0] >= FIRST_ROW))
+    return tuple(name for name in several if known[name] >= FREQUENT * ids[name])
 
 
 @dataclass(frozen=True)
+class TrainingStatistics:
+    """The statistics of all training rows, and those that the training rows themselves read."""
+
+    statistics: TargetStatistics
+    others: Mapping[str, tuple[np.ndarray, ...]]
+    """For each feature and task the inputs of its vocabulary from the rows of all folds but one, (folds, V)."""
+    fold_of: tuple[Folds, ...]
+    """The folds of each task."""
+
+    def columns(self, start: int, bags: Mapping[str, Bag], rows: int) -> np.ndarray:
+        """Return the inputs of training rows, (N, C) float32. A row reads statistics of the rows in other folds.
+
+        Args:
+            start: The number of the first row among all training rows. At most a block of rows follows.
+            bags: The ids of each feature in these rows.
+            rows: The number of these rows.
+        """
+        folds = [of_task(start, rows) for of_task in self.fold_of]
+        parts = [
+            _fold_means(table_FV, bags[name], fold_N)
+            for name, tables in self.others.items()
+            for table_FV, fold_N in zip(tables, folds, strict=True)
+        ]
+        return _inputs(parts, rows)
+
+
+def fit_target_statistics(
+    train: LogRows, bags_of: BagsOf, sizes: Mapping[str, int], tasks: Sequence[Task], seed: int
+) -> TrainingStatistics:
+    """Fit the statistics of training rows in one pass.
+
+    Args:
+        train: The training rows.
+        bags_of: Returns the ids of each feature in some rows.
+        sizes: The features that have statistics, with the rows of their vocabularies.
+        tasks: The tasks.
+        seed: Draws the folds.
+    """
+    fold_of = tuple(Folds(len(train), seed, t) for t in range(len(tasks)))
+    labels = [_Labels(task.kind == "binary") for task in tasks]
+    sums = {(name, t): _Sums(size) for name, size in sizes.items() for t in range(len(tasks))}
+    start = 0
+    for chunk in train.chunks():
+        bags = bags_of(chunk)
+        for t in range(len(tasks)):
+            label_N, weight_N = (array_BT[:, t].astype(np.float64) for array_BT in (chunk.label_BT, chunk.weight_BT))
+            label_N = np.where(weight_N > 0, label_N, 0.0)
+            labels[t].add(label_N, weight_N)
+            for name in sizes:
+                sums[name, t].add(bags[name], fold_of[t](start, len(chunk)), label_N, weight_N)
+        start += len(chunk)
+    tables = {name: [labels[t].table(sums[name, t].all) for t in range(len(tasks))] for name in sizes}
+    others = {name: tuple(labels[t].table(sums[name, t].others) for t in range(len(tasks))) for name in sizes}
+    names = tuple(task.name for task in tasks)
+    statistics = TargetStatistics(names, {name: np.stack(of_tasks, axis=1).astype(np.float32) for name, of_tasks in tables.items()})
+    return TrainingStatistics(statistics, others, fold_of)
+
+
+class Folds:
+    """The folds of a task's training rows. Calling it with the first of some rows and their number returns theirs, int8.
+
+    The folds have equally many rows. A long log is divided block by block.
+
+    >>> folds = Folds(10, seed=0, task=0)
+    >>> np.bincount(folds(0, 10)).tolist(), (folds(4, 6) == folds(0, 10)[4:]).all().item()
+    ([2, 2, 2, 2, 2], True)
+    """
+
+    def __init__(self, rows: int, seed: int, task: int):
+        self.seed, self.task = seed, task
+        self._all = draw_folds(rows, seed, task, TARGET_FOLDS).astype(np.int8) if rows <= DRAWN_AT_ONCE else None
+
+    def __call__(self, start: int, rows: int) -> np.ndarray:
+        if self._all is not None:
+            return self._all[start : start + rows]
+        block, skipped = divmod(start, BLOCK_ROWS)
+        assert skipped == 0, "rows are read block by block"
+        return draw_folds(rows, self.seed, self.task, TARGET_FOLDS, block).astype(np.int8)
+
+
+class _Sums:
+    """The weights and the weighted labels of each id of a feature, in each fold of a task."""
+
+    def __init__(self, size: int):
+        self.weight_FV, self.total_FV = np.zeros((FOLDS, size)), np.zeros((FOLDS, size))
+
+    def add(self, bag: Bag, fold_N: np.ndarray, label_N: np.ndarray, weight_N: np.ndarray) -> None:
+        row_n = rows_of(bag)
+        place_n = fold_N[row_n].astype(np.int64) * self.weight_FV.shape[1] + bag[0]
+        for sum_FV, value_N in ((self.weight_FV, weight_N), (self.total_FV, weight_N * label_N)):
+            np.add.at(sum_FV.reshape(-1), place_n, value_N[row_n])
+
+    @property
+    def all(self) -> tuple[np.ndarray, np.ndarray]:
+        """The weights and the weighted labels of all rows, (V,)."""
+        return self.weight_FV.sum(axis=0), self.total_FV.sum(axis=0)
+
+    @property
+    def others(self) -> tuple[np.ndarray, np.ndarray]:
+        """For each fold those of all other folds, (F, V). They are sums of the others, so no rounding betrays a row's own label."""
+        without_FF = 1.0 - np.eye(FOLDS)
+        return without_FF @ self.weight_FV, without_FF @ self.total_FV
+
+
+@dataclass
 class _Labels:
-    """The training labels of a task, and the folds of the training rows."""
+    """What the statistics of a task need to know of its training labels."""
 
-    label_N: np.ndarray
-    weight_N: np.ndarray
-    fold_N: np.ndarray
-    prior: float
     binary: bool
-    smoothing: float
+    rows: int = 0
+    weight: float = 0.0
+    total: float = 0.0
 
-    @classmethod
-    def of(cls, train: Rows, t: int, task: Task, seed: int) -> _Labels:
-        label_N, weight_N = labels_of(train, t)
-        fold_N = draw_folds(len(train), seed, t, TARGET_FOLDS)
-        prior, binary = prior_of(label_N, weight_N), task.kind == "binary"
-        return cls(label_N, weight_N, fold_N, prior, binary, SMOOTHING / (4 * prior * (1 - prior)) if binary else SMOOTHING)
+    def add(self, label_N: np.ndarray, weight_N: np.ndarray) -> None:
+        self.rows += int(np.count_nonzero(weight_N > 0))
+        self.weight += float(weight_N.sum())
+        self.total += float((weight_N * label_N).sum())
 
-    def scaled(self, mean_V: np.ndarray) -> np.ndarray:
-        """Return the inputs of ids with some smoothed mean labels (V,)."""
-        return logit(mean_V) - logit(self.prior) if self.binary else mean_V - self.prior
+    def table(self, sums: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """Return the inputs of ids with some weights and weighted labels. The weights of the labelled rows have the mean 1."""
+        prior, unit = self.total / self.weight, self.weight / self.rows
+        smoothing = SMOOTHING / (4 * prior * (1 - prior)) if self.binary else SMOOTHING
+        weight_V, total_V = sums[0] / unit, sums[1] / unit
+        mean_V: np.ndarray = (total_V + smoothing * prior) / (weight_V + smoothing)
+        return logit(mean_V) - logit(prior) if self.binary else mean_V - prior
 
-    def table(self, bag: Bag, size: int) -> np.ndarray:
-        """Return the inputs of a vocabulary's rows (V,), from all training rows."""
-        return self.scaled(fit_statistics(bag, self.label_N, self.weight_N, size, self.prior, self.smoothing).mean_V)
 
-    def out_of_fold(self, bag: Bag, size: int) -> np.ndarray:
-        """Return the input of each training row (N,), from the rows of the other folds."""
-        labels = self.label_N, self.weight_N
-        return out_of_fold(bag, *labels, size, self.prior, self.fold_N, self.smoothing, self.scaled)
+def _fold_means(table_FV: np.ndarray, bag: Bag, fold_N: np.ndarray) -> np.ndarray:
+    """Return the mean input of each row's ids (N,), where a row reads the table of its fold. It is NaN for a row without ids."""
+    place_n = fold_N[rows_of(bag)].astype(np.int64) * table_FV.shape[1] + bag[0]
+    return row_means(table_FV.reshape(-1), (place_n, bag[1]))
 
 
 def served_bags(schema: Schema, numbers: Sequence[str], id_BS: np.ndarray, bags: Sequence[Bag]) -> dict[str, Bag]:

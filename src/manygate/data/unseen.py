@@ -10,15 +10,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from manygate.data.rows import FIRST_ROW, UNKNOWN_ROW, Input, Rows
+from manygate.data.rows import FIRST_ROW, UNKNOWN_ROW, Input, LogRows, Rows
 
 
-def cold_rows(inputs: Sequence[Input], rows: Rows) -> NDArray[np.bool_]:
+def cold_rows(inputs: Sequence[Input], rows: LogRows) -> NDArray[np.bool_]:
     """Return true for each row with an unseen id, (N,).
 
     A sparse feature has an unseen id if its id is unseen. A bag has one if it holds unseen ids and no known id. Bias features and
     hashed ids do not count.
     """
+    return np.concatenate([_cold(inputs, chunk) for chunk in rows.chunks()]) if len(rows) else np.zeros(0, dtype=bool)
+
+
+def _cold(inputs: Sequence[Input], rows: Rows) -> NDArray[np.bool_]:
     sparse, bags = ([i for i in inputs if i.kind == kind] for kind in ("sparse", "bag"))
     judged = [s for s, feature in enumerate(sparse) if feature.can_be_unseen]
     cold_N: NDArray[np.bool_] = (rows.id_BS[:, judged] == UNKNOWN_ROW).any(axis=1)

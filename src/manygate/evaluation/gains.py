@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from manygate import metrics
-from manygate.data.rows import Rows
+from manygate.data.rows import LogRows
 from manygate.metrics import paired
 from manygate.model.problem import Problem
 from manygate.results.summary import MetricGain
 from manygate.schema import Task
 
 
-def measured(logit_RNT: np.ndarray, rows: Rows, problem: Problem) -> dict[str, paired.Measured]:
+def measured(logit_RNT: np.ndarray, rows: LogRows, problem: Problem) -> dict[str, paired.Measured]:
     """Measure the main metric of each task. :func:`gains` compares it with another model on the same rows."""
     cluster_N = clusters(rows)
     by_task = {}
@@ -27,7 +27,7 @@ def measured(logit_RNT: np.ndarray, rows: Rows, problem: Problem) -> dict[str, p
     return by_task
 
 
-def clusters(rows: Rows) -> np.ndarray:
+def clusters(rows: LogRows) -> np.ndarray:
     """Return the number of each row's cluster of dependent rows, (N,): its group, or a number of its own without a group."""
     return np.arange(len(rows)) if rows.groups is None else rows.groups
 

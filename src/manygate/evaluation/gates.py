@@ -11,13 +11,13 @@ import torch
 from manygate.data.batches import Split
 from manygate.model import MultiTaskModel
 from manygate.model.gate_moments import GateMoments
-from manygate.model.logits import ROWS_AT_ONCE
+from manygate.model.logits import ROWS_AT_ONCE, Sliced
 from manygate.results.evaluation import GateSummary
 from manygate.scoring.predictor import Predictor
 
 
 @torch.no_grad()
-def gate_report(model: MultiTaskModel, split: Split) -> list[GateSummary]:
+def gate_report(model: MultiTaskModel, split: Sliced) -> list[GateSummary]:
     """Return the mean and standard deviation of the first replica's gate weights, over the rows of each task's sample space.
 
     Replicas are not averaged, because expert 3 of one replica does not correspond to expert 3 of another.

@@ -9,8 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from manygate import metrics
-from manygate.data.batches import Split
-from manygate.data.rows import Rows
+from manygate.data.rows import LogRows
 from manygate.errors import InputError, did_you_mean, setting
 from manygate.metrics.power import FEWEST_TO_JUDGE
 from manygate.metrics.sigmoid import sigmoid
@@ -65,7 +64,7 @@ class Monitor:
     (see :mod:`manygate.metrics.standardise`). Tasks whose metric is undefined on the validation rows are left out for every model.
     """
 
-    def __init__(self, monitored: str, problem: Problem, rows: Rows, split: Split):
+    def __init__(self, monitored: str, problem: Problem, rows: LogRows, split: Sliced):
         self.tasks, self.labels, self.rows, self.split = problem.tasks, problem.labels, rows, split
         self.task, self.metric = parse_monitor(monitored, problem.tasks, rows.group_B is not None)
         self.error_T = np.array([self._error(t) for t in range(len(self.tasks))])
@@ -143,7 +142,7 @@ def parse_monitor(monitored: str, tasks: Sequence[Task], grouped: bool) -> tuple
     return names.index(name), metric or None
 
 
-def check_monitor(monitored: str, tasks: Sequence[Task], rows: Rows) -> None:
+def check_monitor(monitored: str, tasks: Sequence[Task], rows: LogRows) -> None:
     """Raise an :class:`InputError` if the monitored metric is undefined on the validation rows for any prediction."""
     t, metric = parse_monitor(monitored, tasks, rows.group_B is not None)
     if t is None or metric is None:
@@ -157,7 +156,7 @@ def check_monitor(monitored: str, tasks: Sequence[Task], rows: Rows) -> None:
         )
 
 
-def monitor_warnings(monitored: str, tasks: Sequence[Task], rows: Rows) -> list[str]:
+def monitor_warnings(monitored: str, tasks: Sequence[Task], rows: LogRows) -> list[str]:
     """Warn if the watched metric is the GAUC of few groups. Then the best epoch is chosen largely by luck."""
     t, metric = parse_monitor(monitored, tasks, rows.group_B is not None)
     if t is None or metric != "gauc" or rows.groups is None:

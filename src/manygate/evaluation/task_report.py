@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from manygate import metrics
-from manygate.data.rows import Rows
+from manygate.data.rows import LogRows
 from manygate.evaluation.cold_start import cold_start
 from manygate.metrics.table import Metric
 from manygate.model.problem import Problem
@@ -20,7 +20,7 @@ from manygate.scoring.outputs import task_output
 
 def task_report(
     logit_RNT: np.ndarray,
-    rows: Rows,
+    rows: LogRows,
     problem: Problem,
     calibration: Calibration | None = None,
     more: Mapping[str, Metric] | None = None,
@@ -63,7 +63,7 @@ class _Joint:
     Each is computed when it is needed: those of all tasks together take far more memory. ``before`` holds the step before a task.
     """
 
-    def __init__(self, logit_RNT: np.ndarray, rows: Rows, problem: Problem):
+    def __init__(self, logit_RNT: np.ndarray, rows: LogRows, problem: Problem):
         self.logit_RNT, self.rows, self.problem = logit_RNT, rows, problem
         self.before = dict(problem.targets.steps)
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from manygate.data.batches import Split
 from manygate.data.labelled import labelled_table, run_part
-from manygate.data.rows import Rows
+from manygate.data.rows import LogRows, Rows
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.files import check_recorded, read_text
 from manygate.inspection.alarms import alarm
@@ -153,7 +153,7 @@ def _by_segment(
     return report
 
 
-def look_at_run(model: MultiTaskModel, rows: Rows) -> Inspection:
+def look_at_run(model: MultiTaskModel, rows: LogRows) -> Inspection:
     """Measure the cheap parts on validation rows, at the end of a training run."""
     keep_B = np.zeros(len(rows), dtype=bool)
     keep_B[np.linspace(0, len(rows) - 1, min(len(rows), ROWS_OF_A_RUN)).round().astype(np.int64)] = True

@@ -12,7 +12,7 @@ import numpy as np
 from manygate.config import ModelConfig
 from manygate.data.encode import Encoder
 from manygate.data.labels import LabelScale
-from manygate.data.rows import FIRST_ROW, Input, Rows
+from manygate.data.rows import FIRST_ROW, Input, LogRows
 from manygate.model.targets import Targets
 from manygate.schema import Task
 
@@ -67,7 +67,7 @@ class Problem:
     def task_names(self) -> tuple[str, ...]:
         return tuple(task.name for task in self.tasks)
 
-    def labelled(self, rows: Rows, t: int) -> tuple[np.ndarray, np.ndarray]:
+    def labelled(self, rows: LogRows, t: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the labels of task ``t`` in the unit of the data, and their weights. Both are (N,) float64."""
         label_N = self.labels[self.tasks[t].name].decode(rows.label_BT[:, t].astype(np.float64))
         return label_N, rows.weight_BT[:, t].astype(np.float64)

@@ -76,6 +76,11 @@ number_ids : int | None, default None
     Smallest number of training rows from which on a value of a number is also an id, with an embedding. Only numbers whose
     values repeat have such ids. 0 switches them off. Default: 10 from 100,000 training rows on, for numbers whose ids have
     500 training rows or more on average.
+memory : str | None, default None
+    Most memory for the encoded rows, such as 4GiB or 500MB. More rows go to files, and training reads them block by block.
+    Default: half of the free memory.
+rows_folder : str | None, default None
+    Folder for the files of encoded rows. They are removed at the end. Default: that of temporary files.
 min_count : int, default 2
     Ids that occur less often share the row of unseen ids.
 max_ids : int | None, default None
@@ -269,25 +274,25 @@ class RankerKeywords:
         group: str | None = None, time: str | None = None, weight: str | None = None, bias: Names = (), context: Names = (),
         ignore: Names = (), split: Literal["random", "time", "group"] = "random", fractions: Sequence[float] = (0.8, 0.1, 0.1),
         shuffle_seed: int = 0, encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16,
-        target_statistics: bool | None = None, number_ids: int | None = None, min_count: int = 2, max_ids: int | None = None,
-        architecture: ClassName = "mmoe", dim: int = 8, dim_rule: Literal["equal", "fourth_root"] = "equal",
-        cross_layers: int | None = None, cross_rank: int = 32, lower_hidden: Widths = (), experts: int = 8,
-        expert_hidden: Widths = (64,), levels: int = 2, level_hidden: Rows | None = None, shared_experts: Widths | None = None,
-        task_experts: Rows | None = None, task_expert_hidden: Rows | None = None, bottom_hidden: Widths | None = None,
-        tower_hidden: Widths = (32,), gate: Literal["softmax", "topk", "dselect_k"] = "softmax", gate_bias: bool = False,
-        gate_features: Names = (), temperature: float = 1.0, top_k: int = 2, gate_dropout: float = 0.0,
-        importance_weight: float | None = None, load_weight: float | None = None, entropy_weight: float = 0.01,
-        ml_gate_input: Literal["previous", "raw"] = "previous", stem_gate_input: Literal["own", "sum"] = "own",
-        stem_gate_hidden: Widths = (), expert_norm: bool = False, fusion: Literal["concat", "sum", "mean"] | None = None,
-        l2_alpha: float = 0.001, stitch_rate: float = 10.0, subspaces: int = 2, orthogonality: float = 0.0,
-        tucker_ranks: Widths | None = None, tucker_init: Literal["balanced", "naive"] = "balanced", gate_hidden: int = 32,
-        match_parameters: int | None = None, match_flops: int | None = None,
-        funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = "esmm", dropout: float = 0.1,
-        bias_dropout: float = 0.1, id_dropout: float = 1.0, replicas: int = 1, seed: int = 0, pack: int | None = None,
-        replica_data: Literal["shared", "order", "bootstrap"] = "shared", replica_seeds: Widths = (), replica_rates: Numbers = (),
-        replica_weights: NumberRows = (), replica_id_dropouts: Numbers = (), calibrator_weight: float = 0.6,
-        escm2_weight: float = 1.0, escm2_joint_weight: float = 1.0, propensity_floor: float = 0.05, weighting: ClassName = "fixed",
-        balance_every: int = 1, gradnorm_alpha: float = 1.5, cagrad_c: float = 0.4,
+        target_statistics: bool | None = None, number_ids: int | None = None, memory: str | None = None,
+        rows_folder: str | None = None, min_count: int = 2, max_ids: int | None = None, architecture: ClassName = "mmoe",
+        dim: int = 8, dim_rule: Literal["equal", "fourth_root"] = "equal", cross_layers: int | None = None, cross_rank: int = 32,
+        lower_hidden: Widths = (), experts: int = 8, expert_hidden: Widths = (64,), levels: int = 2,
+        level_hidden: Rows | None = None, shared_experts: Widths | None = None, task_experts: Rows | None = None,
+        task_expert_hidden: Rows | None = None, bottom_hidden: Widths | None = None, tower_hidden: Widths = (32,),
+        gate: Literal["softmax", "topk", "dselect_k"] = "softmax", gate_bias: bool = False, gate_features: Names = (),
+        temperature: float = 1.0, top_k: int = 2, gate_dropout: float = 0.0, importance_weight: float | None = None,
+        load_weight: float | None = None, entropy_weight: float = 0.01, ml_gate_input: Literal["previous", "raw"] = "previous",
+        stem_gate_input: Literal["own", "sum"] = "own", stem_gate_hidden: Widths = (), expert_norm: bool = False,
+        fusion: Literal["concat", "sum", "mean"] | None = None, l2_alpha: float = 0.001, stitch_rate: float = 10.0,
+        subspaces: int = 2, orthogonality: float = 0.0, tucker_ranks: Widths | None = None,
+        tucker_init: Literal["balanced", "naive"] = "balanced", gate_hidden: int = 32, match_parameters: int | None = None,
+        match_flops: int | None = None, funnel: Literal["conditional", "esmm", "aitm", "escm2_ipw", "escm2_dr"] = "esmm",
+        dropout: float = 0.1, bias_dropout: float = 0.1, id_dropout: float = 1.0, replicas: int = 1, seed: int = 0,
+        pack: int | None = None, replica_data: Literal["shared", "order", "bootstrap"] = "shared", replica_seeds: Widths = (),
+        replica_rates: Numbers = (), replica_weights: NumberRows = (), replica_id_dropouts: Numbers = (),
+        calibrator_weight: float = 0.6, escm2_weight: float = 1.0, escm2_joint_weight: float = 1.0, propensity_floor: float = 0.05,
+        weighting: ClassName = "fixed", balance_every: int = 1, gradnorm_alpha: float = 1.5, cagrad_c: float = 0.4,
         optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw",
         table_optimizer: Literal["same", "rowwise_adagrad"] = "same", table_learning_rate: float | None = None,
         learning_rate: float = 0.002, weight_decay: float | None = None,

@@ -17,8 +17,8 @@ import torch
 
 from manygate.config import RunConfig
 from manygate.data.alarms import by_severity
-from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
+from manygate.data.file_split import LogSplit, split_of
 from manygate.data.unseen import cold_rows
 from manygate.errors import InputError, setting
 from manygate.evaluation.gates import gate_report
@@ -54,7 +54,7 @@ from manygate.training.state import State, check_fingerprint
 from manygate.training.trainer import Trainer
 
 FREE_SETTINGS = {
-    **dict.fromkeys(("log", "valid", "test", "schema_file", "threads", "baselines")),
+    **dict.fromkeys(("log", "valid", "test", "schema_file", "threads", "baselines", "memory", "rows_folder")),
     "context": (),
     "device": "auto",
     "checkpoint_seconds": 0,
@@ -121,7 +121,7 @@ def train_one(
     config = config.for_rows(len(log.parts["train"]))
     device, problem = choose_device(config.device), Problem.of(log.encoder, config)
     in_groups = any(task.trained_by == "pairwise" for task in problem.tasks)
-    splits = {part: Split(rows, device, in_groups and part == "train") for part, rows in log.parts.items()}
+    splits = {part: split_of(rows, device, in_groups and part == "train") for part, rows in log.parts.items()}
     monitor = Monitor(config.monitor, problem, log.parts["valid"], splits["valid"])
     test = splits["test"] if own_clocks else None
     fingerprint = log.fingerprint(config.replace(**FREE_SETTINGS).to_yaml() + "own clocks\n" * own_clocks)
@@ -151,8 +151,8 @@ def train_one(
 
 def fit(
     problem: Problem,
-    train: Split,
-    own: Split | None,
+    train: LogSplit,
+    own: LogSplit | None,
     monitor: Monitor,
     config: RunConfig,
     folder: Path | None,
@@ -189,7 +189,7 @@ def fit(
         return train_packs(trainer, sized, size, folder)
 
 
-def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.ndarray, test: Split) -> RunResult:
+def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.ndarray, test: LogSplit) -> RunResult:
     """Return the results of one trained model for the report."""
     model, rows = predictor.model, log.parts["test"]
     size = measure(model.problem, model.config, model.by_task)
@@ -216,7 +216,7 @@ def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.n
     )
 
 
-def _calibration(model: MultiTaskModel, log: EncodedLog, split: Split, method: str) -> Calibration | None:
+def _calibration(model: MultiTaskModel, log: EncodedLog, split: LogSplit, method: str) -> Calibration | None:
     """Fit the calibrators of a trained model on validation rows."""
     if method == "none":
         return None

@@ -16,7 +16,7 @@ import numpy as np
 from manygate import metrics
 from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog
-from manygate.data.rows import Rows
+from manygate.data.rows import LogRows
 from manygate.evaluation.gains import gains, measured
 from manygate.metrics.paired import gain
 from manygate.metrics.pareto import hypervolume, non_dominated, weight_vectors
@@ -102,7 +102,7 @@ def _values(log: EncodedLog, trained: Trained) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _compare_with_front(
-    rows: Rows, problem: Problem, front: dict[int, np.ndarray], rival_RNT: np.ndarray, rivals: int
+    rows: LogRows, problem: Problem, front: dict[int, np.ndarray], rival_RNT: np.ndarray, rivals: int
 ) -> tuple[Standing, list[SweepGains]]:
     """Compare a method with the points of the front on the test rows, by paired gains.
 

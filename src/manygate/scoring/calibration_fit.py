@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from manygate.data.rows import Rows
+from manygate.data.rows import LogRows
 from manygate.errors import InputError, raise_all
 from manygate.metrics.task import log_loss
 from manygate.model.problem import Problem
@@ -128,7 +128,7 @@ _FITS: dict[str, Fit] = {"platt": _platt, "temperature": _temperature, "isotonic
 
 def fit_calibration(
     logit_RNT: np.ndarray,
-    rows: Rows,
+    rows: LogRows,
     problem: Problem,
     method: str,
     names: Sequence[str] | None = None,

@@ -80,6 +80,14 @@ class Stream:
         for start in range(first * size, len(self), size):
             yield self.take(torch.arange(epoch * len(self) + start, epoch * len(self) + min(start + size, len(self))))
 
+    def resampled(self, seeds: Sequence[int], bootstrap: bool) -> Stream:
+        """Return the stream as it is: every run has rows of its own."""
+        return self
+
+    def id_counts(self, sparse: Sequence[Input], bags: Sequence[Input]) -> list[Tensor]:
+        """Return no counts: the rows have no ids."""
+        return []
+
     def take(self, row_B: Tensor) -> Batch:
         """Return the batch of the given rows; its memory is overwritten when the next block of rows is drawn."""
         block, start = divmod(int(row_B[0]), self.batch * STEPS_AT_ONCE)

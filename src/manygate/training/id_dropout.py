@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from manygate.config import RunConfig
-from manygate.data.batches import Batch, Source, Split
+from manygate.data.batches import Batch, Source
 from manygate.data.rows import FIRST_ROW, UNKNOWN_ROW, Input
 from manygate.randomness import DROPPED_IDS, uniform_draws
 
@@ -79,17 +79,18 @@ class IdDropout:
         """Count the ids of the training rows. A row counts whatever its weights, and once, also where replicas draw samples."""
         every = config.replica_id_dropouts or (config.id_dropout,)
         strengths = {i.name: [c if i.id_dropout is None else i.id_dropout for c in every] for i in inputs if i.drops_ids}
-        if not isinstance(train, Split) or not any(map(any, strengths.values())):
+        if not any(map(any, strengths.values())):
             return Unchanged()
         sparse, bags = ([i for i in inputs if i.kind == kind] for kind in ("sparse", "bag"))
-        counts = [_counts(train.id_NS[:, s], feature) for s, feature in enumerate(sparse)]
+        counts = [_known(count_V) for count_V in train.id_counts(sparse, bags)]
+        single = counts[: len(sparse)]
         never = [0.0] * len(every)
         turns = [r % len(every) for r in range(config.replicas if config.replica_id_dropouts else 1)]
         table_SR = torch.tensor([strengths.get(i.name, never) for i in [*sparse, *bags]])[:, turns].to(train.device)
         return cls(
-            torch.cat(counts) if counts else torch.zeros(0, device=train.device),
+            torch.cat(single) if single else torch.zeros(0, device=train.device),
             torch.tensor([0, *(i.rows for i in sparse)]).cumsum(0)[:-1].to(train.device),
-            tuple(_counts(value_n, feature) for (value_n, _), feature in zip(train.bags, bags, strict=True)),
+            tuple(counts[len(sparse) :]),
             table_SR[: len(sparse)].t().contiguous(),
             tuple(table_SR[len(sparse) :]),
             config.shuffle_seed,
@@ -128,8 +129,8 @@ class Unchanged:
         return batch
 
 
-def _counts(row_n: Tensor, feature: Input) -> Tensor:
-    """Count how often each row of a feature's table occurs. The rows of null and unseen ids have an infinite count."""
-    count_V = torch.bincount(row_n, minlength=feature.rows).float()
-    count_V[:FIRST_ROW] = torch.inf
-    return count_V
+def _known(count_V: Tensor) -> Tensor:
+    """Return counts as float32. The rows of null and unseen ids have an infinite count."""
+    known_V = count_V.float()
+    known_V[:FIRST_ROW] = torch.inf
+    return known_V

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from manygate.data.batches import Batch, Resampled, Source, Split
+from manygate.data.batches import Batch, Source
 from manygate.evaluation.monitor import Watch
 from manygate.model import MultiTaskModel
 from manygate.model.logits import predict
@@ -109,10 +109,10 @@ class Trainer:
     def _rows(self, train: Source) -> Source:
         """Return the training rows: the same for all replicas in the same order, or each replica's own sample or order."""
         mode = self.config.replica_data
-        if mode == "shared" or not isinstance(train, Split):
+        if mode == "shared":
             return train
         seeds = {member.replica: member.seed for member in self.model.members}
-        return Resampled(train, list(seeds.values()), bootstrap=mode == "bootstrap")
+        return train.resampled(list(seeds.values()), bootstrap=mode == "bootstrap")
 
     def _prepare_targets(self) -> None:
         device = self.model.device

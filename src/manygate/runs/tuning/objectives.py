@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from manygate.config import RunConfig, TuneConfig
-from manygate.data.rows import Rows
+from manygate.data.rows import LogRows
 from manygate.errors import InputError, raise_all, setting
 from manygate.evaluation.monitor import check_monitor, parse_monitor
 from manygate.metrics.table import MAIN_METRIC, METRICS
@@ -13,7 +13,7 @@ from manygate.results.tuning import TunedObjective
 from manygate.schema import Task
 
 
-def find_objectives(tuning: TuneConfig, config: RunConfig, tasks: Sequence[Task], valid: Rows) -> list[TunedObjective]:
+def find_objectives(tuning: TuneConfig, config: RunConfig, tasks: Sequence[Task], valid: LogRows) -> list[TunedObjective]:
     """Return what the trials maximise: the given metrics, or the one that the run watches.
 
     Raises one :class:`InputError` for all that are unknown, or undefined on the validation rows for any prediction.

@@ -15,8 +15,8 @@ import numpy as np
 from pydantic import JsonValue
 
 from manygate.config import RunConfig
-from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
+from manygate.data.file_split import LogSplit, split_of
 from manygate.errors import InputError
 from manygate.evaluation.monitor import Monitor
 from manygate.metrics.table import MAIN_METRIC
@@ -108,11 +108,11 @@ def _failed(reason: str) -> Outcome:
 
 def _fitted(
     log: EncodedLog, problem: Problem, config: RunConfig, folder: Path | None, progress: Progress, on_epoch: OnEpoch
-) -> tuple[Fitted, Split]:
+) -> tuple[Fitted, LogSplit]:
     """Train the replicas. Where tests would be predicted in a comparison, validation rows are predicted here."""
     device = choose_device(config.device)
     in_groups = any(task.trained_by == "pairwise" for task in problem.tasks)
-    train, valid = Split(log.parts["train"], device, in_groups), Split(log.parts["valid"], device)
+    train, valid = split_of(log.parts["train"], device, in_groups), split_of(log.parts["valid"], device)
     monitor = Monitor(config.monitor, problem, log.parts["valid"], valid)
     fingerprint = log.fingerprint(config.replace(**FREE_SETTINGS).to_yaml() + "trial\n")
     return fit(problem, train, valid, monitor, config, folder, progress, fingerprint, on_epoch), valid
@@ -124,7 +124,7 @@ def _outcome(
     config: RunConfig,
     objectives: Sequence[str],
     fitted: Fitted,
-    valid: Split,
+    valid: LogSplit,
     pruned: bool,
 ) -> Outcome:
     rows, state = log.parts["valid"], fitted.state

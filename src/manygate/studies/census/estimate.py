@@ -6,8 +6,8 @@ import math
 import time
 
 from manygate.config import RunConfig
-from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
+from manygate.data.file_split import split_of
 from manygate.evaluation.monitor import Monitor
 from manygate.model.problem import Problem
 from manygate.runs.run import fit
@@ -33,7 +33,7 @@ def job_seconds(job: Job, log: EncodedLog, plan: Plan, replicas: int, threads: i
 def _timed(log: EncodedLog, config: RunConfig, steps: int) -> float:
     """Return the seconds of a training of so many steps, with one evaluation."""
     problem = Problem.of(log.encoder, config)
-    train, valid = Split(log.parts["train"]), Split(log.parts["valid"])
+    train, valid = split_of(log.parts["train"]), split_of(log.parts["valid"])
     monitor = Monitor(config.monitor, problem, log.parts["valid"], valid)
     began = time.perf_counter()
     fit(problem, train, None, monitor, config.replace(max_steps=steps), None, Progress(), "", None)

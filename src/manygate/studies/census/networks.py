@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from manygate.config import RunConfig
-from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
+from manygate.data.file_split import split_of
 from manygate.model.logits import predict
 from manygate.results.census import CensusModel, CensusSearch
 from manygate.runs.run import Trained, finish, train_one, with_batches
@@ -66,7 +66,7 @@ def _outcome(job: Job, log: EncodedLog, config: RunConfig, trained: Trained, sea
     """Judge the weights of the epoch that was best for the main task on validation rows."""
     problem, result = trained.predictor.problem, trained.result
     logit_RNT = {
-        "valid": predict(trained.model, Split(log.parts["valid"], trained.model.device)),
+        "valid": predict(trained.model, split_of(log.parts["valid"], trained.model.device)),
         "test": trained.test_logit_RNT,
     }
     tasks, influence_G = judge(log, problem, logit_RNT)
