@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,10 @@ class ArrayEntry:
     def nbytes(self) -> int:
         return int(np.dtype(self.dtype).itemsize * np.prod(self.shape, dtype=np.int64))
 
+    def empty(self, length: int | None = None) -> np.ndarray:
+        """Return memory for the array, or for one of ``length`` entries."""
+        return np.empty(self.shape if length is None else (length, *self.shape[1:]), self.dtype)
+
 
 @dataclass(frozen=True)
 class Section:
@@ -61,6 +65,11 @@ class Block:
     labels: Section
     inputs: Section
 
+    @property
+    def entries(self) -> tuple[ArrayEntry, ...]:
+        """All arrays of the file."""
+        return self.labels.arrays + self.inputs.arrays
+
     @classmethod
     def write(cls, path: Path, rows: Rows) -> Block:
         """Write rows to a file. Raises :class:`InputError` if the disk is full or cannot be written."""
@@ -73,23 +82,31 @@ class Block:
         return cls(path, len(rows), first, second)
 
     def read(self, *sections: Section) -> dict[str, np.ndarray]:
-        """Return the arrays of some sections. Raises :class:`InputError` if the file is missing, shorter or changed."""
-        found: dict[str, np.ndarray] = {}
+        """Return the arrays of some sections: see :meth:`read_into`."""
+        found = {entry.name: entry.empty() for section in sections for entry in section.arrays}
+        self.read_into(found, *sections)
+        return found
+
+    def read_into(self, arrays: Mapping[str, np.ndarray], *sections: Section) -> None:
+        """Read the arrays of some sections into memory. Raises :class:`InputError` if the file is missing, shorter or changed."""
         with reading_file(self.path), self.path.open("rb") as stream:
             for section in sections:
                 stream.seek(section.start)
-                content = bytearray(section.nbytes)
-                if stream.readinto(content) != len(content) or hashlib.sha256(content).digest() != section.sha256:
+                digest, whole = hashlib.sha256(), True
+                for entry in section.arrays:
+                    content = _bytes_of(arrays[entry.name])
+                    whole &= stream.readinto(content) == len(content)
+                    digest.update(content)
+                if not whole or digest.digest() != section.sha256:
                     raise InputError(
                         f"{self.path}: the encoded rows are damaged: their sha256 is another than when they were written. "
                         "Check the disk and its free space, then start the command again: it encodes the rows again."
                     )
-                start = 0
-                for entry in section.arrays:
-                    found[entry.name] = np.frombuffer(content, entry.dtype, entry.nbytes // np.dtype(entry.dtype).itemsize, start)
-                    found[entry.name].shape = entry.shape
-                    start += entry.nbytes
-        return found
+
+
+def _bytes_of(array: np.ndarray) -> memoryview:
+    """Return the memory of a contiguous array as bytes."""
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _arrays(rows: Rows) -> list[tuple[str, np.ndarray]]:
@@ -105,11 +122,17 @@ def _arrays(rows: Rows) -> list[tuple[str, np.ndarray]]:
 def _write_section(write: Callable[[memoryview], int], start: int, arrays: Sequence[tuple[str, np.ndarray]]) -> Section:
     digest, entries = hashlib.sha256(), []
     for name, array in arrays:
-        content = array.reshape(-1).view(np.uint8).data
+        content = _bytes_of(array)
         digest.update(content)
         write(content)
         entries.append(ArrayEntry(name, array.dtype.str, array.shape))
     return Section(start, tuple(entries), digest.digest())
+
+
+def _one_offset(offset: np.ndarray, blocks: Sequence[Block]) -> np.ndarray:
+    """Turn the offsets of several blocks, one after another, into those of all rows."""
+    ends = np.cumsum([block.rows + 1 for block in blocks])[:-1]
+    return np.append(0, np.cumsum(np.concatenate([np.diff(part) for part in np.split(offset, ends)]))).astype(np.int64)
 
 
 def _rows_of(arrays: dict[str, np.ndarray]) -> Rows:
@@ -204,11 +227,24 @@ class RowFiles:
         return self.read(range(len(self.blocks)))
 
     def read(self, blocks: Sequence[int]) -> Rows:
-        """Return the rows of some blocks, one after another."""
-        builder = RowsBuilder()
-        for block in (self.blocks[number] for number in blocks):
-            builder.add(_rows_of(block.read(block.labels, block.inputs)))
-        return builder.rows()
+        """Return the rows of some blocks, one after another. They are read to the place where they stay."""
+        chosen = [self.blocks[number] for number in blocks]
+        lengths: dict[str, int] = {}
+        for block in chosen:
+            for entry in block.entries:
+                lengths[entry.name] = lengths.get(entry.name, 0) + entry.shape[0]
+        joined = {entry.name: entry.empty(lengths[entry.name]) for entry in chosen[0].entries}
+        ends = dict.fromkeys(joined, 0)
+        for block in chosen:
+            places = {}
+            for entry in block.entries:
+                start = ends[entry.name]
+                places[entry.name] = joined[entry.name][start : start + entry.shape[0]]
+                ends[entry.name] += entry.shape[0]
+            block.read_into(places, block.labels, block.inputs)
+        return _rows_of(
+            {name: _one_offset(array, chosen) if name.startswith("offset") else array for name, array in joined.items()}
+        )
 
     def chunks(self) -> Iterator[Rows]:
         """Yield all rows in order, a block at a time."""
