@@ -2,8 +2,8 @@
 
     python benchmarks/out_of_core.py --rows 5000000,50000000 --folder /tmp/long --threads 2
 
-The log is made up, 17 columns: 10 of ids (one of them text), 5 numbers, 2 labels. It is written in pieces of a million rows. All its
-ids are in the first million rows, so that the vocabularies of logs of all lengths are the same. Each length is a process of its own:
+The log is made up, 17 columns: 10 of ids (one of them text), 5 numbers, 2 labels. It is written in pieces of a million rows. All
+ids are in the first million rows, so the vocabularies of logs of all lengths are the same. Each length is a process of its own:
 it encodes the log into files (``memory=0``), reads the training rows of an epoch as batches, and trains for one epoch. The peak is
 that of the whole process. A second process of the shortest log keeps the rows in memory, and must end with the same weights.
 
