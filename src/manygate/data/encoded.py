@@ -22,6 +22,7 @@ from manygate.data.encode import Encoder
 from manygate.data.equal_labels import equal_label_warnings
 from manygate.data.fingerprint import TableFingerprint, type_word
 from manygate.data.fit import fit_encoder
+from manygate.data.in_order import in_order
 from manygate.data.inference.infer import asked_about
 from manygate.data.label_counts import LabelCounts, count_labels
 from manygate.data.labels import LabelScale
@@ -69,6 +70,15 @@ class EncodedLog:
     @property
     def schema(self) -> Schema:
         return self.encoder.schema
+
+    @property
+    def in_files(self) -> bool:
+        """True if encoded rows are in files, since they do not fit in memory."""
+        return any(rows.files is not None for rows in self.parts.values())
+
+    def loaded(self) -> EncodedLog:
+        """Return the log with all rows in memory. Raises :class:`InputError` if they do not fit."""
+        return replace(self, parts={part: rows.loaded() for part, rows in self.parts.items()}) if self.in_files else self
 
     def fingerprint(self, settings: str) -> str:
         """A digest of settings, schema, encoder and every row that was read, to know a run's data again.
@@ -137,8 +147,10 @@ def _schema_and_encoder(encoder: Encoder) -> Iterator[str]:
             yield repr(vocabulary.values.slice(first, IDS_AT_ONCE).to_pylist())
 
 
-def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedLog:
+def encode_log(sources: Sources, schema: Schema, config: DataConfig, threads: int | None = None) -> EncodedLog:
     """Fit the encoder on the training rows in one pass, and encode every part in a second.
+
+    ``threads`` work on several batches at once (None: one a core). The result does not depend on their number.
 
     Rows that do not fit in memory go to files: see :mod:`manygate.data.row_store`. Raises :class:`InputError` if the disk has too
     little space for them, or if memory runs out.
@@ -146,7 +158,7 @@ def encode_log(sources: Sources, schema: Schema, config: DataConfig) -> EncodedL
     check_columns(sources, schema)
     store = open_store(sources, schema, config)
     with enough_memory(sources.name, FEWER_ROWS):
-        return _encode(sources, schema, config, store)
+        return _encode(sources, schema, config, store, threads)
 
 
 def encoded_bytes(schema: Schema, rows: int, number_ids: bool = False, statistics: bool = False) -> int:
@@ -180,14 +192,19 @@ def open_store(sources: Sources, schema: Schema, config: DataConfig) -> RowStore
     return store
 
 
-def _encode(sources: Sources, schema: Schema, config: DataConfig, store: RowStore) -> EncodedLog:
-    encoder = fit_encoder(schema, config, _training_batches(sources, schema, config), seed=config.shuffle_seed)
+def _encode(sources: Sources, schema: Schema, config: DataConfig, store: RowStore, threads: int | None) -> EncodedLog:
+    encoder = fit_encoder(schema, config, _training_batches(sources, schema, config), config.shuffle_seed, threads)
     for part, table in sources.named()[1:]:
         encoder.check(table.arrow_schema, table.name, part_columns(schema, part), table.mismatches)
     fingerprints = {part: TableFingerprint() for part, _ in sources.named()}
     scan = LeakScan(encoder)
-    for part, location, batch in log_batches(sources, schema, config, lambda part, batch: fingerprints[part].add(batch)):
-        rows = encoder.encode(batch, location, bias=part == "train")
+
+    def encode(located: tuple[str, str, pa.RecordBatch]) -> tuple[str, Rows]:
+        part, location, batch = located
+        return part, encoder.encode(batch, location, bias=part == "train")
+
+    batches = log_batches(sources, schema, config, lambda part, batch: fingerprints[part].add(batch))
+    for part, rows in in_order(encode, batches, threads):
         store.add(part, rows)
         if part == "train":
             scan.add(rows)

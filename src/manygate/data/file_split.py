@@ -32,7 +32,7 @@ def split_of(rows: LogRows, device: torch.device | str = "cpu", groups: bool = F
     """
     files = rows.files
     if files is None:
-        return Split(rows.part(0, len(rows)), device, groups)
+        return Split(rows.loaded(), device, groups)
     if not groups:
         return FileSplit(files, device)
     if len(files) > WHOLE:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +15,7 @@ from manygate.config import DataConfig
 from manygate.config.data_settings import LARGE_LOG
 from manygate.data.column import as_ids, as_numbers, rounded_id, rounding_warning, type_problem
 from manygate.data.encode import Encoder
+from manygate.data.in_order import in_order
 from manygate.data.labels import LabelStatistics, count_too_early, encode_labels
 from manygate.data.number_ids import fit_number_ids
 from manygate.data.rows import Vocabulary
@@ -27,9 +31,9 @@ class _Counter:
         self.parts: list[pa.Table] = []
         self.pending = 0
 
-    def add(self, ids: pa.Array) -> None:
-        counts = pc.value_counts(ids.drop_null())
-        self.parts.append(pa.table({"id": counts.field("values"), "n": counts.field("counts")}))
+    def add(self, counts: pa.Table) -> None:
+        """Add the ids of a batch with their numbers: see :func:`_counts`."""
+        self.parts.append(counts)
         self.pending += len(counts)
         if self.pending > 4_000_000:
             self._merge()
@@ -52,32 +56,52 @@ class _Counter:
         return table.sort_by("id")["id"].combine_chunks()
 
 
-def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str, pa.RecordBatch]], seed: int = 0) -> Encoder:
-    """Fit an encoder in one pass over training rows, given as pairs of a location (for errors) and a record batch."""
-    counters = {f.name: _Counter() for f in schema.features if f.kind != "dense" and f.vocabulary == "ids"}
+@dataclass(frozen=True)
+class _Facts:
+    """What the encoder is fitted on, of one batch."""
+
+    location: str
+    rows: int
+    nulls: dict[str, int]
+    ids: dict[str, pa.Table]
+    rounded: dict[str, str]
+    number_BM: np.ndarray
+    labels: tuple[np.ndarray, np.ndarray]
+    early_T: np.ndarray
+
+
+def fit_encoder(
+    schema: Schema,
+    config: DataConfig,
+    batches: Iterable[tuple[str, pa.RecordBatch]],
+    seed: int = 0,
+    threads: int | None = 1,
+) -> Encoder:
+    """Fit an encoder in one pass over training rows, given as pairs of a location (for errors) and a record batch.
+
+    Batches are read by ``threads`` threads and counted in their order, so the encoder does not depend on the number of threads.
+    """
+    counters = {f.name: _Counter() for f in schema.features if _is_counted(f)}
     dense = [f.name for f in schema.features if f.kind == "dense"]
     sample = NumberSample(len(dense), seed)
     labels = LabelStatistics(schema, seed)
     nulls: dict[str, int] = dict.fromkeys(schema.feature_names, 0)
-    types: dict[str, pa.DataType] = {}
     rounded: dict[str, str] = {}
     count, early = 0, np.zeros(len(schema.tasks), dtype=np.int64)
-    for location, batch in batches:
-        if not types:
-            types = _fitted_types(schema, batch, location)
-        for feature in schema.features:
-            column = batch.column(feature.name)
-            nulls[feature.name] += column.null_count
-            if feature.name in counters:
-                values = pc.list_flatten(column) if feature.kind == "bag" else column
-                kind = types[feature.name].value_type if feature.kind == "bag" else types[feature.name]
-                counters[feature.name].add(as_ids(values, kind, feature.name, location)[0])
-        _note_rounded_ids(rounded, schema, batch)
-        number_BM = [as_numbers(batch.column(name), name, location) for name in dense]
-        sample.add(np.stack(number_BM, axis=1) if dense else np.zeros((batch.num_rows, 0)))
-        labels.add(*encode_labels(schema, batch, location))
-        early += count_too_early(schema, batch, location)
-        count += batch.num_rows
+    waiting = iter(batches)
+    first = list(islice(waiting, 1))
+    types = _fitted_types(schema, first[0][1], first[0][0]) if first else {}
+    for facts in in_order(partial(_read, schema, types), chain(first, waiting), threads):
+        location, count = facts.location, count + facts.rows
+        for name, number in facts.nulls.items():
+            nulls[name] += number
+        for name, counts in facts.ids.items():
+            counters[name].add(counts)
+        for name, warning in facts.rounded.items():
+            rounded.setdefault(name, warning)
+        sample.add(facts.number_BM)
+        labels.add(*facts.labels)
+        early += facts.early_T
     if count == 0:
         raise InputError(f"the training split has no rows. Give more rows, or a larger first share in {setting('fractions')}.")
     encoder = Encoder(schema, types, {}, {}, labels.scales(location), {name: n / count for name, n in nulls.items()})
@@ -95,15 +119,47 @@ def fit_encoder(schema: Schema, config: DataConfig, batches: Iterable[tuple[str,
     return encoder
 
 
-def _note_rounded_ids(rounded: dict[str, str], schema: Schema, batch: pa.RecordBatch) -> None:
-    """Add a warning for each column of ids that are floating-point numbers too large to be exact; the group counts as ids."""
+def _is_counted(feature: Feature) -> bool:
+    return feature.kind != "dense" and feature.vocabulary == "ids"
+
+
+def _read(schema: Schema, types: dict[str, pa.DataType], located: tuple[str, pa.RecordBatch]) -> _Facts:
+    """Read a batch. Raises :class:`InputError` that names its location for values that cannot be those of a column."""
+    location, batch = located
+    ids = {}
+    for feature in filter(_is_counted, schema.features):
+        column, kind = batch.column(feature.name), types[feature.name]
+        values, kind = (pc.list_flatten(column), kind.value_type) if feature.kind == "bag" else (column, kind)
+        ids[feature.name] = _counts(as_ids(values, kind, feature.name, location)[0])
+    columns = [as_numbers(batch.column(f.name), f.name, location) for f in schema.features if f.kind == "dense"]
+    return _Facts(
+        location=location,
+        rows=batch.num_rows,
+        nulls={name: batch.column(name).null_count for name in schema.feature_names},
+        ids=ids,
+        rounded=_rounded_ids(schema, batch),
+        number_BM=np.stack(columns, axis=1) if columns else np.zeros((batch.num_rows, 0)),
+        labels=encode_labels(schema, batch, location),
+        early_T=count_too_early(schema, batch, location),
+    )
+
+
+def _counts(ids: pa.Array) -> pa.Table:
+    counts = pc.value_counts(ids.drop_null())
+    return pa.table({"id": counts.field("values"), "n": counts.field("counts")})
+
+
+def _rounded_ids(schema: Schema, batch: pa.RecordBatch) -> dict[str, str]:
+    """Return a warning for each column of ids that are floating-point numbers too large to be exact; the group counts as ids."""
     names = [feature.name for feature in schema.features if feature.kind != "dense"]
+    warnings = {}
     for name in dict.fromkeys([*names, *([schema.group] if schema.group else [])]):
         column = batch.column(name)
         values = pc.list_flatten(column) if pa.types.is_list(column.type) else column
-        example = None if name in rounded else rounded_id(values)
+        example = rounded_id(values)
         if example is not None:
-            rounded[name] = rounding_warning(name, values.type, example)
+            warnings[name] = rounding_warning(name, values.type, example)
+    return warnings
 
 
 def _fit_feature(

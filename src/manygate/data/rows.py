@@ -70,6 +70,9 @@ class LogRows(Protocol):
     def label_chunks(self) -> Iterator[Rows]:
         """Yield the labels, weights and groups of all rows in order: rows of no feature."""
 
+    def loaded(self) -> Rows:
+        """Return all rows in memory. Raises :class:`manygate.errors.InputError` if they do not fit."""
+
     def part(self, start: int, stop: int) -> Rows:
         """Return some rows that follow one another."""
 
@@ -140,6 +143,10 @@ class Rows:
         """The labels, weights and groups alone: rows of no feature."""
         none = np.zeros((len(self), 0))
         return Rows(none.astype(np.int32), none.astype(np.float32), [], self.label_BT, self.weight_BT, self.group_B)
+
+    def loaded(self) -> Rows:
+        """Return the rows themselves: they are in memory."""
+        return self
 
     def part(self, start: int, stop: int) -> Rows:
         """Return some rows that follow one another. Their arrays are views.

@@ -63,7 +63,7 @@ class NumberSample:
 
     def __init__(self, columns: int, seed: int):
         self.bits = np.random.Generator(np.random.PCG64(seed))
-        self.keys = np.zeros(0)
+        self.keys, self.largest = np.zeros(0), 1.0
         self.rows = np.zeros((0, columns))
         self.count = 0
         self.nulls = np.zeros(columns, dtype=np.int64)
@@ -74,11 +74,16 @@ class NumberSample:
         self.count += len(number_BM)
         self.nulls += np.isnan(number_BM).sum(axis=0)
         self.infinite += np.isinf(number_BM).sum(axis=0)
-        self.keys = np.append(self.keys, self.bits.random(len(number_BM)))
+        key_B = self.bits.random(len(number_BM))
+        if self.largest < 1:  # the sample is full: few rows of a later batch have a key that is small enough
+            kept_B = key_B < self.largest
+            key_B, number_BM = key_B[kept_B], number_BM[kept_B]
+        self.keys = np.append(self.keys, key_B)
         self.rows = np.concatenate([self.rows, number_BM])
         if len(self.keys) > SAMPLE_ROWS:
             kept = np.sort(np.argpartition(self.keys, SAMPLE_ROWS)[:SAMPLE_ROWS])
             self.keys, self.rows = self.keys[kept], self.rows[kept]
+            self.largest = float(self.keys.max())
 
     def finite(self, m: int) -> np.ndarray:
         """The sampled finite values of column m."""

@@ -29,7 +29,9 @@ Fields = dict[str, dict[str, BaselineResult] | AgainstBaselines]
 
 def fit_baselines(log: EncodedLog, config: RunConfig, folder: Path | None, progress: Progress) -> dict[str, FittedBaseline]:
     """Fit the baselines that are asked for, or LightGBM if it is installed. Replica r has the seed of the networks' replica r."""
-    names, _ = chosen_baselines(config.baselines)
+    names, _ = chosen_baselines(config.baselines, log.in_files)
+    if set(names) - {"constant"}:
+        log = log.loaded()
     problem = Problem.of(log.encoder, config)
     seeds = [config.seed_of(r) for r in range(config.replicas)]
     threads = config.threads or torch.get_num_threads()
@@ -39,9 +41,9 @@ def fit_baselines(log: EncodedLog, config: RunConfig, folder: Path | None, progr
     }
 
 
-def baseline_warnings(config: RunConfig, fitted: Mapping[str, FittedBaseline]) -> list[DataWarning]:
+def baseline_warnings(config: RunConfig, fitted: Mapping[str, FittedBaseline], in_files: bool = False) -> list[DataWarning]:
     """Say which tasks a baseline could not learn, that LightGBM is missing where nobody left it out, and that none is tuned."""
-    _, note = chosen_baselines(config.baselines)
+    _, note = chosen_baselines(config.baselines, in_files)
     notes = [DataWarning(level="note", text=note)] if note else []
     tunable = [name for name in fitted if name != "constant"]
     if config.tune and tunable:

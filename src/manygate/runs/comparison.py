@@ -79,7 +79,11 @@ def compare_run(
         trained[name] = _train(log, run_config, name, folder, progress, on_epoch)
     sweep = sweeps(log, config, trained, folder, progress)
     outside = fit_baselines(log, config, folder, progress)
-    warnings: list[str | DataWarning] = [*unfinished(trained, config), *diverged(trained), *baseline_warnings(config, outside)]
+    warnings: list[str | DataWarning] = [
+        *unfinished(trained, config),
+        *diverged(trained),
+        *baseline_warnings(config, outside, log.in_files),
+    ]
     results = document(log, config, trained, command, warnings)
     best = choose(results.valid, config.monitor)
     results = results.model_copy(update={"best": best, **({"sweep": sweep} if sweep else {})})

@@ -15,7 +15,7 @@ from manygate.baselines.installed import chosen_baselines
 from manygate.config import REPLICA_SETTINGS, RunConfig
 from manygate.config.data_settings import LARGE_LOG
 from manygate.data.encoded import EncodedLog, encode_log
-from manygate.data.memory import all_memory, gigabytes
+from manygate.data.memory import all_memory, free_memory, gigabytes
 from manygate.data.sources import find_schema, open_sources, unused_settings
 from manygate.data.split import PARTS
 from manygate.errors import InputError, raise_all, setting
@@ -25,9 +25,13 @@ from manygate.model.budget import matched, measure, scheme_errors
 from manygate.model.device import choose_device
 from manygate.model.problem import Problem
 from manygate.objective.weighting import check_weighting
+from manygate.results.evaluation import DataWarning
 from manygate.schema import Schema
 from manygate.text import count_of
 from manygate.training.schedule import Schedule
+
+BASELINE_COPIES = 4
+"""The memory of baselines, in sizes of the encoded rows: the rows, their columns as float64, and what a library makes of them."""
 
 
 def prepare(
@@ -55,7 +59,10 @@ def prepare(
     schema = find_schema(sources, config, schema)
     parse_monitor(config.monitor, schema.tasks, schema.group is not None)
     _check_weights(config, schema)
-    encoded = encode_log(sources, schema, config)
+    encoded = encode_log(sources, schema, config, config.threads)
+    encoded.warnings += _note_of_files(encoded)
+    if architectures:
+        _check_baselines(config, encoded)
     rows = len(encoded.parts["train"])
     sized = config.for_rows(rows)
     Schedule.of(config, math.ceil(rows / sized.batch_rows))
@@ -64,6 +71,27 @@ def prepare(
     encoded.warnings += monitor_warnings(config.monitor, schema.tasks, encoded.parts["valid"])
     raise_all(problem for name in chosen for problem in problems_of(encoded, sized.replace(architecture=name)))
     return encoded
+
+
+def _note_of_files(log: EncodedLog) -> Iterator[DataWarning]:
+    """Say that rows are in files, and how many bytes they take."""
+    files = [rows.files for rows in log.parts.values() if rows.files is not None]
+    if files:
+        size = gigabytes(sum(part.file_bytes for part in files))
+        text = f"the encoded rows ({size}) are in files and not in memory; training reads them block by block (--memory)."
+        yield DataWarning(level="note", text=text)
+
+
+def _check_baselines(config: RunConfig, log: EncodedLog) -> None:
+    """Raise an :class:`InputError` if baselines are asked for that need rows in memory which do not fit."""
+    names = [name for name in chosen_baselines(config.baselines, log.in_files)[0] if name != "constant"]
+    needed, free = sum(rows.files.file_bytes for rows in log.parts.values() if rows.files is not None), free_memory()
+    if names and BASELINE_COPIES * needed > free:
+        raise InputError(
+            f"{setting('baselines', ','.join(names))}: they need all rows in memory, about "
+            f"{gigabytes(BASELINE_COPIES * needed)}, and {gigabytes(free)} are free. Leave them out, or compare on a sample of the "
+            "log."
+        )
 
 
 def _unread(config: RunConfig, parts: Collection[str], comparison: bool) -> Iterator[str]:
