@@ -465,6 +465,36 @@ def test_rows_in_files_are_those_in_memory(blocks, statistics, log_table, repeat
     assert found[0] == found[1]
 
 
+class Passes:
+    """Records what is shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[str, int, int]] = []
+
+    def start(self, title: str, total: int, done: int = 0) -> None:
+        self.title, self.total, self.rows = title, total, done
+
+    def advance(self, rows: int) -> None:
+        self.rows += rows
+
+    def finish(self) -> None:
+        self.shown.append((self.title, self.total, self.rows))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_both_passes_show_how_far_they_are(threads, log_table, log_schema, settings):
+    passes = Passes()
+    encode_log(open_sources(log_table(400), settings()), log_schema(), settings(), threads, passes)
+    assert passes.shown == [("fitting the encoder", 400, 400), ("encoding", 400, 400)]
+
+
+def test_the_number_of_threads_changes_nothing(log_table, repeating_ages, log_schema, settings):
+    config = settings(number_ids=5, target_statistics=True)
+    sources = open_sources(pa.concat_tables([repeating_ages(log_table(300, seed=seed)) for seed in range(4)]), config)
+    logs = [encode_log(sources, log_schema(), config, threads) for threads in (1, 4)]
+    assert everything(logs[0]) == everything(logs[1])
+
+
 def test_the_files_of_rows_are_removed_with_the_log(log_table, log_schema, settings, tmp_path):
     config = settings(memory="0", rows_folder=str(tmp_path))
     log = encode_log(open_sources(log_table(400), config), log_schema(), config)

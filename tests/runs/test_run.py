@@ -33,6 +33,8 @@ FREE = {
     "device": "cpu",
     "checkpoint_seconds": 1.0,
     "baselines": ("constant",),
+    "memory": "1GB",
+    "rows_folder": "rows",
 }
 """Settings that change nothing in what is trained, so that a run may go on with others."""
 OTHERS: dict[str, Any] = {

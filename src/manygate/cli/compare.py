@@ -94,9 +94,10 @@ def compare(
     folder, reads = resume or out or free_folder("compare"), sources_of(settings)
     check_folder(folder, resume is not None, overwrite, reads)
     import_own(import_, given)
-    log_rows = prepare(settings.log, settings, architectures=settings.architectures)
+    show = open_progress(progress)
+    log_rows = prepare(settings.log, settings, architectures=settings.architectures, progress=show)
     with open_folder(folder, settings, resume is not None, overwrite, command_line(), reads):
-        compare_and_show(log_rows, settings, folder, json, open_progress(progress), command_line(resume), import_)
+        compare_and_show(log_rows, settings, folder, json, show, command_line(resume), import_)
 
 
 def compare_and_show(

@@ -76,7 +76,7 @@ def demo(
     with open_folder(out, config, resume=False, overwrite=earlier):
         show.say(f"writing an impression log of {rows:,} rows to {out / 'log'}")
         write_schema(datasets.impressions(log, rows=rows, seed=seed, **LOG).schema, log / "demo.yaml")
-        encoded = prepare(config.log, config, architectures=config.architectures)
+        encoded = prepare(config.log, config, architectures=config.architectures, progress=show)
         compare_and_show(encoded, config, out, json, show, command, story_of=demo_story)
 
 

@@ -61,8 +61,8 @@ def train(
     folder, reads = resume or out or free_folder("train"), sources_of(settings)
     check_folder(folder, resume is not None, overwrite, reads)
     import_own(import_, given)
-    log_rows = prepare(settings.log, settings)
     show, command = open_progress(progress), command_line(resume)
+    log_rows = prepare(settings.log, settings, progress=show)
     with open_folder(folder, settings, resume is not None, overwrite, command_line(), reads):
         _, document = resumable("train", folder, import_, lambda: train_run(log_rows, settings, folder, show, command))
     if json:

@@ -92,7 +92,7 @@ def tune(
         run = run.with_defaults(replicas=TRIAL_REPLICAS)
     folder, show = resume or out or free_folder("tune"), open_progress(progress)
     import_own(import_, given)
-    rows = prepare(run.log, run)
+    rows = prepare(run.log, run, progress=show)
     run = with_batches(run.absolute(), rows, show)
     found, tuning, objectives = plan(rows, run, tuning, fixed)
     command = command_line(folder if (folder / "config.yaml").is_file() else None)

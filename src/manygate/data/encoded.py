@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -52,6 +52,8 @@ FEWER_ROWS = (
 )
 NUMBERS = dict.fromkeys(("whole number", "fraction"), "number")
 """The words of types that may stand for each other: pandas makes fractions of whole numbers where one is null."""
+Located: TypeAlias = tuple[str, str, pa.RecordBatch]
+"""A part, the location of a batch, and the batch."""
 Observe = Callable[[str, pa.RecordBatch], None]
 """Called with a part and each batch of its table."""
 
@@ -147,7 +149,22 @@ def _schema_and_encoder(encoder: Encoder) -> Iterator[str]:
             yield repr(vocabulary.values.slice(first, IDS_AT_ONCE).to_pylist())
 
 
-def encode_log(sources: Sources, schema: Schema, config: DataConfig, threads: int | None = None) -> EncodedLog:
+class Shown(Protocol):
+    """Shows how far a pass over the rows is."""
+
+    def start(self, title: str, total: int, done: int = 0) -> None:
+        """Begin a pass over ``total`` rows."""
+
+    def advance(self, rows: int) -> None:
+        """Count further rows."""
+
+    def finish(self) -> None:
+        """End the pass."""
+
+
+def encode_log(
+    sources: Sources, schema: Schema, config: DataConfig, threads: int | None = None, progress: Shown | None = None
+) -> EncodedLog:
     """Fit the encoder on the training rows in one pass, and encode every part in a second.
 
     ``threads`` work on several batches at once (None: one a core). The result does not depend on their number.
@@ -158,7 +175,7 @@ def encode_log(sources: Sources, schema: Schema, config: DataConfig, threads: in
     check_columns(sources, schema)
     store = open_store(sources, schema, config)
     with enough_memory(sources.name, FEWER_ROWS):
-        return _encode(sources, schema, config, store, threads)
+        return _encode(sources, schema, config, store, threads, progress)
 
 
 def encoded_bytes(schema: Schema, rows: int, number_ids: bool = False, statistics: bool = False) -> int:
@@ -192,8 +209,26 @@ def open_store(sources: Sources, schema: Schema, config: DataConfig) -> RowStore
     return store
 
 
-def _encode(sources: Sources, schema: Schema, config: DataConfig, store: RowStore, threads: int | None) -> EncodedLog:
-    encoder = fit_encoder(schema, config, _training_batches(sources, schema, config), config.shuffle_seed, threads)
+def _shown(batches: Iterator[Located], title: str, progress: Shown | None, rows: int | None) -> Iterator[Located]:
+    """Show how far the batches are. Without a number of ``rows``, as of CSV files, nothing is shown."""
+    if progress is None or not rows:
+        yield from batches
+        return
+    progress.start(title, rows)
+    for located in batches:
+        yield located
+        progress.advance(located[-1].num_rows)
+    progress.finish()
+
+
+def _encode(
+    sources: Sources, schema: Schema, config: DataConfig, store: RowStore, threads: int | None, progress: Shown | None
+) -> EncodedLog:
+    counts = [table.count() for _, table in sources.named()]
+    total = None if None in counts else sum(count for count in counts if count is not None)
+    batches = _shown(log_batches(sources, schema, config), "fitting the encoder", progress, total)
+    training = ((location, batch) for part, location, batch in batches if part == "train")
+    encoder = fit_encoder(schema, config, training, config.shuffle_seed, threads)
     for part, table in sources.named()[1:]:
         encoder.check(table.arrow_schema, table.name, part_columns(schema, part), table.mismatches)
     fingerprints = {part: TableFingerprint() for part, _ in sources.named()}
@@ -203,8 +238,8 @@ def _encode(sources: Sources, schema: Schema, config: DataConfig, store: RowStor
         part, location, batch = located
         return part, encoder.encode(batch, location, bias=part == "train")
 
-    batches = log_batches(sources, schema, config, lambda part, batch: fingerprints[part].add(batch))
-    for part, rows in in_order(encode, batches, threads):
+    read = log_batches(sources, schema, config, lambda part, batch: fingerprints[part].add(batch))
+    for part, rows in in_order(encode, _shown(read, "encoding", progress, total), threads):
         store.add(part, rows)
         if part == "train":
             scan.add(rows)
@@ -278,9 +313,7 @@ def check_columns(sources: Sources, schema: Schema) -> None:
     raise_all(problems)
 
 
-def log_batches(
-    sources: Sources, schema: Schema, config: DataConfig, observe: Observe | None = None
-) -> Iterator[tuple[str, str, pa.RecordBatch]]:
+def log_batches(sources: Sources, schema: Schema, config: DataConfig, observe: Observe | None = None) -> Iterator[Located]:
     """Every row of the log, as (part, location, batch). ``observe`` is called with each batch before it is divided into parts."""
     for part, table in sources.named()[1:]:
         for location, batch in table.batches(part_columns(schema, part)):
@@ -314,13 +347,6 @@ def split_shares(sources: Sources, config: DataConfig) -> dict[str, float]:
     given = {"train": None, "valid": sources.valid, "test": sources.test}
     absent = {part: share for part, share in zip(PARTS, config.fractions, strict=True) if given[part] is None}
     return {} if list(absent) == ["train"] else {part: share / sum(absent.values()) for part, share in absent.items()}
-
-
-def _training_batches(sources: Sources, schema: Schema, config: DataConfig) -> Iterator[tuple[str, pa.RecordBatch]]:
-    whole = Sources(sources.train, sources.valid, sources.test)
-    for part, location, batch in log_batches(whole, schema, config):
-        if part == "train":
-            yield location, batch
 
 
 def _label_problems(log: EncodedLog, locations: dict[str, str]) -> list[str]:

@@ -187,7 +187,7 @@ def compare_log(
     if folder is not None:
         check_folder(folder, resume, overwrite, reads)
     show = open_progress(progress_mode(progress))
-    encoded = prepare(log, config, read_schema(keywords.get("schema")), valid, test, config.architectures)
+    encoded = prepare(log, config, read_schema(keywords.get("schema")), valid, test, config.architectures, show)
     with nullcontext() if folder is None else open_folder(folder, config, resume, overwrite, reads=reads):
         document, trained = compare_run(encoded, config, folder, show, on_epoch=on_epoch)
     models = {name: partial(Ranker.trained, run.predictor, document, name) for name, run in trained.items()}

@@ -140,7 +140,8 @@ class Ranker(RankerKeywords):
         if folder is not None:
             check_folder(folder, resume, overwrite, reads)
         show = open_progress(progress_mode(progress))
-        encoded = prepare(log, config, read_schema(schema if schema is not None else self._keywords["schema"]), valid, test)
+        read = read_schema(schema if schema is not None else self._keywords["schema"])
+        encoded = prepare(log, config, read, valid, test, progress=show)
         with nullcontext() if folder is None else open_folder(folder, config, resume, overwrite, reads=reads):
             trained, self.document = train_run(encoded, config, folder, show, on_epoch=on_epoch)
         self.config, self._predictor, self._name = config, trained.predictor, None

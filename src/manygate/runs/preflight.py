@@ -28,6 +28,7 @@ from manygate.objective.weighting import check_weighting
 from manygate.results.evaluation import DataWarning
 from manygate.schema import Schema
 from manygate.text import count_of
+from manygate.training.progress import Progress
 from manygate.training.schedule import Schedule
 
 BASELINE_COPIES = 4
@@ -41,6 +42,7 @@ def prepare(
     valid: Any = None,
     test: Any = None,
     architectures: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> EncodedLog:
     """Open, split and encode a log, and check the data and the settings. Problems raise :class:`InputError`.
 
@@ -59,7 +61,7 @@ def prepare(
     schema = find_schema(sources, config, schema)
     parse_monitor(config.monitor, schema.tasks, schema.group is not None)
     _check_weights(config, schema)
-    encoded = encode_log(sources, schema, config, config.threads)
+    encoded = encode_log(sources, schema, config, config.threads, progress)
     encoded.warnings += _note_of_files(encoded)
     if architectures:
         _check_baselines(config, encoded)
