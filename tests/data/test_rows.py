@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from encoders import KEEP_ALL, assert_same_rows
 from manygate.data.fit import fit_encoder
@@ -119,3 +120,17 @@ def test_rows_without_inputs_keep_labels_weights_and_groups(log_table, log_schem
     assert lean.nbytes == 30 * (3 * 8 + 8)
     for name in ("label_BT", "weight_BT", "group_B"):
         assert getattr(lean, name) is getattr(rows, name)
+
+
+@pytest.mark.parametrize("low", [-(2**63), -5, 0, 2**63 - 200_001])
+@pytest.mark.parametrize("apart", [1, 3, 100_000_000])
+def test_whole_numbers_have_the_rows_of_a_hash_table_however_far_apart(low: int, apart: int) -> None:
+    known = [low + apart * k for k in range(500) if low + apart * k < 2**63]
+    vocabulary = Vocabulary(pa.array(known, pa.int64()))
+    near = [value + step for value in (*known, 0, low) for step in (-1, 0, 1) if -(2**63) <= value + step < 2**63]
+    ids = pa.array([*near, None, -(2**63), 2**63 - 1], pa.int64())
+    rows = {value: row for row, value in enumerate(known, 2)}
+    expected = [0 if value is None else rows.get(value, 1) for value in ids.to_pylist()]
+    assert vocabulary.rows_of(ids).tolist() == expected
+    assert vocabulary.rows_of(ids.slice(3)).tolist() == expected[3:]
+    assert vocabulary.rows_of(ids).dtype == np.int32

@@ -277,6 +277,10 @@ class Input:
         return self.can_be_unseen or self.of_number
 
 
+FARTHEST = 4
+"""Ids that are whole numbers are looked up in an array if it has at most so many entries for each id, and some more."""
+
+
 @dataclass
 class Vocabulary:
     """The known ids of one sparse or bag feature.
@@ -320,9 +324,33 @@ class Vocabulary:
         """Ids to rows, int32."""
         if self.buckets:
             row_N = (FIRST_ROW + BUCKET_HASHES[self.hash](ids) % self.buckets).astype(np.int32)
+        elif self._places is not None and ids.type == pa.int64():
+            row_N = self._rows_of_numbers(pc.fill_null(ids, 0).to_numpy(zero_copy_only=False), *self._places)
         else:
             index_N = pc.index_in(ids, value_set=self.values)
             row_N = pc.fill_null(pc.add(index_N, FIRST_ROW), UNKNOWN_ROW).to_numpy(zero_copy_only=False).astype(np.int32)
         if ids.null_count:
             row_N[pc.is_null(ids).to_numpy(zero_copy_only=False)] = NULL_ROW
         return row_N
+
+    @cached_property
+    def _places(self) -> tuple[int, np.ndarray] | None:
+        """The smallest id, and the row of each whole number from it to the largest id; None if the ids are too far apart.
+
+        One more entry, the last, is for all other numbers. A look-up here takes a fraction of the time of a hash table.
+        """
+        if self.values.type != pa.int64() or not len(self.values):
+            return None
+        value_V = self.values.to_numpy()
+        smallest, span = int(value_V.min()), int(value_V.max()) - int(value_V.min()) + 1
+        if span > FARTHEST * len(value_V) + BLOCK_ROWS:
+            return None
+        row_n = np.full(span + 1, UNKNOWN_ROW, dtype=np.int32)
+        row_n[value_V - smallest] = np.arange(FIRST_ROW, FIRST_ROW + len(value_V))
+        return smallest, row_n
+
+    @staticmethod
+    def _rows_of_numbers(value_N: np.ndarray, smallest: int, row_n: np.ndarray) -> np.ndarray:
+        last = len(row_n) - 1
+        place_N = value_N.view(np.uint64) - np.array(smallest).astype(np.uint64)  # a number below the smallest wraps to a large one
+        return row_n[np.minimum(place_N, np.uint64(last)).astype(np.int64)]
