@@ -603,8 +603,9 @@ def test_every_epoch_and_every_shuffle_seed_has_an_order_of_its_own(log, trainer
     for seed in (0, 1):
         training = trainer(log, settings(epochs=3, patience=9, shuffle_seed=seed, replica_data=mode))
         taken: list[torch.Tensor] = []
-        take = training.train.take
-        training.train.take = lambda row_B, taken=taken, take=take: (taken.append(row_B.flatten()), take(row_B))[1]
+        split = getattr(training.train, "split", training.train)
+        take = split.take
+        split.take = lambda row_B, taken=taken, take=take: (taken.append(row_B.flatten()), take(row_B))[1]
         training.fit()
         assert len(taken) == 27
         for epoch in range(3):
