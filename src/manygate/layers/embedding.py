@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from manygate.data.batches import Batch
 from manygate.data.rows import FIRST_ROW, Input
-from manygate.kernels.read_rows import read_rows
+from manygate.kernels.rows import read_rows
 
 INITIAL_SD = 0.1
 

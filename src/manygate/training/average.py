@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from manygate.kernels.large_pages import in_large_pages
-from manygate.kernels.read_rows import read_rows
+from manygate.kernels.rows import read_rows, write_rows
 from manygate.model import MultiTaskModel
 from manygate.model.replicas import member_axis
 from manygate.training.kept import copy_members
@@ -64,7 +64,7 @@ class WeightAverage:
         torch._foreach_lerp_([self.values[name] for name in self.dense], [self.trained[name] for name in self.dense], share)
         for name, row_n in self.read_n.items():
             weight_nMd = read_rows(self.trained[name], row_n)
-            self.values[name].index_copy_(0, row_n, self.settled[name].lerp_(weight_nMd, share))
+            write_rows(self.values[name], row_n, self.settled[name].lerp_(weight_nMd, share))
             self.steps_V[name].index_fill_(0, row_n, step + 1)
 
     @contextmanager
@@ -73,7 +73,7 @@ class WeightAverage:
         with torch.no_grad():
             for name in self.lazy:
                 for row_n in torch.arange(len(self.steps_V[name]), device=self.model.device).split(ROWS_AT_ONCE):
-                    self.values[name].index_copy_(0, row_n, self._settled(name, row_n, steps))
+                    write_rows(self.values[name], row_n, self._settled(name, row_n, steps))
                 self.steps_V[name].fill_(steps)
         self.model.parameters = self.values
         try:
@@ -110,13 +110,13 @@ class WeightAverage:
     def _log_product(self, steps_n: Tensor) -> Tensor:
         """Return ln(d_0 ... d_{t-1}) for numbers of steps t, float64.
 
-        As long as d rises, d_0 ... d_{t-1} is 9! / ((t + 1) ... (t + 9)).
+        As long as d rises, d_0 ... d_{t-1} is 9! / ((t + 1) ... (t + 9)), and (t + j) (t + 10 - j) = t (t + 10) + j (10 - j).
         """
         rising = max(math.ceil((10 * self.decay - 1) / (1 - self.decay)), 0)
         t_n = steps_n.clamp(max=rising).double()
-        product_n = torch.ones_like(t_n)
-        for j in range(1, 10):
-            product_n *= t_n + j
+        pair_n, product_n = t_n * (t_n + 10), t_n + 5
+        for j in range(1, 5):
+            product_n *= pair_n + j * (10 - j)
         return math.lgamma(10) - product_n.log() + (steps_n - rising).clamp(min=0).double() * math.log(self.decay)
 
 

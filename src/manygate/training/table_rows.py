@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from manygate.kernels.equal_rows import sum_equal_rows
-from manygate.kernels.read_rows import read_rows
+from manygate.kernels.rows import read_rows, write_rows
 
 
 class TableRows:
@@ -38,7 +38,7 @@ class TableRows:
 
     def write(self, state: Tensor, value: Tensor) -> None:
         """Set the changed rows of a tensor (V, M, ...) to values in the form of :meth:`read`."""
-        state.detach().flatten(0, self.depth - 1).index_copy_(0, self.index_n, value)
+        write_rows(state.detach().flatten(0, self.depth - 1), self.index_n, value)
 
     def by_member(self, value_M: Tensor) -> Tensor:
         """Return a value for each member in a form that multiplies ``gradient``."""
