@@ -25,6 +25,7 @@ import gc
 import os
 import resource
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -179,9 +180,16 @@ def measure_sizes(draw: str, changes: dict[str, Any], options: argparse.Namespac
         "milliseconds": {size: spread([one[size] for one in rounds]) for size in SIZES},
         "ratio": {size: spread([one[size] / one[SIZES[0]] for one in rounds]) for size in SIZES},
         "sparse": {size: run.trainer.model.sparse for size, run in runs.items()},
+        "gigabytes_in_large_pages": gigabytes_in_large_pages(),
         "page_faults_a_step": {size: faults[size] / options.rounds / options.steps for size in SIZES},
         "parts": parts,
     }
+
+
+def gigabytes_in_large_pages() -> float:
+    """Return the memory of this process that is in pages of 2 MB."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages")) / 1e6
 
 
 def columns_of(rows: Rows) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -265,7 +273,7 @@ def size_lines(name: str, found: dict[str, Any]) -> list[str]:
         kind, faults = "sparse" if found["sparse"][size] else "dense", found["page_faults_a_step"][size]
         milliseconds, ratio = shown(found["milliseconds"][size]), shown(found["ratio"][size])
         lines.append(f"| {size:,} | {kind} | {milliseconds} | {ratio} | {faults:.1f} |")
-    parts = [part for part in found["parts"][SIZES[-1]] if part != "whole"]
+    lines += ["", f"In pages of 2 MB: {found['gigabytes_in_large_pages']:.2f} GB."]
     parts = [*dict.fromkeys([*(part for size in SIZES for part in found["parts"][size] if part not in ("whole", "rest")), "rest"])]
     lines += ["", f"| ms of a step | {' | '.join(f'{size:,}' for size in SIZES)} |", "|---|" + "---|" * len(SIZES)]
     for part in parts:
