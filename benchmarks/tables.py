@@ -87,7 +87,8 @@ class Steps:
         few = rows.where(np.arange(len(rows)) < BATCH)
         model = MultiTaskModel(problem, config)
         self.trainer = Trainer(model, Split(rows), Monitor("mean", problem, few, Split(few)))
-        self.order, self.at, self.seconds, self.clock = self.trainer.train.order(0, 0), 0, dict[str, float](), clock
+        self.order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
+        self.at, self.seconds, self.clock = 0, dict[str, float](), clock
         self._watch()
 
     def _watch(self) -> None:
