@@ -7,6 +7,8 @@ ids are in the first million rows, so the vocabularies of logs of all lengths ar
 it encodes the log into files (``memory=0``), reads the training rows of an epoch as batches, and trains for one epoch. The peak is
 that of the whole process. A second process of the shortest log keeps the rows in memory, and must end with the same weights.
 
+At last ``manygate predict`` scores the longest log with the model of the shortest, as a process of its own.
+
 Reading is measured with the files in the page cache, on a window of ``--read-rows`` rows of the epoch.
 """
 
@@ -89,6 +91,7 @@ def measure_one(files: list[str], memory: str, options: argparse.Namespace) -> d
     from manygate.data.file_split import split_of
     from manygate.runs.preflight import prepare
     from manygate.runs.run import train_one
+    from manygate.scoring.bundle import save_bundle
     from manygate.training.progress import Progress
 
     torch.set_num_threads(options.threads)
@@ -110,6 +113,8 @@ def measure_one(files: list[str], memory: str, options: argparse.Namespace) -> d
     began = time.perf_counter()
     trained = train_one(log, config, None, Progress())
     training = time.perf_counter() - began
+    if options.bundle:
+        save_bundle(Path(options.bundle), trained.predictor)
     weights = sha256(b"".join(value.detach().numpy().tobytes() for value in trained.predictor.model.parameters.values()))
     rows = sum(map(len, log.parts.values()))
     held = 8 * sum(len(log.parts[part]) for part in ("valid", "test")) * 2
@@ -131,9 +136,23 @@ def measure_one(files: list[str], memory: str, options: argparse.Namespace) -> d
     }
 
 
-def run_child(files: list[Path], memory: str, options: argparse.Namespace) -> dict[str, Any]:
+def score(bundle: Path, folder: Path, threads: int) -> dict[str, Any]:
+    """Score all files of a folder, and return rows, seconds and the peak of memory."""
+    out = folder.parent / "scores.parquet"
+    command = [sys.executable, "-m", "manygate", "predict", str(bundle), f"{folder}/*.parquet", "--out", str(out), "--overwrite"]
+    began = time.perf_counter()
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, "manygate predict failed"
+    seconds, rows = time.perf_counter() - began, pq.ParquetFile(out).metadata.num_rows
+    out.unlink()
+    return {"rows": rows, "seconds": seconds, "rows_a_second": rows / seconds, "peak_mb": usage.ru_maxrss / 1024}
+
+
+def run_child(files: list[Path], memory: str, options: argparse.Namespace, bundle: Path | None = None) -> dict[str, Any]:
     arguments = [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in ("threads", "read_rows", "rows_folder")]
-    command = [sys.executable, __file__, *arguments, f"--memory={memory}", "--child", *map(str, files)]
+    arguments += [f"--bundle={bundle or ''}", f"--memory={memory}", "--child", *map(str, files)]
+    command = [sys.executable, __file__, *arguments]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     print(json.dumps(found), flush=True)
@@ -148,8 +167,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "settings": SETTINGS,
     }
     every = {rows: generate(folder, rows) for rows in lengths}
-    document["in_memory"] = run_child(every[lengths[0]], "1000GB", options)
+    bundle = folder.parent / f"{folder.name}-bundle"
+    document["in_memory"] = run_child(every[lengths[0]], "1000GB", options, bundle)
     document["in_files"] = [run_child(files, "0", options) for files in every.values()]
+    document["scoring"] = score(bundle, folder, options.threads)
     return document
 
 
@@ -165,6 +186,12 @@ def lines(document: dict[str, Any]) -> list[str]:
             f"{run['read_rows_a_second']:,.0f} | {run['trained_rows_a_second']:,.0f} | {share:.1%} | {run['peak_mb']:,.0f} | "
             f"{run['peak_mb'] - run['held_out_mb']:,.0f} | {run['weights']} |"
         )
+    scored = document["scoring"]
+    table += [
+        "",
+        f"`manygate predict` scored {scored['rows']:,} rows at {scored['rows_a_second']:,.0f} rows/s, with a peak of "
+        f"{scored['peak_mb']:,.0f} MB.",
+    ]
     return ["# Rows in files", "", *machine_lines(document["machine"]), "", *table]
 
 
@@ -174,7 +201,8 @@ def main() -> None:
     parser.add_argument("--folder", default="/tmp/long")
     parser.add_argument("--read-rows", type=int, default=4_000_000)
     parser.add_argument("--rows-folder", default="")
-    parser.add_argument("--memory", default="0")
+    parser.add_argument("--memory", default="0", help=argparse.SUPPRESS)
+    parser.add_argument("--bundle", default="", help=argparse.SUPPRESS)
     parser.add_argument("--child", nargs="*")
     add_machine_options(parser, "out-of-core")
     options = parser.parse_args()
