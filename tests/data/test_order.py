@@ -50,6 +50,8 @@ def test_a_longer_log_is_permuted_in_windows_of_whole_blocks():
             assert part != window.row_numbers.tolist()
             start += len(window)
     assert [w.blocks for w in order.windows(0)] != [w.blocks for w in order.windows(1)]
+    full = [(epoch, window) for epoch in (0, 1) for window in list(order.windows(epoch))[:2]]
+    assert len({tuple(order.within(window, epoch).tolist()[:25]) for epoch, window in full}) == 4, "each has an order of its own"
 
 
 @given(rows=st.integers(1, 120), size=st.integers(1, 50), first=st.integers(0, 6))

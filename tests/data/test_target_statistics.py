@@ -15,7 +15,7 @@ from manygate.data.batches import Split
 from manygate.data.encoded import EncodedLog
 from manygate.data.rows import Rows
 from manygate.data.statistics import SMOOTHING, Bag, draw_folds
-from manygate.data.target_statistics import TargetStatistics, chosen_features, fit_target_statistics
+from manygate.data.target_statistics import Folds, TargetStatistics, chosen_features, fit_target_statistics
 from manygate.data.unseen import cold_rows
 from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
@@ -219,3 +219,12 @@ def test_rows_are_no_colder_for_them(log):
     inputs = log.encoder.inputs(3)
     without = [i for i in inputs if not i.source]
     np.testing.assert_array_equal(cold_rows(inputs, log.parts["test"]), cold_rows(without, log.parts["test"]))
+
+
+def test_folds_of_a_long_log_are_drawn_block_by_block(small_blocks):
+    folds = Folds(160, seed=0, task=0)
+    blocks = [folds(start, 50) for start in (0, 50, 100)]
+    assert [np.bincount(fold_N, minlength=5).tolist() for fold_N in blocks] == [[10] * 5] * 3
+    assert len({tuple(fold_N.tolist()) for fold_N in blocks}) == 3
+    assert folds(150, 10).tolist() == Folds(160, seed=0, task=0)(150, 10).tolist()
+    assert folds(0, 50).tolist() != Folds(160, seed=0, task=1)(0, 50).tolist()

@@ -130,9 +130,13 @@ def test_without_anything_to_replace_a_batch_is_passed_on(config, inputs):
     assert dropout(batch, 1) is batch
 
 
-def test_rows_that_are_no_split_are_left_alone():
-    """A study's stream has no ids."""
-    assert isinstance(IdDropout.of(Resampled(split(), [0]), [ITEM, SHOP, TAGS], RunConfig()), Unchanged)
+def test_a_row_counts_once_where_replicas_draw_samples():
+    inputs = [ITEM, SHOP, TAGS]
+    once, drawn = (IdDropout.of(rows, inputs, RunConfig()) for rows in (split(), Resampled(split(), [0, 1], bootstrap=True)))
+    assert isinstance(once, IdDropout)
+    assert isinstance(drawn, IdDropout)
+    assert torch.equal(once.count_V, drawn.count_V)
+    assert all(map(torch.equal, once.bag_counts, drawn.bag_counts))
 
 
 def of_replica(batch: Batch, replica: int) -> tuple[list[list[int]], list[int]]:
