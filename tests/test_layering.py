@@ -76,7 +76,7 @@ NO_TORCH = (
     "training.progress",
 )
 """Rooms and modules that load without torch, but for those below."""
-WITH_TORCH = ("data.batches", "randomness")
+WITH_TORCH = ("data.batches", "data.file_split", "data.order", "randomness")
 
 
 def imports(name: str) -> set[tuple[str, bool]]:

@@ -26,6 +26,7 @@ CROSS_CUTTING = {
     "objective/weighting/test_errors.py": "errors of weightings before a run starts",
     "objective/weighting/test_every_weighting.py": "properties that hold for every weighting in a run",
     "runs/test_best_per_task.py": "one checkpoint per task, from the training to the bundle and the inspection",
+    "runs/test_rows_in_files.py": "runs and comparisons on rows in files end as those on rows in memory",
     "runs/test_unconnected_networks.py": "networks that share nothing: a comparison finds nothing",
     "serving/test_agreement.py": "all ways to a prediction agree with the predictor",
     "serving/test_hostile.py": "hostile clients of a real server",

@@ -41,7 +41,7 @@ def test_quick_takes_fewer_rows_and_replicas(run: Run, monkeypatch: pytest.Monke
         asked.append(config.replicas)
 
     monkeypatch.setattr(module, "write_schema", lambda path, out: None)
-    monkeypatch.setattr("manygate.runs.preflight.prepare", lambda log, config, architectures: None)
+    monkeypatch.setattr("manygate.runs.preflight.prepare", lambda log, config, architectures, progress: None)
     monkeypatch.setattr(module, "compare_and_show", compared)
 
     class Written:

@@ -168,6 +168,7 @@ FEATURE_CHANGES = {
     "dim": 9,
     "vocabulary": "hash",
     "min_count": 7,
+    "max_ids": 2,
     "id_dropout": 1.0,
     "buckets": 64,
     "pooling": "sum",

@@ -8,7 +8,7 @@ import pytest
 
 from encoders import KEEP_ALL, assert_same_rows
 from manygate.data.fit import fit_encoder
-from manygate.data.rows import NO_GROUP, NULL_ROW, Rows, RowsBuilder, Vocabulary, groupless_warnings
+from manygate.data.rows import NO_GROUP, NULL_ROW, Rows, RowsBuilder, Vocabulary
 
 
 def rows_of_groups(group_B: list[int] | None) -> Rows:
@@ -31,15 +31,6 @@ def test_a_row_without_a_group_is_a_group_of_its_own_after_all_others() -> None:
         assert rows.groupless == given.count(none)
     assert rows_of_groups(None).groups is None
     assert rows_of_groups(None).groupless == 0
-
-
-def test_the_warning_counts_the_rows_of_each_part() -> None:
-    none = int(NO_GROUP)
-    parts = {"valid": rows_of_groups([none, 1]), "test": rows_of_groups([none, none, 4])}
-    (warning,) = groupless_warnings("user", parts)
-    assert "column 'user' is null in 1 of 2 valid rows and 2 of 3 test rows: GAUC leaves these rows out" in warning
-    assert groupless_warnings("user", {"test": rows_of_groups([3, 4])}) == []
-    assert groupless_warnings(None, {"test": rows_of_groups(None)}) == []
 
 
 def test_rows_where_and_concat(log_table, log_schema):

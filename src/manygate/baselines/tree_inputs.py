@@ -18,7 +18,8 @@ import numpy as np
 
 from manygate.data import statistics
 from manygate.data.encoded import EncodedLog
-from manygate.data.rows import FIRST_ROW, LogRows
+from manygate.data.log_rows import LogRows
+from manygate.data.rows import FIRST_ROW
 from manygate.data.statistics import Bag, labels_of
 
 MANY_IDS, MOST_CATEGORIES = 50, 1_000

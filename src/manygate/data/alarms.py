@@ -8,7 +8,8 @@ import numpy as np
 
 from manygate.data.inference.role_words import INDEXES
 from manygate.data.inference.sampled_column import percent
-from manygate.data.rows import UNKNOWN_ROW, LogRows
+from manygate.data.log_rows import LogRows
+from manygate.data.rows import UNKNOWN_ROW
 from manygate.errors import InputError
 from manygate.metrics.power import FEWEST_TO_JUDGE, auc_known_to
 from manygate.results.evaluation import DataSummary, DataWarning, FeatureSummary, LabelSummary

@@ -27,10 +27,11 @@ from manygate.data.inference.infer import asked_about
 from manygate.data.label_counts import LabelCounts, count_labels
 from manygate.data.labels import LabelScale
 from manygate.data.leaks import LeakScan, Separation, leak_warnings
+from manygate.data.log_rows import LogRows, groupless_warnings
 from manygate.data.memory import enough_memory, free_memory, gigabytes, memory_size
 from manygate.data.part_alarms import part_alarms
 from manygate.data.row_store import RowStore
-from manygate.data.rows import LogRows, Rows, groupless_warnings
+from manygate.data.rows import Rows
 from manygate.data.sources import Sources
 from manygate.data.split import PARTS, split_log
 from manygate.data.statistics import Bag

@@ -11,7 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
-from manygate.data.rows import LogRows
+from manygate.data.log_rows import LogRows
 from manygate.results.evaluation import DataWarning
 from manygate.schema import Schema
 

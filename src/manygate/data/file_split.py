@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from manygate.data.batches import Batch, Resampled, Split, joined
+from manygate.data.log_rows import LogRows
 from manygate.data.order import WHOLE, Order
 from manygate.data.row_files import RowFiles
-from manygate.data.rows import Input, LogRows, Rows
+from manygate.data.rows import Input, Rows
 from manygate.errors import InputError, setting
 
 T = TypeVar("T")

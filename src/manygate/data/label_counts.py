@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from manygate.data.labels import LabelScale
-from manygate.data.rows import LogRows
+from manygate.data.log_rows import LogRows
 
 
 @dataclass

@@ -11,7 +11,8 @@ from functools import partial
 import numpy as np
 
 from manygate.data.alarms import PART_WORDS
-from manygate.data.rows import LogRows, Rows
+from manygate.data.log_rows import LogRows
+from manygate.data.rows import Rows
 from manygate.data.split import PARTS
 from manygate.results.evaluation import DataWarning
 from manygate.schema import Schema

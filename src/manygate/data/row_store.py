@@ -15,9 +15,10 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+from manygate.data.log_rows import LogRows
 from manygate.data.memory import gigabytes
 from manygate.data.row_files import RowFilesWriter, free_space
-from manygate.data.rows import LogRows, Rows, RowsBuilder
+from manygate.data.rows import Rows, RowsBuilder
 from manygate.errors import InputError, setting
 from manygate.files import locked, writing
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -13,74 +12,11 @@ import pyarrow.compute as pc
 
 from manygate.data.hashing import BUCKET_HASHES, BucketHash
 
-if TYPE_CHECKING:
-    from manygate.data.row_files import RowFiles
-
 BLOCK_ROWS = 65_536
 """The rows of a block: what is read from a file at once, and what is shuffled as a whole in a long log."""
 NULL_ROW, UNKNOWN_ROW, FIRST_ROW = 0, 1, 2
 NO_GROUP = np.uint64(2**64 - 1)
 """What stands in ``Rows.group_B`` for a row whose group is null or NaN."""
-
-
-class LogRows(Protocol):
-    """The encoded rows of a part of a log: :class:`Rows` in memory, or :class:`manygate.data.row_files.RowFiles`.
-
-    What reads whole arrays needs memory for them. What goes through ``chunks`` needs memory for one block alone, and computes
-    the same from rows in memory and rows in files.
-    """
-
-    def __len__(self) -> int: ...
-
-    @property
-    def id_BS(self) -> np.ndarray: ...  # noqa: N802
-
-    @property
-    def number_BM(self) -> np.ndarray: ...  # noqa: N802
-
-    @property
-    def bags(self) -> list[tuple[np.ndarray, np.ndarray]]: ...
-
-    @property
-    def label_BT(self) -> np.ndarray: ...  # noqa: N802
-
-    @property
-    def weight_BT(self) -> np.ndarray: ...  # noqa: N802
-
-    @property
-    def group_B(self) -> np.ndarray | None: ...  # noqa: N802
-
-    @property
-    def groups(self) -> np.ndarray | None: ...
-
-    @property
-    def groupless(self) -> int: ...
-
-    @property
-    def nbytes(self) -> int:
-        """The memory that the rows take."""
-
-    @property
-    def files(self) -> RowFiles | None:
-        """The rows as files, or None if they are in memory."""
-
-    def chunks(self) -> Iterator[Rows]:
-        """Yield all rows in order, at most a block at a time."""
-
-    def label_chunks(self) -> Iterator[Rows]:
-        """Yield the labels, weights and groups of all rows in order: rows of no feature."""
-
-    def loaded(self) -> Rows:
-        """Return all rows in memory. Raises :class:`manygate.errors.InputError` if they do not fit."""
-
-    def part(self, start: int, stop: int) -> Rows:
-        """Return some rows that follow one another."""
-
-    def where(self, keep_B: np.ndarray) -> Rows:
-        """Return the rows for which ``keep_B`` is true."""
-
-    def changed(self, change: Callable[[int, Rows], Rows]) -> LogRows:
-        """Return other rows, made block by block. ``change`` gets the number of the block's first row, and its rows."""
 
 
 @dataclass
@@ -221,22 +157,6 @@ def group_numbers(group_N: np.ndarray) -> np.ndarray:
     known, number_N[~without_N] = np.unique(group_N[~without_N], return_inverse=True)
     number_N[without_N] = len(known) + np.arange(int(without_N.sum()))
     return number_N
-
-
-def groupless_warnings(group: str | None, parts: Mapping[str, LogRows]) -> list[str]:
-    """Say how many rows have no group, and what follows; nothing where all have one. ``parts`` are rows by what they are.
-
-    >>> empty = np.zeros((2, 0))
-    >>> groupless_warnings("user", {"test": Rows(empty, empty, [], empty, empty, np.array([7, NO_GROUP], np.uint64))})[0][:53]
-    "group column 'user' is null in 1 of 2 test rows: GAUC"
-    """
-    counts = [f"{rows.groupless:,} of {len(rows):,} {part} rows" for part, rows in parts.items() if rows.groupless]
-    if not counts:
-        return []
-    return [
-        f"group column {group!r} is null in {' and '.join(counts)}: GAUC leaves these rows out, and for intervals each is a "
-        "group of its own."
-    ]
 
 
 @dataclass(frozen=True)

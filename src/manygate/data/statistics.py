@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from manygate.data.rows import UNKNOWN_ROW, LogRows
+from manygate.data.log_rows import LogRows
+from manygate.data.rows import UNKNOWN_ROW
 from manygate.randomness import BASELINE_FOLDS, stream_seed
 
 FOLDS = 5

@@ -32,8 +32,9 @@ import numpy as np
 from scipy.special import logit
 
 from manygate.config.data_settings import LARGE_LOG
+from manygate.data.log_rows import LogRows
 from manygate.data.number_ids import FREQUENT
-from manygate.data.rows import BLOCK_ROWS, FIRST_ROW, UNKNOWN_ROW, LogRows, Rows
+from manygate.data.rows import BLOCK_ROWS, FIRST_ROW, UNKNOWN_ROW, Rows
 from manygate.data.statistics import FOLDS, SMOOTHING, Bag, draw_folds, row_means, rows_of
 from manygate.randomness import TARGET_FOLDS
 from manygate.schema import Schema, Task

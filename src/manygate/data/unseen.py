@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from manygate.data.rows import FIRST_ROW, UNKNOWN_ROW, Input, LogRows, Rows
+from manygate.data.log_rows import LogRows
+from manygate.data.rows import FIRST_ROW, UNKNOWN_ROW, Input, Rows
 
 
 def cold_rows(inputs: Sequence[Input], rows: LogRows) -> NDArray[np.bool_]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from manygate.data.labelled import labelled_table
-from manygate.data.rows import Rows, groupless_warnings
+from manygate.data.log_rows import groupless_warnings
+from manygate.data.rows import Rows
 from manygate.evaluation.task_report import task_report
 from manygate.metrics.power import FEWEST_TO_JUDGE
 from manygate.metrics.table import Metric

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from manygate import metrics
-from manygate.data.rows import LogRows
+from manygate.data.log_rows import LogRows
 from manygate.metrics import paired
 from manygate.model.problem import Problem
 from manygate.results.summary import MetricGain

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from manygate import metrics
-from manygate.data.rows import LogRows
+from manygate.data.log_rows import LogRows
 from manygate.errors import InputError, did_you_mean, setting
 from manygate.metrics.power import FEWEST_TO_JUDGE
 from manygate.metrics.sigmoid import sigmoid

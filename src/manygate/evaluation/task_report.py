@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from manygate import metrics
-from manygate.data.rows import LogRows
+from manygate.data.log_rows import LogRows
 from manygate.evaluation.cold_start import cold_start
 from manygate.metrics.table import Metric
 from manygate.model.problem import Problem

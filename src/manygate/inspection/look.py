@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from manygate.data.batches import Split
 from manygate.data.labelled import labelled_table, run_part
-from manygate.data.rows import LogRows, Rows
+from manygate.data.log_rows import LogRows
+from manygate.data.rows import Rows
 from manygate.errors import InputError, did_you_mean, raise_all
 from manygate.files import check_recorded, read_text
 from manygate.inspection.alarms import alarm

@@ -12,7 +12,8 @@ import numpy as np
 from manygate.config import ModelConfig
 from manygate.data.encode import Encoder
 from manygate.data.labels import LabelScale
-from manygate.data.rows import FIRST_ROW, Input, LogRows
+from manygate.data.log_rows import LogRows
+from manygate.data.rows import FIRST_ROW, Input
 from manygate.model.targets import Targets
 from manygate.schema import Task
 

@@ -16,7 +16,7 @@ import numpy as np
 from manygate import metrics
 from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog
-from manygate.data.rows import LogRows
+from manygate.data.log_rows import LogRows
 from manygate.evaluation.gains import gains, measured
 from manygate.metrics.paired import gain
 from manygate.metrics.pareto import hypervolume, non_dominated, weight_vectors

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from manygate.data.rows import LogRows
+from manygate.data.log_rows import LogRows
 from manygate.errors import InputError, raise_all
 from manygate.metrics.task import log_loss
 from manygate.model.problem import Problem

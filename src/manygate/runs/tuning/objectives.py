@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from manygate.config import RunConfig, TuneConfig
-from manygate.data.rows import LogRows
+from manygate.data.log_rows import LogRows
 from manygate.errors import InputError, raise_all, setting
 from manygate.evaluation.monitor import check_monitor, parse_monitor
 from manygate.metrics.table import MAIN_METRIC, METRICS
