@@ -123,6 +123,25 @@ def test_memory_counts_the_model_and_the_data(encoded, settings, monkeypatch) ->
     assert "or give fewer rows" in str(error.value)
 
 
+def test_of_training_rows_in_files_two_windows_are_in_memory(encoded, log_table, settings, tmp_path, monkeypatch) -> None:
+    """Blocks of 50 rows: a window has 150, so of 543 training rows two windows are 300."""
+    monkeypatch.setattr(preflight, "WHOLE", 150)
+    config = settings(memory="0", rows_folder=str(tmp_path))
+    log = encoded(log_table(900), config=config)
+    train, valid, test = (log.parts[part].files for part in ("train", "valid", "test"))
+    assert train is not None
+    assert valid is not None
+    assert test is not None
+    problem = Problem.of(log.encoder, config)
+    count = mg.model.MultiTaskModel(problem, config).parameter_count()
+    rows = 2 * train.file_bytes * 150 / len(train) + valid.nbytes + test.nbytes + 4 * 3 * max(len(valid), len(test))
+    monkeypatch.setattr(preflight, "_memory", lambda device: 4 * 3 * count + rows)
+    check_memory(problem, config, log)
+    monkeypatch.setattr(preflight, "_memory", lambda device: 4 * 3 * count + rows - 1)
+    with pytest.raises(InputError, match="needs at least"):
+        check_memory(problem, config, log)
+
+
 @pytest.mark.parametrize("scheme", [Own, Detached])
 def test_a_shared_layer_has_a_gradient(encoded, settings, scheme: Any) -> None:
     config = settings(architecture=f"own_schemes:{scheme.__name__}")

@@ -50,6 +50,7 @@ def test_a_run_is_the_same(changes: dict[str, Any], log_table: Callable, log_sch
         trained, results = train_run(log, config, tmp_path / memory, Progress())
         bundle = (tmp_path / memory / "bundle" / "model.safetensors").read_bytes()
         found.append((document_of(results), bundle, trained.test_logit_RNT.tobytes()))
+        assert not log.in_files or "_labels" not in vars(log.parts["train"]), "not even the training labels were loaded at once"
     assert found[0] == found[1]
 
 
@@ -70,6 +71,10 @@ def test_a_comparison_is_the_same_and_leaves_out_the_default_baseline(log_table,
         config = config.replace(baselines=("constant",))
         log = prepare(log_table(400), config, log_schema(), architectures=config.architectures)
         found.append(document_of(compare_run(log, config, None, Progress())[0]))
+    without = config.replace(baselines=())
+    log = prepare(log_table(400), without, log_schema(), architectures=config.architectures)
+    compare_run(log, without, None, Progress())
+    assert "_labels" not in vars(log.parts["train"])
     for tree in found:
         tree["baselines"]["constant"].pop("seconds")
     assert found[0] == found[1]

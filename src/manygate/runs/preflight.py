@@ -15,7 +15,9 @@ from manygate.baselines.installed import chosen_baselines
 from manygate.config import REPLICA_SETTINGS, RunConfig
 from manygate.config.data_settings import LARGE_LOG
 from manygate.data.encoded import EncodedLog, encode_log
+from manygate.data.log_rows import LogRows
 from manygate.data.memory import all_memory, free_memory, gigabytes
+from manygate.data.order import WHOLE
 from manygate.data.sources import find_schema, open_sources, unused_settings
 from manygate.data.split import PARTS
 from manygate.errors import InputError, raise_all, setting
@@ -230,13 +232,14 @@ def check_memory(problem: Problem, config: RunConfig, log: EncodedLog) -> None:
     """Raise an :class:`InputError` if data and model cannot fit in memory.
 
     A model needs at least the weights of all replicas, and the gradient and the best weights of one replica, in float32. The rows
-    of all parts stay in memory, on the device of the training, with the scores of the validation or the test rows.
+    of all parts stay in memory, on the device of the training, with the scores of the validation or the test rows. Of training rows
+    in files two windows do, and of other rows in files the labels.
     """
     with torch.device("meta"):
         single = MultiTaskModel(problem, config.replace(replicas=1), "meta", False)
     model = 4 * single.parameter_count() * (config.replicas + 2)
     judged = max(len(log.parts["valid"]), len(log.parts["test"]))
-    data = sum(rows.nbytes for rows in log.parts.values()) + 4 * config.replicas * len(problem.tasks) * judged
+    data = sum(_held(rows, part == "train") for part, rows in log.parts.items()) + 4 * config.replicas * len(problem.tasks) * judged
     memory = _memory(choose_device(config.device))
     if model + data > memory:
         rows = sum(len(rows) for rows in log.parts.values())
@@ -246,6 +249,13 @@ def check_memory(problem: Problem, config: RunConfig, log: EncodedLog) -> None:
             f"Lower {setting('replicas')}, {setting('dim')}, {setting('experts')} or {setting('expert_hidden')}, raise "
             f"{setting('min_count')}, or give fewer rows."
         )
+
+
+def _held(rows: LogRows, training: bool) -> float:
+    """Return the bytes of a part's rows that are in memory at once."""
+    if rows.files is None or not training:
+        return rows.nbytes
+    return 2 * rows.files.file_bytes * min(WHOLE / len(rows), 1.0)
 
 
 def _memory(device: torch.device) -> float:
