@@ -74,6 +74,7 @@ class LogRows(Protocol):
 def groupless_warnings(group: str | None, parts: Mapping[str, LogRows]) -> list[str]:
     """Say how many rows have no group, and what follows; nothing where all have one. ``parts`` are rows by what they are.
 
+    >>> from manygate.data.rows import NO_GROUP
     >>> empty = np.zeros((2, 0))
     >>> groupless_warnings("user", {"test": Rows(empty, empty, [], empty, empty, np.array([7, NO_GROUP], np.uint64))})[0][:53]
     "group column 'user' is null in 1 of 2 test rows: GAUC"
