@@ -17,15 +17,15 @@ _NAMES = {"lightgbm": "LightGBM", "sklearn": "scikit-learn"}
 def chosen_baselines(asked: Sequence[str] | None, in_files: bool = False) -> tuple[tuple[str, ...], str | None]:
     """Return the baselines to fit, and a note where the default one cannot be fitted.
 
-    ``asked`` is the setting ``baselines``. With ``in_files`` the encoded rows are in files, since they do not fit in memory.
+    ``asked`` is the setting ``baselines``. With ``in_files`` the encoded rows are in files.
 
     Raises :class:`InputError` if a baseline is asked for and its library is not there, or cannot be loaded.
     """
     if asked is None:
         if in_files:
             return (), (
-                f"{_NAMES[DEFAULT]} needs all rows in memory, where they do not fit. So the comparison does not show what it "
-                f"reaches on this log. Compare on a sample of the log, or ask for it with --baselines {DEFAULT}."
+                f"{_NAMES[DEFAULT]} needs all rows in memory, and the encoded rows are in files. So the comparison does not show "
+                f"what it reaches on this log. Compare on a sample of the log, or ask for it with --baselines {DEFAULT}."
             )
         problem = missing_library(DEFAULT)
         if problem is None:

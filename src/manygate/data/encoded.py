@@ -76,7 +76,7 @@ class EncodedLog:
 
     @property
     def in_files(self) -> bool:
-        """True if encoded rows are in files, since they do not fit in memory."""
+        """True if encoded rows are in files."""
         return any(rows.files is not None for rows in self.parts.values())
 
     def loaded(self) -> EncodedLog:

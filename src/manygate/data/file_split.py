@@ -38,8 +38,8 @@ def split_of(rows: LogRows, device: torch.device | str = "cpu", groups: bool = F
         return FileSplit(files, device)
     if len(files) > WHOLE:
         raise InputError(
-            f"a pairwise loss reads whole groups, and the {len(files):,} training rows do not fit in memory. Rows in files are "
-            f" another order. Raise {setting('memory')}, give fewer rows, or use another loss."
+            f"a pairwise loss reads whole groups, and the {len(files):,} training rows are in files, which "
+            f"are read in another order. Raise {setting('memory')}, give fewer rows, or use another loss."
         )
     return Split(files.loaded(), device, groups)
 
