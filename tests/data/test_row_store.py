@@ -50,7 +50,7 @@ def test_the_folder_of_a_killed_process_is_removed_and_that_of_a_living_one_stay
 
 
 def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(InputError, match="files of them need about 1,000,000,000 GB"):
+    with pytest.raises(InputError, match="go to files, and these need about 1,000,000,000 GB"):
         ScratchFolder(tmp_path, needed=1e18)
     assert list(tmp_path.iterdir()) == []
     assert np.isfinite(ScratchFolder(tmp_path, needed=1.0).path.stat().st_mtime)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -59,10 +60,12 @@ class FileSplit:
 
     def ordered(self, order: Order, epoch: int, size: int, first: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch in an order, from batch ``first`` on."""
-        windows = order.windows(epoch, first * size)
-        loaded = read_ahead((window.number, Split(self.rows.read(window.blocks), self.device)) for window in windows)
+        batches = order.batches(epoch, size, first)
+        head = list(islice(batches, 1))
+        needed = (window for window in order.windows(epoch) if head and window.number >= head[0][0][0].number)
+        loaded = read_ahead((window.number, Split(self.rows.read(window.blocks), self.device)) for window in needed)
         number, split = next(loaded, (0, None))
-        for pieces in order.batches(epoch, size, first):
+        for pieces in chain(head, batches):
             parts = []
             for window, place_B in pieces:
                 if window.number != number:

@@ -75,18 +75,15 @@ class Order:
     replicas: tuple[int, ...] = ()
     bootstrap: bool = False
 
-    def windows(self, epoch: int, skipped: int = 0) -> Iterator[Window]:
-        """Yield the windows of an epoch, without those that the first ``skipped`` rows fill."""
+    def windows(self, epoch: int) -> Iterator[Window]:
+        """Yield the windows of an epoch."""
         blocks = range(-(-self.rows // BLOCK_ROWS))
         if self._whole:
             yield Window(0, tuple(blocks), self.rows)
             return
         shuffled = self._permutation(len(blocks), ORDER, self.seed, epoch).tolist()
         for number, first in enumerate(range(0, len(blocks), WINDOW_BLOCKS)):
-            window = Window(number, tuple(shuffled[first : first + WINDOW_BLOCKS]), self.rows)
-            if skipped < len(window):
-                yield window
-            skipped = max(skipped - len(window), 0)
+            yield Window(number, tuple(shuffled[first : first + WINDOW_BLOCKS]), self.rows)
 
     def within(self, window: Window, epoch: int) -> Tensor:
         """Return the order of a window's rows as places in the window, (W,), or (W, R) if each replica has its own."""

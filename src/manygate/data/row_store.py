@@ -87,8 +87,8 @@ class ScratchFolder:
         _remove_left(above, prefix)
         if needed > (free := free_space(above)):
             raise InputError(
-                f"{above}: the encoded rows do not fit in memory, and files of them need about {gigabytes(needed)}, of which "
-                f"{gigabytes(free)} are free. Name a folder on a larger disk with {setting('rows_folder', 'FOLDER')}, or give "
+                f"{above}: the encoded rows go to files, and these need about {gigabytes(needed)}, of which {gigabytes(free)} "
+                f"are free. Name a folder on a larger disk with {setting('rows_folder', 'FOLDER')}, or give "
                 "fewer rows."
             )
         with writing(above):
