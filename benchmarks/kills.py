@@ -92,7 +92,10 @@ def kill_runs(log_file: Path, above: Path, memory: str, kills: int, random: np.r
             (folder / "encoded").unlink(missing_ok=True)
             early = random.random() < 1 / 3
             started, process = time.time(), start(log_file, folder, memory)
-            delay = random.uniform(0, encoding) if early else encoding + random.uniform(0, (whole - encoding) / 3)
+            if not early:  # the wait begins with the training, however busy the machine is
+                while process.is_alive() and not (folder / "encoded").exists():
+                    process.join(0.01)
+            delay = random.uniform(0, encoding if early else (whole - encoding) / 3)
             process.join(delay if found["kills"] < kills else None)
             if process.exitcode is not None:
                 assert process.exitcode == 0, (folder / "told").read_text()
