@@ -19,6 +19,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from flipped_bytes import TRIES, flipped
 from manygate import files
 from manygate.errors import InputError
 from manygate.files import (
@@ -30,8 +31,10 @@ from manygate.files import (
     locked,
     put_file,
     read_json,
+    read_manifest,
     read_text,
     reading_file,
+    sealed_text,
     sha256,
     write_folder,
     write_manifest,
@@ -52,6 +55,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "folder"
 
 
+def rewrite(folder: Path, listed: dict[str, object]) -> None:
+    write_text(folder / "manifest.json", sealed_text({"bundle_version": 1, "files": listed}))
+
+
 def test_a_file_is_added_replaced_and_removed(folder: Path) -> None:
     before = json.loads((folder / "manifest.json").read_text())
     for content in ("first", "second, longer", "second, longer", "ä"):
@@ -59,7 +66,7 @@ def test_a_file_is_added_replaced_and_removed(folder: Path) -> None:
         manifest = check_manifest(folder)
         assert (folder / "fusion.json").read_text(encoding="utf-8") == content
         entry = {"bytes": len(content.encode()), "sha256": sha256(folder / "fusion.json")}
-        assert manifest == {**before, "files": {**before["files"], "fusion.json": entry}}
+        assert manifest == {"bundle_version": 1, "files": {**before["files"], "fusion.json": entry}}
     for _ in range(2):
         put_file(folder, "fusion.json", None)
         assert json.loads((folder / "manifest.json").read_text()) == before
@@ -132,13 +139,35 @@ def test_a_changed_file_is_an_error_in_every_state(folder: Path) -> None:
         put_file(folder, "fusion.json", "next")
     right, wrong = manifest["files"]["fusion.json"], {"bytes": 5, "sha256": "0"}
     for states in ([right, wrong], [None, right], [wrong, right], [], [None]):
-        (folder / "manifest.json").write_text(json.dumps({**manifest, "files": {**manifest["files"], "fusion.json": states}}))
+        rewrite(folder, {**manifest["files"], "fusion.json": states})
         with pytest.raises(InputError, match=r"fusion\.json"):
             check_manifest(folder)
     (folder / "fusion.json").unlink()
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "files": {"fusion.json": [right, wrong]}}))
+    rewrite(folder, {"fusion.json": [right, wrong]})
     with pytest.raises(InputError, match="missing"):
         check_manifest(folder)
+
+
+def test_each_flipped_byte_of_a_manifest_is_detected(folder: Path) -> None:
+    path = folder / "manifest.json"
+    content = path.read_bytes()
+    for place in range(len(content)):
+        for mask in (7, 32):  # 7 makes a newline a carriage return, and 32 a small letter a capital
+            path.write_bytes(content[:place] + bytes([content[place] ^ mask]) + content[place + 1 :])
+            with pytest.raises(InputError, match=r"manifest\.json"):
+                read_manifest(path)
+    path.write_bytes(content)
+    assert check_manifest(folder)["bundle_version"] == 1
+
+
+def test_a_manifest_without_a_seal_is_read_and_gets_one_with_the_next_change(folder: Path) -> None:
+    """Earlier versions wrote it. The files are checked, and the other entries are not."""
+    manifest = check_manifest(folder)
+    write_text(folder / "manifest.json", json.dumps({**manifest, "bundle_version": 7}))
+    assert check_manifest(folder) == {**manifest, "bundle_version": 7}
+    put_file(folder, "fusion.json", "new")
+    assert list(read_json(folder / "manifest.json"))[-2:] == ["seal_version", "seal"]
+    assert check_manifest(folder)["bundle_version"] == 7
 
 
 def test_only_drafts_of_known_files_are_ignored(folder: Path) -> None:
@@ -302,6 +331,18 @@ def test_a_recorded_file_is_as_it_was_written(tmp_path: Path, name: str) -> None
     (tmp_path / "DONE").touch()
     with pytest.raises(InputError, match=r"run\.json: missing, so that .* cannot be checked"):
         check_recorded(tmp_path / name)
+
+
+def test_each_flipped_byte_of_a_run_is_detected_and_its_file_named(tmp_path: Path) -> None:
+    for name in RECORDED:
+        (tmp_path / name).write_text(f"what {name} holds")
+    write_manifest(tmp_path, {"run_version": 1}, RECORD, RECORDED)
+    detected = 0
+    for file in flipped([tmp_path / name for name in (*RECORDED, RECORD)]):
+        with pytest.raises(InputError) as caught:
+            check_recorded(tmp_path / "state.json" if file.name == RECORD else file)
+        detected += str(file) in str(caught.value)
+    assert detected == TRIES
 
 
 @pytest.mark.parametrize(

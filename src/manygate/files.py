@@ -1,7 +1,8 @@
 """Reads and writes files so that nothing is half written, nothing changed is read, and nothing hangs.
 
 A file is written under a temporary name, then synced, then renamed: a crash leaves the old or the new content. A manifest lists
-the size and the sha256 of files that are read again. A pipe or a device in place of a file is an error: reading it may never end.
+the size and the sha256 of files that are read again, and has a seal of its own content. A pipe or a device in place of a file is an
+error: reading it may never end.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ RECORDED = ("schema.yaml", "state.json", "metrics.jsonl", "evaluation.json", "co
 """The files of a run that are read again. A person may edit config.yaml; the fingerprint of the run judges it."""
 LARGEST_TEXT = 1 << 28
 """The most bytes of a JSON or YAML file that are read."""
+SEAL, SEAL_VERSION = "seal", "seal_version"
+_NO_SEAL = "0" * 64
 
 
 @contextmanager
@@ -107,15 +110,23 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Return the content of a UTF-8 file. Raises an :class:`InputError` that names the file."""
+    """Return the content of a UTF-8 file. Every line ends with a newline. Raises an :class:`InputError` that names the file."""
+    return _decoded(path, _read_bytes(path))
+
+
+def _read_bytes(path: Path) -> bytes:
     check_regular(path)
     with reading_file(path):
         if path.stat().st_size > LARGEST_TEXT:
             raise InputError(f"{path}: {path.stat().st_size:,} bytes, and at most {LARGEST_TEXT:,} are read. Name another file.")
-        try:
-            return path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(f"file {str(path)!r} cannot be read as text: {error}. Write it in UTF-8.") from None
+        return path.read_bytes()
+
+
+def _decoded(path: Path, content: bytes) -> str:
+    try:
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"file {str(path)!r} cannot be read as text: {error}. Write it in UTF-8.") from None
 
 
 def to_json(tree: Any) -> str:
@@ -125,7 +136,10 @@ def to_json(tree: Any) -> str:
 
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file. Raises an :class:`InputError` that names the file."""
-    text = read_text(path)
+    return _parsed(path, read_text(path))
+
+
+def _parsed(path: Path, text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_no_number)
     except ValueError as error:
@@ -201,15 +215,48 @@ def write_manifest(folder: Path, about: Mapping[str, object], name: str = "manif
     with writing(folder / name):
         listed = [folder / file for file in only] or sorted(folder.iterdir())
         files = {file.name: file_entry(file) for file in listed if file.name != name and file.exists()}
-        write_text(folder / name, to_json({**about, "files": files}))
+        write_text(folder / name, sealed_text({**about, "files": files}))
+
+
+def sealed_text(manifest: Mapping[str, object]) -> str:
+    """Return the JSON of a manifest with a seal as its last entry: the sha256 of the text with 64 zeros in place of the seal.
+
+    ``seal_version`` says that a seal follows, so that a damaged name of the seal does not pass for a manifest without one.
+
+    >>> print(sealed_text({"files": {}}), end="")  # doctest: +ELLIPSIS
+    {
+     "files": {},
+     "seal_version": 1,
+     "seal": "85d5877b..."
+    }
+    """
+    unsealed = {name: value for name, value in manifest.items() if name not in (SEAL, SEAL_VERSION)}
+    text = to_json({**unsealed, SEAL_VERSION: 1, SEAL: _NO_SEAL})
+    return hashlib.sha256(text.encode()).hexdigest().join(text.rsplit(_NO_SEAL, 1))
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Return the content of a manifest. Raises :class:`InputError` if it lists no files."""
-    manifest = read_json(path)
+    """Return the content of a manifest, without its seal.
+
+    Raises :class:`InputError` if it lists no files, or is not as it was written. A manifest of an earlier version has no seal. Then
+    the files that it lists are checked, and its other entries are not.
+    """
+    content = _read_bytes(path)
+    manifest = _parsed(path, _decoded(path, content))
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise InputError(f"{path}: it lists no files, so it is not a manifest. Restore it from a good copy.")
+    seal, version = manifest.pop(SEAL, None), manifest.pop(SEAL_VERSION, None)
+    if (seal, version) != (None, None) and not _is_sealed(content, seal):
+        raise InputError(f"{path}: its seal is not that of its content: damaged or changed. Restore it from a good copy.")
     return manifest
+
+
+def _is_sealed(content: bytes, seal: object) -> bool:
+    """Return whether a manifest's text has the seal that was made for it."""
+    if not isinstance(seal, str) or len(seal) != len(_NO_SEAL):
+        return False
+    unsealed = _NO_SEAL.encode().join(content.rsplit(seal.encode(), 1))
+    return hashlib.sha256(unsealed).hexdigest() == seal
 
 
 def check_manifest(folder: Path) -> dict[str, Any]:
@@ -267,7 +314,7 @@ def put_file(folder: Path, name: str, content: str | None) -> None:
         others = {listed: entry for listed, entry in manifest["files"].items() if listed != name}
 
         def list_files(files: Mapping[str, object]) -> None:
-            write_text(folder / "manifest.json", to_json({**manifest, "files": dict(sorted(files.items()))}))
+            write_text(folder / "manifest.json", sealed_text({**manifest, "files": dict(sorted(files.items()))}))
 
         if old != new:
             list_files({**others, name: [old, new]})

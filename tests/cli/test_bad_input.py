@@ -27,6 +27,7 @@ import pytest
 import manygate as mg
 from manygate.cli import main as cli
 from manygate.data.formats import csv_files as csv_files_module
+from manygate.files import sealed_text
 
 ROWS = 300
 FAST = ("--threads", "1", "--epochs", "1", "--progress", "none", "--device", "cpu", "--experts", "2", "--expert-hidden", "4")
@@ -772,7 +773,7 @@ def _seal(bundle: Path) -> None:
         for path in bundle.iterdir()
         if path.name != "manifest.json"
     }
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    (bundle / "manifest.json").write_text(sealed_text(manifest))
 
 
 @pytest.mark.parametrize("file", BUNDLE)

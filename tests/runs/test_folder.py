@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flipped_bytes import TRIES, flipped
 from manygate.config import RunConfig
 from manygate.datasets.folder import write_folder
 from manygate.errors import InputError
-from manygate.files import RECORD, check_recorded, locked, write_text
+from manygate.files import OWN_LOGITS, RECORD, check_recorded, locked, write_text
+from manygate.inspection.look import read_history
+from manygate.results.comparison import ComparisonDocument
 from manygate.runs.folder import check_folder, mark, open_folder, record, sources_of
+from manygate.runs.own import read_own_logits
+from manygate.scoring.bundle import chosen_model, tuned_model
 from manygate.training.divergence import DivergedError
 
 
@@ -246,6 +251,26 @@ def test_what_is_recorded_later_replaces_the_record(run: Path) -> None:
     mark(run)
     with pytest.raises(InputError, match="sha256"):
         check_recorded(run / "state.json")
+
+
+def test_each_reader_of_a_run_detects_each_flipped_byte_and_names_the_file(run: Path) -> None:
+    readers: dict[str, Callable[[], object]] = {
+        "metrics.jsonl": lambda: read_history(run),
+        "evaluation.json": lambda: ComparisonDocument.read(run / "evaluation.json"),
+        "comparison.json": lambda: chosen_model(run),
+        "tuning.json": lambda: tuned_model(run),
+        OWN_LOGITS: lambda: read_own_logits(run),
+        RECORD: lambda: chosen_model(run),
+    }
+    for name in readers:
+        (run / name).write_text('{"version": 1}')
+    record(run)
+    detected = 0
+    for file in flipped([run / name for name in readers]):
+        with pytest.raises(InputError) as caught:
+            readers[file.name]()
+        detected += str(file) in str(caught.value)
+    assert detected == TRIES
 
 
 def test_a_file_of_the_name_is_refused(tmp_path: Path) -> None:

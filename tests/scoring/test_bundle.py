@@ -15,11 +15,12 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from encoders import assert_same_rows
+from flipped_bytes import TRIES, flipped
 from manygate.config.names import ARCHITECTURES
 from manygate.data.batches import Split
 from manygate.data.encode import Encoder
 from manygate.errors import InputError
-from manygate.files import check_manifest, sha256, write_manifest
+from manygate.files import check_manifest, sealed_text, sha256, write_manifest
 from manygate.model.logits import predict
 from manygate.scoring import bundle as bundle_module
 from manygate.scoring.bundle import load_bundle, save_bundle
@@ -62,7 +63,7 @@ def refused(path: Path) -> list[str]:
 def rewrite_manifest(path: Path, change: Any) -> None:
     manifest = json.loads((path / "manifest.json").read_text())
     change(manifest)
-    (path / "manifest.json").write_text(json.dumps(manifest))
+    (path / "manifest.json").write_text(sealed_text(manifest))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -268,6 +269,12 @@ def test_every_problem_is_listed_at_once(bundle):
     assert len(problems) == 3
     for name in ("schema.json", "config.yaml", "extra.bin"):
         assert any(name in problem for problem in problems)
+
+
+def test_each_flipped_byte_is_detected_and_its_file_named(bundle):
+    detected = sum(any(str(file) in problem for problem in refused(bundle)) for file in flipped(sorted(bundle.iterdir())))
+    assert detected == TRIES
+    assert load_bundle(bundle).model.replicas == 2
 
 
 def test_a_foreign_file_or_folder_is_found(bundle):

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 
 from exported import CONTEXT, Exported, draw, funnel_log
+from flipped_bytes import TRIES, flipped
 from manygate.errors import InputError
 from manygate.export.hostile_rows import hostile_rows
 from manygate.files import write_manifest
@@ -271,6 +272,16 @@ def test_unknown_files_are_refused(copy: Path) -> None:
     (copy / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"notes.txt: not in the manifest"):
         ExportedModel.load(copy)
+
+
+def test_each_flipped_byte_is_detected_and_its_file_named(copy: Path) -> None:
+    detected = 0
+    for file in flipped(sorted(copy.iterdir())):
+        with pytest.raises(InputError) as caught:
+            ExportedModel.load(copy)
+        detected += str(file) in str(caught.value)
+    assert detected == TRIES
+    ExportedModel.load(copy)
 
 
 def test_what_is_no_exported_model(copy: Path, tmp_path: Path) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 
 import pytest
 import torch
 
+from flipped_bytes import TRIES, flipped
 from manygate.errors import InputError
 from manygate.files import write_manifest
 from manygate.training.checkpoint import load_checkpoint, save_checkpoint
@@ -62,6 +67,70 @@ def test_a_damaged_one_is_passed_over_and_two_are_named(tmp_path, name):
     with pytest.raises(InputError, match=r"every checkpoint is damaged\. Remove the run's folder") as error:
         load_checkpoint(tmp_path)
     assert all(str(tmp_path / f"step-000000000{step}" / name) in str(error.value) for step in (1, 2))
+
+
+def test_each_flipped_byte_is_detected_and_its_file_named(tmp_path):
+    save(tmp_path, 1, 2)
+    detected = 0
+    for file in flipped(sorted((tmp_path / "step-0000000002").iterdir())):
+        said = []
+        assert load_checkpoint(tmp_path, said.append)[1]["step"] == 1
+        detected += str(file) in said[0]
+    assert detected == TRIES
+    assert load_checkpoint(tmp_path)[1]["step"] == 2
+
+
+def test_a_disk_that_is_full_leaves_the_last_checkpoints(tmp_path):
+    save(tmp_path, 1, 2)
+    soft, hard = getrlimit(RLIMIT_FSIZE)
+    setrlimit(RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(InputError, match=r"step-0000000003.*cannot be written \(File too large\)"):
+            save(tmp_path, 3)
+    finally:
+        setrlimit(RLIMIT_FSIZE, (soft, hard))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-0000000001", "step-0000000002"]
+    assert load_checkpoint(tmp_path)[1]["step"] == 2
+
+
+def failures(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[None]:
+    """Yield while the first, the second, the third ... step on the disk fails with an error of this number."""
+    steps = [(Path, "mkdir"), (os, "fsync"), (Path, "replace"), (Path, "rename"), (os, "rmdir")]
+    for fail_at in range(100):
+        count = 0
+        with monkeypatch.context() as patch:
+            for owner, name in steps:
+
+                def step(*given: object, _original: object = getattr(owner, name), **more: object) -> object:
+                    nonlocal count
+                    count += 1
+                    if count == fail_at + 1:  # noqa: B023
+                        raise OSError(number, os.strerror(number))
+                    return _original(*given, **more)  # type: ignore[operator]
+
+                patch.setattr(owner, name, step)
+            yield
+        if count <= fail_at:
+            return
+
+
+@pytest.mark.parametrize(("number", "reason"), [(errno.ENOSPC, "No space left"), (errno.EROFS, "Read-only file system")])
+def test_a_disk_that_fails_at_any_step_leaves_a_whole_checkpoint(tmp_path, monkeypatch, number, reason):
+    outcomes = []
+    for at, _ in enumerate(failures(monkeypatch, number)):
+        folder = tmp_path / str(at)
+        said = ""
+        try:
+            save(folder, 1, 2)
+        except InputError as error:
+            said = str(error)
+        loaded = load_checkpoint(folder)
+        outcomes.append(0 if loaded is None else loaded[1]["step"])
+        assert said == "" or (f"cannot be written ({reason}" in said and str(folder) in said)
+        assert not list(folder.glob(".*")), "no draft remains"
+    assert set(outcomes) == {0, 1, 2}
+    assert outcomes == sorted(outcomes)
+    assert said == "", "the last time, no step failed"
 
 
 def test_nothing_is_said_of_whole_checkpoints(tmp_path):

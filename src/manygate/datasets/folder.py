@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manygate.errors import InputError, os_reason, raise_all, setting
-from manygate.files import file_entry, file_problems, read_manifest, sync, to_json
+from manygate.files import file_entry, file_problems, read_manifest, sealed_text, sync
 
 MARKER = "dataset.json"
 """The list of the files of a data set. It marks a folder as one that manygate wrote, which it may overwrite."""
@@ -72,7 +72,7 @@ def write_folder(out: str | Path, files: Mapping[str, pa.Table | str], overwrite
         for name, content in files.items():
             _write_file(building / name, content)
         entries = {name: file_entry(building / name) for name in sorted(files)}
-        _write_file(building / MARKER, to_json({"dataset_version": 1, "files": entries}))
+        _write_file(building / MARKER, sealed_text({"dataset_version": 1, "files": entries}))
         for folder in (building, *(path for path in building.rglob("*") if path.is_dir())):
             sync(folder)
         _publish(building, target, overwrite)

@@ -13,7 +13,7 @@ from manygate.config import RunConfig
 from manygate.config.names import BASELINES
 from manygate.datasets.folder import MARKER, foreign_files
 from manygate.errors import InputError, either, os_reason, raise_all, setting
-from manygate.files import RECORD, RECORDED, file_entry, locked, read_manifest, to_json, write_text, writing
+from manygate.files import RECORD, RECORDED, file_entry, locked, read_manifest, sealed_text, write_text, writing
 from manygate.results.log_record import LOG_FILE
 from manygate.text import listed
 
@@ -199,4 +199,4 @@ def record(folder: Path, names: Sequence[str] = (*RECORDED, LOG_FILE)) -> None:
     """Write the size and the sha256 of the files of a run that are read again."""
     entries = {name: file_entry(folder / name) for name in names if (folder / name).is_file()}
     about = {"run_version": RUN_VERSION, "manygate_version": version("manygate")}
-    write_text(folder / RECORD, to_json({**about, "files": entries}))
+    write_text(folder / RECORD, sealed_text({**about, "files": entries}))
