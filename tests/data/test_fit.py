@@ -94,13 +94,13 @@ def test_large_vocabularies_are_counted_in_parts(monkeypatch):
     values = pa.array([i % 50 for i in range(500)] + [99])
     whole = sparse_encoder(values, DataConfig(min_count=2)).vocabularies["id"].values
     merges = []
-    merge = fit._Counter._merge
+    merge = fit.IdCounter._merge
 
     def eager(self: Any) -> None:
         merges.append(len(self.parts))
         merge(self)
 
-    monkeypatch.setattr(fit._Counter, "_merge", eager)
+    monkeypatch.setattr(fit.IdCounter, "_merge", eager)
     batches = [
         ("log", pa.record_batch({"id": values.slice(s, 10), "click": [0] * len(values.slice(s, 10))})) for s in range(0, 501, 10)
     ]

@@ -24,7 +24,7 @@ from manygate.errors import InputError, raise_all, setting
 from manygate.schema import Feature, Schema
 
 
-class _Counter:
+class IdCounter:
     """Counts the ids of one column over a stream, with bounded memory for what repeats."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class _Counter:
         self.pending = 0
 
     def add(self, counts: pa.Table) -> None:
-        """Add the ids of a batch with their numbers: see :func:`_counts`."""
+        """Add the ids of a batch with their numbers: see :func:`count_ids`."""
         self.parts.append(counts)
         self.pending += len(counts)
         if self.pending > 4_000_000:
@@ -43,14 +43,17 @@ class _Counter:
         self.parts = [pa.table({"id": merged["id"], "n": merged["n_sum"]})]
         self.pending = 0
 
-    def vocabulary(self, min_count: int, most: int | None = None) -> pa.Array:
+    def vocabulary(self, min_count: int, most: int | None = None, known: pa.Array | None = None) -> pa.Array:
         """Ids seen at least ``min_count`` times, sorted, so that they do not depend on the order of the log.
 
-        Of more than ``most`` ids the most frequent stay; among ids that are as frequent, the first in the order of ids.
+        Of more than ``most`` ids the most frequent stay; among ids that are as frequent, the first in the order of ids. Ids that
+        are ``known`` are left out and do not count.
         """
         self._merge()
         table = self.parts[0]
         table = table.filter(pc.greater_equal(table["n"], min_count))
+        if known is not None:
+            table = table.filter(pc.invert(pc.is_in(table["id"], value_set=known)))
         if most is not None:
             table = table.sort_by([("n", "descending"), ("id", "ascending")]).slice(0, most)
         return table.sort_by("id")["id"].combine_chunks()
@@ -81,7 +84,7 @@ def fit_encoder(
 
     Batches are read by ``threads`` threads and counted in their order, so the encoder does not depend on the number of threads.
     """
-    counters = {f.name: _Counter() for f in schema.features if _is_counted(f)}
+    counters = {f.name: IdCounter() for f in schema.features if is_counted(f)}
     dense = [f.name for f in schema.features if f.kind == "dense"]
     sample = NumberSample(len(dense), seed)
     labels = LabelStatistics(schema, seed)
@@ -119,37 +122,46 @@ def fit_encoder(
     return encoder
 
 
-def _is_counted(feature: Feature) -> bool:
+def is_counted(feature: Feature) -> bool:
+    """Return whether a feature's ids are counted: those of a hashed vocabulary and numbers are not."""
     return feature.kind != "dense" and feature.vocabulary == "ids"
 
 
 def _read(schema: Schema, types: dict[str, pa.DataType], located: tuple[str, pa.RecordBatch]) -> _Facts:
     """Read a batch. Raises :class:`InputError` that names its location for values that cannot be those of a column."""
     location, batch = located
-    ids = {}
-    for feature in filter(_is_counted, schema.features):
-        column, kind = batch.column(feature.name), types[feature.name]
-        values, kind = (pc.list_flatten(column), kind.value_type) if feature.kind == "bag" else (column, kind)
-        ids[feature.name] = _counts(as_ids(values, kind, feature.name, location)[0])
     columns = [as_numbers(batch.column(f.name), f.name, location) for f in schema.features if f.kind == "dense"]
     return _Facts(
         location=location,
         rows=batch.num_rows,
         nulls={name: batch.column(name).null_count for name in schema.feature_names},
-        ids=ids,
-        rounded=_rounded_ids(schema, batch),
+        ids=count_ids(schema, types, batch, location),
+        rounded=rounded_ids(schema, batch),
         number_BM=np.stack(columns, axis=1) if columns else np.zeros((batch.num_rows, 0)),
         labels=encode_labels(schema, batch, location),
         early_T=count_too_early(schema, batch, location),
     )
 
 
-def _counts(ids: pa.Array) -> pa.Table:
-    counts = pc.value_counts(ids.drop_null())
-    return pa.table({"id": counts.field("values"), "n": counts.field("counts")})
+def count_ids(schema: Schema, types: dict[str, pa.DataType], batch: pa.RecordBatch, location: str) -> dict[str, pa.Table]:
+    """Count the ids of each feature of ids in a batch: tables of the columns ``id`` and ``n``. ``types`` are those of training.
+
+    Raises :class:`InputError` that names the location for values that cannot be ids of a column.
+    """
+    found = {}
+    for feature in filter(is_counted, schema.features):
+        column, kind = batch.column(feature.name), types[feature.name]
+        values, kind = (_flat(column), kind.value_type) if feature.kind == "bag" else (column, kind)
+        counts = pc.value_counts(as_ids(values, kind, feature.name, location)[0].drop_null())
+        found[feature.name] = pa.table({"id": counts.field("values"), "n": counts.field("counts")})
+    return found
 
 
-def _rounded_ids(schema: Schema, batch: pa.RecordBatch) -> dict[str, str]:
+def _flat(column: pa.Array) -> pa.Array:
+    return column if pa.types.is_null(column.type) else pc.list_flatten(column)
+
+
+def rounded_ids(schema: Schema, batch: pa.RecordBatch) -> dict[str, str]:
     """Return a warning for each column of ids that are floating-point numbers too large to be exact; the group counts as ids."""
     names = [feature.name for feature in schema.features if feature.kind != "dense"]
     warnings = {}
@@ -166,7 +178,7 @@ def _fit_feature(
     encoder: Encoder,
     feature: Feature,
     config: DataConfig,
-    counters: dict[str, _Counter],
+    counters: dict[str, IdCounter],
     sample: NumberSample,
     dense: list[str],
     least: int | None,
