@@ -29,6 +29,7 @@ from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
 from manygate.schema import Feature, Schema, Task
 from manygate.training.trainer import Trainer
+from manygate.training.world import ALONE, World
 
 TINY = {
     "dim": 3,
@@ -122,7 +123,14 @@ def _encoded(table: Any = None, schema: Schema | None = None, config: RunConfig 
     return encode_log(open_sources(_log_table() if table is None else table, config), schema or _log_schema(), config)
 
 
-def _trainer(log: EncodedLog, config: RunConfig, folder: Any = None, progress: Any = None, fingerprint: str = "") -> Trainer:
+def _trainer(
+    log: EncodedLog,
+    config: RunConfig,
+    folder: Any = None,
+    progress: Any = None,
+    fingerprint: str = "",
+    world: World = ALONE,
+) -> Trainer:
     """A trainer of a new model; ``fit`` leaves the best weights in its ``model``."""
     if folder is not None:
         folder.mkdir(exist_ok=True)
@@ -131,7 +139,7 @@ def _trainer(log: EncodedLog, config: RunConfig, folder: Any = None, progress: A
     splits = {part: split_of(rows, groups=in_groups and part == "train") for part, rows in log.parts.items()}
     problem = Problem.of(log.encoder, config)
     monitor = Monitor(config.monitor, problem, log.parts["valid"], splits["valid"])
-    return Trainer(MultiTaskModel(problem, config), splits["train"], monitor, folder, progress, fingerprint)
+    return Trainer(MultiTaskModel(problem, config), splits["train"], monitor, folder, progress, fingerprint, world=world)
 
 
 def _toy_inputs(bias: bool = True) -> tuple[Input, ...]:

@@ -14,6 +14,7 @@ from manygate.config import RunConfig
 from manygate.errors import InputError
 from manygate.files import read_text
 from manygate.training.interrupt import Interrupted
+from manygate.training.torchrun import restarted, under_torchrun, world_size
 
 Result = TypeVar("Result")
 RUN_FILES = ("metrics.jsonl", "packs", "bundle")
@@ -63,6 +64,24 @@ def free_folder(command: str) -> Path:
     while (folder := Path("runs") / f"{command}-{number}").exists():
         number += 1
     return folder
+
+
+def folder_of_train() -> Path:
+    """Return the folder of a run without --out. Under torchrun there is none: after a restart it would be another one."""
+    if under_torchrun():
+        raise InputError("under torchrun a run needs --out, so that processes that are started again find it. Add --out FOLDER.")
+    return free_folder("train")
+
+
+def goes_on(folder: Path) -> bool:
+    """Return whether torchrun has started the processes of this run again, so that it goes on in its folder."""
+    return restarted() and (folder / "config.yaml").is_file()
+
+
+def refuse_torchrun(command: str) -> None:
+    """Raise an :class:`InputError` if torchrun starts several processes of a command that does not share its work."""
+    if world_size() > 1:
+        raise InputError(f"manygate {command}: torchrun would do the same work in every process. Start it without torchrun.")
 
 
 def command_line(resume: Path | None = None) -> str:

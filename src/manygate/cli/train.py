@@ -25,7 +25,7 @@ from manygate.cli.flags import (
     settings_of,
 )
 from manygate.cli.loading import import_own
-from manygate.cli.run_folder import command_line, free_folder, resumable, run_settings
+from manygate.cli.run_folder import command_line, folder_of_train, goes_on, resumable, run_settings
 from manygate.cli.streams import print_json, say
 from manygate.text import count_of
 from manygate.training.progress import open_progress
@@ -54,17 +54,25 @@ def train(
     from manygate.cli.terminal import show_alarms, show_calibration, show_cold_start, show_metrics
     from manygate.runs.folder import check_folder, open_folder, sources_of
     from manygate.runs.preflight import prepare
-    from manygate.runs.run import train_run
+    from manygate.runs.run import follow, train_run
+    from manygate.training.processes import open_world
 
     given = settings_of(data, csv, model, training)
     settings = run_settings("train", log, config, given, resume, out, overwrite)
-    folder, reads = resume or out or free_folder("train"), sources_of(settings)
-    check_folder(folder, resume is not None, overwrite, reads)
+    folder, reads = resume or out or folder_of_train(), sources_of(settings)
+    resumed = resume is not None or goes_on(folder)
     import_own(import_, given)
-    show, command = open_progress(progress), command_line(resume)
-    log_rows = prepare(settings.log, settings, progress=show)
-    with open_folder(folder, settings, resume is not None, overwrite, command_line(), reads):
-        _, document = resumable("train", folder, import_, lambda: train_run(log_rows, settings, folder, show, command))
+    with open_world(settings.device) as world:
+        if not world.leads:
+            follow(prepare(settings.log, settings), settings, world)
+            return
+        check_folder(folder, resumed, overwrite, reads)
+        show, command = open_progress(progress), command_line(resume)
+        log_rows = prepare(settings.log, settings, progress=show)
+        with open_folder(folder, settings, resumed, overwrite, command_line(), reads):
+            _, document = resumable(
+                "train", folder, import_, lambda: train_run(log_rows, settings, folder, show, command, world=world)
+            )
     if json:
         print_json(document.to_tree())
         show_alarms(document.data.warnings, to_stderr=True)

@@ -72,6 +72,21 @@ class Batch:
             bags=[_take_bag(value, offset, row_N.flatten()) for value, offset in self.bags],
         )
 
+    def part(self, rows: slice) -> Batch:
+        """Return some of the rows, in their order; with rows of each replica's own, those of every replica."""
+        if rows == slice(0, len(self)):
+            return self
+        start_R = torch.arange(self.replicas or 1, device=self.label_BT.device).unsqueeze(1) * len(self)
+        row_N = (start_R + torch.arange(rows.start, rows.stop, device=self.label_BT.device)).flatten()
+        return Batch(
+            self.id_BS[..., rows, :],
+            self.number_BM[..., rows, :],
+            [_take_bag(value, offset, row_N) for value, offset in self.bags],
+            self.label_BT[..., rows, :],
+            self.weight_BT[..., rows, :],
+            None if self.group_B is None else self.group_B[..., rows],
+        )
+
 
 class Source(Protocol):
     """The source of a training run's rows: a :class:`Split`, or rows that are drawn as they are needed."""

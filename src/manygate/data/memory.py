@@ -21,9 +21,11 @@ _CGROUP_FILES = (
 def free_memory() -> float:
     """Return the bytes that this process can still use: what the machine, the container and ``ulimit -v`` leave.
 
-    If the system does not report its free memory, half of all memory counts.
+    If the system does not report its free memory, half of all memory counts. The processes of one run that torchrun started on
+    this machine share it evenly.
     """
-    return max(min(_available(), _container_left(), _limit_left()), 0.0)
+    of_all = min(_available(), _container_left()) / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(min(of_all, _limit_left()), 0.0)
 
 
 def all_memory() -> float:

@@ -18,8 +18,13 @@ def predict(model: MultiTaskModel, split: Sliced, skipped: Sequence[bool] = ()) 
 
     ``skipped`` is true for each member to leave out. Its logits mean nothing.
     """
-    size = max(ROWS_AT_ONCE // len(model.members), 256)
-    return np.concatenate([model.logits(batch, skipped).float().cpu().numpy() for batch in split.slices(size)], axis=1)
+    slices = split.slices(rows_at_once(model))
+    return np.concatenate([model.logits(batch, skipped).float().cpu().numpy() for batch in slices], axis=1)
+
+
+def rows_at_once(model: MultiTaskModel) -> int:
+    """Return the number of rows to predict at once."""
+    return max(ROWS_AT_ONCE // len(model.members), 256)
 
 
 class Sliced(Protocol):

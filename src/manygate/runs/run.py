@@ -40,6 +40,7 @@ from manygate.runs.alarms import id_dropout_alarms, result_alarms
 from manygate.runs.folder import mark, record
 from manygate.runs.log_check import check_log
 from manygate.runs.own import kept_epochs, open_clocks, own_best_epochs, own_logits, read_own_logits, valid_scores, write_own_logits
+from manygate.runs.world_check import check_world
 from manygate.scoring.bundle import load_bundle, save_bundle
 from manygate.scoring.calibration import Calibration
 from manygate.scoring.calibration_fit import fit_calibration
@@ -52,6 +53,7 @@ from manygate.training.progress import Progress
 from manygate.training.selection import Fitted
 from manygate.training.state import State, check_fingerprint
 from manygate.training.trainer import Trainer
+from manygate.training.world import ALONE, World
 
 FREE_SETTINGS = {
     **dict.fromkeys(("log", "valid", "test", "schema_file", "threads", "baselines", "memory", "rows_folder")),
@@ -92,6 +94,29 @@ class OutOfMemoryError(InputError):
     """A model and its training do not fit in memory."""
 
 
+@dataclass(frozen=True)
+class Material:
+    """What an architecture is trained on: the problem, the batches of each part, and the judge of validation rows."""
+
+    config: RunConfig
+    problem: Problem
+    splits: dict[str, LogSplit]
+    monitor: Monitor
+    fingerprint: str
+    """It identifies the data and the settings."""
+
+    @classmethod
+    def of(cls, log: EncodedLog, config: RunConfig, own_clocks: bool = False) -> Material:
+        """Put the parts of an encoded log on the run's device."""
+        config = config.for_rows(len(log.parts["train"]))
+        device, problem = choose_device(config.device), Problem.of(log.encoder, config)
+        in_groups = any(task.trained_by == "pairwise" for task in problem.tasks)
+        splits = {part: split_of(rows, device, in_groups and part == "train") for part, rows in log.parts.items()}
+        monitor = Monitor(config.monitor, problem, log.parts["valid"], splits["valid"])
+        fingerprint = log.fingerprint(config.replace(**FREE_SETTINGS).to_yaml() + "own clocks\n" * own_clocks)
+        return cls(config, problem, splits, monitor, fingerprint)
+
+
 @contextmanager
 def _out_of_memory(config: RunConfig) -> Iterator[None]:
     try:
@@ -112,30 +137,31 @@ def train_one(
     progress: Progress,
     on_epoch: OnEpoch | None = None,
     own_clocks: bool = False,
+    world: World = ALONE,
 ) -> Trained:
     """Train one architecture on an encoded log and evaluate it on the test rows. A finished folder is loaded instead.
 
     With ``own_clocks``, each task of a model that shares is also judged at the best epoch of its own clock
     (:mod:`manygate.training.kept`). The caller calls :func:`finish` after it has written its own files into the folder.
+
+    In a ``world`` of several processes this is the first one. The others call :func:`follow`.
     """
-    config = config.for_rows(len(log.parts["train"]))
-    device, problem = choose_device(config.device), Problem.of(log.encoder, config)
-    in_groups = any(task.trained_by == "pairwise" for task in problem.tasks)
-    splits = {part: split_of(rows, device, in_groups and part == "train") for part, rows in log.parts.items()}
-    monitor = Monitor(config.monitor, problem, log.parts["valid"], splits["valid"])
-    test = splits["test"] if own_clocks else None
-    fingerprint = log.fingerprint(config.replace(**FREE_SETTINGS).to_yaml() + "own clocks\n" * own_clocks)
+    material = Material.of(log, config, own_clocks)
+    config, splits, monitor, fingerprint = material.config, material.splits, material.monitor, material.fingerprint
     if folder is not None:
         check_log(folder, log.record)
-    if folder is not None and (folder / "DONE").is_file():
-        state, predictor = _finished(folder, fingerprint), load_bundle(folder, str(device))
+    done = folder is not None and (folder / "DONE").is_file()
+    if world.largest(done):
+        assert folder is not None, "a run that is done has a folder"
+        state, predictor = _finished(folder, fingerprint), load_bundle(folder, str(splits["test"].device))
         own_RNT = read_own_logits(folder) if state.tasks and not predictor.model.by_task else None
         progress.say(f"{config.architecture}: done before, loaded from {folder}")
     else:
         if folder is not None:
             mark(folder)
             write_text(folder / LOG_FILE, to_json(log.record.to_tree()))
-        fitted = fit(problem, splits["train"], test, monitor, config, folder, progress, fingerprint, on_epoch)
+        test, problem = splits["test"] if own_clocks else None, material.problem
+        fitted = fit(problem, splits["train"], test, monitor, config, folder, progress, fingerprint, on_epoch, world)
         model, state, own_RNT = fitted.model, fitted.state, fitted.own_logit_RNT
         predictor = Predictor(model, log.encoder, _calibration(model, log, splits["valid"], config.calibration), None, log.record)
         if folder is not None:
@@ -149,6 +175,14 @@ def train_one(
     return Trained(predictor, result, logit_RNT, scores, state, fingerprint, own_RNT)
 
 
+def follow(log: EncodedLog, config: RunConfig, world: World) -> None:
+    """Train together with the first process of a world, which calls :func:`train_run` with the same log and settings."""
+    found = Material.of(log, config.absolute())
+    if not world.largest(False):
+        train, progress = found.splits["train"], Progress()
+        fit(found.problem, train, None, found.monitor, found.config, None, progress, found.fingerprint, None, world)
+
+
 def fit(
     problem: Problem,
     train: LogSplit,
@@ -159,13 +193,18 @@ def fit(
     progress: Progress,
     fingerprint: str,
     on_epoch: OnEpoch | None,
+    world: World = ALONE,
 ) -> Fitted:
     """Train all replicas in packs that fit in memory. A stopped run continues from its checkpoint.
 
     With the rows of ``own``, each task of a model that shares has a clock of its own, and these rows are predicted at its best
     epoch.
+
+    Raises:
+        InputError: The processes of the world read different logs or settings, or a setting needs one process.
     """
     device = train.device
+    check_world(world, config, fingerprint)
     with _out_of_memory(config):
         sized = matched(problem, config)
 
@@ -183,10 +222,11 @@ def fit(
                 whole=whole,
                 on_epoch=on_epoch,
                 own=own_store(part, model, own),
+                world=world,
             )
 
         size = pack_size(problem, sized, device, len(own) if own is not None else 0)
-        return train_packs(trainer, sized, size, folder)
+        return train_packs(trainer, sized, size, folder, world)
 
 
 def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.ndarray, test: LogSplit) -> RunResult:
@@ -313,10 +353,14 @@ def train_run(
     progress: Progress,
     command: str = "",
     on_epoch: OnEpoch | None = None,
+    world: World = ALONE,
 ) -> tuple[Trained, ComparisonDocument]:
-    """Train and evaluate a model and write the run's folder. Return the trained model and its document."""
+    """Train and evaluate a model and write the run's folder. Return the trained model and its document.
+
+    In a ``world`` of several processes this is the first one. The others call :func:`follow`.
+    """
     config = with_batches(config.absolute(), log, progress)
-    trained = train_one(log, config, folder, progress, on_epoch)
+    trained = train_one(log, config, folder, progress, on_epoch, world=world)
     runs = {config.architecture: trained}
     results = document(log, config, runs, command, diverged(runs))
     if folder is not None and not (folder / "DONE").is_file():  # the files of a run that is done stay as they are recorded

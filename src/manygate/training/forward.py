@@ -19,6 +19,7 @@ from manygate.kernels.recording import Recorder
 from manygate.model import MultiTaskModel
 from manygate.objective.funnel import FunnelLosses
 from manygate.objective.weighting import SharedGradients, gradients_at, gramian_of, inner_product, shared_gramian
+from manygate.training.world import ALONE, World
 
 Wanted = Literal["losses", "gramian", "gradients", "combined"]
 """What a weighting needs beside the losses: nothing, the Gramian, the Gramian and the gradients at the shared representation, or
@@ -45,15 +46,18 @@ class BatchLosses:
 
 
 class Forward:
-    """Runs the model and its losses on a batch. The trunk and the losses are recorded where they can be."""
+    """Runs the model and its losses on a batch. The trunk and the losses are recorded where they can be.
 
-    def __init__(self, model: MultiTaskModel, losses: FunnelLosses):
-        self.model, self.losses = model, losses
+    In a ``world`` of several processes, the model runs on this process's part of the rows, and the losses are those of all rows.
+    """
+
+    def __init__(self, model: MultiTaskModel, losses: FunnelLosses, world: World = ALONE):
+        self.model, self.losses, self.world = model, losses, world
         self.replica_M = torch.tensor([member.replica for member in model.members], device=model.device)
         self.task_M = torch.tensor([member.tasks[0] for member in model.members], device=model.device)
         self.has_layer, self.units = model.trunk.shared_layer() is not None, model.trunk.shared_units()
         self.recorder = Recorder(self._pass, list(model.trunk_values()))
-        self.records = model.device.type == "cpu"
+        self.records = model.device.type == "cpu" and world.size == 1
 
     def __call__(
         self,
@@ -64,7 +68,9 @@ class Forward:
         weight_MT: Tensor | None = None,
     ) -> BatchLosses:
         """``left_out`` is true for each member to skip. ``weight_MT`` holds the weights of ``combined`` gradients."""
-        x_MBD, bias_MBC = self.model.embed(batch)
+        part = self.world.part(len(batch))
+        x_MBD, bias_MBC = self.model.embed(batch.part(part))
+        drawn = {name: value_MBX[:, part] for name, value_MBX in drawn.items()}
         label_MBT, row_weight_MBT, group_MB = self._targets(batch)
         values = self.model.trunk_values(drawn) | {"x": x_MBD, "bias": bias_MBC, "label": label_MBT, "weight": row_weight_MBT}
         if group_MB is not None:
@@ -73,7 +79,7 @@ class Forward:
             assert weight_MT is not None
             values["factor"] = weight_MT
         loss_MT, present_MT, penalty_M, *rest = (self.recorder if self.records else self._pass)(values, left_out, wanted)
-        gramian_MTT = rest.pop(0) if wanted in ("gramian", "gradients") else None
+        gramian_MTT = self.world.add_up(rest.pop(0)) if wanted in ("gramian", "gradients") else None
         if wanted in ("losses", "gramian"):
             return BatchLosses(loss_MT, present_MT, penalty_M, gramian_MTT)
         shared = [rest.pop(0) if self.has_layer else x_MBD]
@@ -103,6 +109,8 @@ class Forward:
             output_MBO, penalty_M, *shared = self.model.run(
                 state | above, x_MBD, bias_MBC, True, stopped=left_out, shared=wanted != "losses", cuts=cuts
             )
+        rows = label_MBT.shape[1]
+        output_MBO, penalty_M = self.world.gather(output_MBO, rows), self.world.share_of(penalty_M, rows)
         loss_MT, present_MT = self.losses(output_MBO, label_MBT, weight_MBT, group_MB)
         results = loss_MT, present_MT, penalty_M
         if not cuts:

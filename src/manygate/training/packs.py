@@ -28,6 +28,7 @@ from manygate.training.kept import has_own_clocks
 from manygate.training.selection import Fitted
 from manygate.training.state import EpochEntry, State, write_history
 from manygate.training.trainer import Trainer
+from manygate.training.world import ALONE, World
 
 SHARE = 0.6
 """The share of the free memory that a pack may use."""
@@ -41,14 +42,18 @@ for these, and tables with row-wise Adagrad none for the moments."""
 
 
 def train_packs(
-    train: Callable[[RunConfig, Path | None, str, int], Trainer], config: RunConfig, size: int, folder: Path | None
+    train: Callable[[RunConfig, Path | None, str, int], Trainer],
+    config: RunConfig,
+    size: int,
+    folder: Path | None,
+    world: World = ALONE,
 ) -> Fitted:
     """Train all replicas, at most ``size`` at once.
 
     ``train`` makes the trainer of a pack from its settings, its folder, its title and the number of its first replica. Raises
-    :class:`DivergedError` if every replica of every pack diverged.
+    :class:`DivergedError` if every replica of every pack diverged. The packs of a ``world`` are those of its first process.
     """
-    size = _saved_size(folder, size, config.replicas)
+    size = world.largest(_saved_size(folder, size, config.replicas) if world.leads else 0)
     starts = range(0, config.replicas, size)
     if len(starts) == 1:
         trainer = train(config, folder, config.title, 0)

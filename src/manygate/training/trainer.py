@@ -23,7 +23,6 @@ from torch import Tensor
 from manygate.data.batches import Batch, Source
 from manygate.evaluation.monitor import Watch
 from manygate.model import MultiTaskModel
-from manygate.model.logits import predict
 from manygate.model.member import mean_gates
 from manygate.objective.funnel import FunnelLosses
 from manygate.objective.loss import Losses
@@ -44,6 +43,7 @@ from manygate.training.schedule import Schedule
 from manygate.training.selection import Fitted, Selection
 from manygate.training.state import EpochEntry, State, check_fingerprint, plain, write_history
 from manygate.training.table_rows import add_up_rows
+from manygate.training.world import ALONE, World
 
 GATE_ROWS = 512
 """The number of validation rows for the mean gate weights in each line of the history. They take under 1 % of an epoch."""
@@ -78,15 +78,18 @@ class Trainer:
         whole: bool = True,
         on_epoch: OnEpoch | None = None,
         own: OwnStore | None = None,
+        world: World = ALONE,
     ):
         """``first_replica`` is the number of the model's first replica in the run.
+
+        ``world`` holds the processes that train together. All have the same arguments, but the first one alone has a ``folder``.
 
         ``whole`` is true if the model has all replicas of the run. ``fingerprint`` identifies the data and settings: a checkpoint
         with another fingerprint is an error.
         """
         config = model.config
         self.model, self.tasks, self.monitor, self.config = model, model.problem.tasks, monitor, config
-        self.train = self._rows(train)
+        self.world, self.train = world, self._rows(train)
         self.id_dropout = IdDropout.of(train, model.problem.inputs, config)
         self.folder, self.progress, self.fingerprint = folder, progress or Progress(), fingerprint
         self.title, self.count_losses, self.whole, self.on_epoch = title or config.title, count_losses, whole, on_epoch
@@ -123,7 +126,7 @@ class Trainer:
         rows = self.config.replica_weights or ((1.0,) * len(self.tasks),)
         factor_MT = torch.tensor([[rows[m.replica % len(rows)][t] for t in m.tasks] for m in self.model.members])
         losses = FunnelLosses(Losses(self.tasks, chosen.to(device), self.model.ordinals), self.model.targets, self.config)
-        self.forward = Forward(self.model, losses)
+        self.forward = Forward(self.model, losses, self.world)
         decay = torch.tensor([task.decay for task in self.tasks], dtype=torch.float32)
         binary = torch.tensor([task.kind == "binary" or task.trained_by == "ordinal" for task in self.tasks])
         weight_MT, decay_MT, binary_MT = (value.to(device) for value in (weight[chosen] * factor_MT, decay[chosen], binary[chosen]))
@@ -145,8 +148,8 @@ class Trainer:
                 with self.average.in_model(self.state.step):
                     self._evaluate()
                 self._checkpoint()
-                if interrupt.number is not None:
-                    raise Interrupted(interrupt.number, self._how_to_resume())
+                if stop := self.world.largest(interrupt.number or 0):
+                    raise Interrupted(stop, self._how_to_resume())
         self.selection.load_best(list(range(len(self.model.members))))
         epochs = self.state.best_epochs(self.selection.by_task)
         self.progress.say(f"{self.title}: {self.state.reason}; {self.config.keep} weights kept ({epochs})")
@@ -169,13 +172,14 @@ class Trainer:
             state.batch, state.step = state.batch + 1, state.step + 1
             self.progress.advance(len(batch) * self.model.replicas)
             now = time.monotonic()
-            due = self.config.checkpoint_seconds and now - saved > self.config.checkpoint_seconds
-            if interrupt.number is not None or due:
+            due = self.world.leads and self.config.checkpoint_seconds and now - saved > self.config.checkpoint_seconds
+            stop, write = divmod(self.world.largest(2 * (interrupt.number or 0) + bool(due)), 2)
+            if stop or write:
                 state.seconds, began, saved = state.seconds + now - began, now, now
                 self._checkpoint()
-                if interrupt.number is not None:
+                if stop:
                     self.progress.finish()
-                    raise Interrupted(interrupt.number, self._how_to_resume())
+                    raise Interrupted(stop, self._how_to_resume())
         state.seconds += time.monotonic() - began
         self.progress.finish()
 
@@ -195,6 +199,7 @@ class Trainer:
             objective = self._objective(objective_M)
         losses.backward(objective, self.weighting.weight_MT, self._active())
         add_up_rows(model.parameters)
+        self.world.add_up_gradients(model.parameters)
         if config.clip_norm is not None:
             clip_gradients(model.parameters, config.clip_norm)
         self.average.before(self.state.step)
@@ -268,7 +273,7 @@ class Trainer:
         closes = state.part + 1 == self.schedule.parts
         if closes:
             self.weighting.close_epoch(loss_MT)
-        logit_RNT = predict(self.model, self.monitor.split)
+        logit_RNT = self.world.predict(self.model, self.monitor.split)
         self._check_finite(logit_RNT)
         judged = self.monitor(logit_RNT, self.model.members)
         state.epoch, state.part = (state.epoch + 1, 0) if closes else (state.epoch, state.part + 1)
@@ -371,12 +376,11 @@ class Trainer:
 
     @torch.no_grad()
     def _resume(self) -> None:
-        if self.folder is None:
-            return
-        folder = self.folder / "checkpoints"
-        checkpoint = load_checkpoint(folder, lambda text: self.progress.say(f"{self.title}: {text}"))
+        folder = None if self.folder is None else self.folder / "checkpoints"
+        found = None if folder is None else load_checkpoint(folder, lambda text: self.progress.say(f"{self.title}: {text}"))
+        checkpoint = self.world.checkpoint(found)
         if checkpoint is not None:
-            with reading_checkpoint(folder):
+            with reading_checkpoint(folder or Path("checkpoints")):
                 self._restore(*checkpoint)
             self.progress.say(f"{self.title}: continuing after step {self.state.step:,}")
 

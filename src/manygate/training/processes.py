@@ -1,0 +1,200 @@
+"""Processes: a world of several processes that torchrun started, over ``torch.distributed``.
+
+Nothing is pickled: processes exchange tensors, and JSON as bytes. ``torch.distributed``'s collectives of objects are not used.
+
+Shape suffixes: M members, B rows of the global batch, b rows of a part, O outputs, N rows of a split, R replicas, T tasks,
+n changed rows of a table, W processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor
+
+from manygate.errors import InputError
+from manygate.model import MultiTaskModel
+from manygate.model.device import choose_device
+from manygate.model.logits import Sliced, rows_at_once
+from manygate.training.table_rows import add_up_rows
+from manygate.training.torchrun import local_rank, world_size
+from manygate.training.world import ALONE, Checkpoint, World, part_of
+
+BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
+"""The backend of ``torch.distributed`` for each type of device. Only gloo is tested."""
+
+
+class LostProcessError(InputError):
+    """Another process of the run has ended, or cannot be reached."""
+
+
+@contextmanager
+def open_world(device: str) -> Iterator[World]:
+    """Join the processes that torchrun started, and leave them at the end. Without torchrun the world has one process.
+
+    Each process on a machine has a GPU of its own, if ``device`` names GPUs without a number.
+
+    Args:
+        device: The device of this process, by its name.
+
+    Raises:
+        LostProcessError: The other processes cannot be reached.
+    """
+    if world_size() == 1:
+        yield ALONE
+        return
+    chosen = choose_device(device)
+    if chosen.type == "cuda" and chosen.index is None:
+        torch.cuda.set_device(local_rank())
+    with _others():
+        dist.init_process_group(BACKENDS[chosen.type])
+    try:
+        yield Processes(chosen)
+    finally:
+        dist.destroy_process_group()
+
+
+class Processes(World):
+    """The processes of the default group of ``torch.distributed``. All of them call the same methods in the same order."""
+
+    def __init__(self, device: torch.device):
+        self.device, self.rank, self.size = device, dist.get_rank(), dist.get_world_size()
+
+    def gather(self, output_MbO: Tensor, rows: int) -> Tensor:
+        gathered: Tensor = _Gathered.apply(output_MbO, self, rows)
+        return gathered
+
+    def add_up(self, value: Tensor) -> Tensor:
+        total = value.contiguous()
+        with _others():
+            dist.all_reduce(total)
+        return total
+
+    @torch.no_grad()
+    def add_up_gradients(self, parameters: dict[str, Tensor]) -> None:
+        trained = [parameter for parameter in parameters.values() if parameter.grad is not None]
+        for parameter in trained:
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = self._all_rows(parameter.grad)
+        add_up_rows(parameters)
+        dense = [value.grad for value in trained if value.grad is not None and not value.grad.is_sparse]
+        if dense:
+            total = self.add_up(torch.cat([gradient.flatten() for gradient in dense]))
+            for gradient, value in zip(dense, total.split([gradient.numel() for gradient in dense]), strict=True):
+                gradient.copy_(value.view_as(gradient))
+
+    def _all_rows(self, gradient: Tensor) -> Tensor:
+        """Put the changed rows of all processes one after another. A row may occur once for each process."""
+        index, value = gradient._indices(), gradient._values()
+        count_W = self._counts(len(value))
+        indices, values = self._joined(index.t(), count_W), self._joined(value, count_W)
+        return torch.sparse_coo_tensor(indices.t(), values, gradient.shape, is_coalesced=False, check_invariants=False)
+
+    def _counts(self, count: int) -> list[int]:
+        """Return the number that each process has."""
+        count_W = torch.zeros(self.size, dtype=torch.long, device=self.device)
+        count_W[self.rank] = count
+        counts: list[int] = self.add_up(count_W).tolist()
+        return counts
+
+    def _joined(self, value: Tensor, count_W: Sequence[int]) -> Tensor:
+        """Put the tensors of all processes one after another. They differ in the length of the first axis alone."""
+        longest = max(count_W)
+        padded = F.pad(value, [0] * (2 * value.ndim - 1) + [longest - len(value)]).contiguous()
+        found = [torch.empty_like(padded) for _ in range(self.size)]
+        with _others():
+            dist.all_gather(found, padded)
+        return torch.cat([part[:count] for part, count in zip(found, count_W, strict=True)])
+
+    def share_of(self, penalty_M: Tensor, rows: int) -> Tensor:
+        part = self.part(rows)
+        return penalty_M * ((part.stop - part.start) / rows)
+
+    def largest(self, number: int) -> int:
+        value = torch.tensor([number], device=self.device)
+        with _others():
+            dist.all_reduce(value, op=dist.ReduceOp.MAX)
+        return int(value)
+
+    def same(self, text: str) -> bool:
+        mine = np.frombuffer(hashlib.sha256(text.encode()).digest()[:8], dtype=np.int64)
+        low, high = -self.largest(-int(mine[0])), self.largest(int(mine[0]))
+        return low == high
+
+    def checkpoint(self, found: Checkpoint | None) -> Checkpoint | None:
+        tensors, state = found or ({}, {})
+        shapes = [[name, str(value.dtype).removeprefix("torch."), list(value.shape)] for name, value in tensors.items()]
+        known = self._text(json.dumps([found is not None, shapes, state]))
+        has_checkpoint, shapes, state = json.loads(known)
+        if not has_checkpoint:
+            return None
+        shared = {name: self._first(tensors.get(name), getattr(torch, dtype), shape) for name, dtype, shape in shapes}
+        return shared, state
+
+    def _text(self, text: str) -> str:
+        """Return the text of the first process."""
+        size = self.largest(len(text.encode()) if self.leads else 0)
+        mine = torch.tensor(list(text.encode()), dtype=torch.uint8) if self.leads else None
+        return bytes(self._first(mine, torch.uint8, [size]).tolist()).decode()
+
+    def _first(self, value: Tensor | None, dtype: torch.dtype, shape: Sequence[int]) -> Tensor:
+        """Return the tensor of the first process, on the CPU."""
+        mine = torch.empty(list(shape), dtype=dtype) if value is None else value.cpu().contiguous()
+        as_bytes = mine.view(-1).view(torch.uint8).to(self.device)
+        if as_bytes.numel():
+            with _others():
+                dist.broadcast(as_bytes, src=0)
+        return as_bytes.cpu().view(dtype).view(list(shape))
+
+    def predict(self, model: MultiTaskModel, split: Sliced) -> np.ndarray:
+        counts: list[int] = []
+        mine: list[Tensor] = []
+        for number, batch in enumerate(split.slices(rows_at_once(model))):
+            counts.append(len(batch))
+            if number % self.size == self.rank:
+                mine.append(model.logits(batch).float().transpose(0, 1))
+        count_W = [sum(counts[rank :: self.size]) for rank in range(self.size)]
+        tasks = len(model.problem.tasks)
+        own_nRT = torch.cat(mine) if mine else torch.empty(0, model.replicas, tasks, device=self.device)
+        by_process = self._joined(own_nRT, count_W).split(count_W)
+        pieces = [part.split(counts[rank :: self.size]) for rank, part in enumerate(by_process)]
+        in_order = [pieces[number % self.size][number // self.size] for number in range(len(counts))]
+        return torch.cat(in_order).transpose(0, 1).contiguous().cpu().numpy()
+
+
+class _Gathered(torch.autograd.Function):
+    """Gathers the outputs of all parts of a batch. The gradient of a part is that of its rows."""
+
+    @staticmethod
+    def forward(ctx: Any, output_MbO: Tensor, world: Processes, rows: int) -> Tensor:
+        ctx.part = world.part(rows)
+        parts = [part_of(rows, rank, world.size) for rank in range(world.size)]
+        return world._joined(output_MbO.transpose(0, 1), [part.stop - part.start for part in parts]).transpose(0, 1).contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None, None]:
+        return gradients[0][:, ctx.part].contiguous(), None, None
+
+
+@contextmanager
+def _others() -> Iterator[None]:
+    """Turn an error of an exchange into one that says what happened and how the run goes on."""
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise LostProcessError(
+            f"process {os.environ.get('RANK', '0')} on {socket.gethostname()}: another process of this run ended, or cannot be "
+            f"reached ({reason}). Its own message says why. torchrun starts all of them again with --max-restarts, and training "
+            "goes on from the last checkpoint."
+        ) from None

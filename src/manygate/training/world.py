@@ -1,0 +1,90 @@
+"""World: the processes that train one run together. Most runs have a world of one.
+
+Each process has all parameters and reads the same global batch. It runs the network on its part of the rows. The outputs of all
+parts are gathered, so that every process computes the loss of the global batch, whatever couples its rows: pairs, funnels, or the
+weighting of the tasks. The gradients of the parts are added up. So a step has the result of one process, but for rounding.
+
+Shape suffixes: M members, B rows of the global batch, b rows of a part, N rows of a split, R replicas, T tasks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from manygate.model import MultiTaskModel
+from manygate.model.logits import Sliced, predict
+
+Checkpoint = tuple[dict[str, Tensor], dict[str, Any]]
+"""The tensors and the state of a checkpoint."""
+
+
+class World:
+    """A world of one process. :class:`manygate.training.processes.Processes` is a larger one."""
+
+    rank = 0
+    """The number of this process."""
+    size = 1
+    """The number of processes."""
+
+    @property
+    def leads(self) -> bool:
+        """True for the process that writes files and shows progress: the first one."""
+        return self.rank == 0
+
+    def part(self, rows: int) -> slice:
+        """Return this process's part of a number of rows. Parts differ in length by one row at most.
+
+        >>> World().part(5)
+        slice(0, 5, None)
+        """
+        return part_of(rows, self.rank, self.size)
+
+    def gather(self, output_MbO: Tensor, rows: int) -> Tensor:
+        """Return the outputs of all parts of a batch, (M, B, O). Gradients go back to this process's part."""
+        return output_MbO
+
+    def add_up(self, value: Tensor) -> Tensor:
+        """Return the sum over the processes of a tensor without a graph."""
+        return value
+
+    def add_up_gradients(self, parameters: dict[str, Tensor]) -> None:
+        """Add up the gradients of the processes. Sparse ones come from :func:`manygate.training.table_rows.add_up_rows`."""
+
+    def share_of(self, penalty_M: Tensor, rows: int) -> Tensor:
+        """Return this process's share of a penalty: of the parameters alone, or a mean over the rows of the batch.
+
+        The shares of all processes add up to the penalty of the global batch.
+        """
+        return penalty_M
+
+    def largest(self, number: int) -> int:
+        """Return the largest number among the processes."""
+        return number
+
+    def same(self, text: str) -> bool:
+        """Return whether a text is the same in all processes."""
+        return True
+
+    def checkpoint(self, found: Checkpoint | None) -> Checkpoint | None:
+        """Give the first process's checkpoint to all."""
+        return found
+
+    def predict(self, model: MultiTaskModel, split: Sliced) -> np.ndarray:
+        """Return the logits of every row, logit_RNT float32."""
+        return predict(model, split)
+
+
+ALONE = World()
+"""The world of a run that one process trains."""
+
+
+def part_of(rows: int, rank: int, size: int) -> slice:
+    """Return the part of a process.
+
+    >>> [part_of(10, rank, 3) for rank in range(3)]
+    [slice(0, 3, None), slice(3, 6, None), slice(6, 10, None)]
+    """
+    return slice(rows * rank // size, rows * (rank + 1) // size)
