@@ -36,6 +36,7 @@ from manygate.cli.tune import tune
 from manygate.errors import InputError, outside_problem
 from manygate.text import cut
 from manygate.training.interrupt import Interrupted
+from manygate.training.torchrun import rank
 
 EPILOGUE = (
     "Exit codes: 0 done, 1 a fault of manygate (--debug shows the traceback), 2 bad input or settings, a full disk and the like, "
@@ -121,8 +122,10 @@ def _usage_problem(error: CycloptsError) -> str:
 
 
 def _fail(message: str, code: int, hint: str = "") -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it to processes that are about to end
+    name = f"manygate, process {rank()}" if rank() else "manygate"
     with suppress(OSError):  # nobody may read stderr, and the code says it, too
-        say(f"manygate: {message}{' ' + hint if hint else ''}", error=True)
+        say(f"{name}: {message}{' ' + hint if hint else ''}", error=True)
     discard_output()
     raise SystemExit(code)
 

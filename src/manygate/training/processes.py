@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,8 +27,8 @@ from manygate.model import MultiTaskModel
 from manygate.model.device import choose_device
 from manygate.model.logits import Sliced, rows_at_once
 from manygate.training.table_rows import add_up_rows
-from manygate.training.torchrun import local_rank, world_size
-from manygate.training.world import ALONE, Checkpoint, World, part_of
+from manygate.training.torchrun import local_rank, rank, world_size
+from manygate.training.world import ALONE, Checkpoint, World, length_of, part_of
 
 BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 """The backend of ``torch.distributed`` for each type of device. Only gloo is tested."""
@@ -56,12 +56,22 @@ def open_world(device: str) -> Iterator[World]:
     chosen = choose_device(device)
     if chosen.type == "cuda" and chosen.index is None:
         torch.cuda.set_device(local_rank())
-    with _others():
+    with _others(), _ended_at_once():
         dist.init_process_group(BACKENDS[chosen.type])
     try:
         yield Processes(chosen)
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def _ended_at_once() -> Iterator[None]:
+    """Let SIGTERM end the process inside a call that waits for others. A handler in Python would run only after it."""
+    former = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 class Processes(World):
@@ -117,8 +127,7 @@ class Processes(World):
         return torch.cat([part[:count] for part, count in zip(found, count_W, strict=True)])
 
     def share_of(self, penalty_M: Tensor, rows: int) -> Tensor:
-        part = self.part(rows)
-        return penalty_M * ((part.stop - part.start) / rows)
+        return penalty_M * (length_of(rows, self.rank, self.size) / rows)
 
     def largest(self, number: int) -> int:
         value = torch.tensor([number], device=self.device)
@@ -177,13 +186,15 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, output_MbO: Tensor, world: Processes, rows: int) -> Tensor:
-        ctx.part = world.part(rows)
-        parts = [part_of(rows, rank, world.size) for rank in range(world.size)]
-        return world._joined(output_MbO.transpose(0, 1), [part.stop - part.start for part in parts]).transpose(0, 1).contiguous()
+        ctx.shape, ctx.part = output_MbO.shape, part_of(rows, world.rank, world.size)
+        count_W = [length_of(rows, rank, world.size) for rank in range(world.size)]
+        mine = output_MbO[:, : count_W[world.rank]].transpose(0, 1)
+        return world._joined(mine, count_W).transpose(0, 1).contiguous()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None, None]:
-        return gradients[0][:, ctx.part].contiguous(), None, None
+        mine = gradients[0][:, ctx.part]
+        return F.pad(mine, (0, 0, 0, ctx.shape[1] - mine.shape[1])).contiguous(), None, None
 
 
 @contextmanager
@@ -194,7 +205,7 @@ def _others() -> Iterator[None]:
     except (RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise LostProcessError(
-            f"process {os.environ.get('RANK', '0')} on {socket.gethostname()}: another process of this run ended, or cannot be "
-            f"reached ({reason}). Its own message says why. torchrun starts all of them again with --max-restarts, and training "
-            "goes on from the last checkpoint."
+            f"process {rank()} on {socket.gethostname()}: another process of this run ended, or cannot be reached. Its own "
+            "message says why. torchrun starts all of them again with --max-restarts, and training goes on from the last "
+            f"checkpoint. (torch.distributed says: {reason})"
         ) from None

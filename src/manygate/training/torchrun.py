@@ -13,6 +13,11 @@ def world_size() -> int:
     return int(os.environ["WORLD_SIZE"]) if under_torchrun() else 1
 
 
+def rank() -> int:
+    """Return the number of this process among all that torchrun started."""
+    return int(os.environ["RANK"]) if under_torchrun() else 0
+
+
 def local_rank() -> int:
     """Return the number of this process on its machine."""
     return int(os.environ["LOCAL_RANK"]) if under_torchrun() else 0

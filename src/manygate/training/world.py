@@ -35,12 +35,15 @@ class World:
         return self.rank == 0
 
     def part(self, rows: int) -> slice:
-        """Return this process's part of a number of rows. Parts differ in length by one row at most.
+        """Return the rows of a batch that this process runs the network on.
+
+        They are its part. A process without a part, in a batch of few rows, runs on the first row, and the result does not count.
 
         >>> World().part(5)
         slice(0, 5, None)
         """
-        return part_of(rows, self.rank, self.size)
+        part = part_of(rows, self.rank, self.size)
+        return part if part.start < part.stop else slice(0, 1)
 
     def gather(self, output_MbO: Tensor, rows: int) -> Tensor:
         """Return the outputs of all parts of a batch, (M, B, O). Gradients go back to this process's part."""
@@ -82,9 +85,19 @@ ALONE = World()
 
 
 def part_of(rows: int, rank: int, size: int) -> slice:
-    """Return the part of a process.
+    """Return the part of a process. Parts differ in length by one row at most.
 
     >>> [part_of(10, rank, 3) for rank in range(3)]
     [slice(0, 3, None), slice(3, 6, None), slice(6, 10, None)]
     """
     return slice(rows * rank // size, rows * (rank + 1) // size)
+
+
+def length_of(rows: int, rank: int, size: int) -> int:
+    """Return the number of rows in the part of a process.
+
+    >>> [length_of(10, rank, 3) for rank in range(3)]
+    [3, 3, 4]
+    """
+    part = part_of(rows, rank, size)
+    return part.stop - part.start
