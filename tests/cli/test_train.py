@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
+import torch
+from safetensors.torch import load_file
 
 from command_line import TINY, Run
 
@@ -27,3 +33,57 @@ def test_csv_goes_in_and_out(run: Run, tmp_path: Path) -> None:
     assert run("train log.csv --task click", TINY, "--out runs/csv").code == 0
     assert run("predict runs/csv log.csv --out scores.csv").code == 0
     assert pa_csv.read_csv(tmp_path / "scores.csv").num_rows == 400
+
+
+KILLED = """
+import os, signal
+from manygate.training.trainer import Trainer
+
+step = Trainer._step
+
+def killed(self, batch):
+    if self.state.step == 3 and os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        os.kill(os.getpid(), signal.SIGKILL)
+    step(self, batch)
+
+Trainer._step = killed
+"""
+
+
+def test_torchrun_restarts_a_killed_process_and_ends_with_the_weights_of_one(run: Run, log: Path, tmp_path: Path) -> None:
+    """The second of two processes is killed in the middle of the first epoch."""
+    (tmp_path / "killed.py").write_text(KILLED, encoding="utf-8")
+    train = f"train {log} {TINY.replace('1024', '256')} --checkpoint-seconds 0.001"
+    torchrun = "-m torch.distributed.run --standalone --nproc-per-node 2 --max-restarts 1 -m manygate"
+    paths = [str(tmp_path), os.environ.get("PYTHONPATH", ""), str(Path(__file__).parents[2] / "src")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    together = subprocess.run(
+        [sys.executable, *torchrun.split(), *train.split(), "--import", "killed", "--out", "together", "--json"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert together.returncode == 0, together.stderr
+    assert "process 0 on" in together.stderr
+    assert "another process of this run ended" in together.stderr
+    document = json.loads(together.stdout)
+    alone = run(train, "--out alone --json").json
+    assert document["results"]["mmoe"]["history"][-1]["step"] == alone["results"]["mmoe"]["history"][-1]["step"] > 3
+    one, other = (load_file(tmp_path / name / "bundle" / "model.safetensors") for name in ("alone", "together"))
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=0, atol=1e-5)
+
+
+def test_torchrun_needs_a_folder_and_is_for_training(run: Run, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "0", "TORCHELASTIC_RESTART_COUNT": "0"}.items():
+        monkeypatch.setenv(name, value)
+    needed = run("train", log, TINY)
+    assert needed.code == 2
+    assert "under torchrun a run needs --out" in needed.err
+    for command in ("compare", "tune"):
+        refused = run(command, log, TINY)
+        assert refused.code == 2
+        assert f"manygate {command}: torchrun would do the same work in every process" in refused.err

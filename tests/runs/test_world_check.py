@@ -26,7 +26,7 @@ def test_different_logs_are_an_error(settings) -> None:
 
 def test_losses_that_balance_a_batch_need_one_process(settings) -> None:
     config = settings(gate="topk")
-    with pytest.raises(InputError, match="importance_weight=0.1: this loss balances") as caught:
+    with pytest.raises(InputError, match=r"importance_weight=0\.1: this loss balances") as caught:
         check_world(Pair(), config, "fingerprint")
     assert ["load_weight" in problem for problem in caught.value.marked] == [False, True]
     check_world(Pair(), config.replace(importance_weight=0, load_weight=0), "fingerprint")

@@ -14,7 +14,7 @@ from manygate.config import RunConfig
 from manygate.errors import InputError
 from manygate.files import read_text
 from manygate.training.interrupt import Interrupted
-from manygate.training.torchrun import restarted, under_torchrun, world_size
+from manygate.training.torchrun import attempt, under_torchrun, world_size
 
 Result = TypeVar("Result")
 RUN_FILES = ("metrics.jsonl", "packs", "bundle")
@@ -75,7 +75,7 @@ def folder_of_train() -> Path:
 
 def goes_on(folder: Path) -> bool:
     """Return whether torchrun has started the processes of this run again, so that it goes on in its folder."""
-    return restarted() and (folder / "config.yaml").is_file()
+    return attempt() > 0 and (folder / "config.yaml").is_file()
 
 
 def refuse_torchrun(command: str) -> None:

@@ -27,7 +27,7 @@ from manygate.model import MultiTaskModel
 from manygate.model.device import choose_device
 from manygate.model.logits import Sliced, rows_at_once
 from manygate.training.table_rows import add_up_rows
-from manygate.training.torchrun import local_rank, rank, world_size
+from manygate.training.torchrun import attempt, local_rank, rank, world_size
 from manygate.training.world import ALONE, Checkpoint, World, length_of, part_of
 
 BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
@@ -57,7 +57,10 @@ def open_world(device: str) -> Iterator[World]:
     if chosen.type == "cuda" and chosen.index is None:
         torch.cuda.set_device(local_rank())
     with _others(), _ended_at_once():
-        dist.init_process_group(BACKENDS[chosen.type])
+        store, number, size = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
+        # torchrun keeps its store through restarts, and the addresses of the processes before are still in it.
+        fresh = dist.PrefixStore(f"attempt {attempt()} of {size}", store)  # type: ignore[attr-defined]
+        dist.init_process_group(BACKENDS[chosen.type], store=fresh, rank=number, world_size=size)
     try:
         yield Processes(chosen)
     finally:

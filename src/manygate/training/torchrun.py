@@ -23,9 +23,9 @@ def local_rank() -> int:
     return int(os.environ["LOCAL_RANK"]) if under_torchrun() else 0
 
 
-def restarted() -> bool:
-    """Return whether torchrun has started the processes anew, because one of them was lost."""
-    return under_torchrun() and int(os.environ["TORCHELASTIC_RESTART_COUNT"]) > 0
+def attempt() -> int:
+    """Return how often torchrun has started the processes anew, because one of them was lost."""
+    return int(os.environ["TORCHELASTIC_RESTART_COUNT"]) if under_torchrun() else 0
 
 
 def under_torchrun() -> bool:
