@@ -17,7 +17,7 @@ demo: $(VENV)/.installed  ## compare ways of sharing on a made-up log whose trut
 
 # One thread a worker: threads that outnumber the cores wait for each other.
 test: $(VENV)/.installed-dev  ## run the tests (WORKERS=N for more processes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST)
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST)
 
 check: $(VENV)/.installed-dev  ## lint, formatting, types
 	$(BIN)/ruff check .
