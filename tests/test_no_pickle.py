@@ -79,9 +79,10 @@ two = {**settings, "architectures": "single_task,mmoe", "replicas": 2}
 mg.compare(log, out=folder / "compare", progress="none", **two)
 mg.compare(log, out=folder / "compare", progress="none", resume=True, **two)
 space = {"learning_rate": {"log": [0.001, 0.1]}, "experts": {"int": [1, 3]}}
-for database in ({}, {"storage": f"sqlite:///{folder / 'study.db'}"}):
-    search = {"space": space, "trials": 13, "final_replicas": 2, **database}
-    mg.tune(log, out=folder / f"tune-{len(database)}", progress="none", **search, **settings)
+short = {**settings, "epochs": 1, "checkpoint_seconds": 60}
+for trials, database in ((13, {}), (2, {"storage": f"sqlite:///{folder / 'study.db'}"})):  # the first ten trials are drawn
+    search = {"space": space, "trials": trials, "final_replicas": 2, **database}
+    mg.tune(log, out=folder / f"tune-{len(database)}", progress="none", **search, **short)
 look(folder)
 try:
     pickle.loads(b"")

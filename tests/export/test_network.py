@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,10 @@ FUNNELS: dict[str, dict[str, Any]] = {
 }
 
 
-def assert_same_logits(predictor: Predictor, sizes: tuple[int, ...] = (0, 1, 7, 512), contexts: int = 0) -> None:
-    """The traced network and the model, on hostile rows in batches of some sizes. ``contexts`` are the lists' contexts, if any."""
+def assert_same_logits(
+    predictor: Predictor, sizes: tuple[int, ...] = (0, 1, 7, 512), numbers_of_contexts: tuple[int, ...] = (0,)
+) -> None:
+    """The traced network and the model, on hostile rows in batches of some sizes, each with some numbers of contexts of lists."""
     graph, network = Graph(["logits"]), ServedNetwork(predictor)
     given = {"id_BS": graph.input("id_BS", np.int64, ["rows", len(network.ids)])}
     given["number_BM"] = graph.input("number_BM", np.float32, ["rows", len(network.numbers)])
@@ -61,7 +64,7 @@ def assert_same_logits(predictor: Predictor, sizes: tuple[int, ...] = (0, 1, 7, 
         given["context_row_B"] = graph.input("context_row_B", np.int64, ["rows"])
     graph.output("logits", graph.inline(trace(network), given, np.float32), ["replicas", "rows", "tasks"])
     session = session_of(graph)
-    for size in sizes:
+    for size, contexts in product(sizes, numbers_of_contexts):
         context_row_B = np.arange(size) % max(contexts, 1)
         batch = hostile_rows(predictor.encoder, size)
         shared = [f.name for f in predictor.schema.features if f.context]
@@ -167,8 +170,7 @@ def test_lists_of_a_context_are_pooled_once(architecture: str) -> None:
     schema = PLAIN.with_context(["tags"])
     predictor = untrained(schema=schema, architecture=architecture, experts=2, expert_hidden=(4,), target_statistics=True)
     assert predictor.encoder.statistics
-    assert_same_logits(predictor, (1, 60), contexts=1)
-    assert_same_logits(predictor, (7, 60), contexts=3)
+    assert_same_logits(predictor, (1, 7, 60), (1, 3))
 
 
 def test_target_statistics_and_numbers_that_are_ids() -> None:

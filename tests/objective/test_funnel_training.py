@@ -33,26 +33,27 @@ def test_replicas_equal_their_own_runs(log, trainer, settings, way, architecture
     together.fit()
     whole = predict(together.model, together.monitor.split)
     assert np.isfinite(whole).all()
-    for r in range(2):
-        alone = trainer(log, config.of_replicas(r, 1))
-        alone.fit()
-        np.testing.assert_allclose(predict(alone.model, alone.monitor.split)[0], whole[r], rtol=2e-3, atol=2e-4)
+    alone = trainer(log, config.of_replicas(1, 1))
+    alone.fit()
+    np.testing.assert_allclose(predict(alone.model, alone.monitor.split)[0], whole[1], rtol=2e-3, atol=2e-4)
+    assert np.abs(whole[0] - whole[1]).max() > 1e-2, "the replicas differ"
 
 
-@pytest.mark.parametrize("way", WAYS[1:])
-def test_the_way_changes_what_is_learned(log, trainer, settings, way):
+def test_the_way_changes_what_is_learned(log, trainer, settings):
     logits = []
-    for funnel in ("conditional", way):
-        run = trainer(log, settings(funnel=funnel, architecture="mmoe", epochs=2))
+    for way in WAYS:
+        run = trainer(log, settings(funnel=way, architecture="mmoe", epochs=2))
         run.fit()
         logits.append(predict(run.model, run.monitor.split))
-    assert np.abs(logits[0] - logits[1]).max() > 1e-3
+    for a, one in enumerate(logits):
+        for other in logits[:a]:
+            assert np.abs(one - other).max() > 1e-3
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["conditional", "aitm", "escm2_dr"])  # the others save the towers of the first
 def test_a_funnel_s_run_is_saved_and_predicts_as_before(log_table, log_schema, tmp_path, way):
     schema = log_schema().model_copy(update={"tasks": STEPS})
-    settings = {"dim": 3, "experts": 3, "expert_hidden": 5, "tower_hidden": 4, "epochs": 1, "threads": 1, "replicas": 3, "pack": 2}
+    settings = {"dim": 3, "experts": 3, "expert_hidden": 5, "tower_hidden": 4, "epochs": 1, "threads": 1, "replicas": 2, "pack": 1}
     ranker = Ranker(architecture="cgc", funnel=way, **settings).fit(
         log_table(), schema=schema, out=tmp_path / "run", progress="none"
     )

@@ -141,13 +141,13 @@ def run(log: EncodedLog, config: Any, folder: Path) -> Path:
 def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_bytes_and_the_global_state_is_untouched(
     log, settings, tmp_path, monkeypatch, name
 ):
-    config = settings(weighting=name, replicas=2, epochs=3, patience=9, dropout=0.1, batch_size=64, clip_norm=1.0)
+    config = settings(weighting=name, replicas=2, epochs=2, patience=9, dropout=0.1, batch_size=64, clip_norm=1.0)
     torch.manual_seed(7)
     before = torch.random.get_rng_state()
     whole = digests(run(log, config, tmp_path / "whole"))
     assert torch.equal(torch.random.get_rng_state(), before)
     step = Trainer._step
-    for cut in (2, 11):
+    for cut in (2, 6):  # in the first and in the second epoch
 
         def stop(self: Trainer, batch: Any, cut: int = cut) -> None:
             if self.state.step == cut:
@@ -168,7 +168,7 @@ def test_replicas_equal_their_own_runs(log, trainer, settings, name, mode):
     config = config.replace(replica_weights=((1.0, 1.0, 1.0), (1.0, 0.5, 2.0)), learning_rate=0.05)
     together = trainer(log, config)
     state = together.fit()
-    for r in range(3):
+    for r in (1, 2):  # the second and the first of the weights above
         alone = trainer(log, config.of_replicas(r, 1))
         alone_state = alone.fit()
         for task in log.schema.task_names:
@@ -181,7 +181,7 @@ def test_replicas_equal_their_own_runs(log, trainer, settings, name, mode):
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_replica_that_diverges_leaves_the_others_as_they_are_to_the_bit(log, trainer, settings, name):
-    config = settings(weighting=name, replicas=3, epochs=3, patience=3, clip_norm=1.0)
+    config = settings(weighting=name, replicas=3, epochs=2, patience=3, clip_norm=1.0)
     runs = {}
     for breaks in (False, True):
         training = trainer(log, config)
@@ -206,7 +206,7 @@ def test_a_replica_that_diverges_leaves_the_others_as_they_are_to_the_bit(log, t
 
 @pytest.mark.parametrize("name", ALL)
 def test_members_that_stopped_are_left_out(log, trainer, settings, name):
-    config = settings(weighting=name, epochs=3, patience=9, replicas=2, seed=3, optimizer="sgd")
+    config = settings(weighting=name, epochs=2, patience=9, replicas=2, seed=3, optimizer="sgd")
     training = trainer(log, config)
     close = training._evaluate
 
@@ -219,7 +219,7 @@ def test_members_that_stopped_are_left_out(log, trainer, settings, name):
 
     training._evaluate = stop_and_break_the_second
     state = training.fit()
-    assert state.epoch == 3
+    assert state.epoch == 2
     alone = trainer(log, config.replace(replicas=1))
     alone.fit()
     for parameter, value in training.model.parameters.items():
@@ -231,7 +231,7 @@ def test_members_that_stopped_are_left_out(log, trainer, settings, name):
 def test_bf16_sparse_tables_tiny_batches_and_packs(log, settings, tmp_path, name):
     """Batches of three rows often have no click, so two of three tasks are absent."""
     config = settings(
-        weighting=name, replicas=2, pack=1, epochs=1, max_steps=30, batch_size=3, precision="bf16", sparse_gradients=True
+        weighting=name, replicas=2, pack=1, epochs=1, max_steps=15, batch_size=3, precision="bf16", sparse_gradients=True
     )
     trained = train_one(log, config, tmp_path, Progress())
     assert all(math.isfinite(score) for score in trained.valid_score_R)
