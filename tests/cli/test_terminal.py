@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from manygate.cli.terminal import show_alarms, show_cold_start
-from manygate.results.evaluation import DataWarning
+from manygate.cli.terminal import show_alarms, show_cold_start, show_days
+from manygate.results.evaluation import DataWarning, DayReport
 from manygate.results.summary import TaskReport
 
 
@@ -57,3 +57,13 @@ def test_metrics_apart_for_known_and_unseen_ids(capsys: pytest.CaptureFixture[st
     assert ["click", "known", "ids", "alone", "120", "7", "AUC", "0.8000", "log", "loss", "0.2000"] in words
     assert ["click", "an", "unseen", "id", "60", "7", "AUC", "0.6000", "log", "loss", "0.2000"] in words
     assert ["click", "one", "of", "each", "AUC", "0.7000"] in words
+
+
+def test_each_day_and_the_mean_of_the_days(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = {"auc": {"mean": 0.7, "sd": None, "ci95": None, "values": [0.7]}}
+    task = {"kind": "binary", "rows": 9, "metrics": metrics, "ensemble": {}, "undefined": {}}
+    day = {"day": "2026-01-02", "rows": 9, "trained_rows": 5, "cold_share": 0.5, "new_ids": {"item": 3}, "tasks": {"click": task}}
+    show_days([DayReport.model_validate(day)])
+    words = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["2026-01-02", "9", "50.0", "%", "3", "0.7000"] in words
+    assert ["mean", "of", "the", "days", "9", "50.0", "%", "3", "0.7000"] in words

@@ -87,3 +87,24 @@ def test_torchrun_needs_a_folder_and_is_for_training(run: Run, log: Path, monkey
         refused = run(command, log, TINY)
         assert refused.code == 2
         assert f"manygate {command}: torchrun would do the same work in every process" in refused.err
+
+
+def test_a_log_is_trained_day_by_day(run: Run, log: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    whole = pa.concat_tables([pq.read_table(log / f"{part}.parquet") for part in ("train", "valid", "test")])
+    days = pa.compute.cast(whole["timestamp"], pa.date32())
+    kept = pa.compute.is_in(days, value_set=pa.compute.unique(days).slice(0, 3))
+    pq.write_table(whole.filter(kept), tmp_path / "log.parquet")
+    words = (
+        "train log.parquet --split progressive --threads 1 --dim 3 --experts 2 --out runs/days --schema-file",
+        log / "schema.yaml",
+    )
+    shown = run(*words)
+    assert shown.code == 0
+    assert "mean of the days" in shown.out
+    assert "mmoe on the last day" in shown.out
+    assert run("train --resume runs/days").code == 0
+    assert run("predict runs/days log.parquet --out scores.csv").code == 0
+    assert "no validation rows" in run("calibrate runs/days").err
+    assert "Choose random, time or group" in run("compare log.parquet --task click --split progressive").err

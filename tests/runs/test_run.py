@@ -197,7 +197,7 @@ def test_a_run_goes_on_with_its_own_settings_alone(log, settings, tmp_path, monk
     def tell(folder: Path, fingerprint: str) -> None:
         raise FoundError(fingerprint)
 
-    monkeypatch.setattr("manygate.runs.run._finished", tell)
+    monkeypatch.setattr("manygate.runs.run.finished_state", tell)
     (tmp_path / "DONE").write_text("")
 
     def fingerprint(**changes: Any) -> str:

@@ -101,6 +101,24 @@ def test_monitoring_a_task_of_another_model_falls_back_to_the_own_task(log, sett
     np.testing.assert_array_equal(judged.score_M[1:], judged.metric_RT[0, 1:])
 
 
+@pytest.mark.parametrize("changes", [{}, {"sparse_gradients": True, "weighting": "dwa"}, {"architecture": "single_task"}])
+def test_a_training_that_goes_on_from_an_earlier_one_equals_one_of_both_lengths(log, trainer, settings, changes):
+    config = settings(keep="last", replicas=2, dropout=0.3, **changes)
+    whole = trainer(log, config.replace(epochs=3))
+    whole.fit()
+    again = trainer(log, config.replace(epochs=1))
+    state = again.fit()
+    for _ in range(2):
+        carried = again.carried()
+        again = Trainer(again.model, again.train, again.monitor, begun=replace(state, reason=""))
+        again.carry(carried)
+        state = again.fit()
+    assert (state.epoch, state.step) == (3, whole.state.step)
+    assert [entry["epoch"] for entry in state.history] == [1, 2, 3]
+    for name, value in whole.model.parameters.items():
+        torch.testing.assert_close(again.model.parameters[name], value, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("steps", [1, 5, 9, 10, 13])
 def test_max_steps_is_exact(log, trainer, settings, steps):
     training = trainer(log, settings(max_steps=steps, epochs=5))

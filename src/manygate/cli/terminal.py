@@ -10,8 +10,9 @@ from rich.console import Console
 
 from manygate.cli.screen import Grid, Text, grid, number_cell, open_console, show_note
 from manygate.cli.streams import say
+from manygate.report.by_day import day_cells, day_heads
 from manygate.report.cold_start import cold_start_rows
-from manygate.results.evaluation import DataWarning
+from manygate.results.evaluation import DataWarning, DayReport
 from manygate.results.fusion import FusionRanking, FusionSearch
 from manygate.results.inspection import Inspection, NoiseReport
 from manygate.results.study import StudyResults
@@ -139,6 +140,15 @@ def show_metrics(tasks: Mapping[str, TaskReport], title: str, interval_note: str
             table.add_row(Text(name), Text(metric), number_cell(value.mean), Text(interval), number_cell(task.ensemble[metric]))
     open_console().print(table)
     show_note(interval_note)
+
+
+def show_days(days: Sequence[DayReport]) -> None:
+    """The main metrics of each day that was judged before it was trained on, and their mean."""
+    table = grid("each day, predicted before it was trained on", *day_heads(days))
+    for cells in day_cells(days):
+        table.add_row(*map(Text, cells))
+    open_console().print()
+    open_console().print(table)
 
 
 def show_cold_start(tasks: Mapping[str, TaskReport]) -> None:

@@ -51,10 +51,9 @@ def train(
 
     Example: manygate train log.parquet --task click --task buy:where=click==1 --architecture mmoe --out runs/mmoe
     """
-    from manygate.cli.terminal import show_alarms, show_calibration, show_cold_start, show_metrics
+    from manygate.cli.terminal import show_alarms, show_calibration, show_cold_start, show_days, show_metrics
     from manygate.runs.folder import check_folder, open_folder, sources_of
-    from manygate.runs.preflight import prepare
-    from manygate.runs.run import follow, train_run
+    from manygate.runs.plan import plan_run
     from manygate.training.processes import open_world
 
     given = settings_of(data, csv, model, training)
@@ -64,23 +63,24 @@ def train(
     import_own(import_, given)
     with open_world(settings.device) as world:
         if not world.leads:
-            follow(prepare(settings.log, settings), settings, world)
+            plan_run(settings.log, settings, world=world).follow()
             return
         check_folder(folder, resumed, overwrite, reads)
         show, command = open_progress(progress), command_line(resume)
-        log_rows = prepare(settings.log, settings, progress=show)
-        with open_folder(folder, settings, resumed, overwrite, command_line(), reads):
-            _, document = resumable(
-                "train", folder, import_, lambda: train_run(log_rows, settings, folder, show, command, world=world)
-            )
+        plan = plan_run(settings.log, settings, progress=show, world=world)
+        with open_folder(folder, plan.config, resumed, overwrite, command_line(), reads):
+            _, document = resumable("train", folder, import_, lambda: plan.train(folder, show, command))
     if json:
         print_json(document.to_tree())
         show_alarms(document.data.warnings, to_stderr=True)
     else:
         result = document.results[settings.architecture]
-        title = f"{settings.architecture} on test, {count_of(result.replicas, 'replica')}"
+        rows = f"the last day, {result.days[-1].day}" if result.days else "test"
+        title = f"{settings.architecture} on {rows}, {count_of(result.replicas, 'replica')}"
         show_metrics(result.tasks, title, document.interval_note)
         show_cold_start(result.tasks)
+        if result.days:
+            show_days(result.days)
         show_calibration(result.tasks, "calibrated on validation rows, judged on test")
         show_alarms(document.data.warnings)
         say(f"\nbundle {folder / 'bundle'}\nreport {folder / 'report.html'}")

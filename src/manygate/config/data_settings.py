@@ -30,7 +30,11 @@ class DataConfig(CsvConfig):
         (), description="Features of the user or the request, the same for all its candidates. Exported models use it."
     )
     ignore: Names = Field((), description="Columns not to use.")
-    split: Literal["random", "time", "group"] = Field("random", description="How to split a log that is not split yet.")
+    split: Literal["random", "time", "group", "progressive"] = Field(
+        "random",
+        description="How to split a log that is not split yet. progressive is for manygate train alone: it trains on each day of "
+        "--time in turn and judges the model on the next day before it trains on it.",
+    )
     fractions: tuple[float, float, float] = Field((0.8, 0.1, 0.1), description="Shares of train, validation and test.")
     shuffle_seed: int = Field(0, ge=0, le=LARGEST_SEED, description="Seed of the split and of the order of batches.")
     encoding: Literal["piecewise", "minmax", "standard", "log1p"] = Field(

@@ -105,7 +105,7 @@ def _unseen(feature: FeatureSummary) -> Iterator[DataWarning]:
         "knows no more than that the id is new.",
     )
     valid, test = known.get("valid", 0.0), known.get("test", 0.0)
-    if abs(valid - test) >= UNLIKE_PARTS:
+    if {"valid", "test"} <= known.keys() and abs(valid - test) >= UNLIKE_PARTS:
         yield DataWarning(
             level="warning",
             column=feature.name,

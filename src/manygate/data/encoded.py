@@ -5,7 +5,7 @@ Only training rows reach the encoder; bias features are absent from validation a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
@@ -248,7 +248,8 @@ def _encode(
     raise_all(f"{locations[part]}: there are no {part} rows. Check what wrote it." for part in PARTS if not store.counts[part])
     log = EncodedLog(sources.name, encoder, store.rows())
     log.record = LogRecord.of([fingerprints[part].record(part, table) for part, table in sources.named()])
-    raise_all(_label_problems(log, locations))
+    labels = {part: count_labels(rows, log.scales) for part, rows in log.parts.items()}
+    raise_all(label_problems(schema, {part: len(rows) for part, rows in log.parts.items()}, labels, locations))
     log.separations = scan.results()
     _add_target_statistics(log, config)
     log.warnings += [*leak_warnings(log.separations), *sources.questions, *equal_label_warnings(schema, log.parts["train"])]
@@ -322,6 +323,11 @@ def log_batches(sources: Sources, schema: Schema, config: DataConfig, observe: O
                 observe(part, batch)
             yield part, location, batch
     shares = split_shares(sources, config)
+    if shares and config.split == "progressive":
+        raise InputError(
+            f"{setting('split', 'progressive')}: such a run trains on every day of the log but the last, so there are no "
+            f"validation rows. Give labelled rows that trained nothing, or another {setting('split')}."
+        )
     if not shares:
         for location, batch in sources.train.batches(part_columns(schema, "train")):
             if observe is not None:
@@ -334,6 +340,7 @@ def log_batches(sources: Sources, schema: Schema, config: DataConfig, observe: O
         for part, share in shares.items()
         if not share
     )
+    assert config.split != "progressive"
     columns = part_columns(schema, "train")
     whole = None if observe is None else partial(observe, "train")
     fractions = [shares.get(part, 0.0) for part in PARTS]
@@ -350,18 +357,22 @@ def split_shares(sources: Sources, config: DataConfig) -> dict[str, float]:
     return {} if list(absent) == ["train"] else {part: share / sum(absent.values()) for part, share in absent.items()}
 
 
-def _label_problems(log: EncodedLog, locations: dict[str, str]) -> list[str]:
-    """Tasks that cannot be learned or judged, with the part and the remedy."""
+def label_problems(
+    schema: Schema, rows: Mapping[str, int], counts: Mapping[str, Sequence[LabelCounts]], locations: Mapping[str, str]
+) -> list[str]:
+    """Tasks that cannot be learned or judged, with the part and the remedy.
+
+    Of each part, ``rows`` is the number of rows, ``counts`` has those of the tasks' labels, and ``locations`` the place.
+    """
     problems = []
-    counts = {part: count_labels(rows, log.scales) for part, rows in log.parts.items()}
-    for t, task in enumerate(log.schema.tasks):
+    for t, task in enumerate(schema.tasks):
         space = f" where {task.where}" if task.where else ""
         space = f" after {task.after}{space}" if task.after else space
-        for part, rows in log.parts.items():
+        for part in counts:
             count = counts[part][t]
             if not count.rows:
                 problems.append(
-                    f"{locations[part]}: task {task.name!r} has no labelled row{space} in {part} ({count_of(len(rows), 'row')}): "
+                    f"{locations[part]}: task {task.name!r} has no labelled row{space} in {part} ({count_of(rows[part], 'row')}): "
                     f"label {task.column!r} is null there, outside the sample space, or of weight 0. Check 'where' and 'weight', "
                     f"or give {part} more rows."
                 )

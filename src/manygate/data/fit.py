@@ -108,18 +108,23 @@ def fit_encoder(
     if count == 0:
         raise InputError(f"the training split has no rows. Give more rows, or a larger first share in {setting('fractions')}.")
     encoder = Encoder(schema, types, {}, {}, labels.scales(location), {name: n / count for name, n in nulls.items()})
-    encoder.warnings += [
-        f"label {task.column!r} of task {task.name!r} is 1 in {rows:,} training rows where {task.after!r} has not happened; these "
-        "are left out. Check how the labels were joined, or whether it really comes after."
-        for task, rows in zip(schema.tasks, early, strict=True)
-        if rows
-    ]
+    encoder.warnings += early_warnings(schema, early)
     encoder.warnings += rounded.values()
     small = config.number_ids is None and count < LARGE_LOG
     least = 0 if small else config.number_ids
     for feature in schema.features:
         _fit_feature(encoder, feature, config, counters, sample, dense, least)
     return encoder
+
+
+def early_warnings(schema: Schema, early_T: np.ndarray) -> list[str]:
+    """Warn of labels that are 1 where the step before did not happen. ``early_T`` has their number for each task."""
+    return [
+        f"label {task.column!r} of task {task.name!r} is 1 in {rows:,} training rows where {task.after!r} has not happened; these "
+        "are left out. Check how the labels were joined, or whether it really comes after."
+        for task, rows in zip(schema.tasks, early_T, strict=True)
+        if rows
+    ]
 
 
 def is_counted(feature: Feature) -> bool:

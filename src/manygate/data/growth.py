@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from manygate.config import DataConfig
 from manygate.data.encode import Encoder
-from manygate.data.fit import IdCounter, count_ids, is_counted, rounded_ids
+from manygate.data.fit import IdCounter, count_ids, early_warnings, is_counted, rounded_ids
+from manygate.data.labels import count_too_early
 from manygate.data.rows import UNKNOWN_ROW, Vocabulary
 from manygate.data.target_statistics import TargetStatistics
 
@@ -45,8 +46,8 @@ class GrowingEncoder:
     def __init__(self, encoder: Encoder, config: DataConfig):
         """``config`` has the least count and the largest number of ids. The encoder that is given stays as it is."""
         self.encoder, self.config = encoder, config
-        self.warnings: dict[str, str] = {}
-        """A warning for each column whose new ids may have been rounded."""
+        self._rounded: dict[str, str] = {}
+        self._early_T = np.zeros(len(encoder.schema.tasks), dtype=np.int64)
         self._counters = {feature.name: IdCounter() for feature in encoder.schema.features if is_counted(feature)}
 
     def add(self, location: str, batch: pa.RecordBatch) -> None:
@@ -59,7 +60,13 @@ class GrowingEncoder:
         for name, counts in count_ids(schema, types, batch, location).items():
             self._counters[name].add(counts)
         for name, warning in rounded_ids(schema, batch).items():
-            self.warnings.setdefault(name, warning)
+            self._rounded.setdefault(name, warning)
+        self._early_T += count_too_early(schema, batch, location)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings about the rows so far: labels that are 1 too early, and ids that may have been rounded."""
+        return [*early_warnings(self.encoder.schema, self._early_T), *self._rounded.values()]
 
     def grow(self) -> dict[str, int]:
         """Give rows to the ids that were counted often enough. Return the number of new ids of each feature that can have some."""
@@ -105,7 +112,7 @@ def grow_encoder(
     for location, batch in batches:
         growing.add(location, batch)
     new = growing.grow()
-    return replace(growing.encoder, warnings=list(growing.warnings.values())), new
+    return replace(growing.encoder, warnings=growing.warnings), new
 
 
 def _with_new_rows(statistics: TargetStatistics, vocabularies: dict[str, Vocabulary]) -> TargetStatistics:

@@ -13,7 +13,6 @@ import numpy as np
 from manygate.data.alarms import PART_WORDS
 from manygate.data.log_rows import LogRows
 from manygate.data.rows import Rows
-from manygate.data.split import PARTS
 from manygate.results.evaluation import DataWarning
 from manygate.schema import Schema
 from manygate.text import count_of, share
@@ -41,10 +40,11 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 def part_alarms(schema: Schema, parts: Mapping[str, LogRows], wanted: Mapping[str, float], column: str | None) -> list[DataWarning]:
     """What the parts of an encoded log say about each other.
 
-    ``wanted`` has the shares that a split was asked for, and is empty if no part was split. ``column`` is that of the split.
+    ``parts`` has training and test rows, and validation rows if there are some. ``wanted`` has the shares that a split was asked
+    for, and is empty if no part was split. ``column`` is that of the split.
     """
-    warnings = [*_shares({part: len(parts[part]) for part in PARTS}, wanted, column), *_copies(schema, parts)]
-    return warnings + [warning for part in PARTS for warning in _weights(schema, part, parts[part])]
+    warnings = [*_shares({part: len(rows) for part, rows in parts.items()}, wanted, column), *_copies(schema, parts)]
+    return warnings + [warning for part, rows in parts.items() for warning in _weights(schema, part, rows)]
 
 
 def _shares(rows: Mapping[str, int], wanted: Mapping[str, float], column: str | None) -> Iterator[DataWarning]:
@@ -73,12 +73,12 @@ def _copies(schema: Schema, parts: Mapping[str, LogRows]) -> Iterator[DataWarnin
     count only beyond that.
     """
     hasher = RowHasher(schema, parts["train"])
-    hash_K = {part: hasher(parts[part]) for part in PARTS}
+    hash_K = {part: hasher(rows) for part, rows in parts.items()}
     value_U, count_U = np.unique(hash_K["train"], return_counts=True)
     if not len(value_U):
         return
     among = _repeated(count_U)
-    copied = {part: _share_in(hash_K[part], value_U) for part in ("valid", "test")}
+    copied = {part: _share_in(hash_K[part], value_U) for part in parts if part != "train"}
     for part, found in copied.items():
         if _beyond_chance(found, among, len(hash_K[part])):
             yield DataWarning(
@@ -87,7 +87,7 @@ def _copies(schema: Schema, parts: Mapping[str, LogRows]) -> Iterator[DataWarnin
                 f"Training rows repeat among themselves in {share(among)}. So the metrics on {part} are too good. Leave rows that "
                 f"train the model out of {part}.",
             )
-    value_V, count_V = np.unique(hash_K["valid"], return_counts=True)
+    value_V, count_V = np.unique(hash_K.get("valid", np.zeros(0, np.uint64)), return_counts=True)
     found, among = _share_in(hash_K["test"], value_V), _repeated(count_V)
     if _beyond_chance(found, among, len(hash_K["test"])):
         yield DataWarning(
@@ -191,7 +191,7 @@ def _bag_hashes(id_n: np.ndarray, offset: np.ndarray, rows: np.ndarray | None) -
 
 def _share_in(hash_K: np.ndarray, value_U: np.ndarray) -> float:
     """The share of hashes that are among sorted values."""
-    if not len(hash_K):
+    if not len(hash_K) or not len(value_U):
         return 0.0
     place_K = np.minimum(np.searchsorted(value_U, hash_K), len(value_U) - 1)
     return float((value_U[place_K] == hash_K).mean())

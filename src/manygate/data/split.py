@@ -85,7 +85,7 @@ class Splitter:
             _no_nulls(column, self.column, location, "group")
             return self._part_of(_hashed(column, self.seed))
         assert self._cuts is not None, "call fit before assign"
-        time_B = _numbers(column, self.column, location)
+        time_B = time_numbers(column, self.column, location)
         return np.searchsorted(self._cuts, time_B, side="right").astype(np.int8)
 
     def check_counts(self, counts: Sequence[int], name: str = "the log") -> None:
@@ -195,8 +195,11 @@ def _no_nulls(column: pa.Array, name: str, location: str, role: str) -> None:
         )
 
 
-def _numbers(column: pa.Array, name: str, location: str) -> np.ndarray:
-    """Times as numbers that sort alike: int64, uint64 or float64."""
+def time_numbers(column: pa.Array, name: str, location: str) -> np.ndarray:
+    """Times as numbers that sort alike: int64, uint64 or float64.
+
+    Raises :class:`InputError` that names the location if a time is null or NaN, or if the column is neither dates nor numbers.
+    """
     kind = column.type
     if not (pt.is_timestamp(kind) or pt.is_date(kind) or pt.is_integer(kind) or pt.is_floating(kind)):
         raise InputError(
@@ -217,7 +220,7 @@ def _instants(table: Table, column: str) -> tuple[np.ndarray, np.ndarray]:
     counts: list[np.ndarray] = []
     pending, settled = 0, 0
     for location, batch in table.batches([column]):
-        instants, times = np.unique(_numbers(batch.column(column), column, location), return_counts=True)
+        instants, times = np.unique(time_numbers(batch.column(column), column, location), return_counts=True)
         values.append(instants)
         counts.append(times)
         pending += len(instants)

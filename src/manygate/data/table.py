@@ -90,6 +90,17 @@ class Table:
                 batches.append(self._normal(part, piece, names, part.location))
         return pa.Table.from_batches(batches, pa.schema([self.arrow_schema.field(name) for name in names]))
 
+    def pieces(self) -> list[Table]:
+        """The rows of each file as a table of its own, in order. All have the columns and types of the whole table.
+
+        >>> [piece.count() for piece in open_table(pa.table({"user": ["a", "b"]})).pieces()]
+        [2]
+        """
+        tables = [Table(self.name, [part]) for part in self._parts]
+        for table in tables:
+            table.arrow_schema, table.column_names = self.arrow_schema, self.column_names
+        return tables
+
     def count(self) -> int | None:
         """Rows, where that is cheap to know (Parquet, Arrow files, memory); else None."""
         counts = [part.rows for part in self._parts]

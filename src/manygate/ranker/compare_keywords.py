@@ -33,8 +33,8 @@ def compare(
     quote: str | None = None, escape: str | None = None, file_encoding: str | None = None, header: bool | None = None,
     null_values: Names = (), schema_file: str | None = None, group: str | None = None, time: str | None = None,
     weight: str | None = None, bias: Names = (), context: Names = (), ignore: Names = (),
-    split: Literal["random", "time", "group"] = "random", fractions: Sequence[float] = (0.8, 0.1, 0.1), shuffle_seed: int = 0,
-    encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16,
+    split: Literal["random", "time", "group", "progressive"] = "random", fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    shuffle_seed: int = 0, encoding: Literal["piecewise", "minmax", "standard", "log1p"] = "piecewise", bins: int = 16,
     target_statistics: bool | None = None, number_ids: int | None = None, memory: str | None = None, rows_folder: str | None = None,
     min_count: int = 2, max_ids: int | None = None, dim: int = 8, dim_rule: Literal["equal", "fourth_root"] = "equal",
     cross_layers: int | None = None, cross_rank: int = 32, lower_hidden: Widths = (), experts: int = 8,
@@ -113,8 +113,9 @@ context : Names, default ()
     Features of the user or the request, the same for all its candidates. Exported models use it.
 ignore : Names, default ()
     Columns not to use.
-split : Literal['random', 'time', 'group'], default 'random'
-    How to split a log that is not split yet.
+split : Literal['random', 'time', 'group', 'progressive'], default 'random'
+    How to split a log that is not split yet. progressive is for manygate train alone: it trains on each day of time in turn
+    and judges the model on the next day before it trains on it.
 fractions : Sequence[float], default (0.8, 0.1, 0.1)
     Shares of train, validation and test.
 shuffle_seed : int, default 0

@@ -35,8 +35,7 @@ from manygate.results.comparison import ComparisonDocument
 from manygate.results.evaluation import CalibrationReport, Epoch, LogEvaluation
 from manygate.results.fusion import FusionFormula, FusionSearch
 from manygate.runs.folder import check_folder, open_folder, sources_of
-from manygate.runs.preflight import prepare
-from manygate.runs.run import train_run
+from manygate.runs.plan import plan_run
 from manygate.schema import Schema
 from manygate.scoring.bundle import load_bundle, save_bundle
 from manygate.scoring.calibration import Calibration, calibration_problems
@@ -141,10 +140,10 @@ class Ranker(RankerKeywords):
             check_folder(folder, resume, overwrite, reads)
         show = open_progress(progress_mode(progress))
         read = read_schema(schema if schema is not None else self._keywords["schema"])
-        encoded = prepare(log, config, read, valid, test, progress=show)
-        with nullcontext() if folder is None else open_folder(folder, config, resume, overwrite, reads=reads):
-            trained, self.document = train_run(encoded, config, folder, show, on_epoch=on_epoch)
-        self.config, self._predictor, self._name = config, trained.predictor, None
+        plan = plan_run(log, config, read, valid, test, progress=show)
+        with nullcontext() if folder is None else open_folder(folder, plan.config, resume, overwrite, reads=reads):
+            self._predictor, self.document = plan.train(folder, show, on_epoch=on_epoch)
+        self.config, self._name = plan.config, None
         return self
 
     def predict(self, frame: Any, raw: bool = False) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from manygate.evaluation.monitor import EXPLANATION
 from manygate.files import write_text
 from manygate.report import panels, seesaw, shipping, view
+from manygate.report.by_day import by_day
 from manygate.report.cold_start import cold_start
 from manygate.report.outside import outside
 from manygate.report.svg import PALETTE
@@ -50,6 +51,7 @@ def render(document: ComparisonDocument) -> str:
         "tuned": tuned(document),
         "results": view.results(document),
         "cold": cold_start(document),
+        "days": by_day(document),
         "outside": outside(document),
         "meanings": view.meanings(document),
         "learning": panels.learning(document),

@@ -130,8 +130,26 @@ class Divergence(Record):
     step: int
 
 
+class DayReport(Record):
+    """A day of a log, judged by the model of all days before it, before any of its rows was trained on.
+
+    ``rows`` are those of the day, ``trained_rows`` those of the days before. ``cold_share`` is the share of the day's rows with
+    an unseen id. ``new_ids`` are the ids that got a row of their own on the day before, by feature.
+    """
+
+    day: str
+    rows: int
+    trained_rows: int
+    cold_share: float
+    new_ids: dict[str, int]
+    tasks: dict[str, TaskReport]
+
+
 class RunResult(Record):
-    """A trained architecture: its cost, its metrics on test rows, and how its training went."""
+    """A trained architecture: its cost, its metrics on test rows, and how its training went.
+
+    ``days`` is there after a training day by day alone. The test rows are then those of the last day.
+    """
 
     architecture: str
     weighting: str
@@ -147,6 +165,7 @@ class RunResult(Record):
     history: list[Epoch]
     stopped: Stopped
     diverged: list[Divergence]
+    days: list[DayReport] | None = None
 
 
 class LogEvaluation(Record):

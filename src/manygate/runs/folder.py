@@ -18,7 +18,7 @@ from manygate.results.log_record import LOG_FILE
 from manygate.text import listed
 
 RUN_VERSION = 1
-FOLDERS = ("checkpoints", "packs", "bundle", "baselines")
+FOLDERS = ("checkpoints", "packs", "days", "bundle", "baselines")
 _PAGES = ("report.html", "inspection.json", "inspection.html", "fusion-search.json", "fusion-search.html")
 _STUDY = ("tuning.yaml", "tuned.yaml", "journal.jsonl")
 WRITTEN = frozenset(("config.yaml", LOG_FILE, *RECORDED, *FOLDERS, *_PAGES, *_STUDY, RECORD, "DONE"))
@@ -111,7 +111,7 @@ def _foreign(folder: Path) -> Iterator[Path]:
 
 
 def _foreign_in_part(folder: Path) -> Iterator[Path]:
-    """Yield what manygate did not write in a bundle, in the checkpoints, in the packs or in the baselines of a run."""
+    """Yield what manygate did not write in a bundle, in the checkpoints, in the packs, in the days or in the baselines of a run."""
     for path in sorted(folder.iterdir()):
         if folder.name == "bundle":
             known = {*read_manifest(folder / "manifest.json")["files"], "manifest.json"}
@@ -119,6 +119,8 @@ def _foreign_in_part(folder: Path) -> Iterator[Path]:
             known = set(BASELINES)
         elif folder.name == "packs":
             known = {RECORD, "size.json", *([path.name] if path.is_dir() and path.name[:1].isdigit() else [])}
+        elif folder.name == "days":
+            known = {path.name} if path.is_dir() and path.name.isdigit() else set()
         else:
             known = {path.name} if path.name.startswith("step-") else set()
         if path.name not in known and not _is_draft(path.name):

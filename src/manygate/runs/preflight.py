@@ -18,7 +18,7 @@ from manygate.data.encoded import EncodedLog, encode_log
 from manygate.data.log_rows import LogRows
 from manygate.data.memory import all_memory, free_memory, gigabytes
 from manygate.data.order import WHOLE
-from manygate.data.sources import find_schema, open_sources, unused_settings
+from manygate.data.sources import Sources, find_schema, open_sources, unused_settings
 from manygate.data.split import PARTS
 from manygate.errors import InputError, raise_all, setting
 from manygate.evaluation.monitor import check_monitor, monitor_warnings, parse_monitor
@@ -50,19 +50,13 @@ def prepare(
 
     ``architectures`` are the architectures of a comparison. Without them, the architecture of the configuration is trained alone.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    choose_device(config.device)
-    if architectures:
-        chosen_baselines(config.baselines)
+    if config.split == "progressive":
+        raise InputError(
+            f"{setting('split', 'progressive')}: training day by day is for manygate train and Ranker.fit alone. Choose random, "
+            "time or group."
+        )
+    sources, schema = open_log(log, config, schema, valid, test, architectures)
     chosen = architectures or [config.architecture]
-    raise_all(_unknown(chosen))
-    sources = open_sources(log, config, valid, test)
-    tables = dict(sources.named())
-    raise_all([*unused_settings(config, [*tables.values()]), *_unread(config, set(tables), comparison=bool(architectures))])
-    schema = find_schema(sources, config, schema)
-    parse_monitor(config.monitor, schema.tasks, schema.group is not None)
-    _check_weights(config, schema)
     encoded = encode_log(sources, schema, config, config.threads, progress)
     encoded.warnings += _note_of_files(encoded)
     if architectures:
@@ -70,11 +64,35 @@ def prepare(
     rows = len(encoded.parts["train"])
     sized = config.for_rows(rows)
     Schedule.of(config, math.ceil(rows / sized.batch_rows))
-    raise_all(_unread_rank(config, rows))
+    raise_all(unread_rank(config, rows))
     check_monitor(config.monitor, schema.tasks, encoded.parts["valid"])
     encoded.warnings += monitor_warnings(config.monitor, schema.tasks, encoded.parts["valid"])
     raise_all(problem for name in chosen for problem in problems_of(encoded, sized.replace(architecture=name)))
     return encoded
+
+
+def open_log(
+    log: Any,
+    config: RunConfig,
+    schema: Schema | None = None,
+    valid: Any = None,
+    test: Any = None,
+    architectures: Sequence[str] = (),
+) -> tuple[Sources, Schema]:
+    """Open the tables of a log, find its schema, and check the settings that need no rows. :func:`prepare` has the arguments."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    choose_device(config.device)
+    if architectures:
+        chosen_baselines(config.baselines)
+    raise_all(_unknown(architectures or [config.architecture]))
+    sources = open_sources(log, config, valid, test)
+    tables = dict(sources.named())
+    raise_all([*unused_settings(config, [*tables.values()]), *_unread(config, set(tables), comparison=bool(architectures))])
+    schema = find_schema(sources, config, schema)
+    parse_monitor(config.monitor, schema.tasks, schema.group is not None)
+    _check_weights(config, schema)
+    return sources, schema
 
 
 def _note_of_files(log: EncodedLog) -> Iterator[DataWarning]:
@@ -114,7 +132,7 @@ def _unread(config: RunConfig, parts: Collection[str], comparison: bool) -> Iter
             yield f"{setting(name)}: {reason}. Leave it out."
 
 
-def _unread_rank(config: RunConfig, rows: int) -> Iterator[str]:
+def unread_rank(config: RunConfig, rows: int) -> Iterator[str]:
     """Find a rank that was changed, while there are no cross layers. Whether there are some may depend on the training rows."""
     if config.cross_rank == RunConfig.model_fields["cross_rank"].default or config.for_rows(rows).cross_layers:
         return

@@ -118,7 +118,8 @@ class Material:
 
 
 @contextmanager
-def _out_of_memory(config: RunConfig) -> Iterator[None]:
+def out_of_memory(config: RunConfig) -> Iterator[None]:
+    """Turn an error of memory that ran out into an :class:`InputError` that says which settings to lower."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -153,7 +154,7 @@ def train_one(
     done = folder is not None and (folder / "DONE").is_file()
     if world.largest(done):
         assert folder is not None, "a run that is done has a folder"
-        state, predictor = _finished(folder, fingerprint), load_bundle(folder, str(splits["test"].device))
+        state, predictor = finished_state(folder, fingerprint), load_bundle(folder, str(splits["test"].device))
         own_RNT = read_own_logits(folder) if state.tasks and not predictor.model.by_task else None
         progress.say(f"{config.architecture}: done before, loaded from {folder}")
     else:
@@ -169,7 +170,7 @@ def train_one(
             if own_RNT is not None:
                 write_own_logits(folder, own_RNT)
     logit_RNT = predict(predictor.model, splits["test"])
-    result = _result(log, predictor, state, logit_RNT, splits["test"])
+    result = run_result(log, predictor, state, logit_RNT, splits["test"])
     scores = valid_scores(state, predictor.model.trained_members, monitor)
     own_RNT = logit_RNT if own_RNT is None else own_logits(logit_RNT, own_RNT, state)
     return Trained(predictor, result, logit_RNT, scores, state, fingerprint, own_RNT)
@@ -205,7 +206,7 @@ def fit(
     """
     device = train.device
     check_world(world, config, fingerprint)
-    with _out_of_memory(config):
+    with out_of_memory(config):
         sized = matched(problem, config)
 
         def trainer(part: RunConfig, pack_folder: Path | None, title: str, first: int) -> Trainer:
@@ -229,8 +230,8 @@ def fit(
         return train_packs(trainer, sized, size, folder, world)
 
 
-def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.ndarray, test: LogSplit) -> RunResult:
-    """Return the results of one trained model for the report."""
+def run_result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.ndarray, test: LogSplit) -> RunResult:
+    """Return the results of one trained model for the report. A log without validation rows is inspected on its test rows."""
     model, rows = predictor.model, log.parts["test"]
     size = measure(model.problem, model.config, model.by_task)
     return RunResult(
@@ -244,7 +245,7 @@ def _result(log: EncodedLog, predictor: Predictor, state: State, logit_RNT: np.n
         replicas=model.replicas,
         tasks=task_report(logit_RNT, rows, model.problem, predictor.calibration, cold_N=cold_rows(model.problem.inputs, rows)),
         gates=gate_report(model, test),
-        inspection=look_at_run(model, log.parts["valid"]),
+        inspection=look_at_run(model, log.parts.get("valid", rows)),
         history=[Epoch.model_validate(entry) for entry in state.history],
         stopped=Stopped(
             best_epoch=kept_epochs(state, model, log.schema),
@@ -270,7 +271,7 @@ def _diverged(model: MultiTaskModel, state: State) -> list[Divergence]:
     return [Divergence(replica=member.replica, step=step) for member, step in steps if step is not None]
 
 
-def _finished(folder: Path, fingerprint: str) -> State:
+def finished_state(folder: Path, fingerprint: str) -> State:
     """Return the last state of a finished run. Raises :class:`InputError` if its log or settings differ from the current ones."""
     check_recorded(folder / "state.json")
     saved = read_json(folder / "state.json")
@@ -282,12 +283,16 @@ def _finished(folder: Path, fingerprint: str) -> State:
 
 def finish(folder: Path | None, trained: Trained) -> None:
     """Record the files of a run, mark its folder as done and remove its checkpoints."""
-    if folder is None or (folder / "DONE").is_file():
-        return
-    write_text(folder / "state.json", to_json({**asdict(trained.state), "fingerprint": trained.fingerprint}))
+    if folder is not None and not (folder / "DONE").is_file():
+        close(folder, trained.state, trained.fingerprint)
+
+
+def close(folder: Path, state: State, fingerprint: str) -> None:
+    """Do the same as :func:`finish` for a run that ends in this state."""
+    write_text(folder / "state.json", to_json({**asdict(state), "fingerprint": fingerprint}))
     record(folder)
     write_text(folder / "DONE", "")
-    for name in ("checkpoints", "packs"):
+    for name in ("checkpoints", "packs", "days"):
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
@@ -364,8 +369,13 @@ def train_run(
     runs = {config.architecture: trained}
     results = document(log, config, runs, command, diverged(runs))
     if folder is not None and not (folder / "DONE").is_file():  # the files of a run that is done stay as they are recorded
-        write_text(folder / "schema.yaml", log.schema.to_yaml())
-        write_text(folder / "evaluation.json", to_json(results.to_tree()))
-        write_report(results, folder / "report.html")
+        write_results(folder, log, results)
     finish(folder, trained)
     return trained, results
+
+
+def write_results(folder: Path, log: EncodedLog, results: ComparisonDocument) -> None:
+    """Write the schema, the results and the report of a run into its folder."""
+    write_text(folder / "schema.yaml", log.schema.to_yaml())
+    write_text(folder / "evaluation.json", to_json(results.to_tree()))
+    write_report(results, folder / "report.html")

@@ -75,14 +75,18 @@ class IdDropout:
     statistics: Statistics
 
     @classmethod
-    def of(cls, train: Source, inputs: Sequence[Input], config: RunConfig) -> IdDropout | Unchanged:
-        """Count the ids of the training rows. A row counts whatever its weights, and once, also where replicas draw samples."""
+    def of(cls, train: Source, inputs: Sequence[Input], config: RunConfig, earlier: Sequence[Tensor] = ()) -> IdDropout | Unchanged:
+        """Count the ids of the training rows. A row counts whatever its weights, and once, also where replicas draw samples.
+
+        ``earlier`` has the counts of rows that trained before, in the form of :meth:`manygate.data.batches.Source.id_counts`.
+        """
         every = config.replica_id_dropouts or (config.id_dropout,)
         strengths = {i.name: [c if i.id_dropout is None else i.id_dropout for c in every] for i in inputs if i.drops_ids}
         if not any(map(any, strengths.values())):
             return Unchanged()
         sparse, bags = ([i for i in inputs if i.kind == kind] for kind in ("sparse", "bag"))
-        counts = [_known(count_V) for count_V in train.id_counts(sparse, bags)]
+        found = train.id_counts(sparse, bags)
+        counts = [_known(a + b) for a, b in zip(found, earlier, strict=True)] if earlier else [_known(count_V) for count_V in found]
         single = counts[: len(sparse)]
         never = [0.0] * len(every)
         turns = [r % len(every) for r in range(config.replicas if config.replica_id_dropouts else 1)]

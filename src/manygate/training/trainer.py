@@ -79,10 +79,16 @@ class Trainer:
         on_epoch: OnEpoch | None = None,
         own: OwnStore | None = None,
         world: World = ALONE,
+        begun: State | None = None,
+        earlier: Sequence[Tensor] = (),
     ):
         """``first_replica`` is the number of the model's first replica in the run.
 
         ``world`` holds the processes that train together. All have the same arguments, but the first one alone has a ``folder``.
+
+        ``begun`` is the state after a training on earlier rows: epochs and steps are counted on from it, and so are the streams of
+        random numbers. The settings' numbers of epochs and steps are those of these rows. :meth:`carry` takes over the rest.
+        ``earlier`` counts the ids of the earlier rows, as :meth:`manygate.data.batches.Source.id_counts` does.
 
         ``whole`` is true if the model has all replicas of the run. ``fingerprint`` identifies the data and settings: a checkpoint
         with another fingerprint is an error.
@@ -90,17 +96,18 @@ class Trainer:
         config = model.config
         self.model, self.tasks, self.monitor, self.config = model, model.problem.tasks, monitor, config
         self.world, self.train = world, self._rows(train)
-        self.id_dropout = IdDropout.of(train, model.problem.inputs, config)
+        self.id_dropout = IdDropout.of(train, model.problem.inputs, config, earlier)
         self.folder, self.progress, self.fingerprint = folder, progress or Progress(), fingerprint
         self.title, self.count_losses, self.whole, self.on_epoch = title or config.title, count_losses, whole, on_epoch
         rates = config.replica_rates or (1.0,)
         members = [rates[member.replica % len(rates)] for member in model.members]
-        self.state = State(len(model.members), len(self.tasks) if own else 0)
+        self.state = begun or State(len(model.members), len(self.tasks) if own else 0)
+        self.before = self.state.epoch
         self.selection = Selection(model, own)
         self.average = weight_average(model)
         self.batches = math.ceil(len(train) / config.batch_rows)
         self.schedule = Schedule.of(config, self.batches)
-        self.total = min(config.epochs * self.batches, config.max_steps or config.epochs * self.batches)
+        self.total = self.state.step + min(config.epochs * self.batches, config.max_steps or config.epochs * self.batches)
         self._prepare_targets()
         trained = {**model.parameters, **self.weighting.parameters}
         undecayed = model.undecayed | self.weighting.parameters.keys()
@@ -159,11 +166,22 @@ class Trainer:
         """Return the result after :meth:`fit`."""
         return self.selection.fitted(self.state)
 
+    def carried(self) -> dict[str, Tensor]:
+        """Return the state of the optimizer and of the weighting: ``optimizer|PARAMETER|SLOT`` and ``weighting|NAME``."""
+        tensors = {f"optimizer|{name}": value for name, value in self.optimizer.tensors().items()}
+        return tensors | {f"weighting|{name}": value for name, value in self.weighting.tensors().items()}
+
+    @torch.no_grad()
+    def carry(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the state of an earlier training of these weights: the tensors of :meth:`carried`."""
+        for prefix, part in (("optimizer|", self.optimizer), ("weighting|", self.weighting)):
+            part.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+
     def _train_part(self, interrupt: Interrupt) -> None:
         """Train to the next evaluation."""
         state, size = self.state, self.config.batch_rows
         batches = self.train.batches(self.config.shuffle_seed, state.epoch, size, state.batch)
-        title = f"{self.title} epoch {state.epoch + 1}/{self.config.epochs}"
+        title = f"{self.title} epoch {state.epoch + 1 - self.before}/{self.config.epochs}"
         self.progress.start(title, len(self.train) * self.model.replicas, state.batch * size * self.model.replicas)
         began = saved = time.monotonic()
         while state.batch < self.schedule.end(state.part) and state.step < self.total:
@@ -309,7 +327,7 @@ class Trainer:
         if all(state.stopped):
             others = ", and no better metric of any task," if state.tasks else ""
             return f"stopped early, no better validation {config.monitor}{others} for {count_of(config.patience, 'epoch')}"
-        if state.epoch >= config.epochs or state.step >= self.total:
+        if state.epoch >= self.before + config.epochs or state.step >= self.total:
             return self._length()
         return ""
 
@@ -368,8 +386,7 @@ class Trainer:
         tensors = {f"model|{name}": value for name, value in self.model.parameters.items()}
         tensors |= self.selection.tensors()
         tensors |= {f"average|{name}": value for name, value in self.average.tensors().items()}
-        tensors |= {f"optimizer|{name}": value for name, value in self.optimizer.tensors().items()}
-        tensors |= {f"weighting|{name}": value for name, value in self.weighting.tensors().items()}
+        tensors |= self.carried()
         tensors |= {"loss_sum": self.loss_sum_MT, "loss_count": self.loss_count_MT, "weight_sum": self.weight_sum_MT}
         state = {**asdict(self.state), "fingerprint": self.fingerprint}
         save_checkpoint(self.folder / "checkpoints", self.state.step, tensors, state)
@@ -397,5 +414,5 @@ class Trainer:
         self.loss_sum_MT.copy_(tensors["loss_sum"])
         self.loss_count_MT.copy_(tensors["loss_count"])
         self.weight_sum_MT.copy_(tensors["weight_sum"])
-        for prefix, part in (("average|", self.average), ("optimizer|", self.optimizer), ("weighting|", self.weighting)):
-            part.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        self.average.restore({k.removeprefix("average|"): v for k, v in tensors.items() if k.startswith("average|")})
+        self.carry(tensors)
