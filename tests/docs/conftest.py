@@ -19,7 +19,7 @@ from manygate.cli import main as cli
 from manygate.config import RunConfig, TuneConfig
 
 AT_MOST = {"epochs": 1, "replicas": 2}
-TRIALS = 3
+TRIALS = 2
 """The number of trials to which searches are cut."""
 UNLESS_GIVEN = {"architectures": ("single_task", "mmoe"), "experts": 2, "batch_size": 1024, "threads": 1, "device": "cpu"}
 LATER = ["click", "like", "watch_time", "buy", "position"]
@@ -29,7 +29,7 @@ LATER = ["click", "like", "watch_time", "buy", "position"]
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The reader's two files."""
     folder = tmp_path_factory.mktemp("tables")
-    log = datasets.impressions(folder / "log", rows=3000).folder
+    log = datasets.impressions(folder / "log", rows=2000).folder
     parts = [pq.read_table(log / f"{part}.parquet") for part in ("train", "valid", "test")]
     pq.write_table(pa.concat_tables(parts), folder / "log.parquet")
     pq.write_table(parts[2].drop(LATER), folder / "today.parquet")

@@ -27,8 +27,8 @@ def test_numbers_are_finite_and_the_same_every_time(encoded, trainer, settings, 
             tree = list(tree.values())
         return [leaf for branch in tree for leaf in leaves(branch)] if isinstance(tree, list) else [tree]
 
-    log, table = encoded(), log_table()
-    training = trainer(log, settings(architecture="ple", replicas=2, epochs=3))
+    log, table = encoded(), log_table(150)
+    training = trainer(log, settings(architecture="ple", replicas=2, epochs=2))
     training.fit()
     document = inspect_log(Predictor(training.model, log.encoder), table, by="country")
     assert document == inspect_log(Predictor(training.model, log.encoder), table, by="country")

@@ -219,7 +219,7 @@ def test_a_choice_that_the_replicas_do_not_carry_is_said(ahead: list[float], sai
 around = st.floats(-0.05, 0.05, allow_nan=False)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.tuples(around, around), st.tuples(around, around), st.sampled_from(["mmoe", "single_task"]))
 def test_the_rule_turns_round_with_the_gains_and_its_words_are_true(first: Any, other: Any, chosen: str) -> None:
     """All gains turned: what was shared is kept apart, a price stays a price, and what could not be told still cannot."""

@@ -190,11 +190,11 @@ def test_joint_intervals_count_every_cell_of_their_table() -> None:
 
 
 def test_of_tables_in_which_nothing_differs_few_have_any_filled_mark() -> None:
-    """Five models and four tasks without a difference, 300 times: the marks of a whole table may be wrong in 5 % of them.
+    """Five models and four tasks without a difference, 200 times: the marks of a whole table may be wrong in 5 % of them.
 
     Each model has its own seeds' luck and its own luck of the test rows. Tests of one cell alone would fill a mark in most tables.
     """
-    random, tables, filled, alone = np.random.default_rng(8), 300, 0, 0
+    random, tables, filled, alone = np.random.default_rng(8), 200, 0, 0
     main = dict.fromkeys(("a", "b", "c", "d"), "auc")
     for _ in range(tables):
         measures = {}
