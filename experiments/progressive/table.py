@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,10 @@ def spread(values: list[float], form: str = ".3f") -> str:
     return f"{np.mean(values):{form}} ± {np.std(values, ddof=1):.3f}"
 
 
+def _of_days(log: dict[str, Any], task: str, name: str, days: slice) -> float:
+    return metric(log["by_day"][name], task, days)
+
+
 def row(name: str, logs: list[dict[str, Any]], read: Callable[[dict[str, Any], str], float]) -> str:
     return f"| {name} | {' | '.join(spread([read(log, task) for log in logs]) for task in TASKS)} |\n"
 
@@ -92,10 +97,8 @@ def page(document: dict[str, Any]) -> str:
     text += row("random split of nine days, its test rows", logs, lambda log, task: log["random"]["nine_days"][task])
     text += row("the same model on the tenth day", logs, lambda log, task: log["random"]["nine_days_on_the_tenth"][task])
     for name in ("one epoch a day", "three epochs a day"):
-        text += row(
-            f"day by day, {name}: the tenth day", logs, lambda log, task, n=name: metric(log["by_day"][n], task, slice(-1, None))
-        )  # type: ignore[misc]
-        text += row(f"day by day, {name}: mean of nine days", logs, lambda log, task, n=name: metric(log["by_day"][n], task))  # type: ignore[misc]
+        for words, days in (("the tenth day", slice(-1, None)), ("mean of nine days", slice(None))):
+            text += row(f"day by day, {name}: {words}", logs, partial(_of_days, name=name, days=days))
     colds = [[run["days"][number]["cold_share"] for run in one] for number in (0, -1)]
     text += FOOT.format(
         random_unseen=np.mean([log["random"]["unseen_items"] for log in logs]),
