@@ -97,8 +97,8 @@ def page(document: dict[str, Any]) -> str:
     text += row("random split of nine days, its test rows", logs, lambda log, task: log["random"]["nine_days"][task])
     text += row("the same model on the tenth day", logs, lambda log, task: log["random"]["nine_days_on_the_tenth"][task])
     for name in ("one epoch a day", "three epochs a day"):
-        for words, days in (("the tenth day", slice(-1, None)), ("mean of nine days", slice(None))):
-            text += row(f"day by day, {name}: {words}", logs, partial(_of_days, name=name, days=days))
+        for words, chosen in (("the tenth day", slice(-1, None)), ("mean of nine days", slice(None))):
+            text += row(f"day by day, {name}: {words}", logs, partial(_of_days, name=name, days=chosen))
     colds = [[run["days"][number]["cold_share"] for run in one] for number in (0, -1)]
     text += FOOT.format(
         random_unseen=np.mean([log["random"]["unseen_items"] for log in logs]),
