@@ -24,6 +24,7 @@ from manygate.cli.evaluate import evaluate
 from manygate.cli.export import export
 from manygate.cli.fuse import fuse
 from manygate.cli.inspect import inspect
+from manygate.cli.plan import plan
 from manygate.cli.predict import predict
 from manygate.cli.report import report
 from manygate.cli.reproduce import reproduce_app
@@ -59,6 +60,7 @@ for command in (
     train,
     compare,
     tune,
+    plan,
     architectures,
     evaluate,
     predict,
