@@ -105,10 +105,13 @@ def test_the_power_of_growth_lies_from_0_to_1(half: int, whole: int, power: floa
 
 def test_a_step_that_was_interrupted_does_not_count() -> None:
     times = StepTimes()
-    for end in (0, 9, 10, 11, 12, 13, 14, 90, 91, 92):
+    times.ends = [0.0]
+    for end in (9, 10, 11, 12, 13, 14, 90, 91, 92):
         times.ends.append(float(end))
         times.rows.append(200)
     assert times.rows_a_second() == 200
+    times.ends, times.rows = [0.0, 9.0, 11.0], [200, 200]
+    assert times.rows_a_second() == 100, "a run of two steps"
 
 
 def test_a_log_that_does_not_tell_its_rows_needs_a_number(tiny, monkeypatch) -> None:

@@ -271,7 +271,7 @@ class StepTimes(Progress):
     """A progress that notes when each step ends."""
 
     def __init__(self) -> None:
-        self.ends: list[float] = []
+        self.ends = [time.perf_counter()]
         self.rows: list[int] = []
 
     def advance(self, rows: int) -> None:
@@ -279,15 +279,15 @@ class StepTimes(Progress):
         self.rows.append(rows)
 
     def rows_a_second(self) -> float:
-        """Return the rows of a step over the median time between the ends of two steps. The first steps do not count.
+        """Return the rows of a step over the median time between two ends. The first steps count only if there are no more.
 
         >>> times = StepTimes()
-        >>> times.ends, times.rows = [0.0, 9.0, 10.0, 11.0, 12.0, 14.0, 16.0, 18.0], [600] * 8
+        >>> times.ends, times.rows = [0.0, 9.0, 10.0, 11.0, 12.0, 13.0, 15.0, 17.0], [600] * 7
         >>> times.rows_a_second()
         300.0
         """
-        seconds = [end - before for before, end in pairwise(self.ends)][WARM_UP - 1 :]
-        return float(median(self.rows)) / median(seconds)
+        seconds = [end - before for before, end in pairwise(self.ends)]
+        return float(median(self.rows)) / median(seconds[WARM_UP:] or seconds[-1:])
 
 
 def _growth(log: EncodedLog, table: pa.Table, schema: Schema, config: RunConfig) -> dict[str, Growth]:
