@@ -173,3 +173,31 @@ def test_columns_of_a_feature_are_those_that_it_changes(toy_inputs, toy_batch):
     every = [i.name for i in inputs if not i.bias]
     assert embedding.columns_of(every) == tuple(range(embedding.width))
     assert embedding.columns_of([]) == ()
+
+
+def test_tables_drawn_some_rows_at_a_time_are_the_same(toy_inputs, monkeypatch):
+    """The last rows are drawn with those before, because a draw of less than 16 numbers has other numbers."""
+    monkeypatch.setattr("manygate.layers.embedding.ROWS_AT_ONCE", 16)
+    inputs = (*toy_inputs(bias=False), Input("h", "sparse", False, rows=50, dim=3), Input("i", "bag", False, rows=10, dim=2))
+    embedding = Embedding(inputs, inputs, copies=2)
+    torch.manual_seed(3)
+    tables = embedding.initial_tables()
+    torch.manual_seed(3)
+    rows = list(embedding.initial_rows())
+    assert len(rows) > len(tables)
+    for dim, table in tables.items():
+        found = [(first, value) for width, first, value in rows if width == dim]
+        assert [first for first, _ in found] == [0, *np.cumsum([len(value) for _, value in found])[:-1]]
+        assert torch.equal(torch.cat([value for _, value in found]), table)
+
+
+def test_a_table_of_the_rows_of_a_batch_gives_the_same(toy_inputs, toy_batch):
+    inputs = toy_inputs(bias=False)
+    embedding, batch = Embedding(inputs, inputs), toy_batch(inputs, size=9, tasks=1)
+    tables, small, places = tables_of(embedding, 2), {}, {}
+    for dim, parts in embedding.rows_read(batch).items():
+        row_n, place_n = torch.cat([part.flatten() for part in parts]).unique(return_inverse=True)
+        small[dim] = tables[dim][row_n]
+        split = place_n.split([part.numel() for part in parts])
+        places[dim] = [place.view(part.shape) for place, part in zip(split, parts, strict=True)]
+    assert torch.equal(embedding(small, batch, 2, rows=places), embedding(tables, batch, 2))

@@ -8,7 +8,7 @@ All features of one width share one table, (V, R, dim). So one gather is enough 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,9 @@ from manygate.data.rows import FIRST_ROW, Input
 from manygate.kernels.rows import read_rows
 
 INITIAL_SD = 0.1
+ROWS_AT_ONCE = 65_536
+"""The number of rows of a table that are drawn at once where no process holds the table. It is a multiple of 16: a normal
+distribution is drawn in groups of 16 numbers, so that groups of rows have the numbers of the whole table."""
 
 
 class Embedding(nn.Module):
@@ -95,16 +98,56 @@ class Embedding(nn.Module):
         """
         tables = {dim: torch.empty(self.rows[dim], self.copies * dim).normal_(0.0, INITIAL_SD) for dim in self.dims}
         for dim in self.dims:
-            offset = 0
-            for feature in (i for i in self.chosen if i.dim == dim):
-                tables[dim][offset : offset + FIRST_ROW] = 0.0
-                offset += feature.rows
+            for _, first in self.features(dim):
+                tables[dim][first : first + FIRST_ROW] = 0.0
         return tables
 
-    def forward(self, tables: dict[int, Tensor], batch: Batch, replicas: int, sparse: bool = False) -> Tensor:
+    def initial_rows(self) -> Iterator[tuple[int, int, Tensor]]:
+        """Draw the tables of :meth:`initial_tables` some rows at a time: the width, the first row and the rows (n, K dim)."""
+        for dim in self.dims:
+            null = torch.cat([torch.arange(first, first + FIRST_ROW) for _, first in self.features(dim)])
+            first, total = 0, self.rows[dim]
+            while first < total:
+                last = total if total - first < 2 * ROWS_AT_ONCE else first + ROWS_AT_ONCE
+                value = torch.empty(last - first, self.copies * dim).normal_(0.0, INITIAL_SD)
+                value[null[(null >= first) & (null < last)] - first] = 0.0
+                yield dim, first, value
+                first = last
+
+    def features(self, dim: int) -> list[tuple[Input, int]]:
+        """Return the features in the table of a width, each with its first row there."""
+        found, first = [], 0
+        for feature in (i for i in self.chosen if i.dim == dim):
+            found.append((feature, first))
+            first += feature.rows
+        return found
+
+    def rows_read(self, batch: Batch) -> dict[int, list[Tensor]]:
+        """Return the rows that a batch reads from the table of each width.
+
+        The first entry has those of the sparse features, (B, C), or (R, B, C) if each replica has its own rows. The others have
+        those of each bag, (n,).
+        """
+        return {dim: self._rows_read(dim, batch) for dim in self.dims}
+
+    def _rows_read(self, dim: int, batch: Batch) -> list[Tensor]:
+        columns, offsets = getattr(self, f"columns_{dim}"), getattr(self, f"offsets_{dim}")
+        id_BC = batch.id_BS if len(columns) == batch.id_BS.shape[-1] else batch.id_BS.index_select(-1, columns)
+        return [id_BC.long() + offsets, *(batch.bags[column][0].long() + offset for column, offset, _ in self.bags[dim])]
+
+    def forward(
+        self,
+        tables: dict[int, Tensor],
+        batch: Batch,
+        replicas: int,
+        sparse: bool = False,
+        rows: dict[int, list[Tensor]] | None = None,
+    ) -> Tensor:
+        """``rows`` are the rows to read where they are not :meth:`rows_read`: the tables then hold the rows of the batch alone."""
+        rows = rows or self.rows_read(batch)
         parts = []
         for dim in self.dims:
-            parts += self._embedded(tables[dim], dim, batch, sparse)
+            parts += self._embedded(tables[dim], dim, batch, sparse, rows[dim])
         if len(self.source) or len(self.flags):
             parts.append(self._numbers(batch.number_BM).unsqueeze(-2).expand(replicas, -1, self.copies, -1))
         if not parts:
@@ -133,24 +176,20 @@ class Embedding(nn.Module):
                 number_BM[..., hidden_B, column] = float("nan")
         return replace(batch, id_BS=id_BS, number_BM=number_BM)
 
-    def _embedded(self, table_VRd: Tensor, dim: int, batch: Batch, sparse: bool) -> list[Tensor]:
+    def _embedded(self, table_VRd: Tensor, dim: int, batch: Batch, sparse: bool, rows: list[Tensor]) -> list[Tensor]:
         parts = []
-        columns, offsets = getattr(self, f"columns_{dim}"), getattr(self, f"offsets_{dim}")
+        row_BC, *bag_rows = rows
         size, replicas = len(batch), table_VRd.shape[1]
-        if len(columns):
-            id_BC = batch.id_BS if len(columns) == batch.id_BS.shape[-1] else batch.id_BS.index_select(-1, columns)
-            row_BC = id_BC.long() + offsets
+        if row_BC.shape[-1]:
             if batch.replicas is None:
                 vector_BCRKd = look_up(table_VRd, row_BC.flatten(), sparse).view(size, -1, replicas, self.copies, dim)
                 parts.append(vector_BCRKd.permute(2, 0, 3, 1, 4).reshape(replicas, size, self.copies, -1))
             else:
                 vector_RBCKd = look_up_by_replica(table_VRd, row_BC.flatten(1), sparse).view(replicas, size, -1, self.copies, dim)
                 parts.append(vector_RBCKd.transpose(2, 3).flatten(3))
-        for column, offset, pooling in self.bags[dim]:
-            value_n, start = batch.bags[column]
-            length_B = start.diff()
-            bag_n = torch.repeat_interleave(torch.arange(len(length_B), device=start.device), length_B)
-            row_n = value_n.long() + offset
+        for (column, _, pooling), row_n in zip(self.bags[dim], bag_rows, strict=True):
+            length_B = batch.bags[column][1].diff()
+            bag_n = torch.repeat_interleave(torch.arange(len(length_B), device=row_n.device), length_B)
             if batch.replicas is None:
                 vector_nRd = look_up(table_VRd, row_n, sparse)
                 pooled_BRd = vector_nRd.new_zeros(size, replicas, self.copies * dim).index_add(0, bag_n, vector_nRd)

@@ -97,7 +97,7 @@ def mean_gates(model: MultiTaskModel, batch: Batch, m: int = 0) -> list[list[lis
     if batch.replicas is not None:
         return []
     values = member_values(model, m)
-    x_BD, bias_BC = read_inputs(model, values, batch)
+    x_BD, bias_BC = read_inputs(model, values, batch) if model.distant is None else (value[m] for value in model.embed(batch))
     gates = run_trunk(model, values, x_BD, bias_BC, gates=True)
     moments = GateMoments()
     moments.add(gates, (batch.weight_BT > 0).unsqueeze(-1))

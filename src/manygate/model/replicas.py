@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -62,6 +63,19 @@ class Member:
         return self.tasks if self.only is None else (self.only,)
 
 
+class DistantTables(Protocol):
+    """Embedding tables that the model does not hold, for example because several processes hold a part each."""
+
+    def take(self, member: int, dim: int, first: int, value_nd: Tensor) -> None:
+        """Take initial values: rows of a member in the table of a width, from row ``first`` on."""
+
+    def read(self, rows: dict[int, list[Tensor]]) -> tuple[dict[int, Tensor], dict[int, list[Tensor]]]:
+        """Return tables of the rows that are read, {dim: (n, M, K dim)}, and where each row of ``rows`` is in them.
+
+        ``rows`` comes from :meth:`manygate.layers.embedding.Embedding.rows_read`.
+        """
+
+
 TrunkFunction = Callable[[dict[str, Tensor], Tensor, Tensor], tuple[Tensor, ...]]
 """Computes the outputs of the trunk from one member's parameters, x_BD and bias_BC."""
 
@@ -73,6 +87,9 @@ class MultiTaskModel:
     logits. Only evaluation and serving turn logits into probabilities. With ``initialise=False`` the parameters of the first member
     alone are drawn, for callers that load all values afterwards. With ``by_task`` each replica has a copy of the network for each
     task, as ``keep=best-per-task`` keeps them: task t is read from copy t. Such a model is never trained.
+
+    With ``elsewhere`` the model does not hold its embedding tables (but for those of bias features). It is called with the
+    embedding and the number of members, and returns the tables that are read instead.
     """
 
     def __init__(
@@ -82,6 +99,7 @@ class MultiTaskModel:
         device: torch.device | str = "cpu",
         initialise: bool = True,
         by_task: bool = False,
+        elsewhere: Callable[[Embedding, int], DistantTables] | None = None,
     ):
         self.problem, self.config, self.device = problem, config, torch.device(device)
         self.scheme = scheme = find_architecture(config.architecture)
@@ -109,6 +127,7 @@ class MultiTaskModel:
         self.learning_rates = {f"trunk.architecture.{name}": rate for name, rate in rates.items()}
         self.undecayed = {f"trunk.{name}" for name in undecayed_parameters(self.trunk)}
         self.shared_above = self.trunk.shared_above()
+        self.distant = elsewhere(self.embedding, len(self.members)) if elsewhere is not None else None
         self.parameters = self._stacked(initialise)
 
     def _new_trunk(self) -> Trunk:
@@ -148,7 +167,7 @@ class MultiTaskModel:
         """Draw the initial parameters of each member with its own seed. The global random state is restored."""
         stacked: dict[str, Tensor] = {}
         for m, member in enumerate(self.members):
-            for name, value in self._initial(member).items():
+            for name, value in self._initial(m, member).items():
                 axis = member_axis(name)
                 if name not in stacked:
                     shape = list(value.shape)
@@ -159,10 +178,15 @@ class MultiTaskModel:
                 break
         return {name: value.to(self.device).requires_grad_() for name, value in stacked.items()}
 
-    def _initial(self, member: Member) -> dict[str, Tensor]:
+    def _initial(self, m: int, member: Member) -> dict[str, Tensor]:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(stream_seed(INITIAL, member.seed, *member.tasks))
-            values = {f"embedding.{dim}": table for dim, table in self.embedding.initial_tables().items()}
+            values: dict[str, Tensor] = {}
+            if self.distant is None:
+                values |= {f"embedding.{dim}": table for dim, table in self.embedding.initial_tables().items()}
+            else:
+                for dim, first, value_nd in self.embedding.initial_rows():
+                    self.distant.take(m, dim, first, value_nd)
             values |= {
                 f"bias_embedding.{dim}": torch.zeros_like(table) for dim, table in self.bias_embedding.initial_tables().items()
             }
@@ -237,7 +261,11 @@ class MultiTaskModel:
         """Return the inputs (M, B, D) and the bias inputs (M, B, C) of every member."""
         count = len(self.members)
         batch = batch.for_members(count)
-        x_MBD = self.embedding(self._tables("embedding"), batch, count, self.sparse)
+        if self.distant is None:
+            x_MBD = self.embedding(self._tables("embedding"), batch, count, self.sparse)
+        else:
+            tables, rows = self.distant.read(self.embedding.rows_read(batch))
+            x_MBD = self.embedding(tables, batch, count, rows=rows)
         return x_MBD, self.bias_embedding(self._tables("bias_embedding"), batch, count, self.sparse)
 
     def trunk_values(self, drawn: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
