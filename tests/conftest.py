@@ -25,9 +25,9 @@ from manygate.data.file_split import split_of
 from manygate.data.rows import Input
 from manygate.data.sources import open_sources
 from manygate.evaluation.monitor import Monitor
-from manygate.model import MultiTaskModel
 from manygate.model.problem import Problem
 from manygate.schema import Feature, Schema, Task
+from manygate.training.torchrec_tables import model_and_tables
 from manygate.training.trainer import Trainer
 from manygate.training.world import ALONE, World
 
@@ -139,7 +139,8 @@ def _trainer(
     splits = {part: split_of(rows, groups=in_groups and part == "train") for part, rows in log.parts.items()}
     problem = Problem.of(log.encoder, config)
     monitor = Monitor(config.monitor, problem, log.parts["valid"], splits["valid"])
-    return Trainer(MultiTaskModel(problem, config), splits["train"], monitor, folder, progress, fingerprint, world=world)
+    model, tables = model_and_tables(problem, config, "cpu", world)
+    return Trainer(model, splits["train"], monitor, folder, progress, fingerprint, world=world, tables=tables)
 
 
 def _toy_inputs(bias: bool = True) -> tuple[Input, ...]:

@@ -152,9 +152,18 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number of JSON")
 
 
+def draft_of(path: Path) -> Path:
+    """Return the hidden sibling in which :func:`write_folder` makes a folder.
+
+    >>> draft_of(Path("runs/step-1")).as_posix()
+    'runs/.step-1.tmp'
+    """
+    return path.with_name(f".{path.name}.tmp")
+
+
 def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
     """Make a folder completely or not at all. ``fill`` writes into a hidden sibling, which is synced and renamed."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = draft_of(path)
     with writing(path, temporary):
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)

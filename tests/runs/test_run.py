@@ -35,6 +35,7 @@ FREE = {
     "baselines": ("constant",),
     "memory": "1GB",
     "rows_folder": "rows",
+    "table_sharding": "row_wise",
 }
 """Settings that change nothing in what is trained, so that a run may go on with others."""
 OTHERS: dict[str, Any] = {

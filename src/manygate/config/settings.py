@@ -103,6 +103,11 @@ class TrainConfig(Settings):
     table_learning_rate: float | None = Field(
         None, gt=0, le=1e6, description="The learning rate of the embedding tables. Default: --learning-rate."
     )
+    table_sharding: Literal["none", "row_wise", "table_wise"] = Field(
+        "none",
+        description="Where the embedding tables of a run of several processes are: in each of them (none), or spread over them by "
+        "TorchRec, by rows or by features. It needs --table-optimizer rowwise_adagrad. In one process it changes nothing.",
+    )
     learning_rate: float = Field(2e-3, gt=0, le=1e6, description="The learning rate.")
     weight_decay: float | None = Field(
         None, ge=0, le=1e6, description="Weight decay. Default: 0.01 for adamw, where it is decoupled, and 0 for the others."
@@ -116,7 +121,7 @@ class TrainConfig(Settings):
         ge=0,
         lt=1,
         description="Decay of the average of the weights over the steps. Validation judges the average, and the average is kept. 0 "
-        "switches it off. Default: 0.999 from 100,000 training rows on.",
+        "switches it off. Default: 0.999 from 100,000 training rows on, and 0 with --table-sharding.",
     )
     clip_norm: float | None = Field(None, gt=0, le=1e30, description="Largest norm of a replica's gradient. Default: no limit.")
     batch_size: int | None = Field(
@@ -304,13 +309,15 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
         >>> small, large = RunConfig().for_rows(99_999), RunConfig().for_rows(100_000)
         >>> (small.cross_layers, small.weight_average), (large.cross_layers, large.weight_average)
         ((0, 0.0), (2, 0.999))
+        >>> RunConfig(table_sharding="row_wise").for_rows(100_000).weight_average
+        0.0
         """
         size = 1 << (max(rows // STEPS_OF_EPOCH, 1).bit_length() - 1)
         large = rows >= LARGE_LOG
         chosen = {
             "batch_size": min(max(size, SMALLEST_BATCH), LARGEST_BATCH),
             "cross_layers": CROSS_LAYERS if large and not self.gate_features else 0,
-            "weight_average": WEIGHT_AVERAGE if large else 0.0,
+            "weight_average": WEIGHT_AVERAGE if large and self.table_sharding == "none" else 0.0,
         }
         missing = {name: value for name, value in chosen.items() if getattr(self, name) is None}
         return self.replace(**missing) if missing else self

@@ -52,6 +52,7 @@ from manygate.training.packs import pack_size, train_packs
 from manygate.training.progress import Progress
 from manygate.training.selection import Fitted
 from manygate.training.state import State, check_fingerprint
+from manygate.training.torchrec_tables import model_and_tables
 from manygate.training.trainer import Trainer
 from manygate.training.world import ALONE, World
 
@@ -60,6 +61,7 @@ FREE_SETTINGS = {
     "context": (),
     "device": "auto",
     "checkpoint_seconds": 0,
+    "table_sharding": "none",
 }
 """The settings that change nothing in what is trained. A path may change: rows and schema are compared."""
 WIDTHS = ("expert_hidden", "level_hidden", "task_expert_hidden", "bottom_hidden", "tower_hidden")
@@ -210,7 +212,8 @@ def fit(
         sized = matched(problem, config)
 
         def trainer(part: RunConfig, pack_folder: Path | None, title: str, first: int) -> Trainer:
-            model, whole = MultiTaskModel(problem, part, device), part.replicas == sized.replicas
+            whole = part.replicas == sized.replicas
+            model, tables = model_and_tables(problem, part, device, world)
             return Trainer(
                 model,
                 train,
@@ -224,9 +227,11 @@ def fit(
                 on_epoch=on_epoch,
                 own=own_store(part, model, own),
                 world=world,
+                tables=tables,
             )
 
-        size = pack_size(problem, sized, device, len(own) if own is not None else 0)
+        spread = sized.table_sharding != "none" and world.size > 1
+        size = sized.replicas if spread else pack_size(problem, sized, device, len(own) if own is not None else 0)
         return train_packs(trainer, sized, size, folder, world)
 
 
@@ -365,6 +370,8 @@ def train_run(
     In a ``world`` of several processes this is the first one. The others call :func:`follow`.
     """
     config = with_batches(config.absolute(), log, progress)
+    if config.table_sharding != "none" and world.size == 1:
+        progress.say(f"{setting('table_sharding', config.table_sharding)} changes nothing here: one process holds all tables")
     trained = train_one(log, config, folder, progress, on_epoch, world=world)
     runs = {config.architecture: trained}
     results = document(log, config, runs, command, diverged(runs))

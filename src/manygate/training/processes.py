@@ -56,7 +56,7 @@ def open_world(device: str) -> Iterator[World]:
     chosen = choose_device(device)
     if chosen.type == "cuda" and chosen.index is None:
         torch.cuda.set_device(local_rank())
-    with _others(), _ended_at_once():
+    with exchange(), _ended_at_once():
         store, number, size = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
         # torchrun keeps its store through restarts, and the addresses of the processes before are still in it.
         fresh = dist.PrefixStore(f"attempt {attempt()} of {size}", store)  # type: ignore[attr-defined]
@@ -82,6 +82,7 @@ class Processes(World):
 
     def __init__(self, device: torch.device):
         self.device, self.rank, self.size = device, dist.get_rank(), dist.get_world_size()
+        self.device_type = device.type
 
     def gather(self, output_MbO: Tensor, rows: int) -> Tensor:
         gathered: Tensor = _Gathered.apply(output_MbO, self, rows)
@@ -89,7 +90,7 @@ class Processes(World):
 
     def add_up(self, value: Tensor) -> Tensor:
         total = value.contiguous()
-        with _others():
+        with exchange():
             dist.all_reduce(total)
         return total
 
@@ -125,7 +126,7 @@ class Processes(World):
         longest = max(count_W)
         padded = F.pad(value, [0] * (2 * value.ndim - 1) + [longest - len(value)]).contiguous()
         found = [torch.empty_like(padded) for _ in range(self.size)]
-        with _others():
+        with exchange():
             dist.all_gather(found, padded)
         return torch.cat([part[:count] for part, count in zip(found, count_W, strict=True)])
 
@@ -134,7 +135,7 @@ class Processes(World):
 
     def largest(self, number: int) -> int:
         value = torch.tensor([number], device=self.device)
-        with _others():
+        with exchange():
             dist.all_reduce(value, op=dist.ReduceOp.MAX)
         return int(value)
 
@@ -146,15 +147,14 @@ class Processes(World):
     def checkpoint(self, found: Checkpoint | None) -> Checkpoint | None:
         tensors, state = found or ({}, {})
         shapes = [[name, str(value.dtype).removeprefix("torch."), list(value.shape)] for name, value in tensors.items()]
-        known = self._text(json.dumps([found is not None, shapes, state]))
+        known = self.text(json.dumps([found is not None, shapes, state]))
         has_checkpoint, shapes, state = json.loads(known)
         if not has_checkpoint:
             return None
         shared = {name: self._first(tensors.get(name), getattr(torch, dtype), shape) for name, dtype, shape in shapes}
         return shared, state
 
-    def _text(self, text: str) -> str:
-        """Return the text of the first process."""
+    def text(self, text: str) -> str:
         size = self.largest(len(text.encode()) if self.leads else 0)
         mine = torch.tensor(list(text.encode()), dtype=torch.uint8) if self.leads else None
         return bytes(self._first(mine, torch.uint8, [size]).tolist()).decode()
@@ -164,9 +164,16 @@ class Processes(World):
         mine = torch.empty(list(shape), dtype=dtype) if value is None else value.cpu().contiguous()
         as_bytes = mine.view(-1).view(torch.uint8).to(self.device)
         if as_bytes.numel():
-            with _others():
+            with exchange():
                 dist.broadcast(as_bytes, src=0)
         return as_bytes.cpu().view(dtype).view(list(shape))
+
+    def to_first(self, value: Tensor, source: int) -> None:
+        with exchange():
+            if self.leads:
+                dist.recv(value, src=source)
+            else:
+                dist.send(value.contiguous(), dst=0)
 
     def predict(self, model: MultiTaskModel, split: Sliced) -> np.ndarray:
         counts: list[int] = []
@@ -175,6 +182,8 @@ class Processes(World):
             counts.append(len(batch))
             if number % self.size == self.rank:
                 mine.append(model.logits(batch).float().transpose(0, 1))
+        if model.distant is not None and 0 < len(counts) % self.size <= self.rank:
+            model.logits(batch.part(slice(0, 1)))  # all processes read tables together, also those without a last slice
         count_W = [sum(counts[rank :: self.size]) for rank in range(self.size)]
         tasks = len(model.problem.tasks)
         own_nRT = torch.cat(mine) if mine else torch.empty(0, model.replicas, tasks, device=self.device)
@@ -201,7 +210,7 @@ class _Gathered(torch.autograd.Function):
 
 
 @contextmanager
-def _others() -> Iterator[None]:
+def exchange() -> Iterator[None]:
     """Turn an error of an exchange into one that says what happened and how the run goes on."""
     try:
         yield

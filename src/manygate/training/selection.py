@@ -16,6 +16,7 @@ from manygate.evaluation.monitor import Judged
 from manygate.model import MultiTaskModel
 from manygate.training.kept import OwnStore, copy_members
 from manygate.training.state import State
+from manygate.training.tables import IN_MODEL, Tables
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class Fitted:
 class Selection:
     """Keeps the best weights of each member and, with ``own``, what each of its tasks had at the best epoch of its own clock."""
 
-    def __init__(self, model: MultiTaskModel, own: OwnStore | None):
-        self.model, self.own = model, own
+    def __init__(self, model: MultiTaskModel, own: OwnStore | None, tables: Tables = IN_MODEL):
+        self.model, self.own, self.tables = model, own, tables
+        tables.keep(list(range(len(model.members))))
         self.best = {name: value.detach().clone() for name, value in model.parameters.items()}
 
     @property
@@ -61,11 +63,13 @@ class Selection:
     @torch.no_grad()
     def _keep(self, members: list[int]) -> None:
         copy_members(self.model.parameters, self.best, members)
+        self.tables.keep(members)
 
     @torch.no_grad()
     def load_best(self, members: list[int]) -> None:
         """Copy the best weights of some members into the model."""
         copy_members(self.best, self.model.parameters, members)
+        self.tables.load_best(members)
 
     def fitted(self, state: State) -> Fitted:
         """Return the result of a run that has ended, with the best weights in the model."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from manygate.data.batches import Batch, Source
 from manygate.evaluation.monitor import Watch
+from manygate.files import draft_of
 from manygate.model import MultiTaskModel
 from manygate.model.member import mean_gates
 from manygate.objective.funnel import FunnelLosses
@@ -30,7 +31,7 @@ from manygate.objective.weighting import StepContext, WeightingSetup, build_weig
 from manygate.text import count_of
 from manygate.training.average import weight_average
 from manygate.training.callback import EpochEnd, OnEpoch
-from manygate.training.checkpoint import load_checkpoint, reading_checkpoint, save_checkpoint
+from manygate.training.checkpoint import newest_checkpoint, path_of, read_checkpoint, reading_checkpoint, save_checkpoint
 from manygate.training.divergence import DivergedError, DivergenceErrors
 from manygate.training.forward import Forward, Wanted
 from manygate.training.id_dropout import IdDropout
@@ -43,6 +44,7 @@ from manygate.training.schedule import Schedule
 from manygate.training.selection import Fitted, Selection
 from manygate.training.state import EpochEntry, State, check_fingerprint, plain, write_history
 from manygate.training.table_rows import add_up_rows
+from manygate.training.tables import IN_MODEL, Tables
 from manygate.training.world import ALONE, World
 
 GATE_ROWS = 512
@@ -81,10 +83,12 @@ class Trainer:
         world: World = ALONE,
         begun: State | None = None,
         earlier: Sequence[Tensor] = (),
+        tables: Tables = IN_MODEL,
     ):
         """``first_replica`` is the number of the model's first replica in the run.
 
         ``world`` holds the processes that train together. All have the same arguments, but the first one alone has a ``folder``.
+        ``tables`` are the embedding tables if the model does not hold them.
 
         ``begun`` is the state after a training on earlier rows: epochs and steps are counted on from it, and so are the streams of
         random numbers. The settings' numbers of epochs and steps are those of these rows. :meth:`carry` takes over the rest.
@@ -95,7 +99,7 @@ class Trainer:
         """
         config = model.config
         self.model, self.tasks, self.monitor, self.config = model, model.problem.tasks, monitor, config
-        self.world, self.train = world, self._rows(train)
+        self.world, self.tables, self.train = world, tables, self._rows(train)
         self.id_dropout = IdDropout.of(train, model.problem.inputs, config, earlier)
         self.folder, self.progress, self.fingerprint = folder, progress or Progress(), fingerprint
         self.title, self.count_losses, self.whole, self.on_epoch = title or config.title, count_losses, whole, on_epoch
@@ -103,7 +107,9 @@ class Trainer:
         members = [rates[member.replica % len(rates)] for member in model.members]
         self.state = begun or State(len(model.members), len(self.tasks) if own else 0)
         self.before = self.state.epoch
-        self.selection = Selection(model, own)
+        self.shared: Path | None = None
+        """The folder of the checkpoints, in every process, if each of them writes its part of the tables."""
+        self.selection = Selection(model, own, tables)
         self.average = weight_average(model)
         self.batches = math.ceil(len(train) / config.batch_rows)
         self.schedule = Schedule.of(config, self.batches)
@@ -164,7 +170,8 @@ class Trainer:
 
     def fitted(self) -> Fitted:
         """Return the result after :meth:`fit`."""
-        return self.selection.fitted(self.state)
+        fitted = self.selection.fitted(self.state)
+        return replace(fitted, model=self.tables.whole(fitted.model))
 
     def carried(self) -> dict[str, Tensor]:
         """Return the state of the optimizer and of the weighting: ``optimizer|PARAMETER|SLOT`` and ``weighting|NAME``."""
@@ -204,6 +211,8 @@ class Trainer:
     def _step(self, batch: Batch) -> None:
         model, config = self.model, self.config
         drawn = model.draw(len(batch), self.state.step)
+        rate = learning_rate(config, self.state.step, self.total)
+        self.tables.set_rate(rate)
         batch = model.hide_bias(batch, self.state.step)
         losses = self.forward(batch, drawn, tuple(self._left_out()), self._wanted(), self.weighting.weight_MT)
         loss_MT, present_MT = losses.loss_MT, losses.present_MT
@@ -215,13 +224,14 @@ class Trainer:
         if not torch.isfinite(objective):
             diverged = self._stop_diverged(objective_M, loss_MT)
             objective = self._objective(objective_M)
-        losses.backward(objective, self.weighting.weight_MT, self._active())
+        with self.tables.updated():
+            losses.backward(objective, self.weighting.weight_MT, self._active())
         add_up_rows(model.parameters)
         self.world.add_up_gradients(model.parameters)
         if config.clip_norm is not None:
             clip_gradients(model.parameters, config.clip_norm)
         self.average.before(self.state.step)
-        self.optimizer.step(learning_rate(config, self.state.step, self.total))
+        self.optimizer.step(rate)
         self.average.after(self.state.step)
         self._freeze(diverged)
         if self.weighting.needs_losses_after_update:
@@ -283,6 +293,7 @@ class Trainer:
         self.average.load(self.selection.best, diverged)
         self.weighting.reset_members(diverged)
         self.optimizer.reset_members(diverged)
+        self.tables.reset_members(diverged)
 
     def _evaluate(self) -> None:
         """Judge the model on the validation rows, update the clocks, and close the epoch if this is its last evaluation."""
@@ -375,12 +386,14 @@ class Trainer:
                     self._freeze([m])
 
     def _how_to_resume(self) -> str:
-        if self.folder is None:
+        if self.folder is None and self.world.leads:
             return f"Stopped after step {self.state.step:,}; nothing was saved, because the run has no output folder."
         return f"Saved after step {self.state.step:,}."
 
     def _checkpoint(self) -> None:
         if self.folder is None:
+            if self.shared is not None:
+                self.tables.save(draft_of(path_of(self.shared, self.state.step)))
             return
         write_history(self.folder, self.state.history)
         tensors = {f"model|{name}": value for name, value in self.model.parameters.items()}
@@ -389,16 +402,21 @@ class Trainer:
         tensors |= self.carried()
         tensors |= {"loss_sum": self.loss_sum_MT, "loss_count": self.loss_count_MT, "weight_sum": self.weight_sum_MT}
         state = {**asdict(self.state), "fingerprint": self.fingerprint}
-        save_checkpoint(self.folder / "checkpoints", self.state.step, tensors, state)
+        save_checkpoint(self.folder / "checkpoints", self.state.step, tensors, state, self.tables.save)
 
     @torch.no_grad()
     def _resume(self) -> None:
         folder = None if self.folder is None else self.folder / "checkpoints"
-        found = None if folder is None else load_checkpoint(folder, lambda text: self.progress.say(f"{self.title}: {text}"))
-        checkpoint = self.world.checkpoint(found)
+        if self.tables.spread:
+            shared = self.world.text("" if folder is None else str(folder.absolute()))
+            self.shared = Path(shared) if shared else None
+        path = None if folder is None else newest_checkpoint(folder, lambda text: self.progress.say(f"{self.title}: {text}"))
+        checkpoint = self.world.checkpoint(None if path is None else read_checkpoint(path, self.tables.stores))
         if checkpoint is not None:
             with reading_checkpoint(folder or Path("checkpoints")):
                 self._restore(*checkpoint)
+            if self.shared is not None:
+                self.tables.restore(path_of(self.shared, self.state.step))
             self.progress.say(f"{self.title}: continuing after step {self.state.step:,}")
 
     def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:

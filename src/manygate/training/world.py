@@ -28,6 +28,8 @@ class World:
     """The number of this process."""
     size = 1
     """The number of processes."""
+    device_type = "cpu"
+    """The type of the device of each process, where there are several."""
 
     @property
     def leads(self) -> bool:
@@ -70,6 +72,13 @@ class World:
     def same(self, text: str) -> bool:
         """Return whether a text is the same in all processes."""
         return True
+
+    def text(self, text: str) -> str:
+        """Give the first process's text to all."""
+        return text
+
+    def to_first(self, value: Tensor, source: int) -> None:
+        """Send a tensor of the process ``source`` to the first process. These two call this; the first one's tensor is filled."""
 
     def checkpoint(self, found: Checkpoint | None) -> Checkpoint | None:
         """Give the first process's checkpoint to all."""
