@@ -4,10 +4,11 @@ PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
+PACKAGES := "import sysconfig; print(sysconfig.get_path('purelib'))"
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench clean
+.PHONY: help demo test test-torchrec check format docs bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +19,9 @@ demo: $(VENV)/.installed  ## compare ways of sharing on a made-up log whose trut
 # One thread a worker: threads that outnumber the cores wait for each other.
 test: $(VENV)/.installed-dev  ## run the tests (WORKERS=N for more processes)
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST)
+
+test-torchrec: build/torchrec/.installed  ## run the tests of tables that TorchRec spreads over processes
+	OMP_NUM_THREADS=1 PYTHONPATH=src MANYGATE_REQUIRE_TORCHREC=1 build/torchrec/bin/python -m pytest tests/training/test_torchrec_*.py
 
 check: $(VENV)/.installed-dev  ## lint, formatting, types
 	$(BIN)/ruff check .
@@ -49,4 +53,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet -c constraints.txt --group test --group check --group docs
+	touch $@
+
+# TorchRec in an environment beside the other, which it reads: --no-deps keeps pip from a CUDA build of FBGEMM and another PyTorch.
+build/torchrec/.installed: $(VENV)/.installed-dev
+	$(PYTHON) -m venv build/torchrec
+	$(BIN)/python -c $(PACKAGES) > "$$(build/torchrec/bin/python -c $(PACKAGES))/tests.pth"
+	build/torchrec/bin/python -m pip install --disable-pip-version-check --quiet --no-deps fbgemm-gpu-cpu==1.8.0 torchrec==1.8.0 \
+	  tensordict==0.15.3 torchmetrics==1.0.3 pyre-extensions==0.0.32 pyvers==0.2.3 lightning-utilities==0.15.3 typing-inspect==0.9.0
 	touch $@
