@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from documents import comparison, render
+from documents import comparison, headline, render
 from manygate.report.by_day import by_day, day_cells, day_heads
 from manygate.results.evaluation import DayReport
-from sample_runs import TASKS, compared
+from sample_runs import TASKS, compared, trained
 
 
 def _day(day: str, auc: float | None, rows: int = 1000, cold: float = 0.1, new: int = 7) -> dict[str, Any]:
@@ -48,3 +48,10 @@ def test_the_section_is_there_after_a_training_day_by_day_alone() -> None:
     page = render(tree)
     assert "undefined on 2026-01-03, click: all labels are 0" in page
     assert page.count("2026-01-04") == 1
+
+
+def test_the_headline_names_the_last_day() -> None:
+    tree = trained(TASKS[:1])
+    assert headline(tree).endswith("on the test rows.")
+    tree["results"]["mmoe"]["days"] = DAYS
+    assert headline(tree).endswith(f"on the last day, {DAYS[-1]['day']}.")

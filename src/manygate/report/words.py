@@ -133,7 +133,8 @@ def _scores(document: ComparisonDocument, name: str) -> str:
         parts = [f"{metric_label(key)} {value:.3f} for {task}" for key, values in scores.items() for value, task in values]
     else:
         parts = [_range(metric_label(key), values) for key, values in scores.items()]
-    return f"{name} reaches {listed(parts)} on the test rows."
+    days = document.results[name].days
+    return f"{name} reaches {listed(parts)} on {f'the last day, {days[-1].day}' if days else 'the test rows'}."
 
 
 def _range(label: str, values: list[tuple[float, str]]) -> str:
