@@ -38,6 +38,7 @@ CASES: dict[str, tuple[int, int, dict[str, Any]]] = {
     "by rows, three": (3, 50, {"table_sharding": "row_wise", "replicas": 2, "table_learning_rate": 0.02, "schedule": "linear"}),
     "by features": (2, 50, {"table_sharding": "table_wise", "replicas": 2, "warmup": 0.5}),
     "by features, three": (3, 50, {"table_sharding": "table_wise", "replicas": 3}),
+    "by rows and by features": (2, 9, {"table_sharding": "planned", "replicas": 2}),
     "each replica's own rows": (3, 9, {"table_sharding": "row_wise", "replicas": 2, "replica_data": "bootstrap"}),
     "a model a task": (2, 9, {"table_sharding": "table_wise", "architecture": "single_task"}),
     "tables a task": (3, 9, {"table_sharding": "row_wise", "architecture": "stem", "replicas": 2}),

@@ -103,10 +103,11 @@ class TrainConfig(Settings):
     table_learning_rate: float | None = Field(
         None, gt=0, le=1e6, description="The learning rate of the embedding tables. Default: --learning-rate."
     )
-    table_sharding: Literal["none", "row_wise", "table_wise"] = Field(
+    table_sharding: Literal["none", "row_wise", "table_wise", "planned"] = Field(
         "none",
         description="Where the embedding tables of a run of several processes are: in each of them (none), or spread over them by "
-        "TorchRec, by rows or by features. It needs --table-optimizer rowwise_adagrad. In one process it changes nothing.",
+        "TorchRec: by rows, by features, or large features by rows and others whole (planned). It needs --table-optimizer "
+        "rowwise_adagrad. In one process it changes nothing.",
     )
     learning_rate: float = Field(2e-3, gt=0, le=1e6, description="The learning rate.")
     weight_decay: float | None = Field(

@@ -55,7 +55,7 @@ def compare(
     escm2_joint_weight: float = 1.0, propensity_floor: float = 0.05, weighting: ClassName = "fixed", balance_every: int = 1,
     gradnorm_alpha: float = 1.5, cagrad_c: float = 0.4, optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adamw",
     table_optimizer: Literal["same", "rowwise_adagrad"] = "same", table_learning_rate: float | None = None,
-    table_sharding: Literal["none", "row_wise", "table_wise"] = "none", learning_rate: float = 0.002,
+    table_sharding: Literal["none", "row_wise", "table_wise", "planned"] = "none", learning_rate: float = 0.002,
     weight_decay: float | None = None, schedule: Literal["constant", "linear", "cosine"] = "constant", warmup: float = 0.0,
     weight_average: float | None = None, clip_norm: float | None = None, batch_size: int | None = None, epochs: int = 20,
     max_steps: int | None = None, keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3,
@@ -269,9 +269,10 @@ table_optimizer : Literal['same', 'rowwise_adagrad'], default 'same'
     The optimizer of the embedding tables: that of the other weights, or row-wise Adagrad, with one number a row.
 table_learning_rate : float | None, default None
     The learning rate of the embedding tables. Default: learning_rate.
-table_sharding : Literal['none', 'row_wise', 'table_wise'], default 'none'
-    Where the embedding tables of a run of several processes are: in each of them (none), or spread over them by TorchRec,
-    by rows or by features. It needs table_optimizer rowwise_adagrad. In one process it changes nothing.
+table_sharding : Literal['none', 'row_wise', 'table_wise', 'planned'], default 'none'
+    Where the embedding tables of a run of several processes are: in each of them (none), or spread over them by TorchRec:
+    by rows, by features, or large features by rows and others whole (planned). It needs table_optimizer rowwise_adagrad. In
+    one process it changes nothing.
 learning_rate : float, default 0.002
     The learning rate.
 weight_decay : float | None, default None

@@ -81,6 +81,24 @@ class Tables:
         return model
 
 
+def plan(sizes: Sequence[int], processes: int, way: str) -> list[int | None]:
+    """Return the process that holds each table, or None if all of them hold a part of its rows.
+
+    Planned means: by rows, if a table is larger than a process's share of all, and whole otherwise.
+
+    >>> plan([5, 60, 20, 15], processes=2, way="planned")
+    [1, None, 0, 1]
+    >>> plan([5, 60, 20, 15], processes=2, way="row_wise")
+    [None, None, None, None]
+    >>> plan([5, 60, 20, 15], processes=2, way="table_wise")
+    [1, 0, 1, 1]
+    """
+    share = sum(sizes) / processes
+    whole = [i for i, size in enumerate(sizes) if way == "table_wise" or (way == "planned" and size <= share)]
+    process = dict(zip(whole, placed([sizes[i] for i in whole], processes), strict=True))
+    return [process.get(i) for i in range(len(sizes))]
+
+
 def placed(sizes: Sequence[int], processes: int) -> list[int]:
     """Return the process that holds each table: the largest first, each where the least is so far.
 

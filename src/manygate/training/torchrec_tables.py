@@ -1,4 +1,4 @@
-"""Embedding tables that TorchRec spreads over the processes of a run, by rows or by features.
+"""Embedding tables that TorchRec spreads over the processes of a run, by rows or by features, or some so and some so.
 
 Each process looks up the vectors of its part of a batch, and gets them from the processes that hold them. In the backward pass
 their gradients go back the same way, and FBGEMM's fused row-wise Adagrad updates them there at once. TorchRec (Ivchenko et al.,
@@ -34,7 +34,7 @@ from manygate.model.problem import Problem
 from manygate.training.processes import exchange
 from manygate.training.table_files import StoredTables, file_of, write_list, write_parts
 from manygate.training.table_optimizers import ADAGRAD_EPS
-from manygate.training.tables import IN_MODEL, Layout, Part, Tables, placed
+from manygate.training.tables import IN_MODEL, Layout, Part, Tables, plan
 from manygate.training.torchrec_install import load_torchrec
 from manygate.training.world import World
 
@@ -70,12 +70,11 @@ class TorchRecTables(Tables):
         self.world, self.members = world, members
         self.rate_scale = (config.table_learning_rate or config.learning_rate) / config.learning_rate
         features = [(dim, first, feature.rows) for dim in embedding.dims for feature, first in embedding.features(dim)]
-        process = placed([rows * dim for dim, _, rows in features], world.size)
-        by_rows = config.table_sharding == "row_wise"
+        process = plan([rows * dim for dim, _, rows in features], world.size, config.table_sharding)
         self.widths = {
             dim: Width(
                 Layout(dim, embedding.rows[dim], members, embedding.copies, ()),
-                [(first, rows, None if by_rows else process[i]) for i, (d, first, rows) in enumerate(features) if d == dim],
+                [(first, rows, process[i]) for i, (d, first, rows) in enumerate(features) if d == dim],
                 world,
             )
             for dim in embedding.dims
@@ -225,17 +224,17 @@ class Width:
             else torchrec.table_wise(rank=process, compute_kernel="fused")
             for name, (_, _, process) in zip(self.names, features, strict=True)
         }
-        plan = torchrec.construct_module_sharding_plan(
+        planned = torchrec.construct_module_sharding_plan(
             collection, ways, sharder=sharder, local_size=world.size, world_size=world.size, device_type="cpu"
         )
         # Without DTensor, TorchRec exchanges pickled descriptions of the shards.
         environment = torchrec.ShardingEnv(world.size, world.rank, dist.group.WORLD, output_dtensor=True)
         with torch.random.fork_rng(devices=[]):
-            self.sharded = sharder.shard(collection, plan, environment, torch.device("cpu"))
+            self.sharded = sharder.shard(collection, planned, environment, torch.device("cpu"))
         vectors = {
             name: (first * in_row, (first + rows) * in_row) for name, (first, rows, _) in zip(self.names, features, strict=True)
         }
-        parts = [part for name, (first, _) in vectors.items() for part in _parts(plan[name], first)]
+        parts = [part for name, (first, _) in vectors.items() for part in _parts(planned[name], first)]
         self.layout = Layout(dim, layout.rows, layout.members, layout.vectors, tuple(parts))
         self.shards = list(self._shards(vectors, world.rank))
 
