@@ -108,3 +108,22 @@ def test_a_log_is_trained_day_by_day(run: Run, log: Path, tmp_path: Path) -> Non
     assert run("predict runs/days log.parquet --out scores.csv").code == 0
     assert "no validation rows" in run("calibrate runs/days").err
     assert "Choose random, time or group" in run("compare log.parquet --task click --split progressive").err
+
+
+def test_a_run_is_trained_on(run: Run, log: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    whole = pq.read_table(log / "train.parquet")
+    half = len(whole) // 2
+    for name, part in (("first", whole.slice(0, half)), ("second", whole.slice(half))):
+        pq.write_table(part, tmp_path / f"{name}.parquet")
+    assert run("train first.parquet --task click --schema-file", log / "schema.yaml", TINY, "--out runs/first").code == 0
+    shown = run("train --continue runs/first second.parquet --out runs/second --epochs 1 --learning-rate 0.001")
+    assert shown.code == 0, shown.err
+    assert "ids of user_id" in shown.out
+    assert run("train --resume runs/second").code == 0
+    refused = run("train --continue runs/first second.parquet --dim 99 --experts 77")
+    assert refused.code == 2
+    assert "--dim 99" in refused.err
+    assert "--experts 77" in refused.err
+    assert "no run here" in run("train --resume nowhere").err

@@ -27,19 +27,21 @@ LATER = ["click", "like", "watch_time", "buy", "position"]
 
 @pytest.fixture(scope="session")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The reader's two files."""
+    """The reader's files."""
     folder = tmp_path_factory.mktemp("tables")
     log = datasets.impressions(folder / "log", rows=2000).folder
     parts = [pq.read_table(log / f"{part}.parquet") for part in ("train", "valid", "test")]
     pq.write_table(pa.concat_tables(parts), folder / "log.parquet")
     pq.write_table(parts[2].drop(LATER), folder / "today.parquet")
+    later = datasets.impressions(folder / "later", rows=1000, seed=1).parts["train"]
+    pq.write_table(pq.read_table(later), folder / "new.parquet")
     return folder
 
 
 @pytest.fixture
 def reader(tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A fresh working folder with the two files, in which runs are short whatever their settings."""
-    for name in ("log.parquet", "today.parquet"):
+    for name in ("log.parquet", "today.parquet", "new.parquet"):
         os.link(tables / name, tmp_path / name)
     build = RunConfig.build
 

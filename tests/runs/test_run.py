@@ -36,6 +36,7 @@ FREE = {
     "memory": "1GB",
     "rows_folder": "rows",
     "table_sharding": "row_wise",
+    "continued": "runs/before",
 }
 """Settings that change nothing in what is trained, so that a run may go on with others."""
 OTHERS: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -38,6 +39,14 @@ def train(
     out: Out = None,
     resume: Resume = None,
     overwrite: Overwrite = False,
+    continue_: Annotated[
+        Path | None,
+        Parameter(
+            name="--continue",
+            help="Train on from the weights of this finished run, in a new folder. Its schema and network stay, new ids get "
+            "rows, and the optimizer begins anew. The log holds new rows alone.",
+        ),
+    ] = None,
     config: ConfigFile = None,
     import_: Imports = (),
     json: Json = False,
@@ -56,7 +65,7 @@ def train(
     from manygate.runs.plan import plan_run
     from manygate.training.processes import open_world
 
-    given = settings_of(data, csv, model, training)
+    given = settings_of(data, csv, model, training) | ({} if continue_ is None else {"continued": str(continue_)})
     settings = run_settings("train", log, config, given, resume, out, overwrite)
     folder, reads = resume or out or folder_of_train(), sources_of(settings)
     resumed = resume is not None or goes_on(folder)
@@ -74,9 +83,9 @@ def train(
         print_json(document.to_tree())
         show_alarms(document.data.warnings, to_stderr=True)
     else:
-        result = document.results[settings.architecture]
+        result = document.results[plan.config.architecture]
         rows = f"the last day, {result.days[-1].day}" if result.days else "test"
-        title = f"{settings.architecture} on {rows}, {count_of(result.replicas, 'replica')}"
+        title = f"{plan.config.architecture} on {rows}, {count_of(result.replicas, 'replica')}"
         show_metrics(result.tasks, title, document.interval_note)
         show_cold_start(result.tasks)
         if result.days:

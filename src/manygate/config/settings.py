@@ -184,6 +184,9 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
 
     config_version: Literal[1] = 1
     log: str | None = Field(None, description="The log: a file, a folder or a glob.")
+    continued: str | None = Field(
+        None, description="The folder of a finished run whose weights and vocabularies the run starts from (train --continue)."
+    )
     architectures: Annotated[tuple[str, ...], BeforeValidator(scheme_names)] = Field(
         COMPARED, description="The architectures that a comparison trains; all means every one."
     )
@@ -329,7 +332,7 @@ class RunConfig(DataConfig, ModelConfig, TrainConfig):
         >>> RunConfig(log="/data/a.parquet").absolute().log, RunConfig().absolute().log
         ('/data/a.parquet', None)
         """
-        given = {name: getattr(self, name) for name in ("log", "valid", "test", "schema_file")}
+        given = {name: getattr(self, name) for name in ("log", "valid", "test", "schema_file", "continued")}
         return self.replace(**{name: str(Path(path).absolute()) for name, path in given.items() if path is not None})
 
     def replace(self, **changes: Any) -> RunConfig:

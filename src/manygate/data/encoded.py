@@ -22,6 +22,7 @@ from manygate.data.encode import Encoder
 from manygate.data.equal_labels import equal_label_warnings
 from manygate.data.fingerprint import TableFingerprint, type_word
 from manygate.data.fit import fit_encoder
+from manygate.data.growth import grow_encoder
 from manygate.data.in_order import in_order
 from manygate.data.inference.infer import asked_about
 from manygate.data.label_counts import LabelCounts, count_labels
@@ -69,6 +70,8 @@ class EncodedLog:
     warnings: list[str | DataWarning] = field(default_factory=list)
     record: LogRecord = field(default_factory=partial(LogRecord.of, ()))
     separations: list[Separation] = field(default_factory=list)
+    new_ids: dict[str, int] = field(default_factory=dict)
+    """The ids that got a row, by feature, if the encoder of a trained network has grown."""
 
     @property
     def schema(self) -> Schema:
@@ -164,11 +167,19 @@ class Shown(Protocol):
 
 
 def encode_log(
-    sources: Sources, schema: Schema, config: DataConfig, threads: int | None = None, progress: Shown | None = None
+    sources: Sources,
+    schema: Schema,
+    config: DataConfig,
+    threads: int | None = None,
+    progress: Shown | None = None,
+    known: Encoder | None = None,
 ) -> EncodedLog:
     """Fit the encoder on the training rows in one pass, and encode every part in a second.
 
     ``threads`` work on several batches at once (None: one a core). The result does not depend on their number.
+
+    With ``known``, the encoder of a trained network, none is fitted: it grows by the ids of the training rows
+    (:mod:`manygate.data.growth`).
 
     Rows that do not fit in memory go to files: see :mod:`manygate.data.row_store`. Raises :class:`InputError` if the disk has too
     little space for them, or if memory runs out.
@@ -176,7 +187,7 @@ def encode_log(
     check_columns(sources, schema)
     store = open_store(sources, schema, config)
     with enough_memory(sources.name, FEWER_ROWS):
-        return _encode(sources, schema, config, store, threads, progress)
+        return _encode(sources, schema, config, store, threads, progress, known)
 
 
 def encoded_bytes(schema: Schema, rows: int, number_ids: bool = False, statistics: bool = False) -> int:
@@ -223,13 +234,25 @@ def _shown(batches: Iterator[Located], title: str, progress: Shown | None, rows:
 
 
 def _encode(
-    sources: Sources, schema: Schema, config: DataConfig, store: RowStore, threads: int | None, progress: Shown | None
+    sources: Sources,
+    schema: Schema,
+    config: DataConfig,
+    store: RowStore,
+    threads: int | None,
+    progress: Shown | None,
+    known: Encoder | None,
 ) -> EncodedLog:
+    for part, table in sources.named() if known else ():
+        known.check(table.arrow_schema, table.name, part_columns(schema, part), table.mismatches)  # type: ignore[union-attr]
     counts = [table.count() for _, table in sources.named()]
     total = None if None in counts else sum(count for count in counts if count is not None)
     batches = _shown(log_batches(sources, schema, config), "fitting the encoder", progress, total)
     training = ((location, batch) for part, location, batch in batches if part == "train")
-    encoder = fit_encoder(schema, config, training, config.shuffle_seed, threads)
+    new: dict[str, int] = {}
+    if known is None:
+        encoder = fit_encoder(schema, config, training, config.shuffle_seed, threads)
+    else:
+        encoder, new = grow_encoder(known, config, training)
     for part, table in sources.named()[1:]:
         encoder.check(table.arrow_schema, table.name, part_columns(schema, part), table.mismatches)
     fingerprints = {part: TableFingerprint() for part, _ in sources.named()}
@@ -246,12 +269,13 @@ def _encode(
             scan.add(rows)
     locations = dict.fromkeys(PARTS, sources.train.name) | {part: table.name for part, table in sources.named()}
     raise_all(f"{locations[part]}: there are no {part} rows. Check what wrote it." for part in PARTS if not store.counts[part])
-    log = EncodedLog(sources.name, encoder, store.rows())
+    log = EncodedLog(sources.name, encoder, store.rows(), new_ids=new)
     log.record = LogRecord.of([fingerprints[part].record(part, table) for part, table in sources.named()])
     labels = {part: count_labels(rows, log.scales) for part, rows in log.parts.items()}
     raise_all(label_problems(schema, {part: len(rows) for part, rows in log.parts.items()}, labels, locations))
     log.separations = scan.results()
-    _add_target_statistics(log, config)
+    if known is None:
+        _add_target_statistics(log, config)
     log.warnings += [*leak_warnings(log.separations), *sources.questions, *equal_label_warnings(schema, log.parts["train"])]
     column = {"time": schema.time, "group": schema.group}.get(config.split)
     log.warnings += part_alarms(schema, log.parts, split_shares(sources, config), column)

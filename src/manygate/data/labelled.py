@@ -22,13 +22,17 @@ Part = Literal["train", "valid", "test"]
 
 def labelled_table(encoder: Encoder, log: Any, part: Part = "test", csv: CsvConfig | None = None) -> Table:
     """A labelled log; of a data set with several parts, the part that is asked for. ``csv`` says how CSV files are read."""
-    free = {name for name in encoder.schema.label_columns if not pt.is_string(encoder.types[name])}  # 0 and 1, or true and false
-    types = {name: kind for name, kind in encoder.types.items() if name not in free}
-    sources = open_sources(log, DataConfig.of_csv(csv), types=types)
+    sources = open_sources(log, DataConfig.of_csv(csv), types=types_to_read(encoder))
     table: Table | None = getattr(sources, part)
     if table is None and sources.folder is not None:
         raise InputError(f"{log}: a data set without a {part} part. Name a file of labelled rows instead.")
     return table if table is not None and sources.folder is not None else sources.train
+
+
+def types_to_read(encoder: Encoder) -> dict[str, pa.DataType]:
+    """The types of training in which CSV files of labelled rows are read. Labels that are 0 and 1, or true and false, are free."""
+    free = {name for name in encoder.schema.label_columns if not pt.is_string(encoder.types[name])}
+    return {name: kind for name, kind in encoder.types.items() if name not in free}
 
 
 def check_labelled(encoder: Encoder, table: Table) -> tuple[str, ...]:

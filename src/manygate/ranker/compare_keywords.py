@@ -61,7 +61,7 @@ def compare(
     max_steps: int | None = None, keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3,
     evaluate_every: float = 1.0, monitor: str = "mean", calibration: Literal["none", "platt", "temperature", "isotonic"] = "none",
     precision: Literal["float32", "bf16"] = "float32", sparse_gradients: bool | None = None, device: str = "auto",
-    threads: int | None = None, checkpoint_seconds: float = 60.0,
+    threads: int | None = None, checkpoint_seconds: float = 60.0, continued: str | None = None,
     architectures: ClassNames = ("single_task", "shared_bottom", "omoe", "mmoe", "cgc", "ple"), weightings: ClassNames = (),
     baselines: Names | None = None, weight_sweep: int = 0, id_dropouts: Numbers = (), tune: int = 0,
     random_state: int | None = None,
@@ -314,6 +314,8 @@ threads : int | None, default None
     CPU threads. Default: all cores.
 checkpoint_seconds : float, default 60.0
     Longest time between checkpoints. Each epoch ends with one, too.
+continued : str | None, default None
+    The folder of a finished run whose weights and vocabularies the run starts from (train continue).
 architectures : ClassNames, default ('single_task', 'shared_bottom', 'omoe', 'mmoe', 'cgc', 'ple')
     The architectures that a comparison trains; all means every one.
 weightings : ClassNames, default ()

@@ -62,7 +62,7 @@ def tune(
     max_steps: int | None = None, keep: Literal["best", "best-per-task", "last"] = "best", patience: int = 3,
     evaluate_every: float = 1.0, monitor: str = "mean", calibration: Literal["none", "platt", "temperature", "isotonic"] = "none",
     precision: Literal["float32", "bf16"] = "float32", sparse_gradients: bool | None = None, device: str = "auto",
-    threads: int | None = None, checkpoint_seconds: float = 60.0, random_state: int | None = None,
+    threads: int | None = None, checkpoint_seconds: float = 60.0, continued: str | None = None, random_state: int | None = None,
     **unknown: Any,
 ) -> Tuning:
     settings = dict(locals())
@@ -341,6 +341,8 @@ threads : int | None, default None
     CPU threads. Default: all cores.
 checkpoint_seconds : float, default 60.0
     Longest time between checkpoints. Each epoch ends with one, too.
+continued : str | None, default None
+    The folder of a finished run whose weights and vocabularies the run starts from (train continue).
 random_state : int | None, default None
     Another name of ``seed``, as in scikit-learn.
 """

@@ -35,9 +35,9 @@ def model_folder(comparison: Path, name: str) -> Path:
 
 
 def sources_of(config: RunConfig, *more: object) -> list[str | Path]:
-    """Return the paths that a run reads: its log, validation and test rows, and its schema."""
+    """Return the paths that a run reads: its log, validation and test rows, its schema, and the run that it trains on from."""
     paths: list[str | Path] = []
-    for source in (config.log, config.valid, config.test, config.schema_file, *more):
+    for source in (config.log, config.valid, config.test, config.schema_file, config.continued, *more):
         members = source if isinstance(source, list | tuple) else [source]
         paths += [member for member in members if isinstance(member, str | Path)]
     return paths

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog
 from manygate.errors import InputError, setting
+from manygate.model.start import Start
 from manygate.results.comparison import ComparisonDocument
+from manygate.runs.continued import prepare_to_continue
 from manygate.runs.day_log import DayLog, prepare_days
 from manygate.runs.preflight import prepare
 from manygate.runs.progressive import train_progressive
@@ -44,17 +46,19 @@ class WholePlan:
     log: EncodedLog
     config: RunConfig
     world: World = ALONE
+    start: Start | None = None
+    """The weights to begin with, if an earlier run is trained on."""
 
     def train(
         self, folder: Path | None, progress: Progress, command: str = "", on_epoch: OnEpoch | None = None
     ) -> tuple[Predictor, ComparisonDocument]:
         """Train all epochs on the training rows."""
-        trained, document = train_run(self.log, self.config, folder, progress, command, on_epoch, self.world)
+        trained, document = train_run(self.log, self.config, folder, progress, command, on_epoch, self.world, self.start)
         return trained.predictor, document
 
     def follow(self) -> None:
         """Train together with the first process of the world."""
-        follow(self.log, self.config, self.world)
+        follow(self.log, self.config, self.world, self.start)
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,16 @@ def plan_run(
         progress: Shows how far it is.
         world: The processes that train together.
     """
+    if config.continued:
+        if schema is not None:
+            raise InputError(f"schema: training on keeps the schema of {config.continued}. Leave it out.")
+        encoded, settings, start = prepare_to_continue(log, config, valid, test, progress)
+        if settings.table_sharding != "none" and world.size > 1:
+            raise InputError(
+                f"{setting('table_sharding', settings.table_sharding)}: tables of an earlier run are not spread over processes. "
+                f"Train on with {setting('table_sharding', 'none')}."
+            )
+        return WholePlan(encoded, settings, world, start)
     if config.split != "progressive":
         return WholePlan(prepare(log, config, schema, valid, test, progress=progress), config, world)
     at = setting("split", "progressive")

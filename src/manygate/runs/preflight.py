@@ -14,13 +14,15 @@ from manygate.architecture import find_architecture
 from manygate.baselines.installed import chosen_baselines
 from manygate.config import REPLICA_SETTINGS, RunConfig
 from manygate.config.data_settings import LARGE_LOG
+from manygate.data.encode import Encoder
 from manygate.data.encoded import EncodedLog, encode_log
+from manygate.data.labelled import types_to_read
 from manygate.data.log_rows import LogRows
 from manygate.data.memory import all_memory, free_memory, gigabytes
 from manygate.data.order import WHOLE
 from manygate.data.sources import Sources, find_schema, open_sources, unused_settings
 from manygate.data.split import PARTS
-from manygate.errors import InputError, raise_all, setting
+from manygate.errors import InputError, either, raise_all, setting
 from manygate.evaluation.monitor import check_monitor, monitor_warnings, parse_monitor
 from manygate.model import MultiTaskModel
 from manygate.model.budget import matched, measure, scheme_errors
@@ -45,19 +47,24 @@ def prepare(
     test: Any = None,
     architectures: Sequence[str] = (),
     progress: Progress | None = None,
+    known: Encoder | None = None,
 ) -> EncodedLog:
     """Open, split and encode a log, and check the data and the settings. Problems raise :class:`InputError`.
 
     ``architectures`` are the architectures of a comparison. Without them, the architecture of the configuration is trained alone.
+    ``known`` is the encoder of the run that is trained on; its schema holds.
     """
+    if config.continued and known is None:
+        at = either(f"continued={config.continued!r}", f"--continue {config.continued}")
+        raise InputError(f"{at}: training on is for manygate train and Ranker.fit alone. Leave it out.")
     if config.split == "progressive":
         raise InputError(
             f"{setting('split', 'progressive')}: training day by day is for manygate train and Ranker.fit alone. Choose random, "
             "time or group."
         )
-    sources, schema = open_log(log, config, schema, valid, test, architectures)
+    sources, schema = open_log(log, config, schema, valid, test, architectures, known)
     chosen = architectures or [config.architecture]
-    encoded = encode_log(sources, schema, config, config.threads, progress)
+    encoded = encode_log(sources, schema, config, config.threads, progress, known)
     encoded.warnings += _note_of_files(encoded)
     if architectures:
         _check_baselines(config, encoded)
@@ -78,6 +85,7 @@ def open_log(
     valid: Any = None,
     test: Any = None,
     architectures: Sequence[str] = (),
+    known: Encoder | None = None,
 ) -> tuple[Sources, Schema]:
     """Open the tables of a log, find its schema, and check the settings that need no rows. :func:`prepare` has the arguments."""
     if config.threads:
@@ -86,10 +94,11 @@ def open_log(
     if architectures:
         chosen_baselines(config.baselines)
     raise_all(_unknown(architectures or [config.architecture]))
-    sources = open_sources(log, config, valid, test)
+    sources = open_sources(log, config, valid, test, types_to_read(known) if known else None)
     tables = dict(sources.named())
-    raise_all([*unused_settings(config, [*tables.values()]), *_unread(config, set(tables), comparison=bool(architectures))])
-    schema = find_schema(sources, config, schema)
+    unused = [] if known else unused_settings(config, [*tables.values()])  # a trained model keeps its settings of CSV files
+    raise_all([*unused, *_unread(config, set(tables), comparison=bool(architectures))])
+    schema = known.schema if known else find_schema(sources, config, schema)
     parse_monitor(config.monitor, schema.tasks, schema.group is not None)
     _check_weights(config, schema)
     return sources, schema

@@ -32,6 +32,7 @@ from manygate.model.budget import matched, measure
 from manygate.model.device import choose_device
 from manygate.model.logits import predict
 from manygate.model.problem import Problem
+from manygate.model.start import Start
 from manygate.report import write_report
 from manygate.results.comparison import ComparisonDocument
 from manygate.results.evaluation import DataWarning, Divergence, Epoch, RunResult, Stopped
@@ -57,7 +58,7 @@ from manygate.training.trainer import Trainer
 from manygate.training.world import ALONE, World
 
 FREE_SETTINGS = {
-    **dict.fromkeys(("log", "valid", "test", "schema_file", "threads", "baselines", "memory", "rows_folder")),
+    **dict.fromkeys(("continued", "log", "valid", "test", "schema_file", "threads", "baselines", "memory", "rows_folder")),
     "context": (),
     "device": "auto",
     "checkpoint_seconds": 0,
@@ -108,14 +109,15 @@ class Material:
     """It identifies the data and the settings."""
 
     @classmethod
-    def of(cls, log: EncodedLog, config: RunConfig, own_clocks: bool = False) -> Material:
+    def of(cls, log: EncodedLog, config: RunConfig, own_clocks: bool = False, start: Start | None = None) -> Material:
         """Put the parts of an encoded log on the run's device."""
         config = config.for_rows(len(log.parts["train"]))
         device, problem = choose_device(config.device), Problem.of(log.encoder, config)
         in_groups = any(task.trained_by == "pairwise" for task in problem.tasks)
         splits = {part: split_of(rows, device, in_groups and part == "train") for part, rows in log.parts.items()}
         monitor = Monitor(config.monitor, problem, log.parts["valid"], splits["valid"])
-        fingerprint = log.fingerprint(config.replace(**FREE_SETTINGS).to_yaml() + "own clocks\n" * own_clocks)
+        begun = f"from weights {start.digest}\n" if start else ""
+        fingerprint = log.fingerprint(config.replace(**FREE_SETTINGS).to_yaml() + "own clocks\n" * own_clocks + begun)
         return cls(config, problem, splits, monitor, fingerprint)
 
 
@@ -141,15 +143,17 @@ def train_one(
     on_epoch: OnEpoch | None = None,
     own_clocks: bool = False,
     world: World = ALONE,
+    start: Start | None = None,
 ) -> Trained:
     """Train one architecture on an encoded log and evaluate it on the test rows. A finished folder is loaded instead.
 
     With ``own_clocks``, each task of a model that shares is also judged at the best epoch of its own clock
     (:mod:`manygate.training.kept`). The caller calls :func:`finish` after it has written its own files into the folder.
 
-    In a ``world`` of several processes this is the first one. The others call :func:`follow`.
+    In a ``world`` of several processes this is the first one. The others call :func:`follow`. With ``start`` the training begins
+    with the weights of another model.
     """
-    material = Material.of(log, config, own_clocks)
+    material = Material.of(log, config, own_clocks, start)
     config, splits, monitor, fingerprint = material.config, material.splits, material.monitor, material.fingerprint
     if folder is not None:
         check_log(folder, log.record)
@@ -164,7 +168,7 @@ def train_one(
             mark(folder)
             write_text(folder / LOG_FILE, to_json(log.record.to_tree()))
         test, problem = splits["test"] if own_clocks else None, material.problem
-        fitted = fit(problem, splits["train"], test, monitor, config, folder, progress, fingerprint, on_epoch, world)
+        fitted = fit(problem, splits["train"], test, monitor, config, folder, progress, fingerprint, on_epoch, world, start)
         model, state, own_RNT = fitted.model, fitted.state, fitted.own_logit_RNT
         predictor = Predictor(model, log.encoder, _calibration(model, log, splits["valid"], config.calibration), None, log.record)
         if folder is not None:
@@ -178,12 +182,12 @@ def train_one(
     return Trained(predictor, result, logit_RNT, scores, state, fingerprint, own_RNT)
 
 
-def follow(log: EncodedLog, config: RunConfig, world: World) -> None:
+def follow(log: EncodedLog, config: RunConfig, world: World, start: Start | None = None) -> None:
     """Train together with the first process of a world, which calls :func:`train_run` with the same log and settings."""
-    found = Material.of(log, config.absolute())
+    found = Material.of(log, config.absolute(), start=start)
     if not world.largest(False):
         train, progress = found.splits["train"], Progress()
-        fit(found.problem, train, None, found.monitor, found.config, None, progress, found.fingerprint, None, world)
+        fit(found.problem, train, None, found.monitor, found.config, None, progress, found.fingerprint, None, world, start)
 
 
 def fit(
@@ -197,6 +201,7 @@ def fit(
     fingerprint: str,
     on_epoch: OnEpoch | None,
     world: World = ALONE,
+    start: Start | None = None,
 ) -> Fitted:
     """Train all replicas in packs that fit in memory. A stopped run continues from its checkpoint.
 
@@ -214,6 +219,8 @@ def fit(
         def trainer(part: RunConfig, pack_folder: Path | None, title: str, first: int) -> Trainer:
             whole = part.replicas == sized.replicas
             model, tables = model_and_tables(problem, part, device, world)
+            if start is not None:
+                start.copy_to(model, first)
             return Trainer(
                 model,
                 train,
@@ -364,6 +371,7 @@ def train_run(
     command: str = "",
     on_epoch: OnEpoch | None = None,
     world: World = ALONE,
+    start: Start | None = None,
 ) -> tuple[Trained, ComparisonDocument]:
     """Train and evaluate a model and write the run's folder. Return the trained model and its document.
 
@@ -372,7 +380,7 @@ def train_run(
     config = with_batches(config.absolute(), log, progress)
     if config.table_sharding != "none" and world.size == 1:
         progress.say(f"{setting('table_sharding', config.table_sharding)} changes nothing here: one process holds all tables")
-    trained = train_one(log, config, folder, progress, on_epoch, world=world)
+    trained = train_one(log, config, folder, progress, on_epoch, world=world, start=start)
     runs = {config.architecture: trained}
     results = document(log, config, runs, command, diverged(runs))
     if folder is not None and not (folder / "DONE").is_file():  # the files of a run that is done stay as they are recorded
