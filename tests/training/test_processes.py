@@ -139,6 +139,11 @@ def test_a_world_agrees(tmp_path):
         assert state == {"step": 5, "name": "ß"}
         assert all(torch.equal(tensors[name], value) and tensors[name].dtype == value.dtype for name, value in first.items())
         assert world.checkpoint(None) is None
+        assert world.text("ß" if world.leads else "another") == "ß"
+        value = torch.full((2, 3), float(world.rank))
+        if world.rank != 1:
+            world.to_first(value, source=2)
+        assert bool((value == (2 if world.leads else world.rank)).all())
 
     in_world(3, tmp_path, work)
 

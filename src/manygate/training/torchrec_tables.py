@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,38 +192,43 @@ class Width:
 
     def __init__(self, layout: Layout, features: Sequence[tuple[int, int, int | None]], world: World):
         """``features`` have a first row, a number of rows and the process that holds them. Without one, all hold some rows."""
-        torchrec = load_torchrec()
-        dim, in_row = layout.dim, layout.in_row
-        self.padded = -(-dim // WIDTH_UNIT) * WIDTH_UNIT
-        self.scale = math.sqrt(dim / self.padded)
+        self.torchrec, in_row = load_torchrec(), layout.in_row
+        self.padded = -(-layout.dim // WIDTH_UNIT) * WIDTH_UNIT
+        self.scale = math.sqrt(layout.dim / self.padded)
         self.names = [f"feature_{i}" for i in range(len(features))]
         self.start = torch.tensor([first for first, _, _ in features] + [layout.rows])
-        self.torchrec = torchrec
-        collection = torchrec.EmbeddingCollection(
-            device=torch.device("meta"),
-            tables=[
-                torchrec.EmbeddingConfig(
-                    num_embeddings=rows * in_row,
-                    embedding_dim=self.padded,
-                    name=name,
-                    feature_names=[name],
-                    init_fn=torch.nn.init.zeros_,
-                )
-                for name, (_, rows, _) in zip(self.names, features, strict=True)
-            ],
-        )
-        sharder = torchrec.EmbeddingCollectionSharder(
-            fused_params={
-                "optimizer": torchrec.EmbOptimType.EXACT_ROWWISE_ADAGRAD,
-                "learning_rate": 0.0,
-                "eps": ADAGRAD_EPS * self.scale,
-            }
-        )
+        vectors = {
+            name: (first * in_row, (first + rows) * in_row) for name, (first, rows, _) in zip(self.names, features, strict=True)
+        }
+        process = {name: process for name, (_, _, process) in zip(self.names, features, strict=True)}
+        self.sharded, parts = self._sharded({name: last - first for name, (first, last) in vectors.items()}, process, world)
+        moved = [replace(part, first=vectors[name][0] + part.first) for name in self.names for part in parts[name]]
+        self.layout = replace(layout, parts=tuple(moved))
+        self.shards = list(self._shards(vectors, world.rank))
+
+    def _sharded(self, sizes: dict[str, int], processes: dict[str, int | None], world: World) -> tuple[Any, dict[str, list[Part]]]:
+        """Return TorchRec's module of tables, and the parts of each table, by their names.
+
+        ``sizes`` has the number of vectors of each, and ``processes`` the process that holds it, or None.
+        """
+        torchrec = self.torchrec
+        tables = [
+            torchrec.EmbeddingConfig(
+                name=name,
+                num_embeddings=size,
+                embedding_dim=self.padded,
+                feature_names=[name],
+                init_fn=torch.nn.init.zeros_,
+            )
+            for name, size in sizes.items()
+        ]
+        collection = torchrec.EmbeddingCollection(device=torch.device("meta"), tables=tables)
+        kind, eps = torchrec.EmbOptimType.EXACT_ROWWISE_ADAGRAD, ADAGRAD_EPS * self.scale
+        sharder = torchrec.EmbeddingCollectionSharder({"optimizer": kind, "learning_rate": 0.0, "eps": eps})
+        fused = {"compute_kernel": "fused"}
         ways = {
-            name: torchrec.row_wise(compute_kernel="fused")
-            if process is None
-            else torchrec.table_wise(rank=process, compute_kernel="fused")
-            for name, (_, _, process) in zip(self.names, features, strict=True)
+            name: torchrec.row_wise(**fused) if process is None else torchrec.table_wise(rank=process, **fused)
+            for name, process in processes.items()
         }
         planned = torchrec.construct_module_sharding_plan(
             collection, ways, sharder=sharder, local_size=world.size, world_size=world.size, device_type="cpu"
@@ -230,13 +236,8 @@ class Width:
         # Without DTensor, TorchRec exchanges pickled descriptions of the shards.
         environment = torchrec.ShardingEnv(world.size, world.rank, dist.group.WORLD, output_dtensor=True)
         with torch.random.fork_rng(devices=[]):
-            self.sharded = sharder.shard(collection, planned, environment, torch.device("cpu"))
-        vectors = {
-            name: (first * in_row, (first + rows) * in_row) for name, (first, rows, _) in zip(self.names, features, strict=True)
-        }
-        parts = [part for name, (first, _) in vectors.items() for part in _parts(planned[name], first)]
-        self.layout = Layout(dim, layout.rows, layout.members, layout.vectors, tuple(parts))
-        self.shards = list(self._shards(vectors, world.rank))
+            sharded = sharder.shard(collection, planned, environment, torch.device("cpu"))
+        return sharded, {name: list(_parts(planned[name])) for name in sizes}
 
     def _shards(self, vectors: dict[str, tuple[int, int]], rank: int) -> Iterator[Shard]:
         weights = self.sharded.state_dict()
@@ -288,11 +289,11 @@ class Width:
         return vector_nd.view(len(row_n), layout.members, layout.vectors, self.padded)[..., : layout.dim].flatten(2)
 
 
-def _parts(sharding: Any, first: int) -> Iterator[Part]:
-    """Return the parts of a feature's table, as TorchRec has planned them. ``first`` is the number of its first vector."""
+def _parts(sharding: Any) -> Iterator[Part]:
+    """Return the parts of a feature's table, as TorchRec has planned them."""
     for shard in sharding.sharding_spec.shards:
         if shard.shard_sizes[0]:
-            yield Part(shard.placement.rank(), first + shard.shard_offsets[0], shard.shard_sizes[0])
+            yield Part(shard.placement.rank(), shard.shard_offsets[0], shard.shard_sizes[0])
 
 
 def _names(dim: int) -> tuple[str, str, str]:
