@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -153,3 +154,29 @@ def test_tables_that_are_spread_over_processes_are_refused(before, later) -> Non
 
     with pytest.raises(InputError, match="not spread over processes"):
         plan_run(later, _config(before, table_sharding="row_wise"), world=Several())
+
+
+def test_new_partitions_of_a_log_are_found(log_table, log_schema, settings, tmp_path) -> None:
+    log = tmp_path / "log"
+
+    def add(day: int) -> None:
+        (log / f"day={day}").mkdir(parents=True)
+        table = log_table(300, seed=day)
+        pq.write_table(table.set_column(0, "user", pa.array(100 * day + np.arange(300) % 20)), log / f"day={day}" / "rows.parquet")
+
+    add(1)
+    plan_run(str(log), settings(epochs=1, log=str(log)), log_schema()).train(tmp_path / "first", Progress())
+    with pytest.raises(InputError, match="have read every file of this log"):
+        plan_run(str(log), _config(tmp_path / "first"))
+    for day, run, before in ((2, "second", "first"), (3, "third", "second")):
+        add(day)
+        plan = plan_run(str(log), _config(tmp_path / before, epochs=1, log=str(log)))
+        predictor, document = plan.train(tmp_path / run, Progress())
+        assert sum(document.data.rows.values()) == 300
+        users = predictor.encoder.vocabularies["user"].values.to_pylist()
+        assert {user // 100 for user in users} == set(range(1, day + 1))
+        (note,) = (warning.text for warning in document.data.warnings if "trained nothing here" in warning.text)
+        assert note.startswith("1 file of" if day == 2 else "2 files of")
+    whole = load_bundle(tmp_path / "third").log
+    assert whole is not None
+    assert len(whole.files_read) == 3

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from day_logs import DAYS, ROWS, day_log, day_schema
@@ -97,3 +98,15 @@ def test_a_number_needs_labels_on_the_first_day(log_table, log_schema, settings)
     watch = pa.array(np.where(day == day.min(), np.nan, 20.0 + np.arange(len(table)) % 7), from_pandas=True)
     with pytest.raises(InputError, match=r"task 'watch' has no label on the first day \(2026-01-01\)"):
         prepare_days(table.set_column(place, "watch", watch), _config(settings), day_schema(log_schema))
+
+
+def test_a_file_of_the_last_day_alone_counts_as_not_read(log_table, log_schema, settings, tmp_path) -> None:
+    """It trains nothing, so a run that is trained on can read it."""
+    table = day_log(log_table)
+    day = table["time"].combine_chunks().cast(pa.int64()).to_numpy() // 86_400
+    for value in np.unique(day):
+        pq.write_table(table.filter(pa.array(day == value)), tmp_path / f"{value}.parquet")
+    log = prepare_days(tmp_path, _config(settings), day_schema(log_schema))
+    (record,) = log.record.tables
+    assert record.files is not None
+    assert sorted(record.files) == [str(tmp_path / f"{value}.parquet") for value in np.unique(day)[:-1]]

@@ -44,7 +44,7 @@ def train(
         Parameter(
             name="--continue",
             help="Train on from the weights of this finished run, in a new folder. Its schema and network stay, new ids get "
-            "rows, and the optimizer begins anew. The log holds new rows alone.",
+            "rows, and the optimizer begins anew. Files of the log that this run has read are left out.",
         ),
     ] = None,
     config: ConfigFile = None,

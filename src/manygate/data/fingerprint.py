@@ -55,7 +55,8 @@ class TableFingerprint:
 
     def record(self, part: str, table: Table) -> TableRecord:
         """The record of a table of which every row was added."""
-        return TableRecord(part=part, name=table.name, paths=list(table.paths), rows=self.rows, columns=self.columns())
+        files = {"files": found} if (found := table.files()) else {}
+        return TableRecord(part=part, name=table.name, paths=list(table.paths), rows=self.rows, columns=self.columns(), **files)
 
 
 def type_word(kind: pa.DataType) -> str:

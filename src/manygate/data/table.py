@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
@@ -90,13 +90,25 @@ class Table:
                 batches.append(self._normal(part, piece, names, part.location))
         return pa.Table.from_batches(batches, pa.schema([self.arrow_schema.field(name) for name in names]))
 
+    def files(self) -> dict[str, int]:
+        """The absolute paths of the files with their sizes in bytes; none for a table in memory."""
+        paths = [Path(part.location).absolute() for part in self._parts] if self.paths else []
+        return {str(path): path.stat().st_size for path in paths if path.is_file()}
+
+    def without_files(self, paths: Collection[str]) -> Table:
+        """The rows of all files but some, which are named by absolute paths. At least one file stays."""
+        kept = [part for part in self._parts if str(Path(part.location).absolute()) not in paths]
+        table = Table(self.name, kept, self.paths)
+        table.arrow_schema, table.column_names = self.arrow_schema, self.column_names
+        return table
+
     def pieces(self) -> list[Table]:
         """The rows of each file as a table of its own, in order. All have the columns and types of the whole table.
 
         >>> [piece.count() for piece in open_table(pa.table({"user": ["a", "b"]})).pieces()]
         [2]
         """
-        tables = [Table(self.name, [part]) for part in self._parts]
+        tables = [Table(self.name, [part], self.paths) for part in self._parts]
         for table in tables:
             table.arrow_schema, table.column_names = self.arrow_schema, self.column_names
         return tables

@@ -20,13 +20,17 @@ class ColumnRecord(Record):
 
 
 class TableRecord(Record):
-    """A table that a run read: its part, where it lay (absolute paths; none for a table in memory), its rows and columns."""
+    """A table that a run read: its part, where it lay (absolute paths; none for a table in memory), its rows and columns.
+
+    ``files`` has the bytes of each file by its absolute path; earlier versions did not write it.
+    """
 
     part: str
     name: str
     paths: list[str]
     rows: int
     columns: list[ColumnRecord]
+    files: dict[str, int] | None = None
 
     def differences(self, now: TableRecord) -> list[str]:
         """Say how another table differs in rows, columns, types and values. The list is empty for the same rows.
@@ -65,6 +69,16 @@ class LogRecord(Document):
 
     log_record_version: int
     tables: list[TableRecord]
+    earlier_files: dict[str, int] | None = None
+    """The files that earlier runs read, if the run was trained on from another, with their bytes."""
+
+    @property
+    def files_read(self) -> dict[str, int]:
+        """The files that this run and the runs before it read, by absolute path, with their bytes."""
+        files = dict(self.earlier_files or {})
+        for table in self.tables:
+            files |= table.files or {}
+        return files
 
     @classmethod
     def of(cls, tables: Sequence[TableRecord]) -> LogRecord:

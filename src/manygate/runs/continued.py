@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from manygate.config import RunConfig
+from manygate.data.encode import Encoder
 from manygate.data.encoded import EncodedLog
+from manygate.data.labelled import types_to_read
+from manygate.data.sources import open_sources
 from manygate.errors import InputError, either, raise_all, setting
 from manygate.files import RECORD
 from manygate.model.device import choose_device
@@ -79,10 +82,33 @@ def prepare_to_continue(
         )
     settings = continued_settings(config, before.model.config, at)
     known = keep_widths(before.encoder, before.problem, before.model.config)
+    read = before.log.files_read if before.log else {}
+    log, left = _new_files(log, settings, known, read, at)
     encoded = prepare(log, settings, None, valid, test, progress=progress, known=known)
     _refuse_same_rows(before, encoded, at)
+    encoded.record = encoded.record.model_copy(update={"earlier_files": read})
+    if left:
+        text = f"{count_of(left, 'file')} of the log that the earlier run had read, and that did not change, trained nothing here."
+        encoded.warnings.append(DataWarning(level="note", text=text))
     encoded.warnings += _notes(before, encoded, settings)
     return encoded, settings, Start(grow_model(before.model, encoded.encoder))
+
+
+def _new_files(log: Any, config: RunConfig, known: Encoder, read: dict[str, int], at: str) -> tuple[Any, int]:
+    """Leave out the files of a log that earlier runs read, by their paths and sizes. Return the log and the number of these files.
+
+    Raises :class:`InputError` if there is no other file.
+    """
+    if not read:
+        return log, 0
+    sources = open_sources(log, config, types=types_to_read(known))
+    files = sources.train.files()
+    old = {path for path, size in files.items() if read.get(path) == size}
+    if not old or sources.folder is not None:
+        return log, 0
+    if len(old) == len(files):
+        raise InputError(f"{sources.name}: {at} and the runs before it have read every file of this log. Name new rows.")
+    return sources.train.without_files(old), len(old)
 
 
 def continued_settings(config: RunConfig, before: RunConfig, at: str) -> RunConfig:

@@ -107,7 +107,11 @@ def prepare_days(log: Any, config: RunConfig, schema: Schema | None = None, prog
     if len(days) < 2:
         raise InputError(f"{name}: all rows are of one day ({days.names[0]}). Training day by day needs two days or more.")
     raise_all(labels.problems(name, days))
-    record = LogRecord.of([fingerprint.record("train", sources.train)])
+    table = fingerprint.record("train", sources.train)
+    if table.files:
+        last = {path for piece, values in days.pieces if values == {days.values[-1]} for path in piece.files()}
+        table = table.model_copy(update={"files": {path: size for path, size in table.files.items() if path not in last}})
+    record = LogRecord.of([table])
     if progress is not None:
         progress.say(f"{count_of(len(days), 'day')} from {days.names[0]} to {days.names[-1]}; the last one trains nothing")
     found = DayLog(sources, schema, days, record, config)
