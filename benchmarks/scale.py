@@ -46,6 +46,7 @@ def predicted(longest: dict[str, Any], rows: int, machines: int, batch: int) -> 
     size, cluster = measure(problem(), config), Cluster(machines)
     rates = Rates(
         rows=longest["rows"],
+        training_rows=longest["training_rows"],
         encoding=longest["encoded_rows_a_second"],
         reading=longest["read_rows_a_second"],
         training=longest["trained_rows_a_second"],

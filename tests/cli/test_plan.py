@@ -33,8 +33,8 @@ def test_a_sample_that_is_too_small_says_so(run: Run, log: Path) -> None:
 
 
 def test_all_wrong_numbers_are_named(run: Run, log: Path) -> None:
-    wrong = run("plan", log, "--rows 0 --machines -1 --network 0")
+    wrong = run("plan", log, "--rows 0.5 --machines -1 --network nan")
     assert wrong.code == 2
-    for words in ("--rows 0", "--machines -1", "--network 0"):
-        assert f"{words}: expected more than 0" in wrong.err
+    for words in ("--rows 0.5", "--machines -1", "--network nan"):
+        assert f"{words}: expected a number of at least 1." in wrong.err
     assert "no log is given" in run("plan").err

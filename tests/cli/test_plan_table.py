@@ -12,7 +12,7 @@ FOUND = Estimate(
     training_rows=8 * 10**8,
     batch=1024,
     replicas=2,
-    rates=Rates(rows=200_000, encoding=6e5, reading=3e6, training=2.5e5, row_bytes=76.0),
+    rates=Rates(rows=200_000, training_rows=160_000, encoding=6e5, reading=3e6, training=2.5e5, row_bytes=76.0),
     cluster=Cluster(),
     network_parameters=90_000,
     table_parameters=10**9,

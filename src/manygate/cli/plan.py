@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Annotated
 
@@ -56,7 +57,9 @@ def plan(
         raise InputError("no log is given. Give a file, a folder or a glob, or 'log:' in --config.")
     numbers = {"--rows": rows, "--sample": sample, "--machines": machines, "--processes": processes, "--network": network}
     problems = [
-        f"{flag} {number:g}: expected more than 0." for flag, number in numbers.items() if number is not None and number <= 0
+        f"{flag} {number:g}: expected a number of at least 1."
+        for flag, number in numbers.items()
+        if number is not None and not 1 <= number < math.inf
     ]
     if problems:
         raise InputError(problems)

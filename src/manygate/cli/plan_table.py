@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from manygate.cli.screen import Text, grid, open_console
 from manygate.cli.streams import say
+from manygate.config.data_settings import LARGE_LOG
 from manygate.data.memory import gigabytes
 from manygate.text import count_of, duration
 
@@ -42,7 +43,7 @@ def _lines(found: Estimate, epochs: int) -> Iterator[tuple[str, str, str]]:
     yield f"epoch of {found.steps:,} steps", duration(found.epoch), scaled
     yield (
         f"at most {count_of(epochs, 'epoch')}",
-        duration(epochs * found.epoch),
+        duration(found.whole(epochs)),
         "without evaluations; early stopping may end it before",
     )
     if cluster.size > 1:
@@ -59,10 +60,26 @@ def _lines(found: Estimate, epochs: int) -> Iterator[tuple[str, str, str]]:
     for name, (sampled, whole) in largest:
         yield f"  rows of {name}", f"{whole:,}", f"{sampled:,} in the sample"
     yield "memory of a process for the model", _size(found.model_memory), "counted: parameters and the copies of training"
-    yield "memory of a process in all", _size(found.memory), "counted: the model, and the rows that are in memory at once"
+    yield (
+        "memory of a process for model and rows",
+        _size(found.memory),
+        "counted: the rows are those in memory at once",
+    )
 
 
 def _warnings(found: Estimate) -> Iterator[str]:
+    yield "Reading the files is not in the time of encoding, and Python with its libraries is not in the memory (some hundred MB)."
+    known = found.rates.training_rows
+    if found.batch > known:
+        yield (
+            f"The sample trains {known:,} rows, fewer than a batch of {found.batch:,}, so the time of a step is extrapolated. A "
+            "larger --sample measures it."
+        )
+    if found.training_rows >= LARGE_LOG > known:
+        yield (
+            f"Target statistics and ids of numbers are defaults from {LARGE_LOG:,} training rows on, and the sample has fewer. So "
+            "they are not in this plan. Take a larger --sample, or set target_statistics and number_ids."
+        )
     if found.tables and found.rates.rows < found.rows:
         yield "Ids are the least certain part: the sample says little about how many ids a log of another length has."
     if found.cluster.processes > 1:

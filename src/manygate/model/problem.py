@@ -15,7 +15,7 @@ from manygate.data.labels import LabelScale
 from manygate.data.log_rows import LogRows
 from manygate.data.rows import FIRST_ROW, Input
 from manygate.model.targets import Targets
-from manygate.schema import Task
+from manygate.schema import Schema, Task
 
 NARROWEST, WIDEST = 4, 64
 """The smallest and the largest width of an embedding that follows from the number of ids."""
@@ -42,11 +42,7 @@ class Problem:
 
         ``config.dim`` or ``config.dim_rule`` gives the embedding width of features without a width of their own.
         """
-        inputs = encoder.inputs(config.dim)
-        if config.dim_rule == "fourth_root":
-            given = {feature.name for feature in encoder.schema.features if feature.dim is not None}
-            free = (bool(i.dim) and (i.of_number or i.name not in given) for i in inputs)
-            inputs = tuple(replace(i, dim=fourth_root(i.rows - FIRST_ROW)) if f else i for i, f in zip(inputs, free, strict=True))
+        inputs = ruled(encoder.inputs(config.dim), encoder.schema, config)
         return cls(inputs, encoder.schema.tasks, encoder.labels)
 
     @classmethod
@@ -72,6 +68,15 @@ class Problem:
         """Return the labels of task ``t`` in the unit of the data, and their weights. Both are (N,) float64."""
         label_N = self.labels[self.tasks[t].name].decode(rows.label_BT[:, t].astype(np.float64))
         return label_N, rows.weight_BT[:, t].astype(np.float64)
+
+
+def ruled(inputs: tuple[Input, ...], schema: Schema, config: ModelConfig) -> tuple[Input, ...]:
+    """Return inputs with the widths of ``config.dim_rule``. Features with a width of their own in the schema keep it."""
+    if config.dim_rule != "fourth_root":
+        return inputs
+    given = {feature.name for feature in schema.features if feature.dim is not None}
+    free = (bool(i.dim) and (i.of_number or i.name not in given) for i in inputs)
+    return tuple(replace(i, dim=fourth_root(i.rows - FIRST_ROW)) if f else i for i, f in zip(inputs, free, strict=True))
 
 
 def fourth_root(ids: int) -> int:

@@ -10,24 +10,28 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from statistics import median
 from typing import Any
 
 import pyarrow as pa
+import torch
 
 from manygate.config import RunConfig
 from manygate.data.encoded import EncodedLog, encode_log, log_batches
 from manygate.data.file_split import split_of
 from manygate.data.fit import fit_encoder
-from manygate.data.memory import all_memory
-from manygate.data.rows import Input
+from manygate.data.memory import all_memory, memory_size
+from manygate.data.rows import FIRST_ROW, Input
 from manygate.data.sources import Sources, find_schema, open_sources
+from manygate.data.split import PARTS
 from manygate.errors import InputError, setting
 from manygate.evaluation.monitor import Monitor
+from manygate.model import MultiTaskModel
 from manygate.model.budget import measure
-from manygate.model.problem import Problem
+from manygate.model.problem import Problem, ruled
 from manygate.runs.run import fit
 from manygate.schema import Schema
 from manygate.training.packs import replica_bytes
@@ -65,8 +69,10 @@ class Rates:
 
     rows: int
     """The number of rows of the sample."""
+    training_rows: int
+    """The number of them that train. A larger batch is not measured: its time is that of a batch of so many, times the rows."""
     encoding: float
-    """Rows a second of encoding, both passes."""
+    """Rows a second of encoding, both passes. Reading the files is not in it."""
     reading: float
     """Rows a second of gathering batches."""
     training: float
@@ -121,11 +127,21 @@ class Estimate:
     tables: dict[str, tuple[int, int]]
     """The rows of each feature's table: in the sample, and for the whole log."""
     memory: float
-    """The bytes of memory of a process: its rows, and the parameters with all copies that training makes."""
+    """The bytes of memory of a process for its rows, and for the parameters with all copies that training makes.
+
+    Python and its libraries take some hundred megabytes more.
+    """
     model_memory: float
     """The part of it for the parameters."""
     exchange: float
     """The bytes that a process receives in a step."""
+    steps_at_most: int | None = None
+    """The setting ``max_steps``."""
+
+    def whole(self, epochs: int) -> float:
+        """Return the seconds of a run of so many epochs without its evaluations."""
+        steps = epochs * self.steps
+        return self.step * (steps if self.steps_at_most is None else min(steps, self.steps_at_most))
 
     @property
     def encoded(self) -> float:
@@ -169,34 +185,30 @@ def estimate(log: Any, config: RunConfig, cluster: Cluster, rows: int | None = N
         log: A file, folder, glob or table.
         config: The settings of the run.
         cluster: The machines.
-        rows: The number of rows to plan for. By default those of the log.
-        sample: The number of rows to encode and train.
+        rows: The number of rows to plan for, of all parts. By default those of the log.
+        sample: The number of training rows to encode and train.
 
     Raises:
         InputError: The log does not tell how many rows it holds, and ``rows`` is None, or the log or the settings are wrong.
     """
+    if config.split == "progressive":
+        raise InputError(f"{setting('split', 'progressive')}: a plan is for a log that is trained as a whole. Plan for one day.")
     sources = open_sources(log, config)
     schema = find_schema(sources, config, None)
-    total = rows or _count(sources)
+    total, share = rows or _count(sources), _training_share(sources, config)
     table = sources.train.sample(sample)
     alone = config.replace(log=None, valid=None, test=None, memory=None)
-    began = time.perf_counter()
-    try:
-        encoded = encode_log(open_sources(table, alone), schema, alone, config.threads)
-    except InputError as error:
-        where = f"{sources.name}, a sample of {table.num_rows:,} rows"
-        raise InputError(
-            [*(f"{where}: {problem}" for problem in error.marked), f"A larger {setting('sample')} may help."]
-        ) from None
-    encoding = table.num_rows / (time.perf_counter() - began)
-    rates, problem = _rates(encoded, alone, encoding, table.num_rows), Problem.of(encoded.encoder, config)
-    growth = _growth(encoded, table, schema, alone)
-    times = total / table.num_rows
-    larger = replace(problem, inputs=tuple(_grown(i, growth, times) for i in problem.inputs))
-    training_rows = round(total * len(encoded.parts["train"]) / table.num_rows)
+    encoded, encoding = _encoded(sources, table, schema, alone)
+    training_rows = round(total * share)
     sized = config.for_rows(training_rows)
+    rates = _rates(encoded, sized, encoding, table.num_rows)
+    growth, times = _growth(encoded, table, schema, alone), training_rows / (table.num_rows * config.fractions[0])
+    found = Problem.of(encoded.encoder, config)
+    inputs = tuple(_grown(i, growth, times, _limit(schema, config, i.name)) for i in found.inputs)
+    larger = replace(found, inputs=ruled(inputs, schema, config))
     size, model_memory = measure(larger, sized), replica_bytes(larger, sized) * config.replicas
-    held = min(total, WINDOW_ROWS) if total * rates.row_bytes * 2 > all_memory() / cluster.processes else total
+    limit = all_memory() / cluster.processes if config.memory is None else memory_size(config.memory)
+    held = min(total, WINDOW_ROWS) if total * rates.row_bytes * 2 > limit else total
     return Estimate(
         rows=total,
         training_rows=training_rows,
@@ -206,33 +218,72 @@ def estimate(log: Any, config: RunConfig, cluster: Cluster, rows: int | None = N
         cluster=cluster,
         network_parameters=size.network_parameters,
         table_parameters=size.parameters - size.network_parameters,
-        tables={name: (found.rows, found.at(times)) for name, found in growth.items()},
+        tables={i.name: (growth[i.name].rows, i.rows) for i in larger.inputs if i.rows},
         memory=model_memory + held * rates.row_bytes,
         model_memory=model_memory,
-        exchange=exchanged(larger, sized, size.network_parameters, cluster.size),
+        exchange=exchanged(larger, sized, size.network_parameters, cluster.size, _bag_lengths(encoded)),
+        steps_at_most=config.max_steps,
     )
 
 
-def exchanged(problem: Problem, config: RunConfig, network: int, size: int) -> float:
+def exchanged(problem: Problem, config: RunConfig, network: int, size: int, lengths: Mapping[str, float] | None = None) -> float:
     """Return the bytes that a process receives in a step: gradients of the network, changed rows of tables, outputs of the batch.
 
     A ring adds up the network's gradients: 2 (W - 1) / W of them come in. Of the tables and the outputs come those of all other
-    processes. At most every id of a batch changes a row of its own.
+    processes. Every id of a batch is taken to change a row of its own.
 
     Args:
         problem: The inputs and tasks.
         config: The settings of the run.
         network: The parameters of a replica outside its tables.
         size: W, the number of processes.
+        lengths: The mean number of ids of each list; 1 by default.
 
     >>> problem = Problem.binary([Input("x", "sparse", False, rows=100, dim=8)], tasks=2)
     >>> exchanged(problem, RunConfig(batch_size=1000), 10_000, 2)
     64000.0
     """
     others = (size - 1) / size
-    rows = sum(4 * i.dim * config.replicas + 8 for i in problem.inputs if i.dim)
+    with torch.device("meta"):
+        model = MultiTaskModel(problem, config.replace(replicas=1), "meta", False)
+    vectors = len(model.members) * model.embedding.copies * config.replicas
+    rows = sum((4 * i.dim * vectors + 8) * (lengths or {}).get(i.name, 1.0) for i in problem.inputs if i.dim)
     outputs = 4 * config.replicas * len(problem.tasks)
     return others * (2 * 4 * network * config.replicas + config.batch_rows * (rows + outputs))
+
+
+def _training_share(sources: Sources, config: RunConfig) -> float:
+    """Return the share of all rows that train: those that are not given as validation or test rows, and are not split off."""
+    counts = {part: table.count() or 0 for part, table in sources.named()}
+    train, *others = zip(config.fractions, PARTS, strict=True)
+    split_off = sum(share for share, part in others if part not in counts)
+    kept = train[0] / (train[0] + split_off) if split_off else 1.0
+    return kept * (counts["train"] / sum(counts.values()) if sum(counts.values()) else 1.0)
+
+
+def _encoded(sources: Sources, table: pa.Table, schema: Schema, config: RunConfig) -> tuple[EncodedLog, float]:
+    """Encode a sample of the training rows. Return it, and the rows a second."""
+    began = time.perf_counter()
+    try:
+        encoded = encode_log(open_sources(table, config), schema, config, config.threads)
+    except InputError as error:
+        where, count = f"{sources.name}, a sample of {table.num_rows:,} rows", sources.train.count()
+        hint = [f"A larger {setting('sample')} may help."] if count is None or table.num_rows < count else []
+        raise InputError([*(f"{where}: {problem}" for problem in error.marked), *hint]) from None
+    return encoded, table.num_rows / (time.perf_counter() - began)
+
+
+def _limit(schema: Schema, config: RunConfig, name: str) -> int | None:
+    """Return the most rows of a feature's table."""
+    most = next((f.max_ids for f in schema.features if f.name == name), None) or config.max_ids
+    return None if most is None else most + FIRST_ROW
+
+
+def _bag_lengths(log: EncodedLog) -> dict[str, float]:
+    """Return the mean number of ids of each list."""
+    rows = log.parts["train"].loaded()
+    names = [i.name for i in log.encoder.inputs(1) if i.kind == "bag"]
+    return {name: len(value_n) / len(rows) for name, (value_n, _) in zip(names, rows.bags, strict=True)}
 
 
 def _count(sources: Sources) -> int:
@@ -246,14 +297,13 @@ def _count(sources: Sources) -> int:
 def _rates(log: EncodedLog, config: RunConfig, encoding: float, rows: int) -> Rates:
     """Measure how fast batches are gathered and trained."""
     train = split_of(log.parts["train"])
-    sized = config.for_rows(len(train))
-    batches = train.batches(0, 0, min(sized.batch_rows, max(len(train) // 2, 1)))
+    batches = train.batches(0, 0, min(config.batch_rows, max(len(train) // 2, 1)))
     next(batches)  # it includes the order of the epoch
     began = time.perf_counter()
     gathered = sum(len(batch) for batch in islice(batches, TIMED_BATCHES))
     reading = gathered / (time.perf_counter() - began)
     row_bytes = sum(part.nbytes for part in log.parts.values()) / rows
-    return Rates(rows, encoding, reading, _training(log, sized), row_bytes)
+    return Rates(rows, len(train), encoding, reading, _training(log, config), row_bytes)
 
 
 def _training(log: EncodedLog, config: RunConfig) -> float:
@@ -298,5 +348,8 @@ def _growth(log: EncodedLog, table: pa.Table, schema: Schema, config: RunConfig)
     return {i.name: Growth.of(fewer.get(i.name, i.rows), i.rows) for i in log.encoder.inputs(config.dim) if i.rows}
 
 
-def _grown(feature: Input, growth: dict[str, Growth], times: float) -> Input:
-    return replace(feature, rows=growth[feature.name].at(times)) if feature.rows else feature
+def _grown(feature: Input, growth: dict[str, Growth], times: float, most: int | None) -> Input:
+    if not feature.rows:
+        return feature
+    rows = growth[feature.name].at(times)
+    return replace(feature, rows=rows if most is None else min(rows, max(most, feature.rows)))
