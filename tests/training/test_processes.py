@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
 from manygate.data.batches import Split
@@ -146,6 +147,20 @@ def test_a_world_agrees(tmp_path):
         assert bool((value == (2 if world.leads else world.rank)).all())
 
     in_world(3, tmp_path, work)
+
+
+def test_processes_that_are_started_anew_know_that_the_run_had_begun(tmp_path):
+    """torchrun starts all anew after any error, also where the folder of another run was refused."""
+
+    def work(world: Processes) -> None:
+        assert not world.begun, "without torchrun nothing is known"
+        store = dist.HashStore()
+        first = Processes(torch.device("cpu"), store)
+        assert not Processes(torch.device("cpu"), store).begun
+        first.begin()
+        assert Processes(torch.device("cpu"), store).begun
+
+    in_world(1, tmp_path, work)
 
 
 def test_a_lost_process_is_named_as_the_reason(tmp_path):

@@ -92,7 +92,7 @@ def main() -> None:
         _trace(debug)
         _fail(error.for_command_line(), 2)
     except Interrupted as stop:
-        _fail(str(stop), stop.exit_code, "" if stop.resume else "Run the same command again.")
+        _fail(str(stop), stop.exit_code, "" if stop.resume or rank() else "Run the same command again.")
     except KeyboardInterrupt:
         _fail("stopped by Ctrl-C.", 130)
     except BrokenPipeError:

@@ -14,7 +14,7 @@ from manygate.config import RunConfig
 from manygate.errors import InputError
 from manygate.files import read_text
 from manygate.training.interrupt import Interrupted
-from manygate.training.torchrun import attempt, under_torchrun, world_size
+from manygate.training.torchrun import under_torchrun, world_size
 
 Result = TypeVar("Result")
 RUN_FILES = ("metrics.jsonl", "packs", "bundle")
@@ -71,11 +71,6 @@ def folder_of_train() -> Path:
     if under_torchrun():
         raise InputError("under torchrun a run needs --out, so that processes that are started again find it. Add --out FOLDER.")
     return free_folder("train")
-
-
-def goes_on(folder: Path) -> bool:
-    """Return whether torchrun has started the processes of this run again, so that it goes on in its folder."""
-    return attempt() > 0 and (folder / "config.yaml").is_file()
 
 
 def refuse_torchrun(command: str) -> None:

@@ -26,7 +26,7 @@ from manygate.cli.flags import (
     settings_of,
 )
 from manygate.cli.loading import import_own
-from manygate.cli.run_folder import command_line, folder_of_train, goes_on, resumable, run_settings
+from manygate.cli.run_folder import command_line, folder_of_train, resumable, run_settings
 from manygate.cli.streams import print_json, say
 from manygate.text import count_of
 from manygate.training.progress import open_progress
@@ -68,16 +68,17 @@ def train(
     given = settings_of(data, csv, model, training) | ({} if continue_ is None else {"continued": str(continue_)})
     settings = run_settings("train", log, config, given, resume, out, overwrite)
     folder, reads = resume or out or folder_of_train(), sources_of(settings)
-    resumed = resume is not None or goes_on(folder)
     import_own(import_, given)
     with open_world(settings.device) as world:
         if not world.leads:
             plan_run(settings.log, settings, world=world).follow()
             return
+        resumed = resume is not None or world.begun
         check_folder(folder, resumed, overwrite, reads)
         show, command = open_progress(progress), command_line(resume)
         plan = plan_run(settings.log, settings, progress=show, world=world)
         with open_folder(folder, plan.config, resumed, overwrite, command_line(), reads):
+            world.begin()
             _, document = resumable("train", folder, import_, lambda: plan.train(folder, show, command))
     if json:
         print_json(document.to_tree())

@@ -27,9 +27,10 @@ from manygate.model import MultiTaskModel
 from manygate.model.device import choose_device
 from manygate.model.logits import Sliced, rows_at_once
 from manygate.training.table_rows import add_up_rows
-from manygate.training.torchrun import attempt, local_rank, rank, world_size
+from manygate.training.torchrun import attempt, local_rank, rank, under_torchrun
 from manygate.training.world import ALONE, Checkpoint, World, length_of, part_of
 
+BEGUN = "manygate has begun the run"
 BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 """The backend of ``torch.distributed`` for each type of device. Only gloo is tested."""
 
@@ -50,7 +51,7 @@ def open_world(device: str) -> Iterator[World]:
     Raises:
         LostProcessError: The other processes cannot be reached.
     """
-    if world_size() == 1:
+    if not under_torchrun():
         yield ALONE
         return
     chosen = choose_device(device)
@@ -62,7 +63,7 @@ def open_world(device: str) -> Iterator[World]:
         fresh = dist.PrefixStore(f"attempt {attempt()} of {size}", store)  # type: ignore[attr-defined]
         dist.init_process_group(BACKENDS[chosen.type], store=fresh, rank=number, world_size=size)
     try:
-        yield Processes(chosen)
+        yield Processes(chosen, store)
     finally:
         dist.destroy_process_group()
 
@@ -80,9 +81,19 @@ def _ended_at_once() -> Iterator[None]:
 class Processes(World):
     """The processes of the default group of ``torch.distributed``. All of them call the same methods in the same order."""
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: torch.device, store: Any = None):
+        """``store`` is that of torchrun, which stays when processes are started anew."""
         self.device, self.rank, self.size = device, dist.get_rank(), dist.get_world_size()
         self.device_type = device.type
+        self.store = store
+
+    @property
+    def begun(self) -> bool:
+        return self.store is not None and bool(self.store.check([BEGUN]))
+
+    def begin(self) -> None:
+        if self.store is not None:
+            self.store.set(BEGUN, "")
 
     def gather(self, output_MbO: Tensor, rows: int) -> Tensor:
         gathered: Tensor = _Gathered.apply(output_MbO, self, rows)

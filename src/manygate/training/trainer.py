@@ -422,7 +422,8 @@ class Trainer:
     def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         fingerprint = state.pop("fingerprint")
         restored = State.from_tree(state, self.folder)
-        check_fingerprint(self.folder, fingerprint, self.fingerprint)
+        if self.world.leads:  # the others have the same log and settings
+            check_fingerprint(self.folder, fingerprint, self.fingerprint)
         self.state = restored
         if restored.reason == self._length() and restored.step < self.total:
             restored.reason = ""  # the run was given more steps; a study's pilots are

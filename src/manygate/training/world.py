@@ -36,6 +36,14 @@ class World:
         """True for the process that writes files and shows progress: the first one."""
         return self.rank == 0
 
+    @property
+    def begun(self) -> bool:
+        """True if the processes before had begun the run, and torchrun started these in their place."""
+        return False
+
+    def begin(self) -> None:
+        """Note that the run has begun. Called by the first process once the run's folder is its own."""
+
     def part(self, rows: int) -> slice:
         """Return the rows of a batch that this process runs the network on.
 
