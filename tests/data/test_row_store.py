@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,3 +55,9 @@ def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path):
         ScratchFolder(tmp_path, needed=1e18)
     assert list(tmp_path.iterdir()) == []
     assert np.isfinite(ScratchFolder(tmp_path, needed=1.0).path.stat().st_mtime)
+
+
+def test_a_file_is_no_folder_for_rows(tmp_path: Path) -> None:
+    (tmp_path / "log.parquet").touch()
+    with pytest.raises(InputError, match=r"rows_folder=.*log.parquet.*: not a folder, but a file"):
+        ScratchFolder(tmp_path / "log.parquet")

@@ -81,7 +81,10 @@ def _warnings(found: Estimate) -> Iterator[str]:
             "they are not in this plan. Take a larger --sample, or set target_statistics and number_ids."
         )
     if found.tables and found.rates.rows < found.rows:
-        yield "Ids are the least certain part: the sample says little about how many ids a log of another length has."
+        yield (
+            "Ids are the least certain part. The sample has the first rows of row groups that are spread over the log, and says "
+            "little about how many ids a log of another length has."
+        )
     if found.cluster.processes > 1:
         yield "Each process encodes the whole log, so more processes on a machine encode no faster."
     if found.cluster.machines == 1 and found.cluster.processes > 1:

@@ -81,6 +81,8 @@ class ScratchFolder:
 
     def __init__(self, parent: Path | None = None, needed: float = 0.0):
         above = Path(tempfile.gettempdir()) if parent is None else parent
+        if above.exists() and not above.is_dir():
+            raise InputError(f"{setting('rows_folder', above)}: not a folder, but a file. Name a folder for the encoded rows.")
         with writing(above):
             above.mkdir(parents=True, exist_ok=True)
         prefix = f"manygate-rows-{socket.gethostname()}-"
