@@ -811,6 +811,8 @@ def test_tampered_bundles(file: str, old: str, new: str, words: Any, refuses: An
     (bundle / file).write_text(content.replace(old, new, 1))
     if file != "manifest.json":
         _seal(bundle)
+    else:
+        (bundle / file).write_text(sealed_text(json.loads((bundle / file).read_text())))
     refuses("predict", bundle, trained.parent / "log.parquet", "--out", tmp_path / "scores.csv", words=words)
 
 

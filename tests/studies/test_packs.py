@@ -98,8 +98,8 @@ def test_curves_and_final_losses_are_those_of_the_last_step(tmp_path):
 def test_dead_towers_are_counted(tmp_path, monkeypatch):
     draw = MultiTaskModel._initial
 
-    def dead(self: MultiTaskModel, member: Any) -> Any:
-        values = draw(self, member)
+    def dead(self: MultiTaskModel, m: int, member: Any) -> Any:
+        values = draw(self, m, member)
         if member.seed == 1:
             values["trunk.towers.hidden.biases.0"][0] = -1e6  # one of two towers
         return values
@@ -111,8 +111,8 @@ def test_dead_towers_are_counted(tmp_path, monkeypatch):
 def test_a_pack_whose_runs_all_diverge_early_has_a_curve_of_the_whole_length(tmp_path, monkeypatch):
     draw = MultiTaskModel._initial
 
-    def broken(self: MultiTaskModel, member: Any) -> Any:
-        return {name: value * np.inf for name, value in draw(self, member).items()}
+    def broken(self: MultiTaskModel, m: int, member: Any) -> Any:
+        return {name: value * np.inf for name, value in draw(self, m, member).items()}
 
     monkeypatch.setattr(MultiTaskModel, "_initial", broken)
     runs = run(ONE, PROTOCOL, tmp_path).at(0.5)
