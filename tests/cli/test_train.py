@@ -13,7 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import manygate as mg
 from command_line import TINY, Run
+from manygate.errors import InputError
 
 
 def test_json_of_train(run: Run, log: Path, tmp_path: Path) -> None:
@@ -86,7 +88,9 @@ def test_torchrun_needs_a_folder_and_is_for_training(run: Run, log: Path, monkey
     for command in ("compare", "tune"):
         refused = run(command, log, TINY)
         assert refused.code == 2
-        assert f"manygate {command}: torchrun would do the same work in every process" in refused.err
+        assert "torchrun started 2 processes, and each would do the same work" in refused.err
+    with pytest.raises(InputError, match="torchrun started 2 processes"):
+        mg.Ranker(task="click").fit(log)
 
 
 def test_a_log_is_trained_day_by_day(run: Run, log: Path, tmp_path: Path) -> None:

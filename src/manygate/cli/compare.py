@@ -27,7 +27,7 @@ from manygate.cli.flags import (
     settings_of,
 )
 from manygate.cli.loading import import_own
-from manygate.cli.run_folder import command_line, free_folder, refuse_torchrun, resumable, run_settings
+from manygate.cli.run_folder import command_line, free_folder, resumable, run_settings
 from manygate.cli.streams import print_json, say
 from manygate.config import RunConfig
 from manygate.config.names import BASELINES, COMPARED
@@ -83,7 +83,6 @@ def compare(
     from manygate.runs.folder import check_folder, open_folder, sources_of
     from manygate.runs.preflight import prepare
 
-    refuse_torchrun("compare")
     given = settings_of(data, csv, model, training)
     if "architecture" in given:
         raise InputError(f"--architecture {given['architecture']}: a comparison trains several. Give them with --architectures.")

@@ -14,7 +14,7 @@ from manygate.config import RunConfig
 from manygate.errors import InputError
 from manygate.files import read_text
 from manygate.training.interrupt import Interrupted
-from manygate.training.torchrun import under_torchrun, world_size
+from manygate.training.torchrun import under_torchrun
 
 Result = TypeVar("Result")
 RUN_FILES = ("metrics.jsonl", "packs", "bundle")
@@ -71,12 +71,6 @@ def folder_of_train() -> Path:
     if under_torchrun():
         raise InputError("under torchrun a run needs --out, so that processes that are started again find it. Add --out FOLDER.")
     return free_folder("train")
-
-
-def refuse_torchrun(command: str) -> None:
-    """Raise an :class:`InputError` if torchrun starts several processes of a command that does not share its work."""
-    if world_size() > 1:
-        raise InputError(f"manygate {command}: torchrun would do the same work in every process. Start it without torchrun.")
 
 
 def command_line(resume: Path | None = None) -> str:

@@ -26,7 +26,7 @@ from manygate.cli.flags import (
     settings_of,
 )
 from manygate.cli.loading import import_own
-from manygate.cli.run_folder import check_resumed, command_line, free_folder, refuse_torchrun, resumable
+from manygate.cli.run_folder import check_resumed, command_line, free_folder, resumable
 from manygate.cli.streams import print_json, say
 from manygate.config import RunConfig, TuneConfig
 from manygate.config.tune_settings import TRIAL_REPLICAS, split_tree
@@ -81,7 +81,6 @@ def tune(
     from manygate.runs.tuning.folder import study_folder
     from manygate.runs.tuning.run import plan, tune_run
 
-    refuse_torchrun("tune")
     given, searched = settings_of(data, csv, model, training), settings_of(search)
     if resume is not None:
         check_resumed(log is not None or bool(given) or any(value is not None for value in (out, space, config)) or overwrite)

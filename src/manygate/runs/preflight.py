@@ -30,6 +30,7 @@ from manygate.model.device import choose_device
 from manygate.model.problem import Problem
 from manygate.objective.weighting import check_weighting
 from manygate.results.evaluation import DataWarning
+from manygate.runs.world_check import check_joined
 from manygate.schema import Schema
 from manygate.text import count_of
 from manygate.training.progress import Progress
@@ -88,6 +89,7 @@ def open_log(
     known: Encoder | None = None,
 ) -> tuple[Sources, Schema]:
     """Open the tables of a log, find its schema, and check the settings that need no rows. :func:`prepare` has the arguments."""
+    check_joined()
     if config.threads:
         torch.set_num_threads(config.threads)
     choose_device(config.device)

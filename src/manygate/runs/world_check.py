@@ -5,10 +5,25 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
+import torch.distributed
+
 from manygate.architecture.base import gate_settings
 from manygate.config import RunConfig
 from manygate.errors import InputError, raise_all, setting
+from manygate.training.torchrun import world_size
 from manygate.training.world import World
+
+
+def check_joined() -> None:
+    """Raise an :class:`InputError` if torchrun started several processes, and this one has not joined the others.
+
+    Each would do the whole work, and nobody would notice. ``manygate train`` alone joins them.
+    """
+    if world_size() > 1 and not torch.distributed.is_initialized():
+        raise InputError(
+            f"torchrun started {world_size()} processes, and each would do the same work. Only manygate train shares it. Start "
+            "this without torchrun."
+        )
 
 
 def check_world(world: World, config: RunConfig, fingerprint: str) -> None:
